@@ -1,0 +1,1 @@
+"""Pentad's gateway: the documented HTTP and gRPC words in front of Triton."""

@@ -1,0 +1,69 @@
+"""Command line: `python -m gateway serve | config [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import yaml
+
+from gateway.settings import ConfigError, Settings, load_settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
+    parser.add_argument("--config", help="YAML file (default: $PENTAD_CONFIG, then config.yaml)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="run the gateway")
+    serve.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    serve.add_argument("--config", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    config = commands.add_parser("config", help="print the configuration, secrets hidden")
+    config.add_argument("--check", action="store_true", help="only say whether it is valid")
+    config.add_argument("--markdown", action="store_true", help="print the reference of all keys")
+    return parser
+
+
+def _serve(settings: Settings, args: argparse.Namespace) -> int:
+    from gateway.server import serve
+    from gateway.telemetry.log import configure_logging
+    from gateway.workers import supervise
+
+    if settings.server.workers > 1 and not args.worker:
+        return supervise(settings.server.workers, args.config)
+    configure_logging(settings.telemetry)
+    import uvloop
+
+    try:
+        uvloop.run(serve(settings))
+    except OSError as error:
+        print(f"gateway: cannot listen: {error.strerror}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 2 means the configuration is wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        settings = load_settings(args.config)
+    except ConfigError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    if args.command == "serve":
+        return _serve(settings, args)
+    if args.markdown:
+        from gateway.settings.reference import reference
+
+        print(reference())
+    elif args.check:
+        print("configuration: valid")
+    else:
+        print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One room per documented API: parse, call, shape the answer."""

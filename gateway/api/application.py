@@ -1,0 +1,38 @@
+"""What the FastAPI application of every service has in common."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from gateway.errors import ClientGoneError, GatewayError, Render, error_response
+
+
+def service_application(title: str, description: str, render: Render = error_response) -> FastAPI:
+    """Return an application whose errors are rendered by one handler."""
+    app = FastAPI(title=title, description=description, version="1")
+    app.router.redirect_slashes = False
+
+    async def gateway_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GatewayError)  # noqa: S101 - for the type checker
+        if isinstance(error, ClientGoneError):
+            request.scope["pentad.status"] = error.status  # nobody reads it; metrics and log do
+        return render(error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
+        known = GatewayError(error.detail)
+        known.status = error.status_code
+        response = render(known)
+        response.headers.update(error.headers or {})
+        return response
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        return render(GatewayError())  # raised again by Starlette; RequestContext logs it
+
+    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(GatewayError, gateway_error)
+    app.add_exception_handler(HTTPException, http_error)
+    return app

@@ -1,0 +1,59 @@
+"""The gateway's own routes on the main port: health, metrics, the merged OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse, Response
+
+from gateway.api.application import service_application
+from gateway.api.openapi import merge
+from gateway.context import Context
+from gateway.lifecycle import Lifecycle
+
+SERVICE = "metrics"  # the name keys use for these routes
+
+
+def operations_application(
+    context: Context,
+    lifecycle: Lifecycle,
+    urls: dict[str, list[str]],
+    mounted: dict[str, FastAPI],
+) -> FastAPI:
+    """Return the application behind every path no service owns.
+
+    Args:
+        context: shared parts.
+        lifecycle: knows whether the gateway is draining.
+        urls: addresses of each service, for ``/readyz``.
+        mounted: the services' applications by prefix, for the merged document.
+    """
+    app = service_application("Pentad", "Five GPU services on one Triton Inference Server.")
+
+    @app.get("/healthz", summary="Whether the gateway's process answers")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz", summary="State of every service; 503 when a required one is not ready")
+    async def readyz() -> JSONResponse:
+        report = context.monitor.report()
+        if lifecycle.draining:
+            report["status"] = "draining"
+        for name, service in report["services"].items():
+            service["urls"] = urls.get(name, [])
+        ready = report["status"] in ("ready", "degraded")
+        return JSONResponse(report, 200 if ready else 503)
+
+    @app.get("/metrics", summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    own = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return merge(own(), {prefix: part.openapi() for prefix, part in mounted.items()})
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,43 @@
+"""The device figures of `/info`."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import Any
+
+from gateway.context import Context
+from gateway.telemetry.gpu import Gpu, read_nvml, read_triton
+
+TIMEOUT = 2.0  # seconds for Triton's metrics endpoint
+
+
+class DeviceReader:
+    """Reads the GPU that runs the text models; without one all figures are null."""
+
+    def __init__(self, context: Context) -> None:
+        self._metrics_url = context.settings.triton.metrics_url
+        self._monitor = context.monitor
+
+    def read(self, device: str) -> dict[str, Any]:
+        """Return ``device_name`` … ``cuda_version`` of ``/info``. Blocks: call it in a thread."""
+        gpu = self._gpu(int(device.partition(":")[2] or 0)) if device != "cpu" else None
+        return {
+            "device_name": gpu.name if gpu else "cpu",
+            "vram_total_mb": gpu.total_mb if gpu else None,
+            "vram_used_mb": gpu.used_mb if gpu else None,
+            # The field is part of the contract; PyTorch itself no longer runs the models.
+            "pytorch_version": f"not used (Triton {self._monitor.triton_version or 'down'})",
+            "cuda_version": gpu.cuda_version if gpu else None,
+        }
+
+    def _gpu(self, index: int) -> Gpu | None:
+        return read_nvml(index) or self._remote(index)
+
+    def _remote(self, index: int) -> Gpu | None:
+        if not self._metrics_url or not self._metrics_url.startswith(("http://", "https://")):
+            return None
+        try:
+            with urllib.request.urlopen(self._metrics_url, timeout=TIMEOUT) as reply:  # noqa: S310
+                return read_triton(reply.read().decode(), index)
+        except OSError:
+            return None

@@ -1,0 +1,54 @@
+"""The jobs that `/status` shows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+
+@dataclass
+class Job:
+    """A request in work; ``progress`` is the share of its chunks that are done, 0..1."""
+
+    type: str
+    items: int
+    model: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    progress: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented fields."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "started_at": self.started_at.isoformat(timespec="microseconds"),
+            "items": self.items,
+            "model": self.model,
+            "progress": self.progress,
+        }
+
+
+class ActiveJobs:
+    """Jobs in work, oldest first."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+
+    @contextmanager
+    def track(self, kind: str, items: int, model: str) -> Iterator[Job]:
+        """Show a job for the duration of the block."""
+        job = Job(kind, items, model)
+        self._jobs[job.id] = job
+        try:
+            yield job
+        finally:
+            del self._jobs[job.id]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return ``active_jobs``."""
+        return [job.as_json() for job in self._jobs.values()]

@@ -1,0 +1,110 @@
+"""`/health /info /status /bertscore /embed`, as the replaced server spoke them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.application import service_application
+from gateway.api.body import json_body, read_body
+from gateway.api.disconnect import unless_gone
+from gateway.api.text.device import DeviceReader
+from gateway.api.text.schemas import (
+    BERTSCORE_EXAMPLE,
+    EMBED_EXAMPLE,
+    BertscoreRequest,
+    EmbedRequest,
+)
+from gateway.api.text.service import SCORES, TextService
+from gateway.context import Context
+from gateway.errors import JSON, UnavailableError
+from gateway.triton.status import RETRY_AFTER
+
+DESCRIPTION = "BERTScore and sentence embeddings."
+HEADER = "x-api-key"
+OPEN_PATHS = ("/health",)
+
+
+def _answer(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
+
+
+def _documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    errors = {400: "Wrong request", 401: "No or wrong key", 413: "Body too large"}
+    errors |= {422: "Invalid body", 503: "Busy or down; Retry-After in seconds", 504: "Deadline"}
+    answers: dict[int | str, dict[str, Any]] = {
+        status: {"description": text} for status, text in errors.items()
+    }
+    answers[200] = {"description": "OK", "content": {JSON: {"example": example}}}
+    return answers
+
+
+def text_application(service: TextService, context: Context) -> FastAPI:
+    """Return the text API without its middleware."""
+    app = service_application("Pentad text API", DESCRIPTION)
+    settings = service.settings
+    limits = {"items": settings.max_batch_size, "characters": settings.max_text_length}
+    device = DeviceReader(context)
+
+    @app.get("/health", summary="Whether requests will be served, and the device")
+    async def health() -> Response:
+        if context.monitor.service_state(service.name) != "ready":
+            raise UnavailableError(retry_after=RETRY_AFTER)
+        return _answer({"status": "ok", "device": service.device})
+
+    @app.get("/info", summary="Device, memory and loaded models")
+    async def info() -> Response:
+        found = await asyncio.to_thread(device.read, service.device)
+        loaded = [
+            f"{model.task}:{model.name}"
+            for task in ("bertscore", "embed")
+            for model in service.models
+            if model.task == task and model.state == "ready"
+        ]
+        return _answer({"device": service.device, **found, "loaded_models": loaded})
+
+    @app.get("/status", summary="Queue and running jobs")
+    async def status() -> Response:
+        admission = service.admission
+        queue = {
+            "max_concurrent": admission.slots,
+            "in_flight": admission.in_flight,
+            "available_slots": max(0, admission.slots - admission.in_flight),
+            "waiting_estimate": admission.waiting,
+        }
+        return _answer({"queue": queue, "active_jobs": service.jobs.as_json()})
+
+    @app.post(
+        "/embed",
+        summary="Sentence embeddings",
+        openapi_extra=json_body(EmbedRequest),
+        responses=_documented(EMBED_EXAMPLE),
+    )
+    async def embed(request: Request) -> Response:
+        body = await read_body(request, EmbedRequest, limits)
+        entry = service.embedders.find(body.model)
+        vectors = await unless_gone(request, service.embed(body.texts, entry))
+        name = body.model or settings.embed_model
+        return _answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
+
+    @app.post(
+        "/bertscore",
+        summary="BERTScore precision, recall and F1",
+        openapi_extra=json_body(BertscoreRequest),
+        responses=_documented(BERTSCORE_EXAMPLE),
+    )
+    async def bertscore(request: Request) -> Response:
+        body = await read_body(request, BertscoreRequest, limits)
+        entry = service.scorers.find(body.model_type, body.lang)
+        work = service.score(body.candidates, body.references, entry)
+        scores = await unless_gone(request, work)
+        # As the old server: float32 widened to double, so every digit of the score is there.
+        lists = {name.lower(): scores[name].astype(float) for name in SCORES}
+        return _answer({**lists, "model": entry.model.name or entry.name})
+
+    return app

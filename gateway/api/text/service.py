@@ -1,0 +1,230 @@
+"""What the text API does, without HTTP: chunks to Triton, rows back in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.admission import Admission
+from gateway.api.text.catalogue import Catalogue, Entry
+from gateway.api.text.chunks import (
+    BULK,
+    INTERACTIVE,
+    INTERACTIVE_CHARACTERS,
+    MAX_ROWS,
+    by_content,
+    by_length,
+    split,
+)
+from gateway.api.text.jobs import ActiveJobs, Job
+from gateway.context import Context
+from gateway.errors import BadRequestError, DeadlineError, GatewayError
+from gateway.health.state import ModelState
+from gateway.triton import Tensor
+from gateway.triton.tensors import Array, text_tensor
+
+Floats = NDArray[np.float32]
+SCORES = ("PRECISION", "RECALL", "F1")
+CANARY_TEXT = "canary"
+
+
+class TextService:
+    """Embeddings and BERTScore over the models of the catalogues."""
+
+    name = "text"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.settings = settings = context.settings.text
+        workers = context.settings.server.workers
+        self.admission = Admission(
+            max(1, settings.max_concurrent // workers),
+            settings.max_waiting // workers,
+            settings.slot_wait_seconds,
+            *context.metrics.admission(self.name),
+        )
+        self.jobs = ActiveJobs()
+        self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
+        self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)
+        self.models = [entry.model for entry in (*self.embedders.entries, *self.scorers.entries)]
+
+    @property
+    def device(self) -> str:
+        """Where the default embedding model runs: ``cpu``, ``cuda`` or ``cuda:N``."""
+        return self.embedders.find("").model.device
+
+    async def embed(self, texts: Sequence[str], entry: Entry) -> Floats:
+        """Return the embeddings, float32 [len(texts), dimensions], in the order of ``texts``.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        return (await self._embed(texts, entry, ("EMBEDDING",)))["EMBEDDING"]
+
+    async def embed_counted(self, texts: Sequence[str], entry: Entry) -> tuple[Floats, int]:
+        """Return the embeddings as :meth:`embed`, and how many tokens the model read.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        found = await self._embed(texts, entry, ("EMBEDDING", "TOKEN_COUNT"))
+        return found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
+
+    async def _embed(
+        self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]
+    ) -> dict[str, Array]:
+        if not texts:
+            return {name: np.zeros((0, 0), np.float32) for name in outputs}
+        sizes = [len(text) for text in texts]
+        rows = min(self.settings.embed_chunk, MAX_ROWS)
+        chunks = split(sizes, by_length(texts), rows, self.settings.chunk_characters)
+
+        def inputs(chunk: list[int]) -> dict[str, Tensor]:
+            return {"TEXT": text_tensor([texts[index] for index in chunk])}
+
+        parts = await self._run("embed", entry, len(texts), sum(sizes), chunks, inputs, outputs)
+        return {name: _gather(name, chunks, parts, len(texts)) for name in outputs}
+
+    async def score(
+        self, candidates: Sequence[str], references: Sequence[str], entry: Entry
+    ) -> dict[str, Floats]:
+        """Return ``PRECISION``, ``RECALL`` and ``F1``, float32 [len(candidates)] each.
+
+        Raises:
+            BadRequestError: the lists differ in length.
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        if len(candidates) != len(references):
+            raise BadRequestError("candidates and references must have equal length")
+        count = len(candidates)
+        if not count:
+            return {name: np.zeros(0, np.float32) for name in SCORES}
+        pairs = list(zip(candidates, references, strict=True))
+        sizes = [len(candidate) + len(reference) for candidate, reference in pairs]
+        chunks = split(sizes, by_content(pairs), MAX_ROWS, self.settings.chunk_characters)
+
+        def inputs(chunk: list[int]) -> dict[str, Tensor]:
+            return {
+                "CANDIDATE": text_tensor([candidates[index] for index in chunk]),
+                "REFERENCE": text_tensor([references[index] for index in chunk]),
+            }
+
+        parts = await self._run("bertscore", entry, count, sum(sizes), chunks, inputs, SCORES)
+        return {name: _gather(name, chunks, parts, count)[:, 0] for name in SCORES}
+
+    async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
+        """Run one real inference and return the model's MODEL_INFO."""
+        text = text_tensor([CANARY_TEXT])
+        if model.task == "embed":
+            inputs, output = {"TEXT": text}, "EMBEDDING"
+        else:
+            inputs, output = {"CANDIDATE": text, "REFERENCE": text}, "F1"
+        reply = await self._context.triton.infer(
+            model.triton_model,
+            inputs,
+            (output, "MODEL_INFO"),
+            timeout=timeout,
+            priority=INTERACTIVE,
+        )
+        if not np.isfinite(reply[output]).all():
+            raise GatewayError("canary is not finite")
+        return dict(json.loads(reply["MODEL_INFO"].flat[0]))
+
+    async def _run(
+        self,
+        kind: str,
+        entry: Entry,
+        items: int,
+        characters: int,
+        chunks: list[list[int]],
+        inputs: Any,
+        outputs: Sequence[str],
+    ) -> list[dict[str, Array]]:
+        """Send all chunks, a few at a time, and return their outputs in the order of the chunks."""
+        monitor = self._context.monitor
+        monitor.require(entry.model)
+        deadline = time.monotonic() + self.settings.deadline_seconds
+        priority = INTERACTIVE if characters <= INTERACTIVE_CHARACTERS else BULK
+        name = entry.model.name or entry.name
+        async with self.admission.slot():
+            with self.jobs.track(kind, items, name) as job:
+                try:
+                    parts = await self._interleave(
+                        entry, chunks, inputs, outputs, deadline, priority, job
+                    )
+                except GatewayError as error:
+                    monitor.failed(entry.model, error)
+                    raise
+        entry.model.succeeded()
+        return parts
+
+    async def _interleave(
+        self,
+        entry: Entry,
+        chunks: list[list[int]],
+        inputs: Any,
+        outputs: Sequence[str],
+        deadline: float,
+        priority: int,
+        job: Job,
+    ) -> list[dict[str, Array]]:
+        if len(chunks) == 1:
+            rows = len(chunks[0])
+            return [await self._infer(entry, inputs(chunks[0]), outputs, deadline, priority, rows)]
+        parts: list[dict[str, Array]] = [{}] * len(chunks)
+        todo = iter(enumerate(chunks))
+
+        async def worker() -> None:
+            for index, chunk in todo:
+                rows = len(chunk)
+                parts[index] = await self._infer(
+                    entry, inputs(chunk), outputs, deadline, priority, rows
+                )
+                job.progress = round(job.progress + 1 / len(chunks), 6)
+
+        tasks = [asyncio.ensure_future(worker()) for _ in range(self.settings.chunks_in_flight)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return parts
+
+    async def _infer(
+        self,
+        entry: Entry,
+        inputs: dict[str, Tensor],
+        outputs: Sequence[str],
+        deadline: float,
+        priority: int,
+        rows: int,
+    ) -> dict[str, Array]:
+        timeout = deadline - time.monotonic()
+        if timeout <= 0:
+            raise DeadlineError
+        model = entry.model.triton_model
+        self._context.metrics.batch_rows.labels(model).observe(rows)
+        return await self._context.triton.infer(
+            model,
+            inputs,
+            outputs,
+            timeout=timeout,
+            priority=priority,
+            headers=self._context.tracing.headers(),
+        )
+
+
+def _gather(name: str, chunks: list[list[int]], parts: list[dict[str, Array]], count: int) -> Array:
+    """Return one output of all chunks, its rows back in the order of the request."""
+    first = parts[0][name]
+    rows = np.empty((count, *first.shape[1:]), first.dtype)
+    for chunk, part in zip(chunks, parts, strict=True):
+        rows[chunk] = part[name]
+    return rows

@@ -1,0 +1,1 @@
+"""Readiness by canary inference, loading and reloading of models."""

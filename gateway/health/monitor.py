@@ -1,0 +1,216 @@
+"""Background rounds: keep models loaded, run canaries, repair what died, report the truth.
+
+Triton stays "ready" when a model's process has died, so nothing but an inference proves health.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Protocol
+
+from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
+from gateway.health.engine import device_name, engine_name
+from gateway.health.loading import Leadership, ModelLoader
+from gateway.health.state import ModelState, State, worst
+from gateway.settings.triton import HealthSettings
+from gateway.telemetry.log import where
+from gateway.telemetry.metrics import Metrics, TritonCollector
+from gateway.triton import TritonPort
+from gateway.triton.status import RETRY_AFTER, ModelDeadError
+
+log = logging.getLogger(__name__)
+STABLE = 60.0  # seconds of health after which earlier reloads no longer count
+
+
+class Probed(Protocol):
+    """A service as the monitor sees it."""
+
+    name: str
+    models: list[ModelState]
+
+    async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
+        """Run a small real inference and return the model's own description of itself."""
+
+
+class HealthMonitor:
+    """Owns the state of every model of the enabled services."""
+
+    def __init__(
+        self,
+        triton: TritonPort,
+        settings: HealthSettings,
+        metrics: Metrics,
+        loader: ModelLoader,
+        leadership: Leadership,
+    ) -> None:
+        self._triton = triton
+        self._settings = settings
+        self._metrics = metrics
+        self._loader = loader
+        self._leadership = leadership
+        self._services: dict[str, Probed] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._collector = TritonCollector()
+        metrics.add(self._collector)
+        self.triton_live = False
+        self.triton_version = ""
+
+    def watch(self, service: Probed) -> None:
+        """Add a service before :meth:`start`."""
+        self._services[service.name] = service
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self._task = asyncio.create_task(self._run(), name="health-monitor")
+
+    async def stop(self) -> None:
+        """End the rounds."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._leadership.release()
+
+    def failed(self, model: ModelState, error: GatewayError) -> None:
+        """Tell the monitor that a request failed; it looks at once."""
+        if isinstance(error, UnavailableError):
+            self._wake.set()
+
+    def require(self, model: ModelState) -> None:
+        """Refuse work for a model known to be down.
+
+        Raises:
+            UnavailableError: with the seconds after which asking again makes sense.
+        """
+        if model.state != "ready":
+            raise UnavailableError(retry_after=RETRY_AFTER)
+
+    def service_state(self, name: str) -> State:
+        """Return the state of one service."""
+        return worst(self._services[name].models)
+
+    def report(self) -> dict[str, Any]:
+        """Return the body of ``/readyz`` without URLs."""
+        states = {name: self.service_state(name) for name in self._services}
+        required = [
+            state for name, state in states.items() if name not in self._settings.optional_services
+        ]
+        if all(state == "ready" for state in states.values()):
+            status = "ready"
+        elif all(state == "ready" for state in required):
+            status = "degraded"
+        elif all(state in ("ready", "loading") for state in required):
+            status = "starting"
+        else:
+            status = "down"
+        services = {
+            name: {
+                "state": states[name],
+                "required": name not in self._settings.optional_services,
+                "models": [model.as_json() for model in service.models],
+            }
+            for name, service in self._services.items()
+        }
+        triton = {"live": self.triton_live, "version": self.triton_version or None}
+        return {"status": status, "triton": triton, "services": services}
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._round()
+            except GatewayError as error:
+                log.warning("health round failed", extra={"reason": error.reason})
+            except Exception as error:  # the monitor must outlive its bugs
+                log.error("health round broke", extra=where(error))
+            self._export()
+            pause = self._settings.canary_interval_seconds if self.triton_live else 0.25
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+                self._wake.clear()
+                await asyncio.sleep(0.05)  # many failing requests are one reason to look
+            except asyncio.TimeoutError:
+                pass
+
+    async def _round(self) -> None:
+        models = [model for service in self._services.values() for model in service.models]
+        live = await self._triton.live()
+        if not live:
+            self._lost(models)
+            return
+        if not self.triton_live:
+            self.triton_version = await self._triton.server_version()
+            self.triton_live = True
+            for model in models:
+                model.reloads = 0
+        ready = await self._triton.ready_models()
+        if self._leadership.held():
+            await self._loader.ensure(models, ready)
+        checks = [
+            self._check(service, model)
+            for service in self._services.values()
+            for model in service.models
+            if {*model.needs, model.triton_model} <= ready
+        ]
+        await asyncio.gather(*checks)
+        self._collector.statistics = await self._triton.statistics()
+
+    def _lost(self, models: list[ModelState]) -> None:
+        if self.triton_live:
+            log.error("Triton does not answer")
+        self.triton_live = False
+        for model in models:
+            model.state, model.detail = "loading", "Triton does not answer"
+
+    async def _check(self, service: Probed, model: ModelState) -> None:
+        begin = time.monotonic()
+        fresh = begin - model.last_success < self._settings.canary_interval_seconds
+        if model.state == "ready" and fresh and not self._wake.is_set():
+            return  # requests prove it already
+        try:
+            timeout = self._settings.canary_timeout_seconds
+            model.info = await service.canary(model, timeout)
+            if not model.engine or model.state != "ready":
+                await self._identify(model)
+        except (BusyError, DeadlineError) as error:
+            # Under load a canary may starve; requests that succeed meanwhile prove health.
+            if model.last_success < begin - self._settings.canary_interval_seconds:
+                await self._failed_canary(model, error)
+            return
+        except GatewayError as error:
+            await self._failed_canary(model, error)
+            return
+        now = time.monotonic()
+        if model.state != "ready":
+            model.healthy_since = now
+            log.info("model ready", extra={"model": model.triton_model, "engine": model.engine})
+        elif now - model.healthy_since > STABLE:
+            model.reloads = 0
+        model.state, model.detail = "ready", None
+        model.canary_seconds = now - begin
+        model.succeeded()
+        self._metrics.canary_seconds.labels(model.triton_model).set(model.canary_seconds)
+
+    async def _identify(self, model: ModelState) -> None:
+        config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)
+        model.engine, model.device = engine_name(config), device_name(config)
+        model.name = str(model.info.get("model", model.triton_model))
+
+    async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
+        log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})
+        spent = model.reloads >= self._settings.reload_attempts
+        model.state = "down" if spent else "loading"
+        model.detail = "fails its canary inference" + (
+            f" after {model.reloads} reloads" if spent else "; being reloaded"
+        )
+        if spent or not self._leadership.held():
+            return
+        model.reloads += 1
+        named = error.model if isinstance(error, ModelDeadError) else None
+        await self._loader.reload([named] if named else [*model.needs, model.triton_model])
+        self._wake.set()  # look again at once
+
+    def _export(self) -> None:
+        for name in self._services:
+            self._metrics.ready.labels(name).set(self.service_state(name) == "ready")

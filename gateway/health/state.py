@@ -1,0 +1,64 @@
+"""What is known about each service: the words of `/readyz` and of the start-up table."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["loading", "ready", "down", "missing"]
+
+
+@dataclass
+class ModelState:
+    """One catalogue entry of a service and the Triton models behind it.
+
+    Attributes:
+        task: what it does, e.g. ``embed``.
+        triton_model: the model requests go to.
+        needs: models it calls, loaded before it.
+        name: identity of the weights as the model itself reports it.
+        engine: backend and precision that run the network.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    task: str
+    triton_model: str
+    needs: tuple[str, ...]
+    name: str = ""
+    engine: str = ""
+    device: str = "cpu"
+    info: dict[str, Any] = field(default_factory=dict)
+    state: State = "loading"
+    detail: str | None = None
+    canary_seconds: float | None = None
+    last_success: float = 0.0
+    reloads: int = 0
+    healthy_since: float = 0.0
+
+    def succeeded(self) -> None:
+        """Note that an inference has just worked."""
+        self.last_success = time.monotonic()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of ``/readyz``."""
+        return {
+            "name": self.name or None,
+            "task": self.task,
+            "engine": self.engine or None,
+            "device": self.device,
+            "triton_model": self.triton_model,
+            "state": self.state,
+            "detail": self.detail,
+            "canary_ms": None
+            if self.canary_seconds is None
+            else round(self.canary_seconds * 1e3, 2),
+        }
+
+
+def worst(states: list[ModelState]) -> State:
+    """Return the state of a service made of these models."""
+    for state in ("missing", "down", "loading"):
+        if any(model.state == state for model in states):
+            return state
+    return "ready"

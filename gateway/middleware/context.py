@@ -1,0 +1,84 @@
+"""Request id, access log, metrics and trace span of every request."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError, error_response
+from gateway.telemetry.log import request_id, where
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import Tracing
+
+log = logging.getLogger("gateway.access")
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+_HEADER = b"x-request-id"
+
+
+class RequestContext:
+    """Outermost layer of a listener; also the last net for errors nobody handled."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing, access_log: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._tracing = tracing
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        identifier = given if _SANE_ID.match(given) else uuid.uuid4().hex
+        token = request_id.set(identifier)
+        status = 0
+        header = (_HEADER, identifier.encode())
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        try:
+            with self._tracing.request(scope["method"], Headers(scope=scope)) as span:
+                await self._app(scope, receive, send_with_id)
+                if span.is_recording():
+                    span.set_attribute("http.response.status_code", status)
+                    span.set_attribute("pentad.request_id", identifier)
+        except Exception as error:  # one request's bug must not end the connection silently
+            log.error("unhandled error", extra=where(error))
+            if not status:
+                await error_response(GatewayError())(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, time.perf_counter() - begin)
+            request_id.reset(token)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        service = scope.get("pentad.service", "gateway")
+        found = scope.get("route")
+        route = found.path if isinstance(found, Route | APIRoute) else "unmatched"
+        status = scope.get("pentad.status", status)
+        self._metrics.requests.labels(service, route, scope["method"], str(status)).inc()
+        self._metrics.seconds.labels(service, route).observe(seconds)
+        if self._access_log:
+            fields = {
+                "service": service,
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+            }
+            if key := scope.get("pentad.key"):
+                fields["key"] = key
+            log.info("request", extra=fields)

@@ -1,0 +1,145 @@
+"""Runs the gateway: all ports in one process and one event loop, drained on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from gateway.app import create_listeners
+from gateway.context import Context
+from gateway.health.loading import Leadership, ModelLoader
+from gateway.health.monitor import HealthMonitor
+from gateway.lifecycle import Lifecycle
+from gateway.security import KeyRing
+from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import Tracing
+from gateway.triton import TritonClient
+
+log = logging.getLogger(__name__)
+KEYS_POLL = 1.0  # seconds between looks at the keys file
+LOCK_FILE = "gateway.lock"
+
+
+class _Listener(uvicorn.Server):
+    """A uvicorn server that leaves signals to the gateway."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install no handlers: one signal ends all listeners together."""
+        yield
+
+
+def bind(host: str, port: int, backlog: int) -> socket.socket:
+    """Return a listening socket that several worker processes can share.
+
+    Raises:
+        OSError: the port is taken or not permitted.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((host, port))
+    sock.listen(backlog)
+    sock.setblocking(False)
+    return sock
+
+
+def build_context(settings: Settings, triton: TritonClient) -> Context:
+    """Create the shared parts; call it inside the running loop.
+
+    Raises:
+        ValueError: the keys file is unreadable.
+    """
+    metrics = Metrics()
+    forced = {}
+    if settings.text.device != "auto":
+        entries = (*settings.text.embed_models.values(), *settings.text.bertscore_models.values())
+        forced = {entry.encoder: settings.text.device for entry in entries}
+    monitor = HealthMonitor(
+        triton,
+        settings.health,
+        metrics,
+        ModelLoader(triton, metrics, forced),
+        Leadership(settings.paths.state / LOCK_FILE),
+    )
+    return Context(
+        settings=settings,
+        triton=triton,
+        monitor=monitor,
+        metrics=metrics,
+        tracing=Tracing(settings.telemetry),
+        keys=KeyRing(settings),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what runs within ``server.drain_seconds``.
+
+    Raises:
+        OSError: a port is taken.
+        ValueError: the keys file is unreadable.
+    """
+    triton = TritonClient(settings.triton)
+    context = build_context(settings, triton)
+    lifecycle = Lifecycle()
+    listeners = create_listeners(context, lifecycle)
+    apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
+    server = settings.server
+    sockets = [bind(server.host, port, server.backlog) for port, _ in apps]
+    servers = [_Listener(_config(settings, app)) for _, app in apps]
+    context.monitor.start()
+    watcher = asyncio.create_task(_watch_keys(context.keys))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, context.keys.reload)
+    running = [
+        asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
+    ]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    log.info("gateway listening", extra={"host": server.host, "ports": ports})
+    try:
+        await stop.wait()
+        log.info("draining")
+        lifecycle.draining = True
+        for one in servers:
+            one.should_exit = True
+        await asyncio.gather(*running)
+    finally:
+        watcher.cancel()
+        await context.monitor.stop()
+        await triton.close()
+        context.tracing.shutdown()
+        log.info("gateway stopped")
+
+
+def _config(settings: Settings, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=settings.server.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
+        h11_max_incomplete_event_size=None,
+    )
+
+
+async def _watch_keys(keys: KeyRing) -> None:
+    while True:
+        await asyncio.sleep(KEYS_POLL)
+        keys.reload()

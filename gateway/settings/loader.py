@@ -1,0 +1,117 @@
+"""Reads the tree: defaults < config.yaml < old environment variables < PENTAD_* variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gateway.settings.legacy import legacy_values
+from gateway.settings.tree import Settings
+
+PREFIX = "PENTAD_"
+CONFIG_VARIABLE = "PENTAD_CONFIG"
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; the message says which key and why, without its value."""
+
+
+def load_settings(
+    path: str | Path | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the validated configuration.
+
+    Args:
+        path: YAML file; default ``$PENTAD_CONFIG``, else ``config.yaml`` if there is one.
+        environ: variables to use instead of the process's own (for ``${VAR}`` and old names).
+
+    Raises:
+        ConfigError: unreadable file, unknown key, undefined ``${VAR}`` or invalid value.
+    """
+    env = os.environ if environ is None else environ
+    chosen = path or env.get(CONFIG_VARIABLE)
+    file = Path(chosen or "config.yaml")
+    values = _read(file, env) if chosen or file.is_file() else {}
+    unknown = _unknown_variables(env)
+    if unknown:
+        raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
+    for section, found in legacy_values(env).items():
+        values[section] = {**(values.get(section) or {}), **found}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+    except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
+        raise ConfigError(str(error)) from None
+
+
+def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"{file} is not valid YAML{where}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} must hold a mapping of sections")
+    expanded = _expand(values, env)
+    return {str(key): value for key, value in expanded.items()}
+
+
+def _expand(value: Any, env: Mapping[str, str]) -> Any:
+    """Replace ``${NAME}`` and ``${NAME:-default}`` in every string."""
+    if isinstance(value, dict):
+        return {key: _expand(item, env) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, env) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name in env:
+            return env[name]
+        if default is None:
+            raise ConfigError(f"${{{name}}} is used in the configuration but not set")
+        return str(default)
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """PENTAD_* variables that name nothing in the tree: a typo must not pass silently."""
+    names = [name for name in env if name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE]
+    return sorted(name for name in names if not _known(name[len(PREFIX) :].lower().split("__")))
+
+
+def _known(path: list[str]) -> bool:
+    model: Any = Settings
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            if part not in model.model_fields:
+                return False
+            model = model.model_fields[part].annotation
+        elif get_origin(model) is dict:
+            model = get_args(model)[1]
+        else:
+            return False
+    return True
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"]) or "configuration"
+        lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

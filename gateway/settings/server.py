@@ -1,0 +1,83 @@
+"""Listeners, limits of a connection, and who may call."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from gateway.settings.base import Section
+
+
+class CorsSettings(Section):
+    """Cross-origin access of browsers; off unless origins are named."""
+
+    allow_origins: list[str] = []
+    """Origins that may call, e.g. `https://demo.example`; `*` allows every one."""
+    allow_methods: list[str] = ["GET", "POST", "DELETE"]
+    """Methods a browser may use."""
+    allow_headers: list[str] = ["Authorization", "Content-Type", "X-API-Key", "X-Request-Id"]
+    """Headers a browser may send."""
+    expose_headers: list[str] = ["Retry-After", "X-Request-Id"]
+    """Response headers a browser's script may read."""
+    max_age_seconds: int = Field(600, ge=0)
+    """How long a browser may remember a preflight answer."""
+
+
+class ServerSettings(Section):
+    """The main listener and what holds for all listeners."""
+
+    host: str = "127.0.0.1"
+    """Address of all listeners. Anything but loopback needs a key (see `security`)."""
+    port: int = Field(9000, ge=0, le=65535)
+    """Main port: every service under its prefix. 0 picks a free one."""
+    workers: int = Field(1, ge=1, le=64)
+    """Gateway processes sharing the ports. Admission limits are divided among them."""
+    drain_seconds: float = Field(20, ge=0)
+    """How long running requests may take to finish after SIGTERM."""
+    keep_alive_seconds: int = Field(65, ge=1)
+    """Idle time of a connection; longer than the 60 s of common load balancers."""
+    max_body_bytes: int = Field(64 * 2**20, ge=1024)
+    """Largest request body in bytes where a service sets none (413 beyond)."""
+    backlog: int = Field(2048, ge=1)
+    """Connections the kernel may hold before they are accepted."""
+    cors: CorsSettings = CorsSettings()
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether no other machine can reach the listeners."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class ApiKey(Section):
+    """One client's key."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    """Shown in logs and metrics instead of the key."""
+    key: SecretStr
+    """The secret itself; at least 8 characters."""
+    services: list[str] = ["*"]
+    """Services it may call, `*` for all. `metrics` names the operations routes."""
+    rate_limit: str | None = None
+    """Requests per time, e.g. `100/minute` (429 beyond); none by default."""
+
+
+class SecuritySettings(Section):
+    """Authentication. Without any key everything on loopback is open."""
+
+    allow_unauthenticated: bool = False
+    """Permit listening beyond loopback although no key is configured."""
+    keys: list[ApiKey] = []
+    """Keys fixed in the configuration."""
+    keys_file: Path | None = None
+    """YAML list of further keys, read again when it changes or on SIGHUP."""
+    open_services: list[str] = []
+    """Services that need no key although keys are configured."""
+    open_paths: list[str] = ["/healthz", "/readyz"]
+    """Paths of the main port that never need a key."""

@@ -1,0 +1,93 @@
+"""The text service: BERTScore and embeddings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.settings.base import Section
+
+
+class TextModel(Section):
+    """One entry of a catalogue: a name clients may ask for and the Triton models behind it."""
+
+    triton_model: str
+    """Triton model that answers."""
+    encoder: str
+    """Triton model that runs the network for it; loaded first."""
+    aliases: list[str] = []
+    """Other names accepted for it; the response names the model that really ran."""
+    languages: list[str] = ["en"]
+    """Languages it is meant for (BERTScore's `lang`); `*` for any."""
+
+
+def _embed_models() -> dict[str, TextModel]:
+    entry = TextModel(
+        triton_model="text_embedding",
+        encoder="sentence_encoder",
+        aliases=["sentence-transformers/all-MiniLM-L6-v2"],
+    )
+    return {"all-MiniLM-L6-v2": entry}
+
+
+def _bertscore_models() -> dict[str, TextModel]:
+    entry = TextModel(
+        triton_model="bertscore",
+        encoder="token_encoder",
+        # The old server's hard-coded default stays a valid name where its weights are not had.
+        aliases=["microsoft/deberta-xlarge-mnli"],
+    )
+    return {"all-MiniLM-L6-v2": entry}
+
+
+class TextSettings(Section):
+    """The text API (`/text` on the main port)."""
+
+    port: int | None = Field(8765, ge=0, le=65535)
+    """The old server's port with its root paths; null: not served."""
+    api_key: SecretStr | None = None
+    """Key in `X-API-Key`; environment `API_KEY`."""
+    device: Literal["auto", "cpu", "cuda"] | str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$"
+    )
+    """Where Triton runs the encoders; environment `TORCH_DEVICE`. `auto`: as their config says."""
+    max_concurrent: int = Field(64, ge=1)
+    """Requests in work at once; environment `GPU_MAX_CONCURRENT`. Triton batches across them."""
+    max_waiting: int = Field(64, ge=0)
+    """Requests that may wait for a slot; the next one is answered 503 at once."""
+    slot_wait_seconds: float = Field(1.0, ge=0)
+    """Longest wait for a slot before 503, as the old server."""
+    deadline_seconds: float = Field(45, gt=0)
+    """Longest time for one request (504 beyond); the old client gives up after 45 s."""
+    max_batch_size: int = Field(100, ge=1)
+    """Most texts or pairs in a request (422 beyond); environment `GPU_MAX_BATCH_SIZE`."""
+    max_text_length: int = Field(10_000, ge=1)
+    """Most characters (code points) in a text; environment `GPU_MAX_TEXT_LENGTH`."""
+    embed_chunk: int = Field(32, ge=1, le=128)
+    """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
+    chunk_characters: int = Field(32_768, ge=1)
+    """Characters sent to Triton at a time from one request, so that long requests interleave."""
+    chunks_in_flight: int = Field(2, ge=1)
+    """Chunks of one request in Triton at once."""
+    max_body_bytes: int = Field(16 * 2**20, ge=1024)
+    """Largest request body in bytes."""
+    embed_model: str = "all-MiniLM-L6-v2"
+    """Model of a request that names none; environment `MODEL_EMBED`."""
+    bertscore_model: str = "microsoft/deberta-xlarge-mnli"
+    """Model of a request that names none; environment `MODEL_BERTSCORE`."""
+    embed_models: dict[str, TextModel] = Field(default_factory=_embed_models)
+    """Catalogue of embedding models by name."""
+    bertscore_models: dict[str, TextModel] = Field(default_factory=_bertscore_models)
+    """Catalogue of BERTScore encoders by name."""
+
+    @model_validator(mode="after")
+    def _defaults_are_in_the_catalogue(self) -> TextSettings:
+        for field, catalogue in (
+            ("embed_model", self.embed_models),
+            ("bertscore_model", self.bertscore_models),
+        ):
+            names = [name for key, entry in catalogue.items() for name in (key, *entry.aliases)]
+            if getattr(self, field) not in names:
+                raise ValueError(f"{field} is not in the catalogue; it has {sorted(names)}")
+        return self

@@ -1,0 +1,76 @@
+"""The root of the configuration tree."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from gateway.settings.server import SecuritySettings, ServerSettings
+from gateway.settings.telemetry import TelemetrySettings
+from gateway.settings.text import TextSettings
+from gateway.settings.triton import (
+    EmbeddedSettings,
+    HealthSettings,
+    PathSettings,
+    TritonSettings,
+)
+
+ServiceName = Literal["text"]
+
+
+class Settings(BaseSettings):
+    """Everything Pentad can be told. Environment: `PENTAD_<SECTION>__<KEY>`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="PENTAD_",
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
+
+    services: list[ServiceName] = Field(["text"], min_length=1)
+    """Services that are switched on."""
+    server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
+    triton: TritonSettings = TritonSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    health: HealthSettings = HealthSettings()
+    paths: PathSettings = PathSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    text: TextSettings = Field(default_factory=TextSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over what the loader passes (legacy environment over the file)."""
+        return env_settings, init_settings
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any client key is configured."""
+        keys = self.text.api_key
+        named = bool(keys and keys.get_secret_value())
+        return named or bool(self.security.keys) or self.security.keys_file is not None
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> Settings:
+        public = not self.server.loopback_only
+        if public and not self.has_keys and not self.security.allow_unauthenticated:
+            raise ValueError(
+                f"server.host is {self.server.host} but no key is configured: set security.keys, "
+                "or security.allow_unauthenticated: true if another layer authenticates"
+            )
+        return self

@@ -1,0 +1,74 @@
+"""The Triton server: where it is, and how the embedded one is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from gateway.settings.base import Section
+
+
+class TritonSettings(Section):
+    """Connection to Triton, whoever runs it."""
+
+    url: str = "127.0.0.1:8001"
+    """host:port of Triton's gRPC service."""
+    metrics_url: str | None = "http://127.0.0.1:8002/metrics"
+    """Triton's Prometheus endpoint; the source of GPU memory figures of a remote Triton."""
+    start: bool = True
+    """Whether `make run` starts the embedded server; false for a Triton elsewhere."""
+    admin_key: SecretStr | None = None
+    """Key of Triton's restricted model-repository API. The launcher passes its own."""
+    max_message_bytes: int = Field(256 * 2**20, ge=2**20)
+    """Largest gRPC message in bytes, in and out."""
+    load_timeout_seconds: float = Field(300, gt=0)
+    """How long loading one model may take."""
+
+
+class EmbeddedSettings(Section):
+    """The embedded server (`nvidia-pytriton`'s tritonserver), used when `triton.start` is true."""
+
+    host: str = "127.0.0.1"
+    """Address of Triton's own ports; keep it on loopback, the gateway is the way in."""
+    http_port: int = Field(8000, ge=1, le=65535)
+    """Triton's HTTP port."""
+    grpc_port: int = Field(8001, ge=1, le=65535)
+    """Triton's gRPC port; `triton.url` must name it."""
+    metrics_port: int = Field(8002, ge=1, le=65535)
+    """Triton's Prometheus port."""
+    profile: Literal["auto", "default", "openvino", "tensorrt"] = "auto"
+    """Which `configs/<profile>.pbtxt` models use. `auto`: openvino where the CPU computes in
+    bfloat16 and the exported model passed the cosine rule, else default."""
+    log_verbose: int = Field(0, ge=0, le=5)
+    """Triton's log verbosity."""
+    exit_timeout_seconds: int = Field(8, ge=1)
+    """How long Triton may finish running requests on shutdown. With `server.drain_seconds` it
+    must stay within 30 s, the usual grace period of supervisors."""
+    restart_backoff_seconds: tuple[float, float] = (0.5, 15.0)
+    """First and longest pause before a crashed server is started again."""
+
+
+class HealthSettings(Section):
+    """Readiness: a service is ready when a canary inference through its models succeeds."""
+
+    canary_interval_seconds: float = Field(5, gt=0)
+    """Pause between two rounds of canaries."""
+    canary_timeout_seconds: float = Field(10, gt=0)
+    """A canary that takes longer counts as failed."""
+    reload_attempts: int = Field(3, ge=0)
+    """How often a failing model is reloaded before it is reported down."""
+    optional_services: list[str] = []
+    """Services whose failure leaves `/readyz` at 200."""
+
+
+class PathSettings(Section):
+    """Folders, relative to the current one."""
+
+    repository: Path = Path("model_repository")
+    """Triton's model repository."""
+    state: Path = Path("var")
+    """What a run writes: backends, keys, sockets."""
+    cache: Path = Path("var/cache")
+    """Downloads of `make models`."""

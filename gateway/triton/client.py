@@ -1,0 +1,127 @@
+"""Triton over one asynchronous gRPC channel, with binary tensors, deadlines and cancellation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from gateway.settings.triton import TritonSettings
+from gateway.triton.status import to_gateway_error
+from gateway.triton.tensors import Array, Tensor, to_array
+
+# Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
+ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
+CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
+
+
+class TritonClient:
+    """Implements :class:`gateway.triton.port.TritonPort`. Create it inside the running loop."""
+
+    def __init__(self, settings: TritonSettings) -> None:
+        size = settings.max_message_bytes
+        options = [
+            ("grpc.max_send_message_length", size),
+            ("grpc.max_receive_message_length", size),
+            # A restarted Triton must be found again at once, not after gRPC's default 120 s.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            # A Triton that vanished without closing the connection is noticed in 20 s.
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+        ]
+        self._channel = grpc.aio.insecure_channel(settings.url, options=options)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._load_timeout = settings.load_timeout_seconds
+        key = settings.admin_key.get_secret_value() if settings.admin_key else ""
+        self._admin = ((ADMIN_HEADER, key),) if key else ()
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        outputs: Sequence[str],
+        *,
+        timeout: float,
+        priority: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Array]:
+        """See :meth:`TritonPort.infer`."""
+        request = pb.ModelInferRequest(model_name=model)
+        for name, tensor in inputs.items():
+            request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+            request.raw_input_contents.append(tensor.data)
+        for name in outputs:
+            request.outputs.add(name=name)
+        if priority:
+            request.parameters["priority"].uint64_param = priority
+        metadata = tuple(headers.items()) if headers else None
+        try:
+            reply = await self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            raise to_gateway_error(error) from None
+        return {
+            output.name: to_array(output.datatype, output.shape, data)
+            for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
+        }
+
+    async def live(self) -> bool:
+        """See :meth:`TritonPort.live`."""
+        try:
+            reply = await self._stub.ServerLive(pb.ServerLiveRequest(), timeout=CONTROL_TIMEOUT)
+        except grpc.RpcError:
+            return False
+        return bool(reply.live)
+
+    async def ready_models(self) -> set[str]:
+        """See :meth:`TritonPort.ready_models`."""
+        request = pb.RepositoryIndexRequest(ready=True)
+        reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
+        return {model.name for model in reply.models}
+
+    async def load(self, model: str, config: Mapping[str, Any] | None = None) -> None:
+        """See :meth:`TritonPort.load`."""
+        request = pb.RepositoryModelLoadRequest(model_name=model)
+        if config is not None:
+            request.parameters["config"].string_param = json.dumps(config)
+        await self._control(self._stub.RepositoryModelLoad, request, self._load_timeout)
+
+    async def unload(self, model: str) -> None:
+        """See :meth:`TritonPort.unload`."""
+        request = pb.RepositoryModelUnloadRequest(model_name=model)
+        await self._control(self._stub.RepositoryModelUnload, request, self._load_timeout)
+
+    async def config(self, model: str) -> dict[str, Any]:
+        """See :meth:`TritonPort.config`."""
+        request = pb.ModelConfigRequest(name=model)
+        reply = await self._control(self._stub.ModelConfig, request, CONTROL_TIMEOUT)
+        return dict(MessageToDict(reply.config, preserving_proto_field_name=True))
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """See :meth:`TritonPort.statistics`."""
+        request = pb.ModelStatisticsRequest()
+        reply = await self._control(self._stub.ModelStatistics, request, CONTROL_TIMEOUT)
+        found = MessageToDict(reply, preserving_proto_field_name=True)
+        return list(found.get("model_stats", []))
+
+    async def server_version(self) -> str:
+        """See :meth:`TritonPort.server_version`."""
+        request = pb.ServerMetadataRequest()
+        reply = await self._control(self._stub.ServerMetadata, request, CONTROL_TIMEOUT)
+        return str(reply.version)
+
+    async def close(self) -> None:
+        """Close the channel; running calls are cancelled."""
+        await self._channel.close(None)
+
+    async def _control(self, method: Any, request: Any, timeout: float) -> Any:
+        try:
+            return await method(request, timeout=timeout, metadata=self._admin)
+        except grpc.RpcError as error:
+            raise to_gateway_error(error) from None

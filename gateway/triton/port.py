@@ -1,0 +1,48 @@
+"""What the gateway may ask of Triton; the API modules depend on this alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway.triton.tensors import Array, Tensor
+
+
+class TritonPort(Protocol):
+    """Inference and control of one Triton server.
+
+    Every method raises a :class:`gateway.errors.GatewayError` on failure.
+    """
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        outputs: Sequence[str],
+        *,
+        timeout: float,
+        priority: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Array]:
+        """Run one inference and return the named outputs; cancelling the task cancels it."""
+
+    async def live(self) -> bool:
+        """Whether the server answers."""
+
+    async def ready_models(self) -> set[str]:
+        """Names of the models that are loaded."""
+
+    async def load(self, model: str, config: Mapping[str, Any] | None = None) -> None:
+        """Load a model, with another configuration than the repository's if given."""
+
+    async def unload(self, model: str) -> None:
+        """Unload a model; unknown or unloaded ones are no error."""
+
+    async def config(self, model: str) -> dict[str, Any]:
+        """The configuration a loaded model runs with, auto-completed, as JSON-like values."""
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """Triton's counters per model, as JSON-like values."""
+
+    async def server_version(self) -> str:
+        """Triton's version, e.g. ``2.51.0``."""

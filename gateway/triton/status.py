@@ -1,0 +1,60 @@
+"""One table from Triton's gRPC status to the gateway's errors."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+
+from gateway.errors import (
+    BodyTooLargeError,
+    BusyError,
+    ClientGoneError,
+    DeadlineError,
+    GatewayError,
+    InferenceError,
+    UnavailableError,
+)
+
+RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
+_QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
+_DEAD = re.compile(
+    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead", re.I
+)
+_MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
+
+_TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InferenceError,  # the gateway validates before it calls
+    grpc.StatusCode.NOT_FOUND: UnavailableError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: BodyTooLargeError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+    grpc.StatusCode.CANCELLED: ClientGoneError,
+    grpc.StatusCode.INTERNAL: InferenceError,
+    grpc.StatusCode.UNKNOWN: InferenceError,
+}
+
+
+class ModelDeadError(UnavailableError):
+    """A model whose process died: it fails every request until it is loaded again.
+
+    Attributes:
+        model: its name when Triton's message tells it, else None.
+    """
+
+    def __init__(self, model: str | None) -> None:
+        self.model = model
+        super().__init__(retry_after=RETRY_AFTER)
+
+
+def to_gateway_error(error: grpc.RpcError) -> GatewayError:
+    """Translate a failed call; Triton's message decides but is never passed on."""
+    code = error.code()
+    message = error.details() or ""
+    if code is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL.search(message):
+        return BusyError(retry_after=RETRY_AFTER)
+    if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):
+        found = _MODEL.search(message)
+        return ModelDeadError(found.group(1) if found else None)
+    kind = _TABLE.get(code, InferenceError)
+    return kind(retry_after=RETRY_AFTER if issubclass(kind, UnavailableError) else None)

@@ -1,0 +1,42 @@
+"""Several gateway processes on the same ports, for machines with cores to spare."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from types import FrameType
+
+WORKER_COMMAND = [sys.executable, "-m", "gateway", "serve", "--worker"]
+PAUSE = 0.5  # seconds between looks at the children, and before a crashed one is replaced
+
+
+def supervise(count: int, config: str | None) -> int:
+    """Run ``count`` workers until a signal and return the exit code; a dead one is replaced."""
+    folder = tempfile.mkdtemp(prefix="pentad-metrics-")
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}
+    command = [*WORKER_COMMAND, *(["--config", config] if config else [])]
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+
+    children = [subprocess.Popen(command, env=env) for _ in range(count)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        while not stopping:
+            time.sleep(PAUSE)
+            for index, child in enumerate(children):
+                if child.poll() is not None and not stopping:
+                    children[index] = subprocess.Popen(command, env=env)
+        return max(child.wait() for child in children)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

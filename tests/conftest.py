@@ -1,0 +1,39 @@
+"""Marks every test by its folder and keeps the environment of the shell out of the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+LAYERS = ("unit", "contract", "triton", "browser", "gpu")
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        layer = item.path.relative_to(HERE).parts[0]
+        if layer in LAYERS:
+            item.add_marker(getattr(pytest.mark, layer))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on variables of the shell, nor writes to the project's own state."""
+    for name in list(os.environ):
+        if name.startswith("PENTAD_") or name in LEGACY:
+            monkeypatch.delenv(name)
+
+
+LEGACY = (
+    "API_KEY",
+    "TORCH_DEVICE",
+    "MODEL_BERTSCORE",
+    "MODEL_EMBED",
+    "GPU_MAX_CONCURRENT",
+    "GPU_EMBED_BATCH",
+    "GPU_MAX_BATCH_SIZE",
+    "GPU_MAX_TEXT_LENGTH",
+)

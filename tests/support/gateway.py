@@ -1,0 +1,83 @@
+"""The gateway's applications in this process, with a stand-in for Triton."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.app import Listeners, create_listeners
+from gateway.context import Context
+from gateway.lifecycle import Lifecycle
+from gateway.server import build_context
+from gateway.settings import Settings, load_settings
+from tests.support.fake_triton import FakeTriton
+
+
+@dataclass
+class Running:
+    """A gateway whose models are ready."""
+
+    triton: FakeTriton
+    context: Context
+    listeners: Listeners
+    lifecycle: Lifecycle
+    main: httpx.AsyncClient
+    text: httpx.AsyncClient
+
+
+def settings_for(state: Path, **values: Any) -> Settings:
+    """Return settings that touch nothing but ``state``."""
+    empty = state / "empty.yaml"
+    empty.write_text("{}")
+    base = load_settings(empty, {})
+    merged = base.model_dump()
+    merged["paths"]["state"] = state
+    for section, found in values.items():
+        if isinstance(found, dict):
+            merged[section].update(found)
+        else:
+            merged[section] = found
+    return Settings(**merged)
+
+
+@asynccontextmanager
+async def running_gateway(
+    state: Path, triton: FakeTriton | None = None, *, wait: bool = True, **values: Any
+) -> AsyncIterator[Running]:
+    """Run the gateway's applications and its health monitor in this event loop."""
+    fake = triton or FakeTriton()
+    settings = settings_for(state, **values)
+    context = build_context(settings, fake)  # type: ignore[arg-type]
+    lifecycle = Lifecycle()
+    listeners = create_listeners(context, lifecycle)
+    context.monitor.start()
+    port = settings.text.port or 0
+
+    def client(app: Any, base: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
+
+    main = client(listeners.main, "http://main")
+    text = client(listeners.ports[port], "http://text")
+    try:
+        if wait:
+            await until(lambda: context.monitor.report()["status"] == "ready")
+        yield Running(fake, context, listeners, lifecycle, main, text)
+    finally:
+        await main.aclose()
+        await text.aclose()
+        await context.monitor.stop()
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    """Wait for a condition, without a fixed sleep."""
+    for _ in range(int(seconds / 0.01)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("condition not reached")

@@ -1,0 +1,101 @@
+"""Loading, canaries and repair, with a stand-in for Triton."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from gateway.errors import DeadlineError, InferenceError
+from gateway.health.engine import device_name, engine_name, placed_on
+from gateway.health.loading import Leadership
+from gateway.triton.status import ModelDeadError
+from tests.support.gateway import running_gateway, until
+
+FAST = {"canary_interval_seconds": 0.05}
+
+
+async def test_models_are_loaded_needs_first(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        order = ["sentence_encoder", "text_embedding", "token_encoder", "bertscore"]
+        assert gateway.triton.loads == order
+
+
+async def test_a_dead_model_is_reloaded_alone(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=FAST) as gateway:
+        triton = gateway.triton
+        triton.failures += [ModelDeadError("sentence_encoder")] * 2
+        reply = await gateway.text.post("/embed", json={"texts": ["a"]})
+        assert reply.status_code == 503
+        await until(lambda: triton.unloads == ["sentence_encoder"])
+        await until(lambda: gateway.context.monitor.report()["status"] == "ready")
+        assert (await gateway.text.post("/embed", json={"texts": ["a"]})).status_code == 200
+
+
+async def test_given_up_after_three_reloads_and_back_when_it_works(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=FAST) as g:
+        g.triton.failures += [InferenceError()] * 1000
+        await until(lambda: all(m["state"] == "down" for m in models(g)), 10)
+        assert g.triton.unloads.count("text_embedding") == 3
+        assert (await g.main.get("/readyz")).json()["status"] == "down"
+        assert (await g.text.post("/embed", json={"texts": ["a"]})).status_code == 503
+        g.triton.failures.clear()
+        await until(lambda: g.context.monitor.report()["status"] == "ready")
+
+
+def models(gateway: object) -> list[dict[str, object]]:
+    return gateway.context.monitor.report()["services"]["text"]["models"]  # type: ignore[attr-defined]
+
+
+async def test_a_restarted_triton_gets_its_models_again(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=FAST) as gateway:
+        triton = gateway.triton
+        triton.is_live = False
+        await until(lambda: gateway.context.monitor.report()["status"] == "starting")
+        triton.loaded.clear()
+        triton.is_live = True
+        await until(lambda: gateway.context.monitor.report()["status"] == "ready")
+        assert len(triton.loads) == 8
+
+
+async def test_starving_canaries_do_not_take_a_busy_service_down(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=FAST) as gateway:
+        for model in gateway.context.monitor._services["text"].models:
+            model.last_success += 1000  # requests succeed all the time
+        gateway.triton.failures += [DeadlineError()] * 4
+        await asyncio.sleep(0.3)
+        assert gateway.context.monitor.report()["status"] == "ready"
+        assert gateway.triton.unloads == []
+
+
+async def test_the_device_is_forced_by_a_config_override(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, text={"device": "cpu"}) as gateway:
+        assert gateway.triton.loads.count("sentence_encoder") == 2
+        assert gateway.triton.loads.count("text_embedding") == 1
+
+
+def test_one_leader(tmp_path: Path) -> None:
+    first, second = Leadership(tmp_path / "lock"), Leadership(tmp_path / "lock")
+    assert first.held()
+    assert not second.held()
+    first.release()
+    assert second.held()
+    second.release()
+
+
+def test_engine_names() -> None:
+    bf16 = {"INFERENCE_PRECISION_HINT": {"string_value": "bf16"}}
+    assert engine_name({"backend": "openvino", "parameters": bf16}) == "openvino bf16"
+    assert engine_name({"backend": "openvino"}) == "openvino fp32"
+    assert engine_name({"backend": "onnxruntime"}) == "onnxruntime fp32"
+    assert engine_name({"platform": "tensorrt_plan", "backend": "tensorrt"}) == "tensorrt plan"
+
+
+def test_device_names() -> None:
+    gpu = {"instance_group": [{"kind": "KIND_GPU", "gpus": [1], "count": 2}]}
+    assert device_name(gpu) == "cuda:1"
+    assert device_name({"instance_group": [{"kind": "KIND_GPU", "gpus": [0]}]}) == "cuda"
+    assert device_name({}) == "cpu"
+    assert placed_on(gpu, "cpu")["instance_group"] == [{"kind": "KIND_CPU", "count": 2}]
+    assert placed_on({}, "cuda:3")["instance_group"] == [
+        {"kind": "KIND_GPU", "count": 1, "gpus": [3]}
+    ]

@@ -1,0 +1,132 @@
+"""The configuration tree: sources, expansion, refusals, redaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.__main__ import main
+from gateway.settings import ConfigError, load_settings
+from gateway.settings.reference import reference
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "config.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, ""), {})
+    assert settings.services == ["text"]
+    assert settings.server.host == "127.0.0.1"
+    assert settings.text.port == 8765
+
+
+def test_environment_beats_old_names_beats_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, "text: {max_concurrent: 3, max_batch_size: 7, embed_chunk: 9}")
+    monkeypatch.setenv("PENTAD_TEXT__MAX_CONCURRENT", "5")
+    monkeypatch.setenv("GPU_MAX_CONCURRENT", "4")
+    monkeypatch.setenv("GPU_MAX_BATCH_SIZE", "8")
+    text = load_settings(file).text
+    assert (text.max_concurrent, text.max_batch_size, text.embed_chunk) == (5, 8, 9)
+
+
+def test_all_old_variables() -> None:
+    old = {
+        "API_KEY": "the-key",
+        "GPU_MAX_CONCURRENT": "3",
+        "GPU_EMBED_BATCH": "16",
+        "GPU_MAX_BATCH_SIZE": "50",
+        "GPU_MAX_TEXT_LENGTH": "500",
+        "MODEL_BERTSCORE": "all-MiniLM-L6-v2",
+        "MODEL_EMBED": "sentence-transformers/all-MiniLM-L6-v2",
+        "TORCH_DEVICE": "cuda:1",
+    }
+    text = load_settings(environ=old).text
+    assert text.api_key
+    assert text.api_key.get_secret_value() == "the-key"
+    assert (text.max_concurrent, text.embed_chunk, text.max_batch_size) == (3, 16, 50)
+    assert (text.max_text_length, text.device) == (500, "cuda:1")
+    assert text.bertscore_model == "all-MiniLM-L6-v2"
+    assert text.embed_model == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.mark.parametrize(("value", "chunk"), [("0", 1), ("-4", 1), ("33", 33), ("999", 128)])
+def test_embed_batch_is_clamped_as_before(value: str, chunk: int) -> None:
+    assert load_settings(environ={"GPU_EMBED_BATCH": value}).text.embed_chunk == chunk
+
+
+def test_variables_in_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, "text: {api_key: '${THE_KEY}', max_waiting: '${N:-12}'}")
+    text = load_settings(file, {"THE_KEY": "abc"}).text
+    assert text.api_key
+    assert text.api_key.get_secret_value() == "abc"
+    assert text.max_waiting == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense: 1", "nonsense"),
+        ("server: {prot: 1}", "server.prot"),
+        ("server: {port: high}", "server.port"),
+        ("text: {api_key: '${NOT_SET}'}", "NOT_SET"),
+        ("- a list", "mapping"),
+        ("a: [", "not valid YAML"),
+        ("services: [chess]", "services"),
+        ("text: {embed_model: gpt2}", "catalogue"),
+        ("server: {host: 0.0.0.0}", "no key is configured"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_settings(write(tmp_path, text), {})
+
+
+def test_errors_do_not_quote_secrets(tmp_path: Path) -> None:
+    file = write(tmp_path, "security: {keys: [{name: 'bad name', key: hunter22}]}")
+    with pytest.raises(ConfigError) as error:
+        load_settings(file, {})
+    assert "hunter22" not in str(error.value)
+
+
+def test_unknown_variables_are_refused() -> None:
+    with pytest.raises(ConfigError, match="PENTAD_SERVER__PROT"):
+        load_settings(environ={"PENTAD_SERVER__PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{server: {host: 0.0.0.0}, text: {api_key: some-key}}",
+        "{server: {host: 0.0.0.0}, security: {allow_unauthenticated: true}}",
+        "{server: {host: 0.0.0.0}, security: {keys: [{name: a, key: some-key}]}}",
+        "server: {host: '::1'}",
+        "server: {host: localhost}",
+    ],
+)
+def test_open_door_is_a_choice(tmp_path: Path, text: str) -> None:
+    load_settings(write(tmp_path, text), {})
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = str(write(tmp_path, "text: {api_key: very-secret-key}"))
+    assert main(["--config", good, "config", "--check"]) == 0
+    assert main(["--config", good, "config"]) == 0
+    printed = capsys.readouterr().out
+    assert "very-secret-key" not in printed
+    assert "**********" in printed
+    assert main(["--config", str(tmp_path / "absent.yaml"), "config", "--check"]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_reference_describes_every_key() -> None:
+    rows = reference().splitlines()[2:]
+    assert len(rows) > 60
+    for row in rows:
+        meaning = row.split("|")[3].strip()
+        assert len(meaning) > 10, row
