@@ -132,10 +132,10 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         timeout_keep_alive=settings.server.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
-        h11_max_incomplete_event_size=None,
     )
 
 

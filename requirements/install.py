@@ -60,9 +60,10 @@ def _pip(python: Path, *args: str) -> None:
 
 
 def _install_torch(python: Path) -> None:
-    """Prefer a CPU build, if pip's own configuration offers one; else the registry's with CUDA."""
+    """Prefer a CPU build where pip is configured to find one; else the registry's with CUDA."""
     cpu = ["-r", str(HERE / "torch-cpu.lock")]
-    probe = [str(python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--dry-run", *cpu]
+    probe = [str(python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--dry-run"]
+    probe += cpu
     if subprocess.run(probe, check=False, capture_output=True).returncode == 0:
         _pip(python, *cpu)
     else:
@@ -94,7 +95,7 @@ def install(target: Path, names: list[str]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Command line: TARGET LOCK…"""
+    """Run from the command line: TARGET LOCK…."""
     missing = prerequisites()
     if missing:
         print("Pentad cannot be set up here:", *missing, sep="\n  - ", file=sys.stderr)
@@ -102,7 +103,8 @@ def main(argv: list[str]) -> int:
     try:
         install(Path(os.path.abspath(argv[0])), argv[1:])
     except subprocess.CalledProcessError as error:
-        print(f"Installing the environment failed (pip ended with {error.returncode}).", file=sys.stderr)
+        code = error.returncode
+        print(f"Installing the environment failed (pip ended with {code}).", file=sys.stderr)
         return 1
     return 0
 

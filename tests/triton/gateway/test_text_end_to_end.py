@@ -1,0 +1,123 @@
+"""The text API over the real models: what the old client does, and the official OpenAI client."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+
+import httpx
+import numpy as np
+import openai
+import pytest
+
+from tests.support.stack import Stack
+
+PAIR = {"candidates": ["A man plays the guitar."], "references": ["Someone is playing guitar."]}
+
+
+def post(url: str, body: object, **headers: str) -> httpx.Response:
+    return httpx.post(url, json=body, headers=headers, timeout=60)
+
+
+def test_ready_report(stack: Stack) -> None:
+    report = stack.wait_ready()
+    assert report["status"] == "ready"
+    models = report["services"]["text"]["models"]
+    assert {model["task"] for model in models} == {"embed", "bertscore"}
+    for model in models:
+        assert model["name"] == "all-MiniLM-L6-v2"
+        assert model["engine"].split()[0] in {"onnxruntime", "openvino"}
+    bertscore = next(model for model in models if model["task"] == "bertscore")
+    assert bertscore["engine"] == "onnxruntime fp32"
+
+
+def test_the_old_clients_calls(stack: Stack) -> None:
+    headers = {"content-type": "application/json"}
+    health = httpx.get(stack.text + "/health", headers=headers).json()
+    assert health == {"status": "ok", "device": "cpu"}
+    info = httpx.get(stack.text + "/info", headers=headers).json()
+    assert info["device_name"] == "cpu"
+    assert info["vram_total_mb"] is None
+    assert info["loaded_models"] == ["bertscore:all-MiniLM-L6-v2", "embed:all-MiniLM-L6-v2"]
+    status = httpx.get(stack.text + "/status", headers=headers).json()
+    assert status["queue"]["waiting_estimate"] == 0
+    body = {**PAIR, "lang": "en", "model_type": "microsoft/deberta-xlarge-mnli"}
+    scores = post(stack.text + "/bertscore", body).json()
+    assert 0.5 < scores["f1"][0] < 1.0
+    assert scores["model"] == "all-MiniLM-L6-v2"
+    found = post(stack.text + "/embed", {"texts": ["a b", "c"], "model": "all-MiniLM-L6-v2"}).json()
+    vectors = np.array(found["embeddings"])
+    assert vectors.shape == (2, found["dimensions"]) == (2, 384)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+
+
+def test_prefix_and_port_agree(stack: Stack) -> None:
+    body = {"texts": ["The weather is lovely today."]}
+    own = np.array(post(stack.text + "/embed", body).json()["embeddings"])
+    prefixed = np.array(post(stack.main + "/text/embed", body).json()["embeddings"])
+    np.testing.assert_allclose(own, prefixed, atol=1e-6)
+
+
+def test_the_official_openai_client(stack: Stack) -> None:
+    client = openai.OpenAI(api_key="unused", base_url=stack.main + "/v1")
+    words = ["first text", "the second"]
+    packed = client.embeddings.create(input=words, model="all-MiniLM-L6-v2")
+    plain = client.embeddings.create(input=words, model="all-MiniLM-L6-v2", encoding_format="float")
+    for one, other in zip(packed.data, plain.data, strict=True):
+        np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-3)
+    assert packed.usage.prompt_tokens == 8  # [CLS] first text [SEP], [CLS] the second [SEP]
+
+
+def test_a_hundred_texts_keep_their_order(stack: Stack) -> None:
+    words = [f"{'word ' * (1 + i * 13 % 40)}{i}" for i in range(100)]
+    together = np.array(post(stack.text + "/embed", {"texts": words}).json()["embeddings"])
+    for index in (0, 17, 50, 99):
+        alone = np.array(post(stack.text + "/embed", {"texts": [words[index]]}).json())
+        alone = np.array(alone.item()["embeddings"])
+        assert float(together[index] @ alone[0]) > 0.9999
+
+
+def test_concurrent_requests_are_batched_in_triton(stack: Stack) -> None:
+    def one(index: int) -> int:
+        return post(stack.text + "/embed", {"texts": [f"text number {index}"]}).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(one, range(200))) == {200}
+    time.sleep(1.5)  # the monitor reads Triton's statistics every second
+    text = httpx.get(stack.main + "/metrics").text
+    sizes = {
+        int(line.split('batch_size="')[1].split('"')[0])
+        for line in text.splitlines()
+        if line.startswith("pentad_triton_batches_total{") and '"text_embedding"' in line
+    }
+    assert max(sizes) > 1, sizes
+
+
+def test_a_client_that_leaves_frees_its_slot(stack: Stack) -> None:
+    long = {"candidates": ["word " * 1900 + str(i) for i in range(60)]}
+    long["references"] = ["other " * 1600 + str(i) for i in range(60)]
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(stack.text + "/bertscore", json=long, timeout=httpx.Timeout(0.5))
+    end = time.monotonic() + 5
+    while httpx.get(stack.text + "/status").json()["queue"]["in_flight"]:
+        assert time.monotonic() < end, "the slot is still taken"
+        time.sleep(0.05)
+    reply = post(stack.text + "/embed", {"texts": ["quick"]})
+    assert reply.status_code == 200
+
+
+def test_a_long_job_shows_progress_and_does_not_block_short_ones(stack: Stack) -> None:
+    bulk = {"texts": ["long text " * 120 + str(i) for i in range(100)]}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(post, stack.text + "/embed", bulk) for _ in range(3)]
+        time.sleep(0.5)
+        status = httpx.get(stack.text + "/status").json()
+        begin = time.monotonic()
+        assert post(stack.text + "/embed", {"texts": ["short"]}).status_code == 200
+        short = time.monotonic() - begin
+        unfinished = sum(not job.done() for job in jobs)
+        assert all(job.result().status_code == 200 for job in jobs)
+    assert status["queue"]["in_flight"] >= 1
+    assert all(0 <= job["progress"] < 1 for job in status["active_jobs"])
+    assert unfinished >= 1, "the short request waited for all of the bulk"
+    assert short < 10

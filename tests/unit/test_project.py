@@ -1,0 +1,59 @@
+"""Facts about the tree itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    out = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return [ROOT / name for name in out.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_the_repository_holds_only_models() -> None:
+    for entry in (ROOT / "model_repository").iterdir():
+        assert (entry / "config.pbtxt").is_file(), f"{entry.name} would break Triton's start"
+
+
+def test_every_config_names_its_folder() -> None:
+    for config in tracked("model_repository/*.pbtxt"):
+        found = re.search(r'^name: "([^"]+)"', config.read_text(), re.M)
+        model = config.relative_to(ROOT / "model_repository").parts[0]
+        assert found, f"{config} has no name"
+        assert found.group(1) == model
+
+
+def test_python_siblings_of_models_have_distinctive_names() -> None:
+    """Triton puts every model's folder on sys.path: equal names would shadow one another."""
+    names = [f.name for f in tracked("model_repository/*.py") if f.name != "model.py"]
+    assert len(names) == len(set(names))
+
+
+def test_no_module_is_too_long() -> None:
+    for module in tracked("*.py"):
+        assert len(module.read_text().splitlines()) <= 400, module
+
+
+def test_help_lists_the_verbs() -> None:
+    out = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for verb in ("run", "test", "triton", "gateway", "models", "lint", "perf", "load"):
+        assert re.search(rf"^\s+{verb}\s", out.stdout, re.M), verb
+
+
+@pytest.mark.parametrize("name", ["runtime", "test", "cuda", "binaries", "torch", "load"])
+def test_locks_pin_versions_with_hashes(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.lock").read_text()
+    blocks = re.split(r"\n(?=[a-z])", text.split("\n", 1)[1])
+    assert blocks
+    for block in blocks:
+        assert "==" in block.split("\n")[0]
+        assert "--hash=sha256:" in block
