@@ -36,7 +36,7 @@ def _serve(settings: Settings, args: argparse.Namespace) -> int:
     try:
         uvloop.run(serve(settings))
     except OSError as error:
-        print(f"gateway: cannot listen: {error.strerror}", file=sys.stderr)
+        print(f"gateway: cannot listen on {error.strerror}", file=sys.stderr)
         return 1
     except ValueError as error:
         print(f"gateway: {error}", file=sys.stderr)

@@ -25,6 +25,7 @@ from gateway.triton import TritonClient
 log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file
 LOCK_FILE = "gateway.lock"
+ADMIN_KEY_FILE = "triton/admin.key"  # written by the launcher for a gateway started alone
 
 
 class _Listener(uvicorn.Server):
@@ -36,8 +37,8 @@ class _Listener(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int, backlog: int) -> socket.socket:
-    """Return a listening socket that several worker processes can share.
+def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket; ``shared`` lets several worker processes use the port.
 
     Raises:
         OSError: the port is taken or not permitted.
@@ -45,11 +46,24 @@ def bind(host: str, port: int, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((host, port))
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from None
     sock.listen(backlog)
     sock.setblocking(False)
     return sock
+
+
+def admin_key(settings: Settings) -> str:
+    """Return the key of Triton's model-repository API: configured, or the launcher's own."""
+    if configured := settings.triton.admin_key:
+        return configured.get_secret_value()
+    file = settings.paths.state / ADMIN_KEY_FILE
+    return file.read_text().strip() if settings.triton.start and file.is_file() else ""
 
 
 def build_context(settings: Settings, triton: TritonClient) -> Context:
@@ -87,13 +101,14 @@ async def serve(settings: Settings) -> None:
         OSError: a port is taken.
         ValueError: the keys file is unreadable.
     """
-    triton = TritonClient(settings.triton)
+    triton = TritonClient(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
     apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
     server = settings.server
-    sockets = [bind(server.host, port, server.backlog) for port, _ in apps]
+    shared = server.workers > 1
+    sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
     servers = [_Listener(_config(settings, app)) for _, app in apps]
     context.monitor.start()
     watcher = asyncio.create_task(_watch_keys(context.keys))

@@ -16,7 +16,11 @@ PAUSE = 0.5  # seconds between looks at the children, and before a crashed one i
 
 
 def supervise(count: int, config: str | None) -> int:
-    """Run ``count`` workers until a signal and return the exit code; a dead one is replaced."""
+    """Run ``count`` workers until a signal and return the exit code.
+
+    A worker that crashes is replaced; one that ends by itself (a port is taken, the configuration
+    is wrong) would end again, so all are stopped.
+    """
     folder = tempfile.mkdtemp(prefix="pentad-metrics-")
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}
     command = [*WORKER_COMMAND, *(["--config", config] if config else [])]
@@ -35,8 +39,15 @@ def supervise(count: int, config: str | None) -> int:
         while not stopping:
             time.sleep(PAUSE)
             for index, child in enumerate(children):
-                if child.poll() is not None and not stopping:
-                    children[index] = subprocess.Popen(command, env=env)
-        return max(child.wait() for child in children)
+                code = child.poll()
+                if stopping or code is None:
+                    continue
+                if code >= 0:
+                    stop(signal.SIGTERM, None)
+                    break
+                children[index] = subprocess.Popen(command, env=env)
+        # A worker that was told to stop while it was starting dies of the signal itself.
+        codes = [child.wait() for child in children]
+        return max(0 if code == -signal.SIGTERM else abs(code) for code in codes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
 class TritonClient:
     """Implements :class:`gateway.triton.port.TritonPort`. Create it inside the running loop."""
 
-    def __init__(self, settings: TritonSettings) -> None:
+    def __init__(self, settings: TritonSettings, admin_key: str = "") -> None:
         size = settings.max_message_bytes
         options = [
             ("grpc.max_send_message_length", size),
@@ -39,8 +39,7 @@ class TritonClient:
         self._channel = grpc.aio.insecure_channel(settings.url, options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
-        key = settings.admin_key.get_secret_value() if settings.admin_key else ""
-        self._admin = ((ADMIN_HEADER, key),) if key else ()
+        self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
 
     async def infer(
         self,
