@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_BF16_KEYS = ("INFERENCE_PRECISION_HINT", "ENFORCE_BF16")
+_BF16_KEYS = ("HINT_BF16",)  # NVIDIA's OpenVINO backend knows this one alone
 
 
 def engine_name(config: dict[str, Any]) -> str:
@@ -15,7 +15,7 @@ def engine_name(config: dict[str, Any]) -> str:
     }
     if backend == "openvino":
         wanted = {parameters.get(key, "").lower() for key in _BF16_KEYS}
-        return "openvino bf16" if wanted & {"bf16", "yes", "true"} else "openvino fp32"
+        return "openvino bf16" if "yes" in wanted else "openvino fp32"
     if backend == "tensorrt":
         return "tensorrt plan"
     return f"{backend} fp32" if backend == "onnxruntime" else str(backend)

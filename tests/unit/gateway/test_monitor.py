@@ -83,7 +83,7 @@ def test_one_leader(tmp_path: Path) -> None:
 
 
 def test_engine_names() -> None:
-    bf16 = {"INFERENCE_PRECISION_HINT": {"string_value": "bf16"}}
+    bf16 = {"HINT_BF16": {"string_value": "YES"}}
     assert engine_name({"backend": "openvino", "parameters": bf16}) == "openvino bf16"
     assert engine_name({"backend": "openvino"}) == "openvino fp32"
     assert engine_name({"backend": "onnxruntime"}) == "onnxruntime fp32"
