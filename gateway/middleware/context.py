@@ -20,6 +20,7 @@ from gateway.telemetry.tracing import Tracing
 log = logging.getLogger("gateway.access")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 _HEADER = b"x-request-id"
+_PROBES = ("/healthz", "/readyz", "/metrics")  # asked for all the time: logged at DEBUG
 
 
 class RequestContext:
@@ -81,4 +82,4 @@ class RequestContext:
             }
             if key := scope.get("pentad.key"):
                 fields["key"] = key
-            log.info("request", extra=fields)
+            log.log(logging.DEBUG if route in _PROBES else logging.INFO, "request", extra=fields)

@@ -1,0 +1,64 @@
+"""Command line: `python -m embedded run | triton | check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from embedded.checks import all_checks
+from embedded.errors import EmbeddedError
+from embedded.selftest import REPOSITORY, check_round_trip
+from embedded.server import TritonServer
+from embedded.supervisor import Supervisor
+from gateway.settings import ConfigError, Settings, load_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 1 for a failure, 2 for a bad configuration."""
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="check, then run Triton and the gateway until a signal")
+    commands.add_parser("triton", help="run only Triton")
+    commands.add_parser("check", help="only check whether this machine can run it")
+    command = parser.parse_args(arguments).command
+    try:
+        settings = load_settings()
+        if command == "check":
+            return _check(settings)
+        for _, check in all_checks(settings, gateway=command == "run"):
+            check()
+        return Supervisor(settings, gateway=command == "run").run()
+    except ConfigError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    except EmbeddedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(settings: Settings) -> int:
+    failed = False
+    checks = all_checks(settings)
+    if settings.triton.start:
+        checks.append(("round trip through Triton", _round_trip))
+    for name, check in checks:
+        try:
+            print(f"ok      {name}: {check()}")
+        except EmbeddedError as error:
+            failed = True
+            print(f"FAILED  {name}: {error}")
+    return int(failed)
+
+
+def _round_trip() -> str:
+    with tempfile.TemporaryDirectory(prefix="pentad-") as folder:
+        state = Path(folder)
+        with TritonServer.on_free_ports(REPOSITORY, state=state, log=state / "log") as server:
+            check_round_trip(server)
+    return "a known tensor came back unchanged"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What must hold before anything is started; every failure says what to change."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from embedded.errors import EmbeddedError
+from embedded.layout import find_wheel, libpython_folder
+from embedded.profile import choose_profile
+from embedded.shm_budget import check_shm
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+Check = tuple[str, Callable[[], str]]
+
+
+def check_numpy() -> str:
+    """NumPy of Triton's environment, which is this one.
+
+    Raises:
+        EmbeddedError: NumPy 2 or none.
+    """
+    try:
+        version = importlib.metadata.version("numpy")
+    except importlib.metadata.PackageNotFoundError:
+        raise EmbeddedError("numpy is not installed (`make env` installs it)") from None
+    if int(version.split(".")[0]) >= 2:
+        raise EmbeddedError(
+            f"NumPy {version} is installed, but Triton's Python backend is built against NumPy 1 "
+            "and corrupts tensors with it: install 'numpy<2'"
+        )
+    return f"NumPy {version}"
+
+
+def check_libraries() -> str:
+    """tritonserver, libpython, and a C library that is new enough for the wheel.
+
+    Raises:
+        EmbeddedError: One is missing or too old.
+    """
+    find_wheel()
+    folder = libpython_folder()
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    tags = importlib.metadata.distribution("nvidia-pytriton").read_text("WHEEL") or ""
+    wanted = re.search(r"manylinux_(\d+)_(\d+)_", tags)
+    have = tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else (0, 0)
+    if wanted and have < (int(wanted[1]), int(wanted[2])):
+        raise EmbeddedError(
+            f"tritonserver needs glibc {wanted[1]}.{wanted[2]} or newer (Ubuntu 22.04, Debian 12), "
+            f"this system has {version or 'another C library'}: use the container instead"
+        )
+    return f"glibc {version}, libpython in {folder}"
+
+
+def check_ports(ports: Mapping[str, tuple[str, int]]) -> str:
+    """The ports that will be listened on.
+
+    Args:
+        ports: Host and port by the name of the setting that gives the port.
+
+    Raises:
+        EmbeddedError: One is taken.
+    """
+    for setting, (host, port) in ports.items():
+        try:
+            with socket.socket() as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((host, port))
+        except OSError as error:
+            raise EmbeddedError(
+                f"port {port} on {host} cannot be used ({error.strerror}): stop what listens "
+                f"there or change {setting}"
+            ) from None
+    return "ports " + ", ".join(str(port) for _, port in ports.values()) + " are free"
+
+
+def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
+    """Name and function of every check; a function returns what it found or raises.
+
+    Args:
+        settings: The configuration.
+        gateway: Whether the gateway will be started; without it Triton always is.
+    """
+    triton = settings.triton.start or not gateway
+    ports = dict(_ports(settings, triton=triton, gateway=gateway))
+    checks: list[Check] = [("ports", lambda: check_ports(ports))]
+    if triton:
+        repository = settings.paths.repository
+
+        def shm() -> str:
+            return check_shm(repository, choose_profile(settings.embedded.profile, repository))
+
+        checks += [("numpy", check_numpy), ("libraries", check_libraries), ("shared memory", shm)]
+    return checks
+
+
+def _ports(
+    settings: Settings, *, triton: bool, gateway: bool
+) -> Iterator[tuple[str, tuple[str, int]]]:
+    if triton:
+        embedded = settings.embedded
+        yield "embedded.http_port", (embedded.host, embedded.http_port)
+        yield "embedded.grpc_port", (embedded.host, embedded.grpc_port)
+        yield "embedded.metrics_port", (embedded.host, embedded.metrics_port)
+    if not gateway:
+        return
+    host = settings.server.host
+    named: dict[str, int | None] = {"server.port": settings.server.port}
+    for service in settings.services:
+        named[f"{service}.port"] = getattr(getattr(settings, service), "port", None)
+    for setting, port in named.items():
+        if port:
+            yield setting, (host, port)

@@ -1,0 +1,51 @@
+"""A child process that ends with its parent."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+GUARD = Path(__file__).with_name("guard.py")
+
+
+def spawn(
+    command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes] | int | None
+) -> subprocess.Popen[bytes]:
+    """Starts `command` in a session of its own, so that Ctrl-C reaches only the parent.
+
+    The guard in front of it makes the kernel send SIGTERM should the calling thread die.
+
+    Args:
+        command: Program and arguments.
+        env: Its whole environment.
+        output: Where stdout and stderr go: a file, `subprocess.PIPE`, or None to inherit.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARD), *command],
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def terminate(process: subprocess.Popen[bytes], timeout: float) -> bool:
+    """Sends SIGTERM, then SIGKILL after `timeout` seconds.
+
+    Returns:
+        True when the process ended by itself.
+    """
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""Shared memory and processes of one tritonserver, found by the prefix of its region names.
+
+The Python backend names every region in /dev/shm with a prefix of our choice, and passes it on
+the command lines of server and stubs. A prefix therefore identifies all that a run owns, also
+when its launcher was killed and its children went to init.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+SHM = Path("/dev/shm")  # noqa: S108 (where Linux keeps POSIX shared memory)
+_PREFIX = re.compile(r"pentad-(?P<pid>\d+)-(?P<started>\d+)-\d+-")
+_PROGRAMS = ("tritonserver", "triton_python_backend_stub")
+_counter = itertools.count()
+
+
+def new_prefix() -> str:
+    """A prefix that no other run uses: process id and start time of the launcher, a number."""
+    return f"pentad-{os.getpid()}-{_started(psutil.Process())}-{next(_counter)}-"
+
+
+def regions(prefix: str) -> list[Path]:
+    """Shared memory files of the run with this prefix."""
+    return [path for path in SHM.iterdir() if path.name.startswith(prefix)]
+
+
+def processes(prefix: str) -> list[psutil.Process]:
+    """Server and stubs of the run with this prefix."""
+    return [
+        process
+        for process, arguments in _ours()
+        if any(prefix in argument for argument in arguments)
+    ]
+
+
+def remove(prefix: str) -> None:
+    """Kills what still runs under this prefix, then removes its shared memory."""
+    alive = processes(prefix)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=5)
+    for path in regions(prefix):
+        path.unlink(missing_ok=True)
+
+
+def remove_stale() -> list[str]:
+    """Removes what runs of dead launchers left behind; returns their prefixes."""
+    names = [path.name for path in SHM.iterdir()]
+    names += [argument for _, arguments in _ours() for argument in arguments]
+    prefixes = {match[0]: match for match in map(_PREFIX.search, names) if match}
+    stale = [prefix for prefix, match in prefixes.items() if not _launcher_alive(match)]
+    for prefix in stale:
+        remove(prefix)
+    return stale
+
+
+def _ours() -> Iterator[tuple[psutil.Process, list[str]]]:
+    for process in psutil.process_iter(["cmdline"]):
+        arguments = process.info["cmdline"] or [""]
+        if os.path.basename(arguments[0]) in _PROGRAMS:
+            yield process, arguments
+
+
+def _launcher_alive(match: re.Match[str]) -> bool:
+    try:
+        process = psutil.Process(int(match["pid"]))
+    except psutil.NoSuchProcess:
+        return False
+    return _started(process) == match["started"] and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _started(process: psutil.Process) -> str:
+    return str(int(process.create_time()))

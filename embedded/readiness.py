@@ -1,0 +1,62 @@
+"""Asks the gateway how its services are, and shows the answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
+UNSETTLED = {"loading", "starting"}
+
+
+def fetch(host: str, port: int, timeout: float = 5.0) -> dict[str, Any] | None:
+    """The body of `/readyz`, whatever its status; None while the gateway does not answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", "/readyz")
+        body = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return body if isinstance(body, dict) else None
+
+
+def settled(report: dict[str, Any]) -> bool:
+    """Whether every service is ready, or known not to become so by itself."""
+    services = report.get("services", {}).values()
+    return report.get("status") not in UNSETTLED and all(
+        service.get("state") not in UNSETTLED for service in services
+    )
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """Prints one table: services, states, models, engines, URLs."""
+    table = Table(title="Pentad", title_justify="left")
+    for column in ("Service", "State", "Task", "Model", "Engine", "Canary", "URLs"):
+        table.add_column(column, overflow="fold")
+    for name, service in report.get("services", {}).items():
+        state = str(service.get("state"))
+        style = _STYLES.get(state, "")
+        urls = "\n".join(service.get("urls", []))
+        shown = f"[{style}]{state}[/]" if style else state
+        if detail := service.get("detail"):
+            shown += f"\n{detail}"
+        for model in service.get("models") or [{}]:
+            canary = model.get("canary_ms")
+            table.add_row(
+                name,
+                shown,
+                str(model.get("task", "")),
+                model.get("name") or "none",
+                model.get("engine") or "",
+                "" if canary is None else f"{canary:.0f} ms",
+                urls,
+            )
+            name = shown = urls = ""
+        table.add_section()
+    console.print(table)

@@ -1,0 +1,39 @@
+"""Sends a known tensor through Triton's Python stub and back.
+
+The wheel's stub is built against NumPy 1: with NumPy 2 inputs arrive as nonsense and outputs
+leave empty, without any error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embedded.errors import EmbeddedError
+from embedded.server import TritonServer
+from embedded.triton_http import call
+
+REPOSITORY = Path(__file__).parent / "selftest_repository"
+MODEL = "numpy_round_trip"
+VALUES = [1.0, 2.0, 3.0, -4.5]
+
+
+def check_round_trip(server: TritonServer) -> None:
+    """Loads the test model into a live server that serves REPOSITORY too, uses and unloads it.
+
+    Raises:
+        EmbeddedError: The tensor came back changed.
+    """
+    key = server.options.admin_key
+    call(server.http_url, f"/v2/repository/models/{MODEL}/load", admin_key=key)
+    tensor = {"name": "INPUT", "shape": [len(VALUES)], "datatype": "FP32", "data": VALUES}
+    try:
+        answer = call(server.http_url, f"/v2/models/{MODEL}/infer", {"inputs": [tensor]})
+        returned = answer["outputs"][0].get("data")
+    except EmbeddedError as error:  # so does NumPy 2 for most shapes
+        returned = str(error)
+    call(server.http_url, f"/v2/repository/models/{MODEL}/unload", admin_key=key)
+    if returned != VALUES:
+        raise EmbeddedError(
+            f"tensors are corrupted in Triton's Python backend: {VALUES} came back as {returned}. "
+            "NumPy in this environment must be older than 2"
+        )

@@ -1,0 +1,198 @@
+"""One embedded tritonserver: start, wait until it answers, stop without leftovers."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from embedded import child, leftovers
+from embedded.errors import EmbeddedError
+from embedded.layout import assemble_backends, environment, find_wheel
+from embedded.options import ServerOptions, command_line
+
+GRACE_SECONDS = 4.0
+"""What tritonserver gets beyond its exit timeout to unload models before it is killed."""
+
+
+class TritonServer:
+    """A tritonserver process and everything that belongs to it."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        *,
+        state: Path,
+        output: IO[bytes] | int | None = None,
+    ) -> None:
+        """Prepares a server; nothing runs yet.
+
+        Args:
+            options: What to start.
+            state: Folder for run-time files; the backends are linked below it.
+            output: Where the log goes: a file, `subprocess.PIPE`, or None to inherit.
+        """
+        self.options = options
+        self.shm_prefix = leftovers.new_prefix()
+        self._state = state
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def on_free_ports(
+        cls,
+        repository: Path,
+        *,
+        profile: str = "default",
+        admin_key: str | None = None,
+        load_models: tuple[str, ...] = (),
+        state: Path | None = None,
+        log: Path | None = None,
+        live_timeout: float = 60.0,
+        **options: object,
+    ) -> Iterator[TritonServer]:
+        """A live server on three free loopback ports, stopped when the block ends.
+
+        Args:
+            repository: Model repository.
+            profile: See ServerOptions.
+            admin_key: See ServerOptions.
+            load_models: See ServerOptions.
+            state: Folder for run-time files; a temporary one by default.
+            log: File that receives Triton's log; inherited output by default.
+            live_timeout: Seconds until it must answer.
+            **options: Further fields of ServerOptions.
+
+        Raises:
+            EmbeddedError: It did not come up.
+        """
+        http_port, grpc_port, metrics_port = free_ports(3)
+        settings = replace(
+            ServerOptions(
+                repository=repository,
+                http_port=http_port,
+                grpc_port=grpc_port,
+                metrics_port=metrics_port,
+                profile=profile,
+                admin_key=admin_key,
+                load_models=load_models,
+                exit_timeout_seconds=5,
+            ),
+            **options,  # type: ignore[arg-type]
+        )
+        with contextlib.ExitStack() as stack:
+            if state is None:
+                state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pentad-")))
+            output = stack.enter_context(log.open("ab")) if log else None
+            server = cls(settings, state=state, output=output)
+            stack.callback(server.stop)
+            server.start()
+            server.wait_live(live_timeout)
+            yield server
+
+    @property
+    def grpc_url(self) -> str:
+        """host:port of the gRPC service."""
+        return f"{self.options.host}:{self.options.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """host:port of the HTTP service."""
+        return f"{self.options.host}:{self.options.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """URL of the Prometheus metrics."""
+        return f"http://{self.options.host}:{self.options.metrics_port}/metrics"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process.
+
+        Raises:
+            EmbeddedError: It was not started.
+        """
+        if self._process is None:
+            raise EmbeddedError("tritonserver was not started")
+        return self._process
+
+    @property
+    def running(self) -> bool:
+        """Whether the process exists; says nothing of the health of its models."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts the process; a crashed one may be started again.
+
+        Raises:
+            EmbeddedError: The wheel or libpython is missing.
+        """
+        wheel = find_wheel()
+        backends = assemble_backends(wheel, self._state / "triton" / "backends")
+        leftovers.remove_stale()
+        leftovers.remove(self.shm_prefix)
+        self._process = child.spawn(
+            command_line(self.options, wheel, backends, self.shm_prefix),
+            env=environment(wheel),
+            output=self._output,
+        )
+
+    def live(self) -> bool:
+        """Whether the server answers its liveness endpoint."""
+        connection = http.client.HTTPConnection(
+            self.options.host, self.options.http_port, timeout=2
+        )
+        try:
+            connection.request("GET", "/v2/health/live")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def wait_live(
+        self, timeout: float = 60.0, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Blocks until the server answers, or `cancelled` returns true.
+
+        Raises:
+            EmbeddedError: It exited or did not answer within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.live() and not cancelled():
+            if not self.running:
+                raise EmbeddedError(
+                    f"tritonserver ended at start with status {self.process.returncode}; "
+                    "its log says why"
+                )
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"tritonserver did not answer within {timeout:.0f} s")
+            time.sleep(0.05)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Ends the server and its stubs and removes their shared memory. Safe to repeat.
+
+        Args:
+            timeout: Seconds until it is killed; by default its exit timeout and some grace.
+        """
+        if self._process is not None:
+            patience = self.options.exit_timeout_seconds + GRACE_SECONDS
+            child.terminate(self._process, patience if timeout is None else min(timeout, patience))
+        leftovers.remove(self.shm_prefix)
+
+
+def free_ports(count: int) -> list[int]:
+    """Distinct TCP ports that are free on loopback right now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]

@@ -1,0 +1,85 @@
+"""How much of /dev/shm the models need.
+
+The Python backend moves every tensor through one region per model instance. A region starts at
+1 MiB (`shm-default-byte-size`), grows in steps (`shm-growth-byte-size`) by what an execution
+needs, and never shrinks. Measured with Triton 2.51: 6 MiB of inputs and outputs made a region of
+10 MiB, that is at most twice the tensors. Hence, for the largest batch of every model:
+
+    instances x (1 MiB + 2 x max(1, max_batch_size) x bytes of one row's inputs and outputs)
+
+A dimension of -1 counts as VARIABLE_DIM elements and a string as STRING_BYTES bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from embedded.errors import EmbeddedError
+from embedded.leftovers import SHM
+from embedded.pbtxt import parse
+
+MIB = 2**20
+REGION_BYTES = MIB
+HEADROOM = 2
+VARIABLE_DIM = 256
+"""Assumed length of a variable dimension: the longest token sequence of the text models."""
+STRING_BYTES = 2048
+_ITEM_BYTES = {
+    "TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_INT8": 1,
+    "TYPE_UINT16": 2, "TYPE_INT16": 2, "TYPE_FP16": 2, "TYPE_BF16": 2,
+    "TYPE_UINT32": 4, "TYPE_INT32": 4, "TYPE_FP32": 4,
+    "TYPE_UINT64": 8, "TYPE_INT64": 8, "TYPE_FP64": 8,
+    "TYPE_STRING": STRING_BYTES,
+}  # fmt: skip
+
+
+def needed_bytes(repository: Path, profile: str) -> int:
+    """Shared memory that all models of the repository need together, in bytes."""
+    total = 0
+    for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
+        config = folder / "configs" / f"{profile}.pbtxt"
+        config = config if config.is_file() else folder / "config.pbtxt"
+        if config.is_file():
+            total += model_bytes(parse(config.read_text(encoding="utf-8")))
+    return total
+
+
+def model_bytes(config: dict[str, list[Any]]) -> int:
+    """Shared memory that one model needs, in bytes."""
+    groups = config.get("instance_group", [{}])
+    instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
+    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
+    tensors = config.get("input", []) + config.get("output", [])
+    return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
+
+
+def check_shm(repository: Path, profile: str) -> str:
+    """Compares what the models need with what /dev/shm has free.
+
+    Returns:
+        A sentence for the person who started the check.
+
+    Raises:
+        EmbeddedError: It is too small.
+    """
+    needed = needed_bytes(repository, profile) if repository.is_dir() else 0
+    usage = shutil.disk_usage(SHM)
+    sentence = (
+        f"{SHM} has {usage.free // MIB} of {usage.total // MIB} MiB free, "
+        f"the models may need {math.ceil(needed / MIB)} MiB"
+    )
+    if usage.free < needed:
+        raise EmbeddedError(
+            f"{sentence}: enlarge it (mount -o remount,size=2g /dev/shm; in a container "
+            "--shm-size=2g) or lower instance_group and max_batch_size of the models"
+        )
+    return sentence
+
+
+def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:
+    sizes = [int(size) for size in tensor.get("dims", [])]
+    elements = math.prod(size if size >= 0 else VARIABLE_DIM for size in sizes)
+    return elements * _ITEM_BYTES.get(tensor.get("data_type", [""])[0], 4)

@@ -1,0 +1,5 @@
+"""Turns checkpoints into the artefacts that the model repository serves.
+
+`python -m export` is the way in. The repository's committed configurations say what each model
+looks like; this package only writes the git-ignored files inside their version folders.
+"""

@@ -1,0 +1,104 @@
+"""Loads encoder checkpoints of the transformers library and their tokenizers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from export.catalogue import FALLBACK_TOKENS
+from export.errors import ExportError
+
+_UNBOUNDED = 100_000
+"""Above this a tokenizer's `model_max_length` means "none" (transformers then says 1e30)."""
+
+
+def load_encoder(source: str, layers: int | None = None) -> Any:
+    """The encoder of a checkpoint in fp32 and evaluation mode.
+
+    Args:
+        source: Folder, or name on the model hub.
+        layers: Keep only that many layers, the first ones; None keeps all.
+
+    Raises:
+        ExportError: It cannot be loaded, or has fewer layers.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if layers is not None:
+            if not 1 <= layers <= config.num_hidden_layers:
+                raise ExportError(
+                    f"layer {layers} of {source} does not exist: "
+                    f"the encoder has {config.num_hidden_layers}"
+                )
+            config.num_hidden_layers = layers
+        model = AutoModel.from_pretrained(
+            source, config=config, attn_implementation="eager", dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{source} is not a loadable encoder checkpoint") from error
+    if getattr(model, "decoder", None) is not None and getattr(model, "encoder", None) is not None:
+        model = model.encoder  # bert-score scores the encoder of an encoder-decoder
+    return model.eval()
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of a checkpoint, as transformers sets it up.
+
+    Raises:
+        ExportError: It cannot be loaded or has no Rust implementation.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{source} has no loadable tokenizer") from error
+    if not tokenizer.is_fast:
+        raise ExportError(f"the tokenizer of {source} cannot be written as tokenizer.json")
+    return tokenizer
+
+
+def usable_length(tokenizer: Any, model: Any | None = None) -> int:
+    """Longest sequence in tokens, specials included, for tokenizer and position table.
+
+    DeBERTa's tokenizers name no usable maximum (bert-score then fails with "int too big to
+    convert"); `FALLBACK_TOKENS` is taken instead.
+    """
+    limits = [tokenizer.model_max_length]
+    if model is not None:
+        limits.append(getattr(model.config, "max_position_embeddings", _UNBOUNDED))
+    usable = [limit for limit in limits if 0 < limit < _UNBOUNDED]
+    if not 0 < tokenizer.model_max_length < _UNBOUNDED:
+        usable.append(FALLBACK_TOKENS)
+    return int(min(usable))
+
+
+def tokenizer_json(tokenizer: Any) -> str:
+    """`tokenizer.json` without the truncation and padding that checkpoints carry along."""
+    description = json.loads(tokenizer.backend_tokenizer.to_str())
+    description["truncation"] = None
+    description["padding"] = None
+    return json.dumps(description, ensure_ascii=False)
+
+
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """Ids of the special tokens that batching and matching need to know."""
+    return {
+        "pad_token_id": int(tokenizer.pad_token_id),
+        "cls_token_id": int(tokenizer.cls_token_id),
+        "sep_token_id": int(tokenizer.sep_token_id),
+    }
+
+
+def allow_hub(source: str) -> None:
+    """Keeps transformers off the network unless `source` has to come from the model hub."""
+    if Path(source).is_dir():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")

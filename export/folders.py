@@ -1,0 +1,54 @@
+"""Further model folders made from the committed ones, so that a catalogue can hold several."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from export.errors import ExportError
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def derived_name(model: str, suffix: str) -> str:
+    """Name of the copy of `model` for `suffix`, such as `bertscore_deberta`.
+
+    Raises:
+        ExportError: The suffix is no part of a model name.
+    """
+    if not _NAME.fullmatch(suffix):
+        raise ExportError("--as takes letters, digits, - and _ only")
+    return f"{model}_{suffix}"
+
+
+def derive(repository: Path, model: str, names: dict[str, str]) -> None:
+    """Copies configuration and code of `model` to the folder `names[model]`.
+
+    Args:
+        repository: Model repository.
+        model: Committed model.
+        names: New name of every model of the pair; quoted names in configurations change.
+    """
+    source, target = repository / model, repository / names[model]
+    for file in [*source.rglob("*.pbtxt"), *source.rglob("*.py")]:
+        copy = target / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix == ".py":
+            shutil.copyfile(file, copy)
+        else:
+            copy.write_text(_renamed(file.read_text(), names))
+    (target / ".gitignore").write_text("*\n")
+
+
+def set_dimensions(repository: Path, model: str, dimensions: int) -> None:
+    """Writes the length of the output vectors into every configuration of a derived model."""
+    for file in (repository / model).rglob("*.pbtxt"):
+        text = re.sub(r"\b384\b", str(dimensions), file.read_text())
+        file.write_text(text)
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(f'"{old}"', f'"{new}"')
+    return text

@@ -1,0 +1,79 @@
+"""Exports one pair of Triton models: the encoder's graph, the caller's tokenizer and facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export import artefacts
+from export.checkpoint import (
+    load_encoder,
+    load_tokenizer,
+    special_ids,
+    tokenizer_json,
+    usable_length,
+)
+from export.fetch import sha256_of
+from export.progress import Progress
+from export.source import Source
+from export.task import Task
+
+STEPS = 4
+
+
+def is_current(task: Task, source: Source, repository: Path) -> bool:
+    """Whether the artefacts of both models were made from `source`."""
+    return all(
+        artefacts.up_to_date(artefacts.version_folder(repository, name), task.made_from(source))
+        for name in (task.encoder, task.caller)
+    )
+
+
+def export_pair(
+    task: Task, source: Source, repository: Path, cache: Path, progress: Progress
+) -> None:
+    """Writes the artefacts of both models, the caller's last.
+
+    Raises:
+        ExportError: The checkpoint cannot be had, or the graph differs from it.
+    """
+    layer = task.layer(source)
+    place = source.fetch(cache, progress)
+    # torch and transformers take seconds to import: only when there is something to make.
+    from export.parity import check_parity
+    from export.precision import measure_bf16
+    from export.tracing import export_onnx
+
+    with progress.steps(f"export {task.caller} ({source.model})", STEPS) as done:
+        tokenizer = load_tokenizer(place)
+        encoder = load_encoder(place, layer)
+        max_tokens = task.tokens(source) or usable_length(tokenizer, encoder)
+        dimensions = int(encoder.config.hidden_size)
+        head = task.headed(encoder)
+        done("checkpoint loaded")
+        folder = artefacts.version_folder(repository, task.encoder)
+        with artefacts.publish(folder, task.made_from(source)) as scratch:
+            graph = scratch / "model.onnx"
+            export_onnx(head, graph, task.output, task.output_rank)
+            done("graph written")
+            difference = check_parity(head, graph, tokenizer, max_tokens)
+            done(f"parity {difference:.0e}")
+            if not task.is_matching:
+                verdict = measure_bf16(graph, tokenizer, max_tokens)
+                artefacts.write_json(scratch / "openvino.json", verdict)
+            digest = sha256_of(graph)
+        facts = {
+            "model": source.model,
+            "source": source.origin,
+            "license": source.license,
+            "max_tokens": max_tokens,
+            "dimensions": dimensions,
+            "sha256": digest,
+            "parity_max_difference": difference,
+            **({"layer": layer} if layer is not None else {}),
+            **special_ids(tokenizer),
+        }
+        folder = artefacts.version_folder(repository, task.caller)
+        with artefacts.publish(folder, task.made_from(source)) as scratch:
+            (scratch / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
+            artefacts.write_json(scratch / "metadata.json", facts)
+        done(f"parity {difference:.0e}")

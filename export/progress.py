@@ -1,0 +1,74 @@
+"""Progress bars of downloads and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+
+class Progress:
+    """Bars on standard error while it is open; on a pipe only finished steps are written."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Bars(
+            SpinnerColumn(finished_text="✔"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """A step of unknown length."""
+        task = self._bars.add_task(what, total=None, note="")
+        yield
+        self._finish(task, what)
+
+    @contextmanager
+    def bytes(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A step of `total` bytes; call the yielded function with each number of bytes done."""
+        task = self._bars.add_task(what, total=total, note="")
+        yield lambda done: self._bars.advance(task, done)
+        self._finish(task, what)
+
+    @contextmanager
+    def steps(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
+        """A job of `total` steps; call the yielded function with a word on each finished one."""
+        task = self._bars.add_task(what, total=total, note="")
+        yield lambda note: self._bars.update(task, advance=1, note=note)
+        self._finish(task, what)
+
+    def _finish(self, task: int, what: str) -> None:
+        self._bars.update(task, total=1, completed=1, note="")
+        if not self._console.is_terminal:
+            self._console.print(f"✔ {what}", highlight=False)

@@ -1,0 +1,82 @@
+"""The two tasks of the text service, each a pair of Triton models: an encoder and its caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError
+from export.folders import derive, derived_name, set_dimensions
+from export.source import Source
+
+
+@dataclass(frozen=True)
+class Task:
+    """What differs between embedding and matching.
+
+    Attributes:
+        caller: Triton model that takes text.
+        encoder: Triton model that runs the network for it.
+        output: Name of the network's output.
+        output_rank: Its rank.
+    """
+
+    caller: str
+    encoder: str
+    output: str
+    output_rank: int
+
+    @property
+    def is_matching(self) -> bool:
+        """Whether it compares tokens of one hidden layer instead of whole sentences."""
+        return self.output_rank == 3
+
+    def tokens(self, source: Source) -> int | None:
+        """Truncation that the source asks for; None lets the tokenizer decide."""
+        return source.matching_tokens if self.is_matching else source.embedding_tokens
+
+    def layer(self, source: Source) -> int | None:
+        """Layers of the encoder to keep; None keeps all.
+
+        Raises:
+            ExportError: Matching without a layer.
+        """
+        if not self.is_matching:
+            return None
+        if source.layer is None:
+            raise ExportError(f"--layer is needed: which layer of {source.model} to compare")
+        return source.layer
+
+    def headed(self, encoder: Any) -> Any:
+        """The encoder with the task's head behind it."""
+        from export.heads import SentenceHead, TokenHead
+
+        return TokenHead(encoder) if self.is_matching else SentenceHead(encoder)
+
+    def made_from(self, source: Source) -> dict[str, Any]:
+        """What the artefacts depend on."""
+        return {
+            "task": self.output,
+            "model": source.model,
+            "checkpoint": source.sha256,
+            "layer": source.layer if self.is_matching else None,
+            "tokens": self.tokens(source),
+        }
+
+    def named(self, suffix: str, repository: Path) -> Task:
+        """The same task in folders of its own, copied from the committed ones."""
+        names = {name: derived_name(name, suffix) for name in (self.caller, self.encoder)}
+        for name in names:
+            derive(repository, name, names)
+        return replace(self, caller=names[self.caller], encoder=names[self.encoder])
+
+    def set_dimensions(self, repository: Path, dimensions: int) -> None:
+        """Adapts a derived encoder's configuration to another hidden size."""
+        set_dimensions(repository, self.encoder, dimensions)
+
+
+TASKS = {
+    "text_embedding": Task("text_embedding", "sentence_encoder", "embedding", 2),
+    "bertscore": Task("bertscore", "token_encoder", "token_embeddings", 3),
+}

@@ -1,0 +1,1 @@
+"""Load tests: one generator, the peers it compares, thresholds."""

@@ -1,0 +1,1 @@
+"""The servers that Pentad is compared with."""

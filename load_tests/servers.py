@@ -1,0 +1,166 @@
+"""The servers under test: how each is started, when it is ready, and how it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from load_tests.client import Address, TransportError, fetch
+from load_tests.peers.checkpoint import checkpoint
+from load_tests.scenarios import EMBED_ONLY, OLD, OPENAI, Dialect
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 300
+STOP_SECONDS = 40
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+class ServerError(Exception):
+    """A server did not become ready."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server: its command line, and the address and dialect to talk to it."""
+
+    name: str
+    dialect: Dialect
+    address: Address
+    command: list[str] = field(default_factory=list)
+    """Empty: it is already running and is left alone."""
+    env: dict[str, str] = field(default_factory=dict)
+    ready: str | None = None
+    """Path that answers 200 when it is ready; the dialect's by default."""
+    ready_port: int | None = None
+    """Port of that path, where it is another one."""
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def naive(cache: Path) -> Server:
+    """Return the old server's way; clients wait for a slot without limit."""
+    port = free_port()
+    command = [sys.executable, "-m", "load_tests.peers.naive_text", "--slot-wait", "inf"]
+    command += ["--checkpoint", str(checkpoint(cache).resolve()), "--port", str(port)]
+    return Server("naive", OLD, Address("127.0.0.1", port), command, OFFLINE)
+
+
+def litserve(cache: Path) -> Server:
+    """Return LitServe with batching, at the settings that were fastest here."""
+    port = free_port()
+    command = [str(ROOT / ".venv-litserve/bin/python"), "-m", "load_tests.peers.litserve_text"]
+    command += ["--checkpoint", str(checkpoint(cache).resolve()), "--port", str(port)]
+    return Server("litserve", EMBED_ONLY, Address("127.0.0.1", port), command, OFFLINE)
+
+
+def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
+    """Return Infinity with its ``torch`` or ``optimum`` engine at its fastest settings."""
+    port = free_port()
+    python = ROOT / ".venv-infinity/bin/python"
+    command = [str(python), "-m", "load_tests.peers.infinity_text", "--engine", engine]
+    command += ["--dtype", dtype, "--port", str(port)]
+    command += ["--checkpoint", str(checkpoint(cache).resolve())]
+    suffix = "" if dtype == "float32" else f"-{dtype}"
+    name = f"infinity-{engine}{suffix}"
+    return Server(name, OPENAI, Address("127.0.0.1", port), command, OFFLINE)
+
+
+def pentad(name: str, profile: str) -> Server:
+    """Return Pentad on free ports, started as `make run` does, with this device profile."""
+    ports = {key: free_port() for key in ("main", "text", "http", "grpc", "metrics")}
+    env = {
+        "PENTAD_SERVER__PORT": str(ports["main"]),
+        "PENTAD_TEXT__PORT": str(ports["text"]),
+        "PENTAD_EMBEDDED__HTTP_PORT": str(ports["http"]),
+        "PENTAD_EMBEDDED__GRPC_PORT": str(ports["grpc"]),
+        "PENTAD_EMBEDDED__METRICS_PORT": str(ports["metrics"]),
+        "PENTAD_TRITON__URL": f"127.0.0.1:{ports['grpc']}",
+        "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
+        "PENTAD_EMBEDDED__PROFILE": profile,
+        "PENTAD_PATHS__STATE": f"var/load_tests/{name}",
+    }
+    address = Address("127.0.0.1", ports["text"])
+    command = [sys.executable, "-m", "embedded", "run"]
+    return Server(name, OLD, address, command, env, ready="/readyz", ready_port=ports["main"])
+
+
+def build(name: str, cache: Path) -> Server:
+    """Return the server with this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name.startswith("infinity-"):
+        engine, _, dtype = name.removeprefix("infinity-").partition("-")
+        return infinity(cache, engine, dtype or "float32")
+    if name == "pentad" or name.startswith("pentad-"):
+        return pentad(name, name.removeprefix("pentad").lstrip("-") or "auto")
+    if name in ("naive", "litserve"):
+        return naive(cache) if name == "naive" else litserve(cache)
+    raise ValueError(f"no server is called {name}")
+
+
+@contextlib.asynccontextmanager
+async def running(server: Server, log: Path) -> AsyncIterator[Server]:
+    """Start the server, wait until it is ready, and stop it at the end.
+
+    Raises:
+        ServerError: it ended or was not ready in time; its output is in ``log``.
+    """
+    if not server.command:
+        yield server
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
+            server.command,
+            cwd=ROOT,
+            env={**os.environ, **server.env},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        await _until_ready(server, process, log)
+        yield server
+    finally:
+        await asyncio.to_thread(stop, process)
+
+
+async def _until_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    address = Address(server.address.host, server.ready_port or server.address.port)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerError(f"{server.name} ended with {process.returncode}; see {log}")
+        with contextlib.suppress(TransportError, asyncio.TimeoutError):
+            path = server.ready or server.dialect.ready_path
+            if (await asyncio.wait_for(fetch(address, path), 5)).status == 200:
+                return
+        await asyncio.sleep(0.2)
+    raise ServerError(f"{server.name} was not ready within {START_SECONDS} s; see {log}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process and the ones it started (its own session, so nobody else's)."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

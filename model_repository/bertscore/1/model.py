@@ -1,0 +1,106 @@
+"""Triton model `bertscore`: pairs of UTF-8 texts in, precision, recall and F1 out.
+
+Tokenises, batches the distinct texts of all requests by length, calls the encoder named by the
+parameter `encoder` through BLS and matches the token states. `execute` only queues: answers are sent by the workers as soon as they are
+ready, so this model is free for the next request at once.
+"""
+
+import json
+import locale
+import os
+from functools import partial
+from pathlib import Path
+
+locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from bertscore_match import MatchingJob
+from text_rows import Encoding, RowQueue
+from tokenizers import Tokenizer
+
+
+class TritonPythonModel:
+    """One instance; see the parameters in config.pbtxt."""
+
+    def initialize(self, args):
+        """Reads the artefacts and starts the workers."""
+        config = json.loads(args["model_config"])
+        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        folder = Path(args["model_repository"], args["model_version"])
+        self._info = (folder / "metadata.json").read_bytes()
+        metadata = json.loads(self._info)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(metadata["max_tokens"])
+        self._unweighted = frozenset((metadata["cls_token_id"], metadata["sep_token_id"]))
+        self._encoder = parameters["encoder"]
+        self._encoding = Encoding(
+            RowQueue(int(parameters["chunk_rows"]), int(parameters["chunk_tokens"])),
+            self._encode,
+            pad_token_id=metadata["pad_token_id"],
+            workers=int(parameters["chunks_in_flight"]),
+            max_waiting=int(parameters["max_waiting_rows"]),
+        )
+
+    def execute(self, requests):
+        """Queues the requests; their answers come from the workers."""
+        for request in requests:
+            sender = request.get_response_sender()
+            refuse = partial(_refuse, sender)
+            try:
+                self._queue(request, sender, refuse)
+            except UnicodeDecodeError:
+                refuse("a text is not valid UTF-8", pb_utils.TritonError.INVALID_ARG)
+            except Exception as error:  # raised, it would leak the batch's shared memory
+                refuse(f"tokenisation failed: {error}")
+
+    def finalize(self):
+        """Lets the workers finish."""
+        self._encoding.stop()
+
+    def _queue(self, request, sender, refuse):
+        pairs = list(zip(_texts(request, "CANDIDATE"), _texts(request, "REFERENCE"), strict=True))
+        distinct = list(dict.fromkeys(text for pair in pairs for text in pair))
+        encoded = self._tokenizer.encode_batch_fast(distinct)
+        info = self._info if "MODEL_INFO" in request.requested_output_names() else None
+        job = MatchingJob(
+            pairs, self._unweighted, partial(_answer, sender, info), refuse, sender.is_cancelled
+        )
+        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
+        if not self._encoding.submit(job, rows):
+            refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
+
+    def _encode(self, ids, mask):
+        response = pb_utils.InferenceRequest(
+            model_name=self._encoder,
+            requested_output_names=["token_embeddings"],
+            inputs=[pb_utils.Tensor("input_ids", ids), pb_utils.Tensor("attention_mask", mask)],
+            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+        ).exec()
+        if response.has_error():
+            raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
+        return pb_utils.get_output_tensor_by_name(response, "token_embeddings").as_numpy().copy()
+
+
+def _texts(request, name):
+    raw = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
+    return [item.decode().strip() for item in raw]  # stripped as by bert-score
+
+
+def _answer(sender, info, scores):
+    names = ("PRECISION", "RECALL", "F1")
+    tensors = [pb_utils.Tensor(name, scores[:, i : i + 1]) for i, name in enumerate(names)]
+    if info is not None:
+        repeated = np.full((len(scores), 1), info, dtype=np.object_)
+        tensors.append(pb_utils.Tensor("MODEL_INFO", repeated))
+    sender.send(
+        pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    )
+
+
+def _refuse(sender, message, code=None):
+    error = pb_utils.TritonError(message, code or pb_utils.TritonError.INTERNAL)
+    sender.send(
+        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    )

@@ -1,0 +1,46 @@
+"""Requests for embeddings as jobs of the row queue. Pure Python, no Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from text_rows import Job
+
+
+class EmbeddingJob(Job):
+    """Texts of one request, duplicates and order kept."""
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        answer: Callable[[np.ndarray], None],
+        refuse: Callable[[str], None],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Creates the job.
+
+        Args:
+            texts: Texts in the order of the request.
+            answer: Receives the embeddings, FP32 [len(texts), dimensions].
+            refuse: Receives the reason when there are none.
+            is_cancelled: Whether the client has gone.
+        """
+        super().__init__()
+        self.texts = texts
+        self._answer = answer
+        self._refuse = refuse
+        self._is_cancelled = is_cancelled
+
+    def finish(self) -> None:
+        """Hands the embeddings over in the order of the request."""
+        values = {row.text: row.value for row in self.rows}
+        self._answer(np.stack([values[text] for text in self.texts]))
+
+    def fail(self, message: str) -> None:
+        """Hands the reason over."""
+        self._refuse(message)
+
+    def cancelled(self) -> bool:
+        """Whether the client has gone."""
+        return self._is_cancelled()

@@ -1,0 +1,98 @@
+"""Triton model `text_embedding`: UTF-8 text in, sentence embeddings out.
+
+Tokenises, batches rows of all requests by length and calls the encoder named by the parameter
+`encoder` through BLS. `execute` only queues: answers are sent by the workers as soon as they are
+ready, so this model is free for the next request at once.
+"""
+
+import json
+import locale
+import os
+from functools import partial
+from pathlib import Path
+
+locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from embedding_job import EmbeddingJob
+from text_rows import Encoding, RowQueue
+from tokenizers import Tokenizer
+
+
+class TritonPythonModel:
+    """One instance; see the parameters in config.pbtxt."""
+
+    def initialize(self, args):
+        """Reads the artefacts and starts the workers."""
+        config = json.loads(args["model_config"])
+        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        folder = Path(args["model_repository"], args["model_version"])
+        self._info = (folder / "metadata.json").read_bytes()
+        metadata = json.loads(self._info)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(metadata["max_tokens"])
+        self._encoder = parameters["encoder"]
+        self._encoding = Encoding(
+            RowQueue(int(parameters["chunk_rows"]), int(parameters["chunk_tokens"])),
+            self._encode,
+            pad_token_id=metadata["pad_token_id"],
+            workers=int(parameters["chunks_in_flight"]),
+            max_waiting=int(parameters["max_waiting_rows"]),
+        )
+
+    def execute(self, requests):
+        """Queues the requests; their answers come from the workers."""
+        for request in requests:
+            sender = request.get_response_sender()
+            refuse = partial(_refuse, sender)
+            try:
+                self._queue(request, sender, refuse)
+            except UnicodeDecodeError:
+                refuse("TEXT is not valid UTF-8", pb_utils.TritonError.INVALID_ARG)
+            except Exception as error:  # raised, it would leak the batch's shared memory
+                refuse(f"tokenisation failed: {error}")
+
+    def finalize(self):
+        """Lets the workers finish."""
+        self._encoding.stop()
+
+    def _queue(self, request, sender, refuse):
+        raw = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
+        texts = [item.decode() for item in raw]
+        distinct = list(dict.fromkeys(texts))
+        encoded = self._tokenizer.encode_batch_fast(distinct)
+        info = self._info if "MODEL_INFO" in request.requested_output_names() else None
+        job = EmbeddingJob(texts, partial(_answer, sender, info), refuse, sender.is_cancelled)
+        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
+        if not self._encoding.submit(job, rows):
+            refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
+
+    def _encode(self, ids, mask):
+        response = pb_utils.InferenceRequest(
+            model_name=self._encoder,
+            requested_output_names=["embedding"],
+            inputs=[pb_utils.Tensor("input_ids", ids), pb_utils.Tensor("attention_mask", mask)],
+            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+        ).exec()
+        if response.has_error():
+            raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
+        return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
+
+
+def _answer(sender, info, embeddings):
+    tensors = [pb_utils.Tensor("EMBEDDING", embeddings)]
+    if info is not None:
+        repeated = np.full((len(embeddings), 1), info, dtype=np.object_)
+        tensors.append(pb_utils.Tensor("MODEL_INFO", repeated))
+    sender.send(
+        pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    )
+
+
+def _refuse(sender, message, code=None):
+    error = pb_utils.TritonError(message, code or pb_utils.TritonError.INTERNAL)
+    sender.send(
+        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    )

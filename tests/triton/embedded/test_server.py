@@ -1,0 +1,114 @@
+"""One server: its restricted API, the round trip, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
+
+from embedded import leftovers
+from embedded.selftest import MODEL, REPOSITORY, check_round_trip
+from embedded.server import TritonServer
+
+KEY = "test-key"
+HEADERS = {"triton-grpc-protocol-triton-admin-key": KEY}
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_round_trip_and_restricted_api(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with TritonServer.on_free_ports(REPOSITORY, admin_key=KEY, log=log) as server:
+        check_round_trip(server)
+        client = grpc.InferenceServerClient(server.grpc_url)
+        with pytest.raises(InferenceServerException, match="restricted"):
+            client.load_model(MODEL)
+        client.load_model(MODEL, headers=HEADERS)
+        prefix = server.shm_prefix
+        assert leftovers.regions(prefix)
+        assert len(leftovers.processes(prefix)) == 2
+    assert not leftovers.regions(prefix)
+    assert not leftovers.processes(prefix)
+    assert KEY not in log.read_text()
+
+
+def test_killed_server_is_cleaned_up_and_starts_again(tmp_path: Path) -> None:
+    with TritonServer.on_free_ports(REPOSITORY, log=tmp_path / "log") as server:
+        client = grpc.InferenceServerClient(server.grpc_url)
+        client.load_model(MODEL)
+        server.process.kill()
+        wait_for(lambda: not server.running)
+        server.start()
+        server.wait_live()
+        check_round_trip(server)
+        prefix = server.shm_prefix
+    assert not leftovers.regions(prefix)
+    assert not leftovers.processes(prefix)
+
+
+def test_a_dead_stub_is_replaced_by_unload_and_load(tmp_path: Path) -> None:
+    with TritonServer.on_free_ports(REPOSITORY, log=tmp_path / "log") as server:
+        client = grpc.InferenceServerClient(server.grpc_url)
+        client.load_model(MODEL)
+        for process in leftovers.processes(server.shm_prefix):
+            if process.pid != server.process.pid:
+                process.kill()
+        client.unload_model(MODEL)
+        wait_for(lambda: not client.is_model_ready(MODEL))
+        check_round_trip(server)
+
+
+def test_a_taken_port_ends_the_start(tmp_path: Path) -> None:
+    with TritonServer.on_free_ports(REPOSITORY, log=tmp_path / "log") as server:
+        second = TritonServer(server.options, state=tmp_path, output=subprocess.DEVNULL)
+        second.start()
+        try:
+            wait_for(lambda: not second.running)
+            assert second.process.returncode != 0
+        finally:
+            second.stop()
+
+
+def test_a_killed_launcher_takes_its_server_along(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib\n"
+        "from embedded.server import TritonServer\n"
+        "from embedded.selftest import REPOSITORY, check_round_trip\n"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
+        f"with TritonServer.on_free_ports(REPOSITORY, log=log, load_models=({MODEL!r},)) as s:\n"
+        "    print(s.process.pid, s.shm_prefix, flush=True)\n"
+        "    time.sleep(120)\n"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        assert launcher.stdout
+        pid, prefix = launcher.stdout.readline().split()
+        launcher.send_signal(signal.SIGKILL)
+        launcher.wait()
+        wait_for(lambda: not psutil.pid_exists(int(pid)))
+        wait_for(lambda: not leftovers.processes(prefix))
+        leftovers.remove_stale()
+        assert not leftovers.regions(prefix)
+    finally:
+        launcher.kill()

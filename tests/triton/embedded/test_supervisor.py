@@ -1,0 +1,185 @@
+"""`python -m embedded` as an operator uses it: signals, crashes, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.readiness import fetch
+from embedded.server import free_ports
+
+ROOT = Path(__file__).resolve().parents[3]
+LIMIT_SECONDS = 30
+
+
+class Supervised:
+    """A supervisor on free ports with an empty model repository."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        http, grpc, metrics, self.main, text = free_ports(5)
+        (folder / "models").mkdir()
+        self.state = folder / "state"
+        self.output = folder / "output"
+        variables = {
+            "EMBEDDED__HTTP_PORT": http,
+            "EMBEDDED__GRPC_PORT": grpc,
+            "EMBEDDED__METRICS_PORT": metrics,
+            "TRITON__URL": f"127.0.0.1:{grpc}",
+            "SERVER__PORT": self.main,
+            "TEXT__PORT": text,
+            "PATHS__STATE": self.state,
+            "PATHS__REPOSITORY": folder / "models",
+        }
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
+        self.environment = clean | {f"PENTAD_{k}": str(v) for k, v in variables.items()}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "embedded", command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.seen: set[psutil.Process] = set()
+
+    @property
+    def log(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def wait_for(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.log[-3000:]
+            self.remember()
+            time.sleep(0.05)
+        self.remember()
+
+    def remember(self) -> None:
+        try:
+            self.seen |= set(psutil.Process(self.process.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return
+
+    def child(self, name: str) -> psutil.Process | None:
+        for process in psutil.Process(self.process.pid).children():
+            try:
+                if any(name in part for part in process.cmdline()[:3]):
+                    return process
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+    def assert_nothing_left(self) -> None:
+        _, alive = psutil.wait_procs(self.seen, timeout=15)
+        assert not alive
+        marker = f"pentad-{self.process.pid}-"
+        assert not [name for name in os.listdir("/dev/shm") if name.startswith(marker)]
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for process in self.seen:
+            if process.is_running():
+                process.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
+    started: list[Supervised] = []
+
+    def run(command: str) -> Supervised:
+        started.append(Supervised(tmp_path, command))
+        return started[-1]
+
+    yield run
+    for supervised in started:
+        supervised.end()
+
+
+def test_both_run_and_stop_in_order(start: Callable[[str], Supervised]) -> None:
+    run = start("run")
+    run.wait_for(lambda: "URLs" in run.log)
+    report = fetch("127.0.0.1", run.main)
+    assert report is not None
+    assert "text" in report["services"]
+    begun = time.monotonic()
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(LIMIT_SECONDS) == 0
+    assert time.monotonic() - begun < LIMIT_SECONDS
+    run.assert_nothing_left()
+    lines = run.log.splitlines()
+    sources = [json.loads(line)["source"] for line in lines if line.startswith("{")]
+    assert "gateway" in sources
+    last_gateway = max(n for n, line in enumerate(lines) if '"source": "gateway"' in line)
+    stopping = next(n for n, line in enumerate(lines) if line.startswith("[triton] Signal"))
+    assert last_gateway < stopping
+    key = (run.state / "triton" / "admin.key").read_text().strip()
+    assert len(key) > 30
+    assert key not in run.log
+
+
+def test_crashed_processes_are_started_again(start: Callable[[str], Supervised]) -> None:
+    run = start("run")
+    run.wait_for(lambda: "URLs" in run.log)
+    for name in ("tritonserver", "gateway"):
+        old = run.child(name)
+        assert old is not None
+        old.kill()
+        run.wait_for(
+            lambda old=old, name=name: (new := run.child(name)) is not None and new.pid != old.pid
+        )
+    run.wait_for(lambda: fetch("127.0.0.1", run.main))
+    assert run.log.count("starting it again in 0.5 s") == 2
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(LIMIT_SECONDS) == 0
+    run.assert_nothing_left()
+
+
+def test_a_second_signal_ends_at_once(start: Callable[[str], Supervised]) -> None:
+    run = start("triton")
+    run.wait_for(lambda: "Triton answers" in run.log)
+    triton = run.child("tritonserver")
+    assert triton is not None
+    triton.suspend()  # it will not react to SIGTERM
+    run.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert run.process.poll() is None
+    begun = time.monotonic()
+    run.process.send_signal(signal.SIGTERM)
+    run.process.wait(LIMIT_SECONDS)
+    assert time.monotonic() - begun < 5
+    run.assert_nothing_left()
+
+
+def test_a_killed_supervisor_leaves_no_process(start: Callable[[str], Supervised]) -> None:
+    run = start("run")
+    run.wait_for(lambda: "URLs" in run.log)
+    run.process.kill()
+    run.process.wait()
+    _, alive = psutil.wait_procs(run.seen, timeout=40)
+    assert not alive
+
+
+def test_a_taken_port_is_named(start: Callable[[str], Supervised]) -> None:
+    run = start("triton")
+    run.wait_for(lambda: "Triton answers" in run.log)
+    second = subprocess.run(
+        [sys.executable, "-m", "embedded", "run"],
+        cwd=ROOT,
+        env=run.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert "change embedded.http_port" in second.stderr

@@ -1,0 +1,75 @@
+"""A trace begun by the caller goes through the gateway into Triton."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.stack import Stack
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes spans as an OpenTelemetry collector does (OTLP over HTTP, protobuf)."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, str, str]] = []  # service, trace id, span name
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        request = ExportTraceServiceRequest.FromString(body)
+        for resource in request.resource_spans:
+            attributes = {a.key: a.value.string_value for a in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    service = attributes.get("service.name", "")
+                    self.server.spans.append((service, span.trace_id.hex(), span.name))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    server = Collector()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_one_trace_from_caller_to_model(tmp_path: Path, collector: Collector) -> None:
+    endpoint = f"http://127.0.0.1:{collector.server_port}"
+    stack = Stack(tmp_path / "state", {"PENTAD_TELEMETRY__OTLP_ENDPOINT": endpoint})
+    try:
+        stack.start()
+        headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+        reply = httpx.post(stack.text + "/embed", json={"texts": ["a"]}, headers=headers)
+        assert reply.status_code == 200
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            mine = [(service, name) for service, trace, name in collector.spans if trace == TRACE]
+            if {service for service, _ in mine} >= {"pentad-gateway", "pentad-triton"}:
+                break
+            time.sleep(0.2)
+        stack.stop()
+    finally:
+        stack.kill()
+    assert ("pentad-gateway", "POST") in mine
+    assert any(s == "pentad-triton" and name == "text_embedding" for s, name in mine), mine

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from embedded import checks
+from embedded.errors import EmbeddedError
+from gateway.settings import load_settings
+
+
+def test_a_taken_port_names_its_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=rf"port {port} .* change text\.port"):
+            checks.check_ports({"text.port": ("127.0.0.1", port)})
+
+
+def test_numpy_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.importlib.metadata, "version", lambda name: "2.1.0")
+    with pytest.raises(EmbeddedError, match="numpy<2"):
+        checks.check_numpy()
+
+
+def test_old_libc_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.os, "confstr", lambda name: "glibc 2.31")
+    with pytest.raises(EmbeddedError, match=r"glibc 2\.35"):
+        checks.check_libraries()
+
+
+def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def names(**options: bool) -> list[str]:
+        return [name for name, _ in checks.all_checks(load_settings(environ={}), **options)]
+
+    assert names() == ["ports", "numpy", "libraries", "shared memory"]
+    monkeypatch.setenv("PENTAD_TRITON__START", "false")
+    assert names() == ["ports"]
+    assert "libraries" in names(gateway=False)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from embedded import leftovers, shm_budget
+from embedded.errors import EmbeddedError
+from embedded.pbtxt import parse
+
+CONFIG = """
+# a comment with { brackets
+backend: "onnxruntime"
+max_batch_size: 4
+input [ { name: "A", data_type: TYPE_INT64, dims: [ -1 ] } ,
+        { name: "B" data_type: TYPE_STRING dims: 1 } ]
+output { name: "C" data_type: TYPE_FP32 dims: [ 2, 3 ] }
+instance_group [ { count: 2 kind: KIND_CPU } ]
+parameters { key: "x" value { string_value: "a b" } }
+"""
+
+
+def test_text_format() -> None:
+    config = parse(CONFIG)
+    assert config["backend"] == ["onnxruntime"]
+    assert [tensor["name"] for tensor in config["input"]] == [["A"], ["B"]]
+    assert config["input"][0]["dims"] == ["-1"]
+    assert config["output"][0]["dims"] == ["2", "3"]
+    assert config["parameters"][0]["value"][0]["string_value"] == ["a b"]
+
+
+@pytest.mark.parametrize("text", ["a {", "a [ 1", "a:"])
+def test_cut_off_text(text: str) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        parse(text)
+
+
+def test_budget_follows_its_formula() -> None:
+    tensors = 8 * shm_budget.VARIABLE_DIM + shm_budget.STRING_BYTES + 4 * 6
+    expected = 2 * (2**20 + 2 * 4 * tensors)
+    assert shm_budget.model_bytes(parse(CONFIG)) == expected
+
+
+def test_budget_uses_the_profile(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "configs").mkdir(parents=True)
+    (model / "config.pbtxt").write_text("instance_group { count: 1 }")
+    (model / "configs" / "openvino.pbtxt").write_text("instance_group { count: 5 }")
+    (tmp_path / "other").mkdir()
+    assert shm_budget.needed_bytes(tmp_path, "default") == 2**20
+    assert shm_budget.needed_bytes(tmp_path, "openvino") == 5 * 2**20
+
+
+def test_small_shm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.pbtxt").write_text("instance_group { count: 9 }")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shm_budget.shutil, "disk_usage", lambda path: usage(2**23, 0, 2**23))
+    with pytest.raises(EmbeddedError, match="--shm-size"):
+        shm_budget.check_shm(tmp_path, "default")
+
+
+def test_leftovers_of_a_dead_launcher_are_removed() -> None:
+    own = leftovers.SHM / (leftovers.new_prefix() + "region")
+    dead = leftovers.SHM / "pentad-999999999-1-0-region"
+    helper = subprocess.Popen(
+        ["tritonserver", "-c", "import time; time.sleep(60)", "--x=pentad-999999999-1-0-"],
+        executable=sys.executable,
+    )
+    own.touch()
+    dead.touch()
+    try:
+        deadline = time.monotonic() + 10
+        while not leftovers.processes("pentad-999999999-1-0-") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert "pentad-999999999-1-0-" in leftovers.remove_stale()
+        helper.wait(5)
+        assert own.exists()
+        assert not dead.exists()
+    finally:
+        helper.kill()
+        own.unlink()
+        dead.unlink(missing_ok=True)
+
+
+def test_prefixes_are_distinct_and_name_this_process() -> None:
+    first, second = leftovers.new_prefix(), leftovers.new_prefix()
+    assert first != second
+    assert first.startswith(f"pentad-{os.getpid()}-")

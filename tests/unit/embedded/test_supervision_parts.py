@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from embedded import readiness
+from embedded.admin_key import new_admin_key
+from embedded.backoff import Backoff
+from embedded.errors import EmbeddedError
+from embedded.logs import LogStream, label
+from embedded.profile import VERDICT, choose_profile
+
+
+def test_backoff_doubles_up_to_its_limit_and_starts_over() -> None:
+    backoff = Backoff(0.5, 3, healthy_after=60)
+    assert [backoff.pause(1) for _ in range(5)] == [0.5, 1, 2, 3, 3]
+    assert backoff.pause(61) == 0.5
+    for _ in range(2000):
+        assert backoff.pause(0) <= 3
+
+
+def test_json_lines_stay_json() -> None:
+    assert json.loads(label("gateway", '{"message": "x"}')) == {"source": "gateway", "message": "x"}
+    assert json.loads(label("gateway", "{}")) == {"source": "gateway"}
+    assert label("triton", "{not json}") == "[triton] {not json}"
+    assert label("triton", "plain") == "[triton] plain"
+
+
+def test_stream_hides_the_key_and_triton_tables() -> None:
+    out = io.StringIO()
+    stream = LogStream(out, secret="s3cret")
+    pipe = io.BytesIO(b"key s3cret\n+------+\n| Model |\n\nlast \xff line")
+    stream.follow("triton", pipe).join(5)
+    assert out.getvalue() == "[triton] key ***\n[triton] last � line\n"
+
+
+def test_admin_key_is_new_and_private(tmp_path: Path) -> None:
+    first, second = new_admin_key(tmp_path), new_admin_key(tmp_path)
+    path = tmp_path / "triton" / "admin.key"
+    assert first != second
+    assert path.read_text().strip() == second
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == ["admin.key"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "flags", "verdict", "expected"),
+    [
+        ("auto", "fpu avx512_bf16", '{"ok": true, "cosine_min": 0.99998}', "openvino"),
+        ("auto", "fpu amx_bf16", '{"ok": true}', "openvino"),
+        ("auto", "fpu avx512_bf16", '{"ok": false}', "default"),
+        ("auto", "fpu avx512_bf16", "broken", "default"),
+        ("auto", "fpu avx512_bf16", None, "default"),
+        ("auto", "fpu avx2", '{"ok": true}', "default"),
+        ("openvino", "fpu avx2", None, "openvino"),
+        ("default", "fpu avx512_bf16", '{"ok": true}', "default"),
+    ],
+)
+def test_profile(
+    tmp_path: Path, wanted: str, flags: str, verdict: str | None, expected: str
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    if verdict is not None:
+        (tmp_path / VERDICT).parent.mkdir(parents=True)
+        (tmp_path / VERDICT).write_text(verdict)
+    assert choose_profile(wanted, tmp_path, cpuinfo=cpuinfo) == expected
+
+
+def test_tensorrt_is_refused_without_the_container(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="container"):
+        choose_profile("tensorrt", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "expected"),
+    [
+        ("starting", "loading", False),
+        ("degraded", "loading", False),
+        ("ready", "ready", True),
+        ("down", "missing", True),
+    ],
+)
+def test_settled(status: str, state: str, expected: bool) -> None:
+    assert readiness.settled({"status": status, "services": {"text": {"state": state}}}) is expected
+
+
+def test_no_answer_is_no_report() -> None:
+    assert readiness.fetch("127.0.0.1", 9, timeout=1) is None
