@@ -80,6 +80,21 @@ def check_ports(ports: Mapping[str, tuple[str, int]]) -> str:
     return "ports " + ", ".join(str(port) for _, port in ports.values()) + " are free"
 
 
+def check_address(settings: Settings) -> str:
+    """Whether the gateway will look for Triton where it is started.
+
+    Raises:
+        EmbeddedError: It will not.
+    """
+    started = f"{settings.embedded.host}:{settings.embedded.grpc_port}"
+    if settings.triton.url.rpartition(":")[2] != str(settings.embedded.grpc_port):
+        raise EmbeddedError(
+            f"triton.url is {settings.triton.url}, but the embedded server listens on {started}: "
+            "make triton.url and embedded.grpc_port agree, or set triton.start: false"
+        )
+    return f"the gateway reaches Triton at {settings.triton.url}"
+
+
 def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
     """Name and function of every check; a function returns what it found or raises.
 
@@ -96,6 +111,8 @@ def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
         def shm() -> str:
             return check_shm(repository, choose_profile(settings.embedded.profile, repository))
 
+        if gateway:
+            checks.append(("address", lambda: check_address(settings)))
         checks += [("numpy", check_numpy), ("libraries", check_libraries), ("shared memory", shm)]
     return checks
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import IO
 
-_NOISE = ("+--", "| ")
-"""Starts of the lines of Triton's ASCII tables."""
+_NOISE = re.compile(r"\+--|\| |.*\.cc:\d+\] ?$")
+"""Lines of Triton's ASCII tables, and the empty ones that announce them."""
 
 
 class LogStream:
@@ -49,7 +50,7 @@ class LogStream:
         with pipe:
             for raw in pipe:
                 line = raw.decode("utf-8", errors="replace").rstrip()
-                if line and not line.startswith(_NOISE):
+                if line and not _NOISE.match(line):
                     self.write(source, line)
 
 

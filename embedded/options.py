@@ -28,7 +28,8 @@ class ServerOptions:
     """Name of the `configs/<profile>.pbtxt` that models use where they have it; "default" is
     `config.pbtxt`."""
     admin_key: str | None = None
-    """Value that loading and unloading models requires in the header ADMIN_HEADER."""
+    """Value that loading and unloading models requires in the header ADMIN_HEADER. Triton takes
+    it only as an argument: other users of the machine can see it, other machines cannot."""
     exit_timeout_seconds: int = 8
     """How long running requests may take to finish on shutdown."""
     log_verbose: int = 0

@@ -13,7 +13,7 @@ _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red
 UNSETTLED = {"loading", "starting"}
 
 
-def fetch(host: str, port: int, timeout: float = 5.0) -> dict[str, Any] | None:
+def fetch(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
     """The body of `/readyz`, whatever its status; None while the gateway does not answer."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:

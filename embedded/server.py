@@ -36,7 +36,7 @@ class TritonServer:
 
         Args:
             options: What to start.
-            state: Folder for run-time files; the backends are linked below it.
+            state: Folder for run-time files; the backends are copied below it.
             output: Where the log goes: a file, `subprocess.PIPE`, or None to inherit.
         """
         self.options = options

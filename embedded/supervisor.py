@@ -52,6 +52,7 @@ class Supervisor:
         self._settings = settings
         self._console = Console(width=None if sys.stdout.isatty() else WIDTH)
         self._stopping = threading.Event()
+        self._deadline: float | None = None
         self._reported = False
         configured = settings.triton.admin_key
         start_triton = settings.triton.start or not gateway
@@ -81,8 +82,9 @@ class Supervisor:
         Raises:
             EmbeddedError: A process could not be started at all.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+                signal.signal(number, self._on_signal)
         try:
             return self._run()
         finally:
@@ -124,18 +126,20 @@ class Supervisor:
         if self._stopping.is_set():  # the second signal: no more patience
             for keeper in self._keepers:
                 keeper.unit.kill()
+        else:
+            self._deadline = time.monotonic() + SHUTDOWN_SECONDS
         self._stopping.set()
 
     def _stop(self) -> None:
         self._stopping.set()
-        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        deadline = self._deadline or time.monotonic() + SHUTDOWN_SECONDS
         embedded = self._settings.embedded
         for keeper in reversed(self._keepers):  # the gateway drains while Triton still answers
             left = max(0.5, deadline - time.monotonic())
             reserve = embedded.exit_timeout_seconds if self._server is not None else 0
             if keeper.unit.name == "gateway":
                 left = max(0.5, min(self._settings.server.drain_seconds + 2, left - reserve))
-            keeper.unit.stop(left)
+            keeper.stop(left)
 
 
 def _server(settings: Settings, admin_key: str | None) -> TritonServer:

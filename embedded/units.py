@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -97,6 +98,7 @@ class Keeper:
         self._backoff = backoff
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._pump: threading.Thread | None = None
         self._started = 0.0
         self._next_start = 0.0
 
@@ -115,7 +117,13 @@ class Keeper:
         self._started = time.monotonic()
         self._next_start = 0.0
         if self._process.stdout is not None:
-            self._log.follow(self.unit.name, self._process.stdout)
+            self._pump = self._log.follow(self.unit.name, self._process.stdout)
+
+    def stop(self, timeout: float) -> None:
+        """Ends the unit, politely for `timeout` seconds, and writes the rest of its log."""
+        self.unit.stop(timeout)
+        if self._pump is not None:
+            self._pump.join(1)
 
     def tend(self) -> None:
         """Called often: notices an end, and starts the unit again when its pause is over."""

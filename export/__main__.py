@@ -87,7 +87,9 @@ def _export(
         task = task.named(options.suffix, paths.repository)
     if not options.force and is_current(task, source, paths.repository):
         return False
-    export_pair(task, source, paths.repository, paths.cache, progress)
+    dimensions = export_pair(task, source, paths.repository, paths.cache, progress)
+    if options.suffix:
+        task.set_dimensions(paths.repository, dimensions)
     return True
 
 

@@ -46,8 +46,12 @@ def load_encoder(source: str, layers: int | None = None) -> Any:
     return model.eval()
 
 
-def load_tokenizer(source: str) -> Any:
+def load_tokenizer(source: str, *, for_matching: bool = False) -> Any:
     """The tokenizer of a checkpoint, as transformers sets it up.
+
+    Args:
+        source: Folder, or name on the model hub.
+        for_matching: As bert-score uses it: RoBERTa's and GPT-2's see a space before the text.
 
     Raises:
         ExportError: It cannot be loaded or has no Rust implementation.
@@ -56,6 +60,8 @@ def load_tokenizer(source: str) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
+        if for_matching and type(tokenizer).__name__.startswith(("Roberta", "GPT2")):
+            tokenizer = AutoTokenizer.from_pretrained(source, add_prefix_space=True)
     except (OSError, ValueError) as error:
         raise ExportError(f"{source} has no loadable tokenizer") from error
     if not tokenizer.is_fast:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class _Headed(nn.Module):
+class _Headed(nn.Module):  # type: ignore[misc]  # torch's types are not followed
     def __init__(self, encoder: Any) -> None:
         super().__init__()
         self.encoder = encoder

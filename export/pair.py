@@ -30,8 +30,11 @@ def is_current(task: Task, source: Source, repository: Path) -> bool:
 
 def export_pair(
     task: Task, source: Source, repository: Path, cache: Path, progress: Progress
-) -> None:
+) -> int:
     """Writes the artefacts of both models, the caller's last.
+
+    Returns:
+        Length of the encoder's vectors.
 
     Raises:
         ExportError: The checkpoint cannot be had, or the graph differs from it.
@@ -44,7 +47,7 @@ def export_pair(
     from export.tracing import export_onnx
 
     with progress.steps(f"export {task.caller} ({source.model})", STEPS) as done:
-        tokenizer = load_tokenizer(place)
+        tokenizer = load_tokenizer(place, for_matching=task.is_matching)
         encoder = load_encoder(place, layer)
         max_tokens = task.tokens(source) or usable_length(tokenizer, encoder)
         dimensions = int(encoder.config.hidden_size)
@@ -77,3 +80,4 @@ def export_pair(
             (scratch / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
             artefacts.write_json(scratch / "metadata.json", facts)
         done(f"parity {difference:.0e}")
+    return dimensions

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     SpinnerColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -68,7 +69,7 @@ class Progress:
         yield lambda note: self._bars.update(task, advance=1, note=note)
         self._finish(task, what)
 
-    def _finish(self, task: int, what: str) -> None:
+    def _finish(self, task: TaskID, what: str) -> None:
         self._bars.update(task, total=1, completed=1, note="")
         if not self._console.is_terminal:
             self._console.print(f"✔ {what}", highlight=False)

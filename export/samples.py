@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import random
 
-_WORDS = ["the", "of", "a", "model", "server", "request", "latency", "queue", "batch", "image", "lip", "voice", "story", "river", "mountain", "quantum", "garden", "teapot", "yesterday", "tomorrow", "quickly", "carefully", "blue", "seven", "runs", "asked", "whether", "because", "although", "New", "York", "Berlin", "don't", "state-of-the-art", "e-mail", "3.14", "42%", "$9.99", "naïve", "café", "Straße", "größer", "señor", "façade", "über"]
+_WORDS = """
+the of a model server request latency queue batch image lip voice story river mountain quantum
+garden teapot yesterday tomorrow quickly carefully blue seven runs asked whether because although
+New York Berlin don't state-of-the-art e-mail 3.14 42% $9.99 naïve café Straße größer señor façade
+""".split()  # noqa: SIM905 - easier to read than a list
 
 _SCRIPTS = (
     "Быстрая лисица прыгает через ленивую собаку",

@@ -77,6 +77,9 @@ class HealthMonitor:
         """Tell the monitor that a request failed; it looks at once."""
         if isinstance(error, UnavailableError):
             self._wake.set()
+        if isinstance(error, ModelDeadError) and model.state == "ready":
+            model.state, model.detail = "loading", "a process of the model died"
+            self._triton.abort(model.triton_model)
 
     def require(self, model: ModelState) -> None:
         """Refuse work for a model known to be down.
@@ -199,6 +202,7 @@ class HealthMonitor:
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})
+        self.failed(model, error)
         spent = model.reloads >= self._settings.reload_attempts
         model.state = "down" if spent else "loading"
         model.detail = "fails its canary inference" + (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from gateway.settings.triton import TritonSettings
-from gateway.triton.status import to_gateway_error
+from gateway.triton.status import ModelDeadError, to_gateway_error
 from gateway.triton.tensors import Array, Tensor, to_array
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
@@ -40,6 +41,8 @@ class TritonClient:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
+        self._calls: dict[str, set[Any]] = {}
+        self._aborted: set[Any] = set()
 
     async def infer(
         self,
@@ -61,14 +64,30 @@ class TritonClient:
         if priority:
             request.parameters["priority"].uint64_param = priority
         metadata = tuple(headers.items()) if headers else None
+        call = self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
+        running = self._calls.setdefault(model, set())
+        running.add(call)
         try:
-            reply = await self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
+            reply = await call
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
+        except asyncio.CancelledError:
+            if call in self._aborted:
+                raise ModelDeadError(model) from None
+            raise
+        finally:
+            running.discard(call)
+            self._aborted.discard(call)
         return {
             output.name: to_array(output.datatype, output.shape, data)
             for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
         }
+
+    def abort(self, model: str) -> None:
+        """See :meth:`TritonPort.abort`."""
+        for call in tuple(self._calls.get(model, ())):
+            self._aborted.add(call)
+            call.cancel()
 
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`."""

@@ -26,6 +26,12 @@ class TritonPort(Protocol):
     ) -> dict[str, Array]:
         """Run one inference and return the named outputs; cancelling the task cancels it."""
 
+    def abort(self, model: str) -> None:
+        """End the running inferences of a model that died; they raise ModelDeadError.
+
+        Triton itself leaves a request unanswered for ever that a dead process had accepted.
+        """
+
     async def live(self) -> bool:
         """Whether the server answers."""
 

@@ -19,7 +19,9 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Write one lock per ``*.in`` file."""
     for source in sorted(HERE.glob("*.in")):
-        blocks = resolve(str(source))
+        override = source.with_suffix(".override")
+        options = ["--override", str(override)] if override.is_file() else []
+        blocks = resolve(str(source), *options)
         kept = [
             block
             for name, block in blocks.items()

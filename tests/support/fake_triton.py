@@ -30,6 +30,7 @@ class FakeTriton:
     calls: list[tuple[str, int, int]] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
     unloads: list[str] = field(default_factory=list)
+    aborted: list[str] = field(default_factory=list)
     cancelled: int = 0
     is_live: bool = True
 
@@ -84,6 +85,9 @@ class FakeTriton:
             "RECALL": same * np.float32(0.8),
             "F1": same * np.float32(0.85),
         }
+
+    def abort(self, model: str) -> None:
+        self.aborted.append(model)
 
     async def live(self) -> bool:
         return self.is_live

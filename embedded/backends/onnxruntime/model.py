@@ -1,6 +1,11 @@
 """Triton backend `onnxruntime` on the Python package of that name."""
 
-from ort_engine import OrtEngine
+from __future__ import annotations
+
+from pathlib import Path
+
+from pentad_backend.batching import Engine
+from pentad_backend.configuration import Config
 from pentad_backend.triton_model import EngineModel
 
 
@@ -8,4 +13,12 @@ class TritonPythonModel(EngineModel):
     """Serves `model.onnx`."""
 
     default_filename = "model.onnx"
-    load = staticmethod(OrtEngine.load)
+
+    @staticmethod
+    def load(config: Config, path: Path, instance_kind: str) -> Engine:
+        """See EngineModel."""
+        # Imported late: Triton first asks a stub of its own to complete the configuration, which
+        # mostly needs no engine.
+        from ort_engine import OrtEngine
+
+        return OrtEngine.load(config, path, instance_kind)

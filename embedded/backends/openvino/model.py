@@ -1,6 +1,11 @@
 """Triton backend `openvino` on the Python package of that name."""
 
-from ov_engine import OvEngine
+from __future__ import annotations
+
+from pathlib import Path
+
+from pentad_backend.batching import Engine
+from pentad_backend.configuration import Config
 from pentad_backend.triton_model import EngineModel
 
 
@@ -9,4 +14,11 @@ class TritonPythonModel(EngineModel):
 
     default_filename = "model.xml"
     infer_batching = False  # the C++ backend asks the graph's layout, which ONNX does not have
-    load = staticmethod(OvEngine.load)
+
+    @staticmethod
+    def load(config: Config, path: Path, instance_kind: str) -> Engine:
+        """See EngineModel."""
+        # Imported late, as in the onnxruntime backend.
+        from ov_engine import OvEngine
+
+        return OvEngine.load(config, path, instance_kind)

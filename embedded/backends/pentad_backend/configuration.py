@@ -82,6 +82,8 @@ def refuse_unsupported(config: Config) -> None:
 def model_file(config: Config, version_folder: Path, default: str) -> Path:
     """Path of the model: `default_model_filename`, or `default`, in the version folder.
 
+    `cc_model_filenames` names files for GPUs by compute capability and does not concern a CPU.
+
     Raises:
         LoadError: There is none.
     """

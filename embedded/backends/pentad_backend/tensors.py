@@ -55,16 +55,14 @@ def decode_strings(name: str, array: NDArray[np.object_]) -> NDArray[np.object_]
     Raises:
         RequestError: Not UTF-8.
     """
-    text = np.empty(array.shape, dtype=object)
     try:
-        text.flat = [item.decode("utf-8") for item in array.flat]
+        items = [bytes(item).decode("utf-8") for item in array.flat]
     except UnicodeDecodeError:
         raise RequestError(f"input '{name}' holds text that is not UTF-8") from None
-    return text
+    return np.array(items, dtype=object).reshape(array.shape)
 
 
 def encode_strings(array: NDArray[np.generic]) -> NDArray[np.object_]:
     """Turns an engine's str objects into UTF-8 bytes, which Triton's tensors hold."""
-    data = np.empty(array.shape, dtype=object)
-    data.flat = [str(item).encode("utf-8") for item in array.flat]
-    return data
+    items = [str(item).encode("utf-8") for item in array.flat]
+    return np.array(items, dtype=object).reshape(array.shape)

@@ -15,6 +15,9 @@ from text_rows import Job
 SPECIALS_ONLY = 2
 """Length of an encoded empty text: [CLS] [SEP]."""
 
+BLOCK = 64
+"""Pairs that bert-score matches at a time (`BERTScorer.score`'s default batch size)."""
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -44,15 +47,47 @@ def token_weights(ids: Sequence[int], unweighted: frozenset[int]) -> np.ndarray:
     return counted / max(counted.sum(), np.float32(1))
 
 
-def score(candidate: Sentence, reference: Sentence) -> tuple[float, float, float]:
-    """Precision, recall and F1 of one pair; 0 where bert-score has 0 or not-a-number."""
+def score(
+    candidate: Sentence, reference: Sentence, floors: tuple[float, float] = (-1.0, -1.0)
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 of one pair; 0 where bert-score has 0 or not-a-number.
+
+    Args:
+        candidate: Encoded candidate.
+        reference: Encoded reference.
+        floors: Least similarity of a candidate's and of a reference's token; see `score_all`.
+    """
     if min(len(candidate.states), len(reference.states)) <= SPECIALS_ONLY:
         return 0.0, 0.0, 0.0
     similarity = candidate.states @ reference.states.T
-    precision = float(similarity.max(axis=1) @ candidate.weights)
-    recall = float(similarity.max(axis=0) @ reference.weights)
+    precision = float(np.maximum(similarity.max(axis=1), floors[0]) @ candidate.weights)
+    recall = float(np.maximum(similarity.max(axis=0), floors[1]) @ reference.weights)
     total = precision + recall
     return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def score_all(pairs: Sequence[tuple[Sentence, Sentence]]) -> np.ndarray:
+    """Scores of the pairs of one request, as bert-score gives for one call.
+
+    bert-score pads the pairs of a block to the longest candidate and the longest reference, and
+    padding counts as a match target of similarity 0. A token that is unlike everything (negative
+    cosine) therefore matches with 0 unless the other text is the longest of its block.
+
+    Returns:
+        FP32 [pairs, 3]: precision, recall, F1.
+    """
+    scores = np.empty((len(pairs), 3), dtype=np.float32)
+    for start in range(0, len(pairs), BLOCK):
+        block = pairs[start : start + BLOCK]
+        longest_candidate = max(len(candidate.states) for candidate, _ in block)
+        longest_reference = max(len(reference.states) for _, reference in block)
+        for index, (candidate, reference) in enumerate(block, start):
+            floors = (
+                0.0 if len(reference.states) < longest_reference else -1.0,
+                0.0 if len(candidate.states) < longest_candidate else -1.0,
+            )
+            scores[index] = score(candidate, reference, floors)
+    return scores
 
 
 class MatchingJob(Job):
@@ -88,10 +123,7 @@ class MatchingJob(Job):
             row.text: Sentence(row.value, token_weights(row.ids, self._unweighted))
             for row in self.rows
         }
-        scores = np.empty((len(self.pairs), 3), dtype=np.float32)
-        for index, (candidate, reference) in enumerate(self.pairs):
-            scores[index] = score(sentences[candidate], sentences[reference])
-        self._answer(scores)
+        self._answer(score_all([(sentences[left], sentences[right]) for left, right in self.pairs]))
 
     def fail(self, message: str) -> None:
         """Hands the reason over."""

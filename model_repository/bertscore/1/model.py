@@ -1,8 +1,8 @@
 """Triton model `bertscore`: pairs of UTF-8 texts in, precision, recall and F1 out.
 
 Tokenises, batches the distinct texts of all requests by length, calls the encoder named by the
-parameter `encoder` through BLS and matches the token states. `execute` only queues: answers are sent by the workers as soon as they are
-ready, so this model is free for the next request at once.
+parameter `encoder` through BLS and matches the token states. `execute` only queues: answers are
+sent by the workers as soon as they are ready, so this model is free for the next request at once.
 """
 
 import json
@@ -11,14 +11,15 @@ import os
 from functools import partial
 from pathlib import Path
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
-os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
-
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from bertscore_match import MatchingJob
-from text_rows import Encoding, RowQueue
+from row_encoding import RowEncoding
+from text_rows import RowQueue
 from tokenizers import Tokenizer
+
+locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
 
 class TritonPythonModel:
@@ -35,7 +36,7 @@ class TritonPythonModel:
         self._tokenizer.enable_truncation(metadata["max_tokens"])
         self._unweighted = frozenset((metadata["cls_token_id"], metadata["sep_token_id"]))
         self._encoder = parameters["encoder"]
-        self._encoding = Encoding(
+        self._encoding = RowEncoding(
             RowQueue(int(parameters["chunk_rows"]), int(parameters["chunk_tokens"])),
             self._encode,
             pad_token_id=metadata["pad_token_id"],

@@ -11,14 +11,15 @@ import os
 from functools import partial
 from pathlib import Path
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
-os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
-
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from embedding_job import EmbeddingJob
-from text_rows import Encoding, RowQueue
+from row_encoding import RowEncoding
+from text_rows import RowQueue
 from tokenizers import Tokenizer
+
+locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
 
 class TritonPythonModel:
@@ -34,7 +35,7 @@ class TritonPythonModel:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(metadata["max_tokens"])
         self._encoder = parameters["encoder"]
-        self._encoding = Encoding(
+        self._encoding = RowEncoding(
             RowQueue(int(parameters["chunk_rows"]), int(parameters["chunk_tokens"])),
             self._encode,
             pad_token_id=metadata["pad_token_id"],
@@ -63,11 +64,21 @@ class TritonPythonModel:
         texts = [item.decode() for item in raw]
         distinct = list(dict.fromkeys(texts))
         encoded = self._tokenizer.encode_batch_fast(distinct)
-        info = self._info if "MODEL_INFO" in request.requested_output_names() else None
-        job = EmbeddingJob(texts, partial(_answer, sender, info), refuse, sender.is_cancelled)
         rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
+        extras = self._extras(set(request.requested_output_names()), texts, rows)
+        job = EmbeddingJob(texts, partial(_answer, sender, extras), refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
             refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
+
+    def _extras(self, wanted, texts, rows):
+        extras = []
+        if "TOKEN_COUNT" in wanted:
+            counts = np.array([[len(rows[text])] for text in texts], dtype=np.int32)
+            extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
+        if "MODEL_INFO" in wanted:
+            info = np.full((len(texts), 1), self._info, dtype=np.object_)
+            extras.append(pb_utils.Tensor("MODEL_INFO", info))
+        return extras
 
     def _encode(self, ids, mask):
         response = pb_utils.InferenceRequest(
@@ -81,11 +92,8 @@ class TritonPythonModel:
         return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
 
 
-def _answer(sender, info, embeddings):
-    tensors = [pb_utils.Tensor("EMBEDDING", embeddings)]
-    if info is not None:
-        repeated = np.full((len(embeddings), 1), info, dtype=np.object_)
-        tensors.append(pb_utils.Tensor("MODEL_INFO", repeated))
+def _answer(sender, extras, embeddings):
+    tensors = [pb_utils.Tensor("EMBEDDING", embeddings), *extras]
     sender.send(
         pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     )

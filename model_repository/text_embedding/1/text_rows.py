@@ -1,6 +1,6 @@
 """Continuous batching of texts for an encoder: which rows go through the network together, when.
 
-Pure Python, no Triton. `bertscore` uses the same module (a link), so that both treat long and
+Pure Python, no Triton. `bertscore` uses the same modules (links), so that both treat long and
 short requests alike.
 
 A *job* is one request; its distinct texts become *rows*. Every chunk is chosen anew when the
@@ -11,13 +11,10 @@ rest of somebody else's hundred texts.
 from __future__ import annotations
 
 import heapq
-import threading
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 SECONDS_PER_TOKEN = 0.005
 """How far one token of a job moves its turn back. A job of 32 long texts (8,000 tokens) lets jobs
@@ -78,7 +75,7 @@ class Job:
 
 
 class RowQueue:
-    """Waiting rows by length, waiting jobs by turn. Not thread-safe: `Encoding` locks it."""
+    """Waiting rows by length, waiting jobs by turn. Not thread-safe: `RowEncoding` locks it."""
 
     def __init__(self, max_rows: int, max_tokens: int) -> None:
         """Creates an empty queue.
@@ -172,124 +169,3 @@ class RowQueue:
                 return job
             heapq.heappop(self._turns)
         return None
-
-
-class Encoding:
-    """Worker threads that take chunks from a queue, run the encoder and close jobs."""
-
-    def __init__(
-        self,
-        queue: RowQueue,
-        encode: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        *,
-        pad_token_id: int,
-        workers: int,
-        max_waiting: int,
-        cancel_check_seconds: float = 0.05,
-    ) -> None:
-        """Starts the workers.
-
-        Args:
-            queue: Empty queue; only this object touches it from now on.
-            encode: Runs the network: INT64 ids and mask [rows, length] to FP32 [rows, ...].
-            pad_token_id: Fills short rows.
-            workers: Chunks in the encoder at once; its number of instances.
-            max_waiting: Rows that may wait; more are refused.
-            cancel_check_seconds: Age from which a job is asked whether it was cancelled; asking
-                is a round trip to the server, most jobs are done before.
-        """
-        self._queue = queue
-        self._encode = encode
-        self._pad_token_id = pad_token_id
-        self._max_waiting = max_waiting
-        self._cancel_check_seconds = cancel_check_seconds
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"encoding-{number}", daemon=True)
-            for number in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, job: Job, encoded: dict[str, Sequence[int]]) -> bool:
-        """Queues a job; False when too much waits already (the job is not closed then)."""
-        with self._changed:
-            if self._stopping or len(self._queue) + len(encoded) > self._max_waiting:
-                return False
-            self._queue.add(job, encoded)
-            self._changed.notify(len(self._threads))
-            return True
-
-    def stop(self) -> None:
-        """Finishes what waits, then ends the workers."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        while chunk := self._next_chunk():
-            ids, mask = pad([row.ids for row in chunk], self._pad_token_id)
-            try:
-                values = self._encode(ids, mask)
-            except Exception as error:
-                self._fail(chunk, str(error))
-            else:
-                self._deliver(chunk, values)
-
-    def _next_chunk(self) -> list[Row]:
-        with self._changed:
-            while True:
-                self._drop_cancelled()
-                if chunk := self._queue.take():
-                    return chunk
-                if self._stopping:
-                    return []
-                self._changed.wait()
-
-    def _drop_cancelled(self) -> None:
-        while (job := self._queue.head()) is not None:
-            if time.monotonic() - job.arrived < self._cancel_check_seconds or not job.cancelled():
-                return
-            self._queue.drop(job)
-            job.fail("cancelled")
-
-    def _deliver(self, chunk: list[Row], values: np.ndarray) -> None:
-        finished = []
-        with self._changed:
-            for row, value in zip(chunk, values, strict=True):
-                row.value = value[: len(row.ids)] if value.ndim == 2 else value
-                for job in row.jobs:
-                    job.open_rows -= 1
-                    if job.open_rows == 0 and not job.closed:
-                        job.closed = True
-                        finished.append(job)
-        for job in finished:
-            job.finish()
-
-    def _fail(self, chunk: list[Row], message: str) -> None:
-        with self._changed:
-            failed = {job for row in chunk for job in row.jobs if not job.closed}
-            for job in failed:
-                self._queue.drop(job)
-        for job in failed:
-            job.fail(message)
-
-
-def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids as one rectangle.
-
-    Args:
-        rows: Token ids, at least one row.
-        pad_token_id: Fills short rows.
-
-    Returns:
-        Ids and attention mask, INT64 [rows, longest row].
-    """
-    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad_token_id, dtype=np.int64)
-    ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
-    return ids, mask.astype(np.int64)

@@ -24,7 +24,7 @@ LIMIT_SECONDS = 30
 class Supervised:
     """A supervisor on free ports with an empty model repository."""
 
-    def __init__(self, folder: Path, command: str) -> None:
+    def __init__(self, folder: Path, command: str, **more: object) -> None:
         http, grpc, metrics, self.main, text = free_ports(5)
         (folder / "models").mkdir()
         self.state = folder / "state"
@@ -38,6 +38,7 @@ class Supervised:
             "TEXT__PORT": text,
             "PATHS__STATE": self.state,
             "PATHS__REPOSITORY": folder / "models",
+            **more,
         }
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
         self.environment = clean | {f"PENTAD_{k}": str(v) for k, v in variables.items()}
@@ -94,11 +95,11 @@ class Supervised:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
 
-    def run(command: str) -> Supervised:
-        started.append(Supervised(tmp_path, command))
+    def run(command: str, **more: object) -> Supervised:
+        started.append(Supervised(tmp_path, command, **more))
         return started[-1]
 
     yield run
@@ -106,7 +107,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
         supervised.end()
 
 
-def test_both_run_and_stop_in_order(start: Callable[[str], Supervised]) -> None:
+def test_both_run_and_stop_in_order(start: Callable[..., Supervised]) -> None:
     run = start("run")
     run.wait_for(lambda: "URLs" in run.log)
     report = fetch("127.0.0.1", run.main)
@@ -128,7 +129,7 @@ def test_both_run_and_stop_in_order(start: Callable[[str], Supervised]) -> None:
     assert key not in run.log
 
 
-def test_crashed_processes_are_started_again(start: Callable[[str], Supervised]) -> None:
+def test_crashed_processes_are_started_again(start: Callable[..., Supervised]) -> None:
     run = start("run")
     run.wait_for(lambda: "URLs" in run.log)
     for name in ("tritonserver", "gateway"):
@@ -145,7 +146,7 @@ def test_crashed_processes_are_started_again(start: Callable[[str], Supervised])
     run.assert_nothing_left()
 
 
-def test_a_second_signal_ends_at_once(start: Callable[[str], Supervised]) -> None:
+def test_a_second_signal_ends_at_once(start: Callable[..., Supervised]) -> None:
     run = start("triton")
     run.wait_for(lambda: "Triton answers" in run.log)
     triton = run.child("tritonserver")
@@ -161,7 +162,7 @@ def test_a_second_signal_ends_at_once(start: Callable[[str], Supervised]) -> Non
     run.assert_nothing_left()
 
 
-def test_a_killed_supervisor_leaves_no_process(start: Callable[[str], Supervised]) -> None:
+def test_a_killed_supervisor_leaves_no_process(start: Callable[..., Supervised]) -> None:
     run = start("run")
     run.wait_for(lambda: "URLs" in run.log)
     run.process.kill()
@@ -170,7 +171,7 @@ def test_a_killed_supervisor_leaves_no_process(start: Callable[[str], Supervised
     assert not alive
 
 
-def test_a_taken_port_is_named(start: Callable[[str], Supervised]) -> None:
+def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
     run = start("triton")
     run.wait_for(lambda: "Triton answers" in run.log)
     second = subprocess.run(
@@ -183,3 +184,33 @@ def test_a_taken_port_is_named(start: Callable[[str], Supervised]) -> None:
     )
     assert second.returncode == 1
     assert "change embedded.http_port" in second.stderr
+
+
+def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:
+    run = start(
+        "run",
+        TEXT__PORT=0,
+        SERVER__HOST="192.0.2.1",
+        SERVER__PORT=0,
+        SECURITY__ALLOW_UNAUTHENTICATED="true",
+    )
+    run.wait_for(lambda: run.process.poll() is not None)
+    assert run.process.returncode == 1
+    assert "error: the gateway could not start" in run.log
+    run.assert_nothing_left()
+
+
+def test_check_reports_every_line(start: Callable[..., Supervised]) -> None:
+    run = start("check")
+    run.wait_for(lambda: run.process.poll() is not None)
+    assert run.process.returncode == 0
+    lines = run.log.splitlines()
+    assert len(lines) == 6
+    assert all(line.startswith("ok ") for line in lines)
+    run.assert_nothing_left()
+
+
+def test_a_wrong_configuration_is_status_two(start: Callable[..., Supervised]) -> None:
+    run = start("check", NO__SUCH="1")
+    assert run.process.wait(30) == 2
+    assert "PENTAD_NO__SUCH" in run.log

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,17 +33,36 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = ExportTraceServiceRequest.FromString(body)
-        for resource in request.resource_spans:
-            attributes = {a.key: a.value.string_value for a in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                for span in scope.spans:
-                    service = attributes.get("service.name", "")
-                    self.server.spans.append((service, span.trace_id.hex(), span.name))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.headers["Content-Type"].startswith("application/json"):  # Triton's exporter
+            found = list(self._from_json(json.loads(body)))
+        else:
+            found = list(self._from_protobuf(body))
+        self.server.spans += found
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    @staticmethod
+    def _from_protobuf(body: bytes) -> Iterator[tuple[str, str, str]]:
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            attributes = {a.key: a.value.string_value for a in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    yield attributes.get("service.name", ""), span.trace_id.hex(), span.name
+
+    @staticmethod
+    def _from_json(request: Any) -> Iterator[tuple[str, str, str]]:
+        for resource in request["resourceSpans"]:
+            attributes = {
+                a["key"]: a["value"].get("stringValue", "")
+                for a in resource["resource"]["attributes"]
+            }
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    yield attributes.get("service.name", ""), span["traceId"].lower(), span["name"]
 
     def log_message(self, format: str, *args: object) -> None: ...
 

@@ -31,13 +31,22 @@ def test_old_libc_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         checks.check_libraries()
 
 
+def test_triton_must_be_where_the_gateway_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENTAD_EMBEDDED__GRPC_PORT", "9999")
+    with pytest.raises(EmbeddedError, match=r"triton\.url"):
+        checks.check_address(load_settings(environ={}))
+
+
 def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     def names(**options: bool) -> list[str]:
         return [name for name, _ in checks.all_checks(load_settings(environ={}), **options)]
 
-    assert names() == ["ports", "numpy", "libraries", "shared memory"]
+    assert names() == ["ports", "address", "numpy", "libraries", "shared memory"]
     monkeypatch.setenv("PENTAD_TRITON__START", "false")
     assert names() == ["ports"]
     assert "libraries" in names(gateway=False)

@@ -27,6 +27,7 @@ async def test_a_dead_model_is_reloaded_alone(tmp_path: Path) -> None:
         reply = await gateway.text.post("/embed", json={"texts": ["a"]})
         assert reply.status_code == 503
         await until(lambda: triton.unloads == ["sentence_encoder"])
+        assert triton.aborted == ["text_embedding"]
         await until(lambda: gateway.context.monitor.report()["status"] == "ready")
         assert (await gateway.text.post("/embed", json={"texts": ["a"]})).status_code == 200
 
