@@ -7,6 +7,7 @@ when its launcher was killed and its children went to init.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -16,14 +17,18 @@ from pathlib import Path
 import psutil
 
 SHM = Path("/dev/shm")  # noqa: S108 (where Linux keeps POSIX shared memory)
-_PREFIX = re.compile(r"pentad-(?P<pid>\d+)-(?P<started>\d+)-\d+-")
+_PREFIX = re.compile(r"pentad-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-\d+-")
 _PROGRAMS = ("tritonserver", "triton_python_backend_stub")
 _counter = itertools.count()
 
 
 def new_prefix() -> str:
-    """A prefix that no other run uses: process id and start time of the launcher, a number."""
-    return f"pentad-{os.getpid()}-{_started(psutil.Process())}-{next(_counter)}-"
+    """A prefix that no other run uses.
+
+    It names the launcher, by process namespace, process id and start time, and ends in a number.
+    """
+    started = _started(os.getpid())
+    return f"pentad-{_namespace()}-{os.getpid()}-{started}-{next(_counter)}-"
 
 
 def regions(prefix: str) -> list[Path]:
@@ -44,10 +49,12 @@ def remove(prefix: str) -> None:
     """Kills what still runs under this prefix, then removes its shared memory."""
     alive = processes(prefix)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.Error):
+            process.kill()
     psutil.wait_procs(alive, timeout=5)
     for path in regions(prefix):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            path.unlink()
 
 
 def remove_stale() -> list[str]:
@@ -69,12 +76,22 @@ def _ours() -> Iterator[tuple[psutil.Process, list[str]]]:
 
 
 def _launcher_alive(match: re.Match[str]) -> bool:
+    if match["namespace"] != _namespace():  # another container that shares our /dev/shm
+        return True
+    return _started(int(match["pid"])) == match["started"]
+
+
+def _namespace() -> str:
+    return str(os.stat("/proc/self/ns/pid").st_ino)
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot; None when it is gone.
+
+    Unlike wall-clock times it does not move when the clock is set (proc(5), stat, field 22).
+    """
     try:
-        process = psutil.Process(int(match["pid"]))
-    except psutil.NoSuchProcess:
-        return False
-    return _started(process) == match["started"] and process.status() != psutil.STATUS_ZOMBIE
-
-
-def _started(process: psutil.Process) -> str:
-    return str(int(process.create_time()))
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]

@@ -48,23 +48,26 @@ class ModelLoader:
         self._metrics = metrics
         self._devices = devices
         self._retry_at: dict[str, tuple[float, float]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def ensure(self, models: list[ModelState], ready: set[str]) -> None:
         """Load what is not loaded; a model that cannot be loaded is reported on its state."""
-        for model in models:
-            for name in (*model.needs, model.triton_model):
-                if name in ready:
-                    continue
-                if model.state == "ready":
-                    model.state = "loading"
-                if not await self._load(name):
+        await asyncio.gather(*(self._ensure(model, ready) for model in models))
+
+    async def _ensure(self, model: ModelState, ready: set[str]) -> None:
+        for name in (*model.needs, model.triton_model):
+            if name in ready:
+                continue
+            if model.state == "ready":
+                model.state = "loading"
+            async with self._locks.setdefault(name, asyncio.Lock()):  # several may need it
+                if name not in ready and not await self._load(name):
                     model.state = "missing"
                     model.detail = f"Triton cannot load {name}: run `make models`, see Triton's log"
-                    break
-                ready.add(name)
-            else:
-                if model.state == "missing":
-                    model.state, model.detail = "loading", None
+                    return
+            ready.add(name)
+        if model.state == "missing":
+            model.state, model.detail = "loading", None
 
     async def reload(self, names: list[str]) -> None:
         """Unload and load again, so that a dead process is replaced."""

@@ -23,12 +23,8 @@ SETTINGS = {
 }
 """Fastest settings found on 2 cores; the dtype is chosen by the caller."""
 
-OPTIMISED = Path("hub", "infinity_onnx", "CPUExecutionProvider")
-"""Where infinity looks for optimised graphs, below the folder of the model."""
-
-
 def with_onnx(checkpoint: Path) -> Path:
-    """Return a copy of the checkpoint with its plain and its optimised graph, made once."""
+    """Return a copy of the checkpoint that holds the optimised graph, made once."""
     target = checkpoint.parent / "infinity-optimum"
     if (target / "model.onnx").is_file():
         return target
@@ -37,13 +33,15 @@ def with_onnx(checkpoint: Path) -> Path:
 
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(checkpoint, partial)
-    model = ORTModelForFeatureExtraction.from_pretrained(checkpoint, export=True)
-    model.save_pretrained(partial)
-    ORTOptimizer.from_pretrained(partial).optimize(
-        OptimizationConfig(optimization_level=99), save_dir=partial / OPTIMISED
+    shutil.copytree(checkpoint, partial, ignore=shutil.ignore_patterns("*.safetensors"))
+    plain = partial / "plain"
+    ORTModelForFeatureExtraction.from_pretrained(checkpoint, export=True).save_pretrained(plain)
+    ORTOptimizer.from_pretrained(plain).optimize(
+        OptimizationConfig(optimization_level=99), save_dir=plain
     )
-    (partial / "model.safetensors").unlink()
+    # The only graph in the folder, so that infinity takes this one.
+    (plain / "model_optimized.onnx").rename(partial / "model.onnx")
+    shutil.rmtree(plain)
     partial.rename(target)
     return target
 
@@ -57,16 +55,14 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     args, further = parser.parse_known_args()
     model = with_onnx(args.checkpoint) if args.engine == "optimum" else args.checkpoint
-    # infinity hands optimum a file name that is relative only when the model's folder is ".";
-    # it keeps what it optimises under the hub's cache, which must not be shared then.
+    # infinity hands optimum a file name that is relative only when the model's folder is ".".
     os.chdir(model)
-    os.environ["HF_HUB_CACHE"] = str(model / "hub")
     server = str(Path(sys.prefix, "bin", "infinity_emb"))
     command = [server, "v2", "--model-id", ".", "--served-model-name", "minilm"]
     command += ["--engine", args.engine, "--device", "cpu", "--dtype", args.dtype]
     command += ["--host", "127.0.0.1", "--port", args.port, "--url-prefix", ""]
     command += ["--no-trust-remote-code", *SETTINGS[args.engine], *further]
-    os.environ |= {"INFINITY_ANONYMOUS_USAGE_STATS": "0", "DO_NOT_TRACK": "1"}
+    os.environ |= {"INFINITY_ANONYMOUS_USAGE_STATS": "0", "INFINITY_ONNX_DISABLE_OPTIMIZE": "1"}
     os.execv(server, command)
 
 

@@ -70,11 +70,11 @@ class RowEncoding:
         while chunk := self._next_chunk():
             ids, mask = pad([row.ids for row in chunk], self._pad_token_id)
             try:
-                values = self._encode(ids, mask)
+                values = list(zip(chunk, self._encode(ids, mask), strict=True))
             except Exception as error:
                 self._fail(chunk, str(error))
             else:
-                self._deliver(chunk, values)
+                self._deliver(values)
 
     def _next_chunk(self) -> list[Row]:
         with self._changed:
@@ -91,18 +91,19 @@ class RowEncoding:
             if time.monotonic() - job.arrived < self._cancel_check_seconds or not job.cancelled():
                 return
             self._queue.drop(job)
-            _fail(job, "cancelled")
+            _refuse(job, "cancelled")
 
-    def _deliver(self, chunk: list[Row], values: np.ndarray) -> None:
+    def _deliver(self, values: list[tuple[Row, np.ndarray]]) -> None:
         finished = []
         with self._changed:
-            for row, value in zip(chunk, values, strict=True):
+            for row, value in values:
                 row.value = value[: len(row.ids)] if value.ndim == 2 else value
                 for job in row.jobs:
                     job.open_rows -= 1
                     if job.open_rows == 0 and not job.closed:
                         job.closed = True
                         finished.append(job)
+                row.jobs.clear()
         for job in finished:
             _close(job)
 
@@ -112,7 +113,7 @@ class RowEncoding:
             for job in failed:
                 self._queue.drop(job)
         for job in failed:
-            _fail(job, message)
+            _refuse(job, message)
 
 
 def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,10 +137,13 @@ def _close(job: Job) -> None:
     try:
         job.finish()
     except Exception as error:
-        _fail(job, str(error))
+        _refuse(job, str(error))
+    # Without this cycle the request's shared memory is given back now, not at some collection.
+    job.rows.clear()
 
 
-def _fail(job: Job, message: str) -> None:
+def _refuse(job: Job, message: str) -> None:
     # An answer that cannot be sent any more must not end the worker.
     with contextlib.suppress(Exception):
         job.fail(message)
+    job.rows.clear()

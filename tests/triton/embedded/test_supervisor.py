@@ -83,8 +83,8 @@ class Supervised:
     def assert_nothing_left(self) -> None:
         _, alive = psutil.wait_procs(self.seen, timeout=15)
         assert not alive
-        marker = f"pentad-{self.process.pid}-"
-        assert not [name for name in os.listdir("/dev/shm") if name.startswith(marker)]
+        regions = [name for name in os.listdir("/dev/shm") if name.startswith("pentad-")]
+        assert not [name for name in regions if name.split("-")[2] == str(self.process.pid)]
 
     def end(self) -> None:
         self.process.kill()

@@ -66,29 +66,34 @@ def test_small_shm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_leftovers_of_a_dead_launcher_are_removed() -> None:
-    own = leftovers.SHM / (leftovers.new_prefix() + "region")
-    dead = leftovers.SHM / "pentad-999999999-1-0-region"
-    helper = subprocess.Popen(
-        ["tritonserver", "-c", "import time; time.sleep(60)", "--x=pentad-999999999-1-0-"],
+    prefix = leftovers.new_prefix()
+    namespace = prefix.split("-")[1]
+    stale = f"pentad-{namespace}-999999999-1-0-"
+    own = leftovers.SHM / f"{prefix}region"
+    foreign = leftovers.SHM / "pentad-1-999999999-1-0-region"  # of another process namespace
+    dead = leftovers.SHM / f"{stale}region"
+    process = subprocess.Popen(
+        ["tritonserver", "-c", "import time; time.sleep(60)", f"--x={stale}"],
         executable=sys.executable,
     )
-    own.touch()
-    dead.touch()
     try:
+        for path in (own, foreign, dead):
+            path.touch()
         deadline = time.monotonic() + 10
-        while not leftovers.processes("pentad-999999999-1-0-") and time.monotonic() < deadline:
+        while not leftovers.processes(stale) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert "pentad-999999999-1-0-" in leftovers.remove_stale()
-        helper.wait(5)
+        assert stale in leftovers.remove_stale()
+        process.wait(5)
         assert own.exists()
+        assert foreign.exists()
         assert not dead.exists()
     finally:
-        helper.kill()
-        own.unlink()
-        dead.unlink(missing_ok=True)
+        process.kill()
+        for path in (own, foreign, dead):
+            path.unlink(missing_ok=True)
 
 
 def test_prefixes_are_distinct_and_name_this_process() -> None:
     first, second = leftovers.new_prefix(), leftovers.new_prefix()
     assert first != second
-    assert first.startswith(f"pentad-{os.getpid()}-")
+    assert f"-{os.getpid()}-" in first

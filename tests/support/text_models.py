@@ -1,0 +1,93 @@
+"""Asks the text models of a running tritonserver, and the libraries they must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tritonclient import grpc
+
+from embedded.server import TritonServer
+from export.catalogue import ALL_MINILM_L6_V2
+from export.fetch import checkpoint_folder
+from export.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = ROOT / "model_repository"
+ADMIN_KEY = "key-of-the-tests"
+ADMIN_HEADERS = {"triton-grpc-protocol-triton-admin-key": ADMIN_KEY}
+SCORES = ("PRECISION", "RECALL", "F1")
+
+
+def checkpoint() -> str:
+    """Folder of the packaged checkpoint that the default models were exported from."""
+    cache = ROOT / "var" / "cache"
+    return str(checkpoint_folder(ALL_MINILM_L6_V2.package, cache, Progress()))
+
+
+def text_input(name: str, texts: Sequence[str | bytes]) -> grpc.InferInput:
+    """A BYTES tensor [n, 1]."""
+    raw = [text if isinstance(text, bytes) else text.encode() for text in texts]
+    tensor = grpc.InferInput(name, [len(raw), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array(raw, dtype=np.object_).reshape(-1, 1))
+    return tensor
+
+
+class TextModels:
+    """A client of the text models."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self.server = server
+        self.client = grpc.InferenceServerClient(server.grpc_url)
+
+    def load(self, *names: str) -> None:
+        for name in names:
+            self.client.load_model(name, headers=ADMIN_HEADERS)
+
+    def unload(self, *names: str) -> None:
+        for name in names:
+            self.client.unload_model(name, headers=ADMIN_HEADERS)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def embed(self, texts: Sequence[str | bytes], **options: Any) -> np.ndarray:
+        """Embeddings [n, 384]."""
+        outputs = [grpc.InferRequestedOutput("EMBEDDING")]
+        answer = self.client.infer(
+            "text_embedding", [text_input("TEXT", texts)], outputs=outputs, **options
+        )
+        return answer.as_numpy("EMBEDDING")
+
+    def score(self, pairs: Sequence[tuple[str, str]], model: str = "bertscore") -> np.ndarray:
+        """Precision, recall, F1 [n, 3]."""
+        candidates, references = zip(*pairs, strict=True)
+        answer = self.client.infer(
+            model,
+            [text_input("CANDIDATE", candidates), text_input("REFERENCE", references)],
+            outputs=[grpc.InferRequestedOutput(name) for name in SCORES],
+        )
+        return np.concatenate([answer.as_numpy(name) for name in SCORES], axis=1)
+
+    def executions(self, model: str) -> tuple[int, int]:
+        """Inferences (rows) and executions of a model so far."""
+        stats = self.client.get_inference_statistics(model).model_stats[0]
+        return stats.inference_count, stats.execution_count
+
+
+def bert_scorer(folder: str, layer: int) -> Any:
+    """The bert-score library on a checkpoint."""
+    from bert_score import BERTScorer
+
+    scorer = BERTScorer(model_type=folder, num_layers=layer, device="cpu", lang="en")
+    tokenizer = scorer._tokenizer
+    # bert-score 0.3.13 encodes empty texts by a method that transformers 5 has dropped.
+    tokenizer.build_inputs_with_special_tokens = lambda ids: [
+        tokenizer.cls_token_id,
+        *ids,
+        tokenizer.sep_token_id,
+    ]
+    tokenizer.model_max_length = min(tokenizer.model_max_length, 512)
+    return scorer

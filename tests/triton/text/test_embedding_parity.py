@@ -1,0 +1,75 @@
+"""Real embeddings against sentence-transformers and against committed values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedded.server import TritonServer
+from export.samples import varied_texts
+from tests.support.text_models import ADMIN_KEY, TextModels, checkpoint
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "text_embedding.json"
+COSINE = 0.9999
+
+
+@pytest.fixture(scope="module")
+def reference() -> np.ndarray:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(checkpoint(), device="cpu").encode(varied_texts(200))
+
+
+@pytest.fixture(scope="module")
+def bf16_models(
+    exported_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TextModels]:
+    log = tmp_path_factory.mktemp("openvino") / "triton.log"
+    with TritonServer.on_free_ports(
+        exported_models, profile="openvino", admin_key=ADMIN_KEY, log=log
+    ) as server:
+        models = TextModels(server)
+        models.load("sentence_encoder", "text_embedding")
+        yield models
+        models.close()
+
+
+def embed_all(models: TextModels) -> np.ndarray:
+    texts = varied_texts(200)
+    return np.concatenate([models.embed(texts[:100]), models.embed(texts[100:])])
+
+
+def test_fp32_equals_sentence_transformers(text_models: TextModels, reference: np.ndarray) -> None:
+    assert (embed_all(text_models) * reference).sum(1).min() > 0.999999
+
+
+def test_bf16_keeps_the_cosine_rule_where_it_is_the_default(
+    bf16_models: TextModels, reference: np.ndarray, exported_models: Path
+) -> None:
+    verdict = json.loads((exported_models / "sentence_encoder/1/openvino.json").read_text())
+    cosine = (embed_all(bf16_models) * reference).sum(1).min()
+    assert bool(verdict["ok"]) == (cosine >= COSINE)
+
+
+def test_unit_length(text_models: TextModels) -> None:
+    norms = np.linalg.norm(embed_all(text_models), axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+
+
+def test_a_text_alone_and_in_company_is_the_same(text_models: TextModels) -> None:
+    texts = varied_texts(60)
+    together = text_models.embed(texts)
+    alone = np.concatenate([text_models.embed([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+
+
+def test_golden_values(text_models: TextModels) -> None:
+    golden = json.loads(GOLDEN.read_text())
+    texts = [case["text"] for case in golden["cases"]]
+    expected = np.array([case["first"] for case in golden["cases"]], dtype=np.float32)
+    got = text_models.embed(texts)[:, : expected.shape[1]]
+    np.testing.assert_allclose(got, expected, atol=golden["tolerance"])
