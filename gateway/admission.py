@@ -76,12 +76,8 @@ class Admission:
         self._waiters.append(waiter)
         self._changed()
         try:
-            await asyncio.wait_for(asyncio.shield(waiter), self.max_wait)
-        except asyncio.TimeoutError:
-            if not waiter.done():
-                self._waiters.remove(waiter)
-                self._changed()
-                self._reject("wait")
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the slot.
+            done, _ = await asyncio.wait({waiter}, timeout=self.max_wait)
         except asyncio.CancelledError:
             if waiter.done():
                 self._release()  # the slot came in the same moment: pass it on
@@ -89,6 +85,10 @@ class Admission:
                 self._waiters.remove(waiter)
                 self._changed()
             raise
+        if not done:
+            self._waiters.remove(waiter)
+            self._changed()
+            self._reject("wait")
 
     def _start(self) -> None:
         if self.in_flight == 0:

@@ -13,7 +13,6 @@ loop without a server that is BERTScore's ceiling.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime
 import sys
 from dataclasses import dataclass
@@ -83,7 +82,9 @@ async def _measure(server: Server, scenario: Scenario, plan: Plan) -> Result | N
     # Answers kept under load, so batching across clients is checked too; the first requests may
     # all fall into a long warm-up of a slow server, then they are asked once more.
     if not load.answers:
-        check = await http_load(server.address, payloads[:1], clients=1, seconds=0.01, warmup=0, keep=1)
+        check = await http_load(
+            server.address, payloads[:1], clients=1, seconds=0.01, warmup=0, keep=1
+        )
         load.answers = check.answers
     off = max(
         (
@@ -117,7 +118,9 @@ def _inprocess_round(plan: Plan) -> list[Result]:
         if scenario.task == "bertscore":
             load, off = inprocess.measure(scenario.name, plan.cache, plan.seconds)
             results.append(_result("inprocess", scenario, load, off))
-            print(f"  {'inprocess':24} {scenario.name:20} {results[-1].items_per_second:8.1f} pairs/s")
+            print(
+                f"  {'inprocess':24} {scenario.name:20} {results[-1].items_per_second:8.1f} pairs/s"
+            )
     return results
 
 
@@ -146,7 +149,9 @@ def _parse(argv: list[str] | None) -> tuple[Plan, str]:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peers", default=None, help=f"comma list; default {DEFAULT_PEERS}")
-    parser.add_argument("--url", action="append", default=[], metavar="NAME=URL", help="runs already")
+    parser.add_argument(
+        "--url", action="append", default=[], metavar="NAME=URL", help="runs already"
+    )
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15, help="measured window")

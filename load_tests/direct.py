@@ -109,7 +109,9 @@ def main() -> int:
     )
     parser.add_argument("--gateway", help="URL with the text API's root paths")
     parser.add_argument("--triton", default="127.0.0.1:8001", help="host:port of Triton's gRPC")
-    parser.add_argument("--server", default="pentad", help="what to start: pentad, pentad-default …")
+    parser.add_argument(
+        "--server", default="pentad", help="what to start: pentad, pentad-default …"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--warmup", type=float, default=2)

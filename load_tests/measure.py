@@ -75,10 +75,11 @@ async def closed_loop(
 ) -> Load:
     """Run one client per sender over ``requests`` distinct requests, again and again.
 
-    Requests that start after ``warmup`` seconds and before ``warmup + seconds`` are measured.
-    Clients go on, unmeasured, until the last measured request has ended, so that the slow ones
-    do not finish on an idle server. A client's rate is its measured requests over its own busy
-    time, which has no error from requests that straddle the ends of the window.
+    Requests that start after ``warmup`` seconds and before ``warmup + seconds`` are measured, and
+    at least one request of every client, however slow the server is. Clients go on, unmeasured,
+    until the last measured request has ended, so that the slow ones do not finish on an idle
+    server. A client's rate is its measured requests over its own busy time, which has no error
+    from requests that straddle the ends of the window.
 
     Args:
         senders: one function per client, each with its own connection.
@@ -92,15 +93,19 @@ async def closed_loop(
     load = Load()
     start = time.perf_counter() + warmup
     end = start + seconds
-    state = {"next": 0, "measuring": 0}
+    state = {"next": 0, "measuring": 0, "unheard": len(senders)}
 
     async def client(send: Send) -> _Client:
         own = _Client()
+        heard = False
         while True:
             began = time.perf_counter()
-            measured = start <= began < end
-            if began >= end and not state["measuring"]:
+            measured = began >= start and (began < end or not heard)
+            if began >= end and heard and not state["measuring"] and not state["unheard"]:
                 return own
+            if measured and not heard:
+                heard = True
+                state["unheard"] -= 1
             index = state["next"] % requests
             state["next"] += 1
             state["measuring"] += measured

@@ -76,7 +76,9 @@ def _table(scenario: str, rows: list[Result], subject: str) -> str:
     head += f"| deviation | {subject} is faster by |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     lines = []
     for row in sorted(rows, key=lambda row: row.items_per_second):
-        ratio = own.items_per_second / row.items_per_second if own and row is not own else None
+        ratio = None
+        if own and row is not own and row.items_per_second:
+            ratio = own.items_per_second / row.items_per_second
         lines.append(
             f"| {row.server} | {row.requests_per_second:.1f} | {row.items_per_second:.0f} "
             f"| {row.p50_ms:.1f} | {row.p95_ms:.1f} | {row.p99_ms:.1f} | {row.errors} "

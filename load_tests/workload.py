@@ -12,32 +12,37 @@ SEED = 20260101
 PAIRS = TEXTS = 100
 """Items in a bulk request: the documented maximum."""
 
-_SUBJECTS = (
+
+def _phrases(text: str) -> list[str]:
+    return text.split("|")
+
+
+_SUBJECTS = _phrases(
     "the committee|a young engineer|our neighbour|the old lighthouse|every second patient|"
     "the river authority|a group of students|the national orchestra|my grandmother|the airline|"
     "a retired detective|the village bakery|the satellite|an anonymous donor|the goalkeeper|"
     "the software team|a migrating flock|the municipal library|the jury|a careful translator"
-).split("|")
-_VERBS = (
+)
+_VERBS = _phrases(
     "approved|described|rejected|repaired|photographed|postponed|celebrated|questioned|measured|"
     "abandoned|rediscovered|translated|financed|criticised|inherited|organised|misunderstood|"
     "published|protected|simplified"
-).split("|")
-_OBJECTS = (
+)
+_OBJECTS = _phrases(
     "the quarterly budget|an unusual melody|the bridge across the valley|a box of letters|"
     "the proposal for cheaper energy|three hundred samples|the emergency procedure|a new vaccine|"
     "the recipe for rye bread|the harbour's oldest crane|a manuscript about astronomy|"
     "the rules of the tournament|a collection of beetles|the local railway line|the final chapter|"
     "a cloud database|the morning timetable|the broken water pump|two rival theories|a wool coat"
-).split("|")
-_CIRCUMSTANCES = (
+)
+_CIRCUMSTANCES = _phrases(
     "after a long and noisy debate|before the snow melted|in spite of the heavy traffic|"
     "with surprising patience|during the summer festival|for the first time in decades|"
     "without telling anyone|under bright laboratory lamps|because the deadline had passed|"
     "while the radio was playing|at an altitude of two thousand metres|near the Portuguese border|"
     "using only recycled material|on behalf of the tenants|despite the latest forecast|"
     "in a small town in Bavaria|as the newspapers reported|with the help of volunteers"
-).split("|")
+)
 
 
 def _sentence(rng: random.Random) -> str:
@@ -54,7 +59,9 @@ def short_text(rng: random.Random) -> str:
 
 def mixed_text(rng: random.Random) -> str:
     """Return 1 to 10 sentences, 10 to about 230 tokens: half short, a few long."""
-    return " ".join(_sentence(rng) for _ in range(rng.choices((1, 2, 3, 5, 10), (8, 4, 4, 3, 1))[0]))
+    return " ".join(
+        _sentence(rng) for _ in range(rng.choices((1, 2, 3, 5, 10), (8, 4, 4, 3, 1))[0])
+    )
 
 
 def embed_short(count: int) -> list[list[str]]:

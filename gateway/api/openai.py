@@ -90,9 +90,9 @@ def openai_application(service: TextService) -> FastAPI:
         return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
 
     @app.get("/models", summary="Models this endpoint serves")
-    async def models() -> dict[str, Any]:
+    async def models(request: Request) -> Response:
         names = [name for e in service.embedders.entries for name in (e.name, *e.settings.aliases)]
         data = [{"id": n, "object": "model", "created": 0, "owned_by": "pentad"} for n in names]
-        return {"object": "list", "data": data}
+        return Response(orjson.dumps({"object": "list", "data": data}), media_type=JSON)
 
     return app

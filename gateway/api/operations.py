@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.application import service_application
@@ -33,11 +34,11 @@ def operations_application(
     app = service_application("Pentad", "Five GPU services on one Triton Inference Server.")
 
     @app.get("/healthz", summary="Whether the gateway's process answers")
-    async def healthz() -> dict[str, str]:
-        return {"status": "alive"}
+    async def healthz(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "alive"})
 
     @app.get("/readyz", summary="State of every service; 503 when a required one is not ready")
-    async def readyz() -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         report = context.monitor.report()
         if lifecycle.draining:
             report["status"] = "draining"
@@ -47,7 +48,7 @@ def operations_application(
         return JSONResponse(report, 200 if ready else 503)
 
     @app.get("/metrics", summary="Prometheus metrics")
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     own = app.openapi

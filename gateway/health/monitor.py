@@ -53,6 +53,7 @@ class HealthMonitor:
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self._collector = TritonCollector()
         metrics.add(self._collector)
         self.triton_live = False
@@ -68,6 +69,7 @@ class HealthMonitor:
 
     async def stop(self) -> None:
         """End the rounds."""
+        self._stopping = True  # before Python 3.12 wait_for may lose the cancellation below
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -120,7 +122,7 @@ class HealthMonitor:
         return {"status": status, "triton": triton, "services": services}
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await self._round()
             except GatewayError as error:

@@ -70,8 +70,7 @@ class RequestContext:
         found = scope.get("route")
         route = found.path if isinstance(found, Route | APIRoute) else "unmatched"
         status = scope.get("pentad.status", status)
-        self._metrics.requests.labels(service, route, scope["method"], str(status)).inc()
-        self._metrics.seconds.labels(service, route).observe(seconds)
+        self._metrics.answered(service, route, scope["method"], status, seconds)
         if self._access_log:
             fields = {
                 "service": service,

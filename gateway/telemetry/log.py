@@ -6,30 +6,52 @@ import logging
 import sys
 import traceback
 from contextvars import ContextVar
+from datetime import datetime, timezone
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
+import orjson
 
 from gateway.settings.telemetry import TelemetrySettings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
-class _RequestIdFilter(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if value := request_id.get():
-            record.request_id = value
-        return True
+# What every LogRecord has; anything else on a record was passed as `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One object per record: time, level, logger, message, request id, then the extras.
+
+    Written for the access log, where a general-purpose formatter was a fifth of the gateway's
+    time per request.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without its end."""
+        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        fields: dict[str, Any] = {
+            "time": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if identifier := request_id.get():
+            fields["request_id"] = identifier
+        for key, value in record.__dict__.items():
+            if key not in _STANDARD:
+                fields[key] = value
+        return orjson.dumps(fields, default=str).decode()
 
 
 def configure_logging(settings: TelemetrySettings) -> None:
     """Send everything to stderr in the configured format; libraries' own handlers are removed."""
+    # Nothing below is printed, so it need not be found out for every record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_RequestIdFilter())
     if settings.log_format == "json":
-        fields = {"levelname": "level", "asctime": "time", "name": "logger"}
-        layout = "%(asctime)s %(levelname)s %(name)s %(message)s"
-        handler.setFormatter(JsonFormatter(layout, rename_fields=fields))
+        handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
     root = logging.getLogger()

@@ -64,6 +64,17 @@ class Metrics:
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
         self._extra: list[Collector] = []
+        self._answered: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, service: str, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        key = (service, route, method, status)
+        if key not in self._answered:
+            counter = self.requests.labels(service, route, method, str(status))
+            self._answered[key] = counter, self.seconds.labels(service, route)
+        counter, histogram = self._answered[key]
+        counter.inc()
+        histogram.observe(seconds)
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

@@ -23,6 +23,7 @@ SETTINGS = {
 }
 """Fastest settings found on 2 cores; the dtype is chosen by the caller."""
 
+
 def with_onnx(checkpoint: Path) -> Path:
     """Return a copy of the checkpoint that holds the optimised graph, made once."""
     target = checkpoint.parent / "infinity-optimum"

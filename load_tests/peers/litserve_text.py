@@ -1,6 +1,6 @@
 """LitServe with batching across requests, the second peer. Runs in ``.venv-litserve``.
 
-    python -m load_tests.peers.litserve_text --checkpoint DIR --port PORT
+python -m load_tests.peers.litserve_text --checkpoint DIR --port PORT
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 
@@ -17,9 +18,13 @@ class Job:
     type: str
     items: int
     model: str
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     progress: float = 0.0
+
+    @cached_property
+    def id(self) -> str:
+        """UUID4, made when somebody looks: most jobs are done before."""
+        return str(uuid.uuid4())
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented fields."""
@@ -37,17 +42,17 @@ class ActiveJobs:
     """Jobs in work, oldest first."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[int, Job] = {}
 
     @contextmanager
     def track(self, kind: str, items: int, model: str) -> Iterator[Job]:
         """Show a job for the duration of the block."""
         job = Job(kind, items, model)
-        self._jobs[job.id] = job
+        self._jobs[id(job)] = job
         try:
             yield job
         finally:
-            del self._jobs[job.id]
+            del self._jobs[id(job)]
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return ``active_jobs``."""

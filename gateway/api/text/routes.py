@@ -52,13 +52,13 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     device = DeviceReader(context)
 
     @app.get("/health", summary="Whether requests will be served, and the device")
-    async def health() -> Response:
+    async def health(request: Request) -> Response:
         if context.monitor.service_state(service.name) != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
         return _answer({"status": "ok", "device": service.device})
 
     @app.get("/info", summary="Device, memory and loaded models")
-    async def info() -> Response:
+    async def info(request: Request) -> Response:
         found = await asyncio.to_thread(device.read, service.device)
         loaded = [
             f"{model.task}:{model.name}"
@@ -69,7 +69,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         return _answer({"device": service.device, **found, "loaded_models": loaded})
 
     @app.get("/status", summary="Queue and running jobs")
-    async def status() -> Response:
+    async def status(request: Request) -> Response:
         admission = service.admission
         queue = {
             "max_concurrent": admission.slots,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from embedded.server import TritonServer
 from export.samples import varied_pairs
-from tests.support.text_models import TextModels, bert_scorer, checkpoint
+from tests.support.checkpoints import write_checkpoint
+from tests.support.text_models import ADMIN_KEY, ROOT, TextModels, bert_scorer, checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "bertscore.json"
 TOLERANCE = 1e-5
@@ -54,3 +60,27 @@ def test_golden_values(text_models: TextModels) -> None:
     pairs = [(case["candidate"], case["reference"]) for case in golden["cases"]]
     expected = np.array([case["scores"] for case in golden["cases"]])
     np.testing.assert_allclose(text_models.score(pairs), expected, atol=golden["tolerance"])
+
+
+def test_a_second_model_on_deberta(exported_models: Path, tmp_path: Path) -> None:
+    """The path of microsoft/deberta-xlarge-mnli, on a small random checkpoint."""
+    folder = write_checkpoint(tmp_path / "tiny-deberta", "deberta")
+    repository = tmp_path / "models"
+    for name in ("bertscore", "token_encoder"):
+        shutil.copytree(exported_models / name, repository / name)
+    environment = {**os.environ, "PENTAD_PATHS__REPOSITORY": str(repository)}
+    command = [sys.executable, "-m", "export", "bertscore", "--checkpoint", str(folder)]
+    command += ["--layer", "3", "--as", "deberta"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    log = tmp_path / "triton.log"
+    with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+        models = TextModels(server)
+        models.load("token_encoder_deberta", "bertscore_deberta", "token_encoder", "bertscore")
+        pairs = varied_pairs(60)
+        candidates, references = map(list, zip(*pairs, strict=True))
+        library = bert_scorer(str(folder), 3).score(candidates, references)
+        expected = np.nan_to_num(np.stack([score.numpy() for score in library], axis=1))
+        got = models.score(pairs, model="bertscore_deberta")
+        assert models.score(pairs[:2]).shape == (2, 3)
+        models.close()
+    assert np.abs(got - expected).max() <= TOLERANCE

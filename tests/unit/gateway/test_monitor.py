@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from gateway.errors import DeadlineError, InferenceError
+from gateway.errors import DeadlineError, InferenceError, UnavailableError
 from gateway.health.engine import device_name, engine_name, placed_on
 from gateway.health.loading import Leadership
 from gateway.triton.status import ModelDeadError
@@ -102,3 +102,12 @@ def test_device_names() -> None:
     assert placed_on({}, "cuda:3")["instance_group"] == [
         {"kind": "KIND_GPU", "count": 1, "gpus": [3]}
     ]
+
+
+async def test_stopping_while_being_woken_does_not_hang(tmp_path: Path) -> None:
+    for _ in range(20):
+        async with running_gateway(tmp_path) as gateway:
+            gateway.triton.failures.append(UnavailableError(retry_after=1))
+            await gateway.text.post("/embed", json={"texts": ["a"]})  # wakes the monitor
+            await asyncio.wait_for(gateway.context.monitor.stop(), 5)
+            gateway.context.monitor._leadership = Leadership(tmp_path / "again")

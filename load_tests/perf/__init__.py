@@ -1,0 +1,1 @@
+"""NVIDIA perf_analyzer against the models, with committed inputs."""

@@ -1,0 +1,91 @@
+"""Small randomly initialised checkpoints of the architectures that exports must carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from export.samples import varied_texts
+
+SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+_SHAPE: dict[str, Any] = {
+    "vocab_size": 600,
+    "hidden_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "initializer_range": 0.3,  # not the usual 0.02: layers must differ to tell them apart
+}
+# As microsoft/deberta-xlarge-mnli and microsoft/deberta-v2-xlarge-mnli in all but size.
+_RELATIVE: dict[str, Any] = {
+    "relative_attention": True,
+    "max_relative_positions": -1,
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "pos_att_type": ["c2p", "p2c"],
+}
+_V2: dict[str, Any] = {
+    "position_buckets": 32,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "conv_kernel_size": 3,
+    "conv_act": "gelu",
+}
+
+
+def write_checkpoint(folder: Path, architecture: str) -> Path:
+    """Writes a checkpoint of 4 layers with a byte-level BPE tokenizer of no usable maximum.
+
+    Args:
+        folder: Created.
+        architecture: bert, deberta or deberta-v2.
+    """
+    import torch
+    from transformers import (
+        BertConfig,
+        BertModel,
+        DebertaConfig,
+        DebertaModel,
+        DebertaV2Config,
+        DebertaV2Model,
+    )
+
+    torch.manual_seed(0)
+    model = {
+        "bert": lambda: BertModel(BertConfig(**_SHAPE)),
+        "deberta": lambda: DebertaModel(DebertaConfig(**_SHAPE, **_RELATIVE)),
+        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**_SHAPE, **_RELATIVE, **_V2)),
+    }[architecture]()
+    model.save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=_SHAPE["vocab_size"],
+        special_tokens=SPECIALS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(varied_texts(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
+    )

@@ -1,0 +1,143 @@
+"""The command on small random checkpoints: parity is checked inside, folders come out right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import parity, samples
+from export.__main__ import main
+from export.artefacts import STAMP
+from export.checkpoint import usable_length
+from export.errors import ExportError
+from export.folders import derived_name
+from export.source import named
+from tests.support.checkpoints import write_checkpoint
+
+REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
+CODE = ("*.pbtxt", "configs/*.pbtxt", "1/*.py")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The committed part of the model repository, in a copy."""
+    for pattern in CODE:
+        for file in REPOSITORY.glob(f"*/{pattern}"):
+            copy = tmp_path / "models" / file.relative_to(REPOSITORY)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(file.read_text())
+    monkeypatch.setenv("PENTAD_PATHS__REPOSITORY", str(tmp_path / "models"))
+    monkeypatch.setenv("PENTAD_PATHS__CACHE", str(tmp_path / "cache"))
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="module", params=["bert", "deberta", "deberta-v2"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp(request.param) / "tiny", request.param)
+
+
+def test_bertscore_of_any_architecture(
+    checkpoint: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["bertscore", "--checkpoint", str(checkpoint), "--layer", "3", "--as", "tiny"]
+    assert main(command) == 0
+    caller, encoder = repository / "bertscore_tiny", repository / "token_encoder_tiny"
+    facts = json.loads((caller / "1" / "metadata.json").read_text())
+    assert (facts["layer"], facts["dimensions"], facts["max_tokens"]) == (3, 64, 512)
+    assert facts["parity_max_difference"] <= parity.TOLERANCE
+    tokenizer = json.loads((caller / "1" / "tokenizer.json").read_text())
+    assert tokenizer["truncation"] is None
+    assert tokenizer["padding"] is None
+    assert 'string_value: "token_encoder_tiny"' in (caller / "config.pbtxt").read_text()
+    assert "dims: [ -1, 64 ]" in (encoder / "config.pbtxt").read_text()
+    assert (caller / "1" / "text_rows.py").is_file()
+    assert not (caller / "1" / "text_rows.py").is_symlink()
+    assert not (repository / "bertscore" / "1" / "metadata.json").exists()
+    stamp = (encoder / "1" / STAMP).stat().st_mtime_ns
+    assert main(command) == 0
+    assert "up to date" in capsys.readouterr().err
+    assert (encoder / "1" / STAMP).stat().st_mtime_ns == stamp
+
+
+def test_a_wrong_graph_is_refused_and_leaves_nothing(
+    tmp_path: Path,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = write_checkpoint(tmp_path / "tiny", "bert")
+    monkeypatch.setattr(parity, "TOLERANCE", 0.0)
+    command = ["bertscore", "--checkpoint", str(folder), "--layer", "2", "--as", "tiny"]
+    assert main(command) == 1
+    assert "differs from its model" in capsys.readouterr().err
+    assert list((repository / "token_encoder_tiny" / "1").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "unknown model nothing"),
+        (["--checkpoint", "x"], "exactly one MODEL"),
+        (["bertscore", "--checkpoint", "{empty}", "--layer", "1"], "no config.json"),
+        (["bertscore", "--as", "../x", "--checkpoint", "hub/name"], "--as takes"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([part.replace("{empty}", str(tmp_path)) for part in arguments]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_a_layer_that_does_not_exist(
+    tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_checkpoint(tmp_path / "tiny", "bert")
+    command = ["bertscore", "--checkpoint", str(folder), "--as", "tiny"]
+    assert main([*command, "--layer", "5"]) == 1
+    assert "the encoder has 4" in capsys.readouterr().err
+    assert main(command) == 1
+    assert "--layer is needed" in capsys.readouterr().err
+
+
+def test_a_changed_checkpoint_has_another_digest(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny", "bert")
+    before = named(str(folder), 1)
+    (folder / "tokenizer_config.json").write_text("{}")
+    assert named(str(folder), 1).sha256 != before.sha256
+
+
+def test_lengths_without_a_usable_maximum() -> None:
+    class Tokenizer:
+        model_max_length = int(1e30)
+
+    assert usable_length(Tokenizer()) == 512
+    Tokenizer.model_max_length = 128
+    assert usable_length(Tokenizer()) == 128
+
+
+def test_names_of_further_models() -> None:
+    assert derived_name("bertscore", "deberta") == "bertscore_deberta"
+    with pytest.raises(ExportError):
+        derived_name("bertscore", "a/b")
+
+
+def test_samples_are_reproducible_and_odd() -> None:
+    assert samples.varied_texts(200) == samples.varied_texts(200)
+    assert {"", "a", "😀"} <= set(samples.varied_texts(200))
+    assert max(map(len, samples.varied_texts(200))) == 10_000
+    assert len(samples.varied_pairs(200)) == 200
+
+
+def test_cosines() -> None:
+    left = np.array([[1, 0], [1, 1]], dtype=np.float32)
+    right = np.array([[2, 0], [0, 3]], dtype=np.float32)
+    np.testing.assert_allclose(parity.cosines(left, right), [1, np.sqrt(0.5)], rtol=1e-6)

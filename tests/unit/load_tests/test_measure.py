@@ -1,0 +1,51 @@
+import asyncio
+import math
+
+import pytest
+
+from load_tests.client import Answer, TransportError
+from load_tests.measure import closed_loop, percentile
+
+
+def test_percentile_is_nearest_rank():
+    values = [float(x) for x in range(1, 101)]
+    assert percentile(values, 0.50) == 50
+    assert percentile(values, 0.95) == 95
+    assert percentile(values, 1.0) == 100
+    assert percentile([7.0], 0.99) == 7.0
+    assert math.isnan(percentile([], 0.5))
+
+
+async def test_closed_loop_rate_is_clients_over_latency():
+    async def send(index: int) -> Answer:
+        await asyncio.sleep(0.02)
+        return Answer(200, str(index).encode())
+
+    load = await closed_loop([send] * 4, 10, seconds=0.4, warmup=0.1, keep=2)
+    assert load.rate == pytest.approx(4 / 0.02, rel=0.3)
+    assert load.errors == 0
+    assert load.answers == {0: b"0", 1: b"1"}
+
+
+async def test_failures_are_counted_and_not_timed():
+    async def send(index: int) -> Answer:
+        await asyncio.sleep(0.001)
+        if index == 0:
+            raise TransportError("gone")
+        return Answer(503 if index == 1 else 200, b"")
+
+    load = await closed_loop([send], 4, seconds=0.1, warmup=0, backoff=0)
+    assert load.statuses[0] > 0
+    assert load.statuses[503] > 0
+    assert load.errors == load.statuses[0] + load.statuses[503]
+    assert len(load.latencies) == load.statuses[200]
+
+
+async def test_a_server_slower_than_the_window_is_still_measured():
+    async def send(index: int) -> Answer:
+        await asyncio.sleep(0.2)
+        return Answer(200, b"")
+
+    load = await closed_loop([send] * 3, 4, seconds=0.05, warmup=0.05)
+    assert len(load.latencies) == 3
+    assert load.rate == pytest.approx(3 / 0.2, rel=0.2)
