@@ -45,10 +45,12 @@ perf: env models ## perf_analyzer against a running Triton
 	@$(PY) -m load_tests.perf
 
 load: env ## locust against a running gateway, with thresholds
+	@$(PYTHON) requirements/install.py .venv-load load
 	@$(PY) -m load_tests.locust_run
 
 bench: env-test models ## compare with the peers, all on this machine in one run
-	@$(PY) -m load_tests.bench
+	@$(PYTHON) -m load_tests.peers.setup
+	@$(PY) -m load_tests.bench $(BENCH_ARGS)
 
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
