@@ -122,6 +122,8 @@ def environment(wheel: Wheel) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env["PATH"] = os.pathsep.join([scripts, env.get("PATH", os.defpath)])
     env["VIRTUAL_ENV"] = sys.prefix
+    # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
+    env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.pop("PYTHONHOME", None)
     return env
 

@@ -66,9 +66,7 @@ class TextSettings(Section):
     """Most characters (code points) in a text; environment `GPU_MAX_TEXT_LENGTH`."""
     embed_chunk: int = Field(32, ge=1, le=128)
     """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
-    chunk_characters: int = Field(32_768, ge=1)
-    """Characters sent to Triton at a time from one request, so that long requests interleave."""
-    chunks_in_flight: int = Field(2, ge=1)
+    chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     """Largest request body in bytes."""

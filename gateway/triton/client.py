@@ -51,7 +51,6 @@ class TritonClient:
         outputs: Sequence[str],
         *,
         timeout: float,
-        priority: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
@@ -61,8 +60,6 @@ class TritonClient:
             request.raw_input_contents.append(tensor.data)
         for name in outputs:
             request.outputs.add(name=name)
-        if priority:
-            request.parameters["priority"].uint64_param = priority
         metadata = tuple(headers.items()) if headers else None
         call = self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
         running = self._calls.setdefault(model, set())

@@ -21,7 +21,6 @@ class TritonPort(Protocol):
         outputs: Sequence[str],
         *,
         timeout: float,
-        priority: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         """Run one inference and return the named outputs; cancelling the task cancels it."""

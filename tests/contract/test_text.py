@@ -68,14 +68,15 @@ async def test_embed_keeps_order_over_many_chunks(gateway: Running) -> None:
     texts = [chr(97 + i % 26) * (1 + i * 7 % 60) for i in range(100)]
     reply = await gateway.text.post("/embed", json={"texts": texts})
     assert reply.json()["embeddings"] == [[len(t), ord(t[0])] for t in texts]
-    assert sum(rows for _, rows, _ in gateway.triton.calls) == 100
-    assert max(rows for _, rows, _ in gateway.triton.calls) == 32
+    assert [rows for _, rows in gateway.triton.calls] == [32, 32, 32, 4]
 
 
-async def test_small_requests_go_before_bulk(gateway: Running) -> None:
-    await gateway.text.post("/embed", json={"texts": ["short"]})
-    await gateway.text.post("/embed", json={"texts": ["x" * 1000] * 20})
-    assert [priority for _, _, priority in gateway.triton.calls] == [1, 2]
+async def test_bertscore_goes_to_triton_whole_and_in_order(gateway: Running) -> None:
+    """How bert-score counts negative cosines depends on its blocks of 64 pairs in order."""
+    words = [str(index * 37 % 100) for index in range(100)]
+    body = {"candidates": words, "references": words}
+    assert (await gateway.text.post("/bertscore", json=body)).status_code == 200
+    assert gateway.triton.calls == [("bertscore", 100)]
 
 
 async def test_bertscore(gateway: Running) -> None:
@@ -188,7 +189,9 @@ async def test_content_type_does_not_matter(gateway: Running) -> None:
 
 async def test_status_shows_running_jobs(tmp_path: Path) -> None:
     triton = FakeTriton(delay=0.2)
-    async with running_gateway(tmp_path, triton, text={"max_concurrent": 2}) as gateway:
+    async with running_gateway(
+        tmp_path, triton, text={"max_concurrent": 2, "chunks_in_flight": 2}
+    ) as gateway:
         idle = (await gateway.text.get("/status")).json()
         assert idle == {
             "queue": {

@@ -27,7 +27,7 @@ class FakeTriton:
     failures: list[GatewayError] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
     unloadable: set[str] = field(default_factory=set)
-    calls: list[tuple[str, int, int]] = field(default_factory=list)
+    calls: list[tuple[str, int]] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
     unloads: list[str] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
@@ -41,14 +41,13 @@ class FakeTriton:
         outputs: Sequence[str],
         *,
         timeout: float,
-        priority: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         columns = {n: self._texts(tensor) for n, tensor in inputs.items()}
         rows = len(next(iter(columns.values())))
         canary = "MODEL_INFO" in outputs
         if not canary:
-            self.calls.append((model, rows, priority))
+            self.calls.append((model, rows))
         if self.failures:
             raise self.failures.pop(0)
         try:

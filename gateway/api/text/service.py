@@ -13,15 +13,7 @@ from numpy.typing import NDArray
 
 from gateway.admission import Admission
 from gateway.api.text.catalogue import Catalogue, Entry
-from gateway.api.text.chunks import (
-    BULK,
-    INTERACTIVE,
-    INTERACTIVE_CHARACTERS,
-    MAX_ROWS,
-    by_content,
-    by_length,
-    split,
-)
+from gateway.api.text.chunks import MAX_ROWS, split
 from gateway.api.text.jobs import ActiveJobs, Job
 from gateway.context import Context
 from gateway.errors import BadRequestError, DeadlineError, GatewayError
@@ -81,15 +73,13 @@ class TextService:
     ) -> dict[str, Array]:
         if not texts:
             return {name: np.zeros((0, 0), np.float32) for name in outputs}
-        sizes = [len(text) for text in texts]
-        rows = min(self.settings.embed_chunk, MAX_ROWS)
-        chunks = split(sizes, by_length(texts), rows, self.settings.chunk_characters)
+        chunks = split(len(texts), min(self.settings.embed_chunk, MAX_ROWS))
 
-        def inputs(chunk: list[int]) -> dict[str, Tensor]:
-            return {"TEXT": text_tensor([texts[index] for index in chunk])}
+        def inputs(chunk: slice) -> dict[str, Tensor]:
+            return {"TEXT": text_tensor(texts[chunk])}
 
-        parts = await self._run("embed", entry, len(texts), sum(sizes), chunks, inputs, outputs)
-        return {name: _gather(name, chunks, parts, len(texts)) for name in outputs}
+        parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
+        return {name: _gather(name, parts) for name in outputs}
 
     async def score(
         self, candidates: Sequence[str], references: Sequence[str], entry: Entry
@@ -105,18 +95,17 @@ class TextService:
         count = len(candidates)
         if not count:
             return {name: np.zeros(0, np.float32) for name in SCORES}
-        pairs = list(zip(candidates, references, strict=True))
-        sizes = [len(candidate) + len(reference) for candidate, reference in pairs]
-        chunks = split(sizes, by_content(pairs), MAX_ROWS, self.settings.chunk_characters)
+        # Whole and in order: the library's blocks of 64 pairs decide how negative cosines count.
+        chunks = split(count, MAX_ROWS)
 
-        def inputs(chunk: list[int]) -> dict[str, Tensor]:
+        def inputs(chunk: slice) -> dict[str, Tensor]:
             return {
-                "CANDIDATE": text_tensor([candidates[index] for index in chunk]),
-                "REFERENCE": text_tensor([references[index] for index in chunk]),
+                "CANDIDATE": text_tensor(candidates[chunk]),
+                "REFERENCE": text_tensor(references[chunk]),
             }
 
-        parts = await self._run("bertscore", entry, count, sum(sizes), chunks, inputs, SCORES)
-        return {name: _gather(name, chunks, parts, count)[:, 0] for name in SCORES}
+        parts = await self._run("bertscore", entry, count, chunks, inputs, SCORES)
+        return {name: _gather(name, parts)[:, 0] for name in SCORES}
 
     async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
         """Run one real inference and return the model's MODEL_INFO."""
@@ -130,7 +119,6 @@ class TextService:
             inputs,
             (output, "MODEL_INFO"),
             timeout=timeout,
-            priority=INTERACTIVE,
         )
         if not np.isfinite(reply[output]).all():
             raise GatewayError("canary is not finite")
@@ -141,8 +129,7 @@ class TextService:
         kind: str,
         entry: Entry,
         items: int,
-        characters: int,
-        chunks: list[list[int]],
+        chunks: list[slice],
         inputs: Any,
         outputs: Sequence[str],
     ) -> list[dict[str, Array]]:
@@ -150,14 +137,11 @@ class TextService:
         monitor = self._context.monitor
         monitor.require(entry.model)
         deadline = time.monotonic() + self.settings.deadline_seconds
-        priority = INTERACTIVE if characters <= INTERACTIVE_CHARACTERS else BULK
         name = entry.model.name or entry.name
         async with self.admission.slot():
             with self.jobs.track(kind, items, name) as job:
                 try:
-                    parts = await self._interleave(
-                        entry, chunks, inputs, outputs, deadline, priority, job
-                    )
+                    parts = await self._interleave(entry, chunks, inputs, outputs, deadline, job)
                 except GatewayError as error:
                     monitor.failed(entry.model, error)
                     raise
@@ -167,25 +151,22 @@ class TextService:
     async def _interleave(
         self,
         entry: Entry,
-        chunks: list[list[int]],
+        chunks: list[slice],
         inputs: Any,
         outputs: Sequence[str],
         deadline: float,
-        priority: int,
         job: Job,
     ) -> list[dict[str, Array]]:
         if len(chunks) == 1:
-            rows = len(chunks[0])
-            return [await self._infer(entry, inputs(chunks[0]), outputs, deadline, priority, rows)]
+            rows = chunks[0].stop - chunks[0].start
+            return [await self._infer(entry, inputs(chunks[0]), outputs, deadline, rows)]
         parts: list[dict[str, Array]] = [{}] * len(chunks)
         todo = iter(enumerate(chunks))
 
         async def worker() -> None:
             for index, chunk in todo:
-                rows = len(chunk)
-                parts[index] = await self._infer(
-                    entry, inputs(chunk), outputs, deadline, priority, rows
-                )
+                rows = chunk.stop - chunk.start
+                parts[index] = await self._infer(entry, inputs(chunk), outputs, deadline, rows)
                 job.progress = round(job.progress + 1 / len(chunks), 6)
 
         tasks = [asyncio.ensure_future(worker()) for _ in range(self.settings.chunks_in_flight)]
@@ -203,7 +184,6 @@ class TextService:
         inputs: dict[str, Tensor],
         outputs: Sequence[str],
         deadline: float,
-        priority: int,
         rows: int,
     ) -> dict[str, Array]:
         timeout = deadline - time.monotonic()
@@ -216,15 +196,10 @@ class TextService:
             inputs,
             outputs,
             timeout=timeout,
-            priority=priority,
             headers=self._context.tracing.headers(),
         )
 
 
-def _gather(name: str, chunks: list[list[int]], parts: list[dict[str, Array]], count: int) -> Array:
-    """Return one output of all chunks, its rows back in the order of the request."""
-    first = parts[0][name]
-    rows = np.empty((count, *first.shape[1:]), first.dtype)
-    for chunk, part in zip(chunks, parts, strict=True):
-        rows[chunk] = part[name]
-    return rows
+def _gather(name: str, parts: list[dict[str, Array]]) -> Array:
+    """Return one output of all chunks in the order of the request."""
+    return parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
