@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -120,6 +121,7 @@ async def serve(settings: Settings) -> None:
     running = [
         asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
     ]
+    _tame_garbage_collector()
     ports = [sock.getsockname()[1] for sock in sockets]
     log.info("gateway listening", extra={"host": server.host, "ports": ports})
     try:
@@ -135,6 +137,17 @@ async def serve(settings: Settings) -> None:
         await triton.close()
         context.tracing.shutdown()
         log.info("gateway stopped")
+
+
+def _tame_garbage_collector() -> None:
+    """Take everything made so far out of collection, and collect less often.
+
+    Requests leave no cycles behind, but walking the imported modules again and again was a third
+    of the gateway's CPU time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _config(settings: Settings, app: object) -> uvicorn.Config:

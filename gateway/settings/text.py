@@ -68,6 +68,8 @@ class TextSettings(Section):
     """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
     chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
+    calls_before_joining: int = Field(6, ge=1)
+    """Calls to a model under way from which on small requests travel together."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     """Largest request body in bytes."""
     embed_model: str = "all-MiniLM-L6-v2"

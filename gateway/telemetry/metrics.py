@@ -49,7 +49,7 @@ class Metrics:
             ["service", "reason"], registry=registry,
         )  # fmt: skip
         self.batch_rows = Histogram(
-            "pentad_batch_rows", "Rows (texts, pairs, images) sent to Triton in one call.",
+            "pentad_batch_rows", "Rows (texts, pairs, images) of a request, chunk by chunk.",
             ["model"], buckets=ROWS, registry=registry,
         )  # fmt: skip
         self.ready = Gauge(
@@ -64,6 +64,7 @@ class Metrics:
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
         self._extra: list[Collector] = []
+        self._rows: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, service: str, route: str, method: str, status: int, seconds: float) -> None:
@@ -75,6 +76,12 @@ class Metrics:
         counter, histogram = self._answered[key]
         counter.inc()
         histogram.observe(seconds)
+
+    def rows(self, model: str, count: int) -> None:
+        """Note the rows that one request sends to a model."""
+        if model not in self._rows:
+            self._rows[model] = self.batch_rows.labels(model)
+        self._rows[model].observe(count)
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import locale
 from collections.abc import Sequence
@@ -68,6 +69,7 @@ class EngineModel:
         check_inputs(config, self._engine.inputs, self._engine.overridable)
         check_outputs(config, self._engine.outputs)
         self._runner = Runner(self._engine, config)
+        gc.freeze()  # nothing of the above is garbage before the process ends
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answers all requests; an exception here would leak Triton's shared memory."""

@@ -19,11 +19,14 @@ from gateway.context import Context
 from gateway.errors import BadRequestError, DeadlineError, GatewayError
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
+from gateway.triton.coalesce import Coalescer
 from gateway.triton.tensors import Array, text_tensor
 
 Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
 CANARY_TEXT = "canary"
+SMALL = 4  # rows; larger requests are worth a call of their own
+JOINED_ROWS = 16  # what the encoder takes in one or two chunks, so that nobody waits for many
 
 
 class TextService:
@@ -44,6 +47,7 @@ class TextService:
         self.jobs = ActiveJobs()
         self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
         self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)
+        self._coalescers: dict[tuple[str, tuple[str, ...]], Coalescer] = {}
         self.models = [entry.model for entry in (*self.embedders.entries, *self.scorers.entries)]
 
     @property
@@ -190,14 +194,20 @@ class TextService:
         if timeout <= 0:
             raise DeadlineError
         model = entry.model.triton_model
-        self._context.metrics.batch_rows.labels(model).observe(rows)
+        self._context.metrics.rows(model, rows)
+        tracing = self._context.tracing
+        if rows <= SMALL and not tracing.enabled:  # a traced call belongs to one trace
+            return await self._coalescer(model, tuple(outputs)).infer(inputs, timeout)
         return await self._context.triton.infer(
-            model,
-            inputs,
-            outputs,
-            timeout=timeout,
-            headers=self._context.tracing.headers(),
+            model, inputs, outputs, timeout=timeout, headers=tracing.headers()
         )
+
+    def _coalescer(self, model: str, outputs: tuple[str, ...]) -> Coalescer:
+        key = model, outputs
+        if key not in self._coalescers:
+            triton, calls = self._context.triton, self.settings.calls_before_joining
+            self._coalescers[key] = Coalescer(triton, model, outputs, calls, JOINED_ROWS)
+        return self._coalescers[key]
 
 
 def _gather(name: str, parts: list[dict[str, Array]]) -> Array:

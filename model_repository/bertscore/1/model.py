@@ -5,6 +5,7 @@ parameter `encoder` through BLS and matches the token states. `execute` only que
 sent by the workers as soon as they are ready, so this model is free for the next request at once.
 """
 
+import gc
 import json
 import locale
 import os
@@ -43,6 +44,7 @@ class TritonPythonModel:
             workers=int(parameters["chunks_in_flight"]),
             max_waiting=int(parameters["max_waiting_rows"]),
         )
+        gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""

@@ -5,6 +5,7 @@ Tokenises, batches rows of all requests by length and calls the encoder named by
 ready, so this model is free for the next request at once.
 """
 
+import gc
 import json
 import locale
 import os
@@ -42,6 +43,7 @@ class TritonPythonModel:
             workers=int(parameters["chunks_in_flight"]),
             max_waiting=int(parameters["max_waiting_rows"]),
         )
+        gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
