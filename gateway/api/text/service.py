@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
 CANARY_TEXT = "canary"
 SMALL = 4  # rows; larger requests are worth a call of their own
-JOINED_ROWS = 16  # what the encoder takes in one or two chunks, so that nobody waits for many
+JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
 
 
 class TextService:

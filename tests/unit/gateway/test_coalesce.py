@@ -1,0 +1,107 @@
+"""Small requests that travel together: order, errors, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from gateway.errors import DeadlineError, UnavailableError
+from gateway.triton.coalesce import Coalescer
+from gateway.triton.tensors import Array, text_tensor
+from tests.support.fake_triton import FakeTriton
+
+
+def coalescer(triton: FakeTriton, calls: int = 1, rows: int = 16) -> Coalescer:
+    return Coalescer(triton, "text_embedding", ("EMBEDDING",), calls, rows)
+
+
+async def send(joiner: Coalescer, *texts: str, timeout: float = 5.0) -> Array:
+    return (await joiner.infer({"TEXT": text_tensor(texts)}, timeout))["EMBEDDING"]
+
+
+async def test_alone_is_a_call_of_its_own() -> None:
+    triton = FakeTriton()
+    found = await send(coalescer(triton), "abc")
+    np.testing.assert_array_equal(found, [[3, 97]])
+    assert triton.calls == [("text_embedding", 1)]
+
+
+async def test_what_waits_travels_together_and_everybody_gets_their_rows() -> None:
+    triton = FakeTriton(delay=0.02)
+    joiner = coalescer(triton)
+    texts = [("a",), ("bb", "c"), ("ddd",), ("e", "ff", "g"), ("hhhh",)]
+    answers = await asyncio.gather(*(send(joiner, *group) for group in texts))
+    for group, answer in zip(texts, answers, strict=True):
+        np.testing.assert_array_equal(answer, [[len(t), ord(t[0])] for t in group])
+    assert triton.calls == [("text_embedding", 1), ("text_embedding", 7)]
+
+
+async def test_a_joined_call_is_bounded() -> None:
+    triton = FakeTriton(delay=0.01)
+    joiner = coalescer(triton, rows=4)
+    await asyncio.gather(*(send(joiner, "a", "b") for _ in range(6)))
+    assert [rows for _, rows in triton.calls] == [2, 4, 4, 2]
+
+
+async def test_calls_up_to_the_limit_are_not_delayed() -> None:
+    triton = FakeTriton(delay=0.02)
+    joiner = coalescer(triton, calls=3)
+    await asyncio.gather(*(send(joiner, "a") for _ in range(3)))
+    assert [rows for _, rows in triton.calls] == [1, 1, 1]
+
+
+async def test_an_error_reaches_everybody_who_shared_the_call() -> None:
+    triton = FakeTriton(delay=0.02)
+    joiner = coalescer(triton)
+    first = asyncio.create_task(send(joiner, "a"))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(send(joiner, "b")) for _ in range(3)]
+    await asyncio.sleep(0.005)
+    triton.failures.append(UnavailableError(retry_after=2))
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+    assert not isinstance(results[0], BaseException)
+    for result in results[1:]:
+        assert isinstance(result, UnavailableError)
+        assert result.retry_after == 2
+    np.testing.assert_array_equal(await send(joiner, "abc"), [[3, 97]])
+
+
+async def test_one_who_leaves_does_not_hurt_the_others() -> None:
+    triton = FakeTriton(delay=0.03)
+    joiner = coalescer(triton)
+    tasks = [asyncio.create_task(send(joiner, text)) for text in ("a", "bb", "ccc")]
+    await asyncio.sleep(0.01)
+    tasks[1].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[1], asyncio.CancelledError)
+    np.testing.assert_array_equal(results[2], [[3, 99]])
+    assert [rows for _, rows in triton.calls] == [1, 1]
+
+
+async def test_a_call_nobody_waits_for_is_cancelled() -> None:
+    triton = FakeTriton(delay=0.05)
+    joiner = coalescer(triton)
+    first = asyncio.create_task(send(joiner, "a"))
+    await asyncio.sleep(0.01)
+    gone = [asyncio.create_task(send(joiner, "b")) for _ in range(2)]
+    await first
+    await asyncio.sleep(0.01)  # now they travel
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert triton.cancelled == 1
+    np.testing.assert_array_equal(await send(joiner, "abc"), [[3, 97]])
+
+
+async def test_waiting_counts_towards_the_deadline() -> None:
+    triton = FakeTriton(delay=0.2)
+    joiner = coalescer(triton)
+    first = asyncio.create_task(send(joiner, "a"))
+    await asyncio.sleep(0)
+    with pytest.raises(DeadlineError):
+        await send(joiner, "b", timeout=0.02)
+    await first
+    assert [rows for _, rows in triton.calls] == [1]
