@@ -103,16 +103,20 @@ class Supervisor:
                 self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
         while not self._stopping.wait(POLL_SECONDS):
             for keeper in self._keepers:
-                if keeper.exit_status == CONFIGURATION_ERROR or (
-                    keeper.unit.name == "gateway"
-                    and keeper.exit_status is not None
-                    and not self._reported
-                ):
+                if self._cannot_start(keeper):
                     raise EmbeddedError(f"the {keeper.unit.name} could not start; see its log")
                 keeper.tend()
             if self._has_gateway and not self._reported:
                 self._report()
         return 0
+
+    def _cannot_start(self, keeper: Keeper) -> bool:
+        """Whether another try would end the same way; a crash (by a signal) is worth one."""
+        status = keeper.exit_status
+        if status == CONFIGURATION_ERROR:
+            return True
+        gave_up = status is not None and status >= 0
+        return keeper.unit.name == "gateway" and gave_up and not self._reported
 
     def _report(self) -> None:
         server = self._settings.server
