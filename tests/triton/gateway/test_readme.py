@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.stack import ROOT, Stack
@@ -60,9 +62,14 @@ def test_make_run(tmp_path: Path) -> None:
     try:
         stack.wait_ready(300)
         assert httpx.get(stack.text + "/health").status_code == 200
-        os.killpg(stack.process.pid, signal.SIGINT)  # as a terminal does
-        stack.process.wait(40)
-        assert stack.main in stack.log
+        end = time.monotonic() + 10
+        while stack.main not in stack.log:  # the table comes a moment after readiness
+            assert time.monotonic() < end, stack.log[-2000:]
+            time.sleep(0.1)
         assert "all-MiniLM-L6-v2" in stack.log
+        everything = stack.processes()
+        os.killpg(stack.process.pid, signal.SIGINT)  # as a terminal does
+        _, alive = psutil.wait_procs(everything, timeout=30)
+        assert not alive
     finally:
         stack.kill()
