@@ -155,7 +155,7 @@ def _parse(argv: list[str] | None) -> tuple[Plan, str]:
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15, help="measured window")
-    parser.add_argument("--warmup", type=float, default=5, help="seconds before it")
+    parser.add_argument("--warmup", type=float, default=15, help="seconds before it")
     parser.add_argument("--subject", default="pentad", help="server the ratios are about")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"))
     parser.add_argument("--results", type=Path, default=Path("load_tests/results"))
