@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,17 @@ class TextModels:
         return np.concatenate([answer.as_numpy(name) for name in SCORES], axis=1)
 
     def executions(self, model: str) -> tuple[int, int]:
-        """Inferences (rows) and executions of a model so far."""
-        stats = self.client.get_inference_statistics(model).model_stats[0]
-        return stats.inference_count, stats.execution_count
+        """Inferences (rows) and executions of a model so far.
+
+        Triton counts an execution a moment after it answered: read until nothing changes.
+        """
+        found = None
+        while True:
+            stats = self.client.get_inference_statistics(model).model_stats[0]
+            earlier, found = found, (int(stats.inference_count), int(stats.execution_count))
+            if found == earlier:
+                return found
+            time.sleep(0.1)
 
 
 def bert_scorer(folder: str, layer: int) -> Any:

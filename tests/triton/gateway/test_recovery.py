@@ -86,7 +86,7 @@ def test_a_models_process_killed_under_load(own: Stack, model: str) -> None:
     assert victims
     seen = under_load(own, lambda: [p.kill() for p in victims], 3)
     check(seen)
-    assert f'"model": "{model}"' in own.log
+    assert f'"reloading model","model":"{model}"' in own.log
 
 
 def test_gateway_killed(own: Stack) -> None:
