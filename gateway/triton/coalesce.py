@@ -1,7 +1,7 @@
 """Joins small requests that would wait anyway into one call to Triton.
 
-A call costs the gateway, tritonserver and the model's process about as much CPU as tokenising and
-encoding half a short text. While few calls are under way every request is a call of its own;
+A call costs the gateway, tritonserver and the model's process about a third of the CPU time that
+encoding a short text takes. While few calls are under way every request is a call of its own;
 beyond that, requests that arrive together travel together. Triton still batches across calls.
 """
 
