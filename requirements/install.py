@@ -47,11 +47,13 @@ def _libpython() -> bool:
     return bool(found or ctypes.util.find_library(name[3:-3]))
 
 
-def _digest(locks: list[Path]) -> str:
-    digest = hashlib.sha256(sys.version.encode())
+def _digests(locks: list[Path]) -> set[str]:
+    """Return one line per lock: its name and what it and this Python are."""
+    lines = set()
     for lock in locks:
-        digest.update(lock.read_bytes())
-    return digest.hexdigest()
+        content = sys.version.encode() + lock.read_bytes()
+        lines.add(f"{lock.name} {hashlib.sha256(content).hexdigest()}")
+    return lines
 
 
 def _pip(python: Path, *args: str) -> None:
@@ -80,7 +82,9 @@ def install(target: Path, names: list[str]) -> None:
     if "runtime" in names:
         locks += [HERE / f"{name}.lock" for name in ("binaries", "torch-cpu", "torch", "cuda")]
     stamp = target / ".pentad-locks"
-    if stamp.is_file() and stamp.read_text() == _digest(locks):
+    installed = set(stamp.read_text().splitlines()) if stamp.is_file() else set()
+    wanted = _digests(locks)
+    if wanted <= installed:
         return
     python = target / "bin" / "python"
     if not python.exists():
@@ -91,7 +95,9 @@ def install(target: Path, names: list[str]) -> None:
     if "runtime" in names:
         _pip(python, "-r", str(HERE / "binaries.lock"))
         _install_torch(python)
-    stamp.write_text(_digest(locks))
+    names_now = {line.split()[0] for line in wanted}
+    kept = {line for line in installed if line.split()[0] not in names_now}
+    stamp.write_text("\n".join(sorted(kept | wanted)) + "\n")
 
 
 def main(argv: list[str]) -> int:
