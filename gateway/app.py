@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
@@ -10,17 +10,22 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
+from gateway import dashboard
 from gateway.api import operations
+from gateway.api.application import DOCS_FILES
 from gateway.api.openai import openai_application, openai_error
 from gateway.api.operations import operations_application
 from gateway.api.text import routes as text
 from gateway.api.text.service import TextService
+from gateway.api.vision import routes as vision
+from gateway.api.vision.service import VisionService
 from gateway.context import Context
 from gateway.errors import Render, error_response
 from gateway.lifecycle import Lifecycle
 from gateway.middleware.auth import Authentication
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.context import RequestContext
+from gateway.middleware.prefer_own import PreferOwn
 
 API_KEY_HEADER = "x-api-key"
 
@@ -42,6 +47,7 @@ class _Assembly:
         self.applications: dict[str, FastAPI] = {}
         self.urls: dict[str, list[str]] = {}
         self.ports: dict[int, ASGIApp] = {}
+        self.main: ASGIApp = Router()
 
     def add(
         self,
@@ -54,36 +60,52 @@ class _Assembly:
         header: str = API_KEY_HEADER,
         open_paths: Collection[str] = (),
         render: Render = error_response,
+        cors_origins: Sequence[str] = (),
+        whole: bool = False,
     ) -> None:
-        """Protect an application and put it under its prefix and, if it has one, its port."""
+        """Protect an application and put it under its prefix and, if it has one, its port.
+
+        With ``whole`` the port also answers every path of the main port that the application
+        does not have itself. ``cors_origins`` are allowed beside those of ``server.cors``.
+        """
         context, server = self.context, self.context.settings.server
         limited = BodyLimit(application, body_limit, render)
-        stack = Authentication(
+        stack: ASGIApp = Authentication(
             limited, context.keys, service, header, open_paths, context.metrics, render
         )
+        if cors_origins:
+            stack = self._cors(stack, cors_origins)
         self.applications[prefix] = application
         self.mounts.append(Mount(prefix, stack))
         urls = self.urls.setdefault(service, [])
         urls.append(f"http://{server.host}:{server.port}{prefix}")
         if port is not None:
-            self.ports[port] = self.outermost(stack)
+            front = PreferOwn(application.router, stack, lambda: self.main) if whole else stack
+            self.ports[port] = self.outermost(front)
             urls.append(f"http://{server.host}:{port}")
 
     def outermost(self, app: ASGIApp) -> ASGIApp:
         """Wrap a listener's application in what every request passes."""
         context = self.context
-        cors = context.settings.server.cors
-        if cors.allow_origins:
-            app = CORSMiddleware(
-                app,
-                allow_origins=cors.allow_origins,
-                allow_methods=cors.allow_methods,
-                allow_headers=cors.allow_headers,
-                expose_headers=cors.expose_headers,
-                max_age=cors.max_age_seconds,
-            )
+        if origins := context.settings.server.cors.allow_origins:
+            app = self._cors(app, origins)
         return RequestContext(
-            app, context.metrics, context.tracing, context.settings.telemetry.access_log
+            app,
+            context.metrics,
+            context.activity,
+            context.tracing,
+            context.settings.telemetry.access_log,
+        )
+
+    def _cors(self, app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+        cors = self.context.settings.server.cors
+        return CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=cors.allow_methods,
+            allow_headers=cors.allow_headers,
+            expose_headers=cors.expose_headers,
+            max_age=cors.max_age_seconds,
         )
 
 
@@ -92,17 +114,19 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
     assembly = _Assembly(context)
     if "text" in context.settings.services:
         _add_text(assembly)
+    if "vision" in context.settings.services:
+        _add_vision(assembly)
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
     guarded = Authentication(
         BodyLimit(root, context.settings.server.max_body_bytes),
         context.keys,
         operations.SERVICE,
         API_KEY_HEADER,
-        context.settings.security.open_paths,
+        (*context.settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
         context.metrics,
     )
-    router = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
-    return Listeners(assembly.outermost(router), assembly.ports)
+    assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
+    return Listeners(assembly.outermost(assembly.main), assembly.ports)
 
 
 def _add_text(assembly: _Assembly) -> None:
@@ -126,4 +150,21 @@ def _add_text(assembly: _Assembly) -> None:
         port=None,
         body_limit=settings.max_body_bytes,
         render=openai_error,
+    )
+
+
+def _add_vision(assembly: _Assembly) -> None:
+    context = assembly.context
+    settings = context.settings.vision
+    service = VisionService(context)
+    context.monitor.watch(service)
+    assembly.add(
+        service.name,
+        vision.vision_application(service, context),
+        prefix="/vision",
+        port=settings.port,
+        body_limit=settings.max_body_bytes,
+        open_paths=(*vision.OPEN_PATHS, "/docs", "/openapi.json", DOCS_FILES),
+        cors_origins=settings.cors_origins,
+        whole=True,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gateway.health.monitor import HealthMonitor
 from gateway.security import KeyRing
 from gateway.settings import Settings
+from gateway.telemetry.activity import Activity
+from gateway.telemetry.gpu import GpuSampler
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.triton import TritonPort
@@ -22,3 +24,5 @@ class Context:
     metrics: Metrics
     tracing: Tracing
     keys: KeyRing
+    gpus: GpuSampler
+    activity: Activity

@@ -55,6 +55,12 @@ class ForbiddenError(GatewayError):
     status, reason, default_detail = 403, "forbidden", "This key does not cover this service"
 
 
+class NotFoundError(GatewayError):
+    """What the request names does not exist."""
+
+    status, reason, default_detail = 404, "not_found", "Not Found"
+
+
 class BodyTooLargeError(GatewayError):
     """The body is over the service's limit."""
 

@@ -19,6 +19,8 @@ from gateway.health.monitor import HealthMonitor
 from gateway.lifecycle import Lifecycle
 from gateway.security import KeyRing
 from gateway.settings import Settings
+from gateway.telemetry.activity import Activity
+from gateway.telemetry.gpu import GpuCollector, GpuSampler
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.triton import TritonClient
@@ -74,15 +76,13 @@ def build_context(settings: Settings, triton: TritonClient) -> Context:
         ValueError: the keys file is unreadable.
     """
     metrics = Metrics()
-    forced = {}
-    if settings.text.device != "auto":
-        entries = (*settings.text.embed_models.values(), *settings.text.bertscore_models.values())
-        forced = {entry.encoder: settings.text.device for entry in entries}
+    gpus = GpuSampler(settings.telemetry.gpu)
+    metrics.add(GpuCollector(gpus.histories))
     monitor = HealthMonitor(
         triton,
         settings.health,
         metrics,
-        ModelLoader(triton, metrics, forced),
+        ModelLoader(triton, metrics, forced_devices(settings)),
         Leadership(settings.paths.state / LOCK_FILE),
     )
     return Context(
@@ -92,7 +92,20 @@ def build_context(settings: Settings, triton: TritonClient) -> Context:
         metrics=metrics,
         tracing=Tracing(settings.telemetry),
         keys=KeyRing(settings),
+        gpus=gpus,
+        activity=Activity(),
     )
+
+
+def forced_devices(settings: Settings) -> dict[str, str]:
+    """Return the networks that the configuration places itself, and where."""
+    forced = {}
+    if settings.text.device != "auto":
+        entries = (*settings.text.embed_models.values(), *settings.text.bertscore_models.values())
+        forced = {entry.encoder: settings.text.device for entry in entries}
+    if settings.vision.device != "auto":
+        forced[settings.vision.classifier] = settings.vision.device
+    return forced
 
 
 async def serve(settings: Settings) -> None:
@@ -111,6 +124,7 @@ async def serve(settings: Settings) -> None:
     shared = server.workers > 1
     sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
     servers = [_Listener(_config(settings, app)) for _, app in apps]
+    await context.gpus.start()
     context.monitor.start()
     watcher = asyncio.create_task(_watch_keys(context.keys))
     stop = asyncio.Event()
@@ -134,6 +148,7 @@ async def serve(settings: Settings) -> None:
     finally:
         watcher.cancel()
         await context.monitor.stop()
+        await context.gpus.stop()
         await triton.close()
         context.tracing.shutdown()
         log.info("gateway stopped")

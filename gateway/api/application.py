@@ -8,10 +8,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gateway.errors import ClientGoneError, GatewayError, Render, error_response
+
+DOCS_FILES = "/static-offline-docs/*"  # where fastapi-offline puts the scripts of /docs
 
 
 class DirectRoute(APIRoute):
@@ -25,9 +28,14 @@ class DirectRoute(APIRoute):
         return self.endpoint
 
 
-def service_application(title: str, description: str, render: Render = error_response) -> FastAPI:
-    """Return an application whose errors are rendered by one handler."""
-    app = FastAPI(title=title, description=description, version="1")
+def service_application(
+    title: str, description: str, render: Render = error_response, version: str = "1"
+) -> FastAPI:
+    """Return an application whose errors are rendered by one handler.
+
+    Its `/docs` and `/redoc` load nothing from other hosts.
+    """
+    app = FastAPIOffline(title=title, description=description, version=version)
     app.router.redirect_slashes = False
     app.router.route_class = DirectRoute
 
@@ -35,6 +43,7 @@ def service_application(title: str, description: str, render: Render = error_res
         assert isinstance(error, GatewayError)  # noqa: S101 - for the type checker
         if isinstance(error, ClientGoneError):
             request.scope["pentad.status"] = error.status  # nobody reads it; metrics and log do
+        request.scope["pentad.detail"] = error.detail
         return render(error)
 
     async def http_error(request: Request, error: Exception) -> Response:

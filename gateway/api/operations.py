@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 from gateway.api.application import service_application
 from gateway.api.openapi import merge
 from gateway.context import Context
+from gateway.dashboard import add_dashboard
 from gateway.lifecycle import Lifecycle
+from gateway.telemetry.activity import WINDOW
 
 SERVICE = "metrics"  # the name keys use for these routes
 
@@ -39,18 +42,21 @@ def operations_application(
 
     @app.get("/readyz", summary="State of every service; 503 when a required one is not ready")
     async def readyz(request: Request) -> JSONResponse:
-        report = context.monitor.report()
-        if lifecycle.draining:
-            report["status"] = "draining"
+        report = _report(context, lifecycle)
         for name, service in report["services"].items():
             service["urls"] = urls.get(name, [])
         ready = report["status"] in ("ready", "degraded")
         return JSONResponse(report, 200 if ready else 503)
 
+    @app.get("/services", summary="What every service does now: queue, rate, latency, errors")
+    async def services(request: Request) -> JSONResponse:
+        return JSONResponse(_services(context, lifecycle, urls))
+
     @app.get("/metrics", summary="Prometheus metrics")
     async def metrics(request: Request) -> Response:
         return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
+    add_dashboard(app, context.settings.paths.dashboard)
     own = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -58,3 +64,40 @@ def operations_application(
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _report(context: Context, lifecycle: Lifecycle) -> dict[str, Any]:
+    report = context.monitor.report()
+    if lifecycle.draining:
+        report["status"] = "draining"
+    return report
+
+
+def _services(context: Context, lifecycle: Lifecycle, urls: dict[str, list[str]]) -> dict[str, Any]:
+    report = _report(context, lifecycle)
+    services = []
+    for service in context.monitor.services():
+        admission, known = service.admission, report["services"][service.name]
+        broken = (model["detail"] for model in known["models"] if model["detail"])
+        services.append(
+            {
+                "name": service.name,
+                "state": known["state"],
+                "detail": next(broken, None),
+                "urls": urls.get(service.name, []),
+                "models": known["models"],
+                "queue": {
+                    "slots": admission.slots,
+                    "in_flight": admission.in_flight,
+                    "waiting": admission.waiting,
+                },
+                **context.activity.summary(service.name),
+            }
+        )
+    return {
+        "timestamp": time.time(),
+        "status": report["status"],
+        "window_s": WINDOW,
+        "workers": context.settings.server.workers,  # the figures are those of one of them
+        "services": services,
+    }

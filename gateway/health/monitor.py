@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Any, Protocol
 
+from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
@@ -18,7 +19,7 @@ from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
-from gateway.triton.status import RETRY_AFTER, ModelDeadError
+from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError
 
 log = logging.getLogger(__name__)
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
@@ -29,6 +30,7 @@ class Probed(Protocol):
 
     name: str
     models: list[ModelState]
+    admission: Admission
 
     async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
         """Run a small real inference and return the model's own description of itself."""
@@ -96,6 +98,10 @@ class HealthMonitor:
         """Return the state of one service."""
         return worst(self._services[name].models)
 
+    def services(self) -> list[Probed]:
+        """Return the watched services."""
+        return list(self._services.values())
+
     def report(self) -> dict[str, Any]:
         """Return the body of ``/readyz`` without URLs."""
         states = {name: self.service_state(name) for name in self._services}
@@ -125,6 +131,9 @@ class HealthMonitor:
         while not self._stopping:
             try:
                 await self._round()
+            except AdminKeyError:
+                log.error("Triton refuses triton.admin_key")
+                self._set_all("down", "Triton refuses triton.admin_key")
             except GatewayError as error:
                 log.warning("health round failed", extra={"reason": error.reason})
             except Exception as error:  # the monitor must outlive its bugs
@@ -139,10 +148,13 @@ class HealthMonitor:
                 pass
 
     async def _round(self) -> None:
-        models = [model for service in self._services.values() for model in service.models]
+        models = self._models()
         live = await self._triton.live()
         if not live:
-            self._lost(models)
+            if self.triton_live:
+                log.error("Triton does not answer")
+            self.triton_live = False
+            self._set_all("loading", "Triton does not answer")
             return
         if not self.triton_live:
             self.triton_version = await self._triton.server_version()
@@ -161,12 +173,12 @@ class HealthMonitor:
         await asyncio.gather(*checks)
         self._collector.statistics = await self._triton.statistics()
 
-    def _lost(self, models: list[ModelState]) -> None:
-        if self.triton_live:
-            log.error("Triton does not answer")
-        self.triton_live = False
-        for model in models:
-            model.state, model.detail = "loading", "Triton does not answer"
+    def _models(self) -> list[ModelState]:
+        return [model for service in self._services.values() for model in service.models]
+
+    def _set_all(self, state: State, detail: str) -> None:
+        for model in self._models():
+            model.state, model.detail = state, detail
 
     async def _check(self, service: Probed, model: ModelState) -> None:
         begin = time.monotonic()

@@ -22,7 +22,8 @@ class Authentication:
         keys: the keys in force.
         service: whose keys count.
         header: the service's documented header.
-        open_paths: paths, relative to the service's root, that need no key.
+        open_paths: paths, relative to the service's root, that need no key; one that ends with
+            ``/*`` stands for all below it.
         metrics: counts refusals.
         render: shapes the error body.
     """
@@ -42,6 +43,7 @@ class Authentication:
         self._service = service
         self._header = header
         self._open_paths = frozenset(open_paths)
+        self._open_folders = tuple(path[:-1] for path in open_paths if path.endswith("/*"))
         self._metrics = metrics
         self._render = render
 
@@ -49,16 +51,20 @@ class Authentication:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
             scope["pentad.service"] = self._service
-            if route_path(scope) not in self._open_paths:
+            if not self._is_open(route_path(scope)):
                 headers = Headers(scope=scope)
                 try:
                     name = self._keys.authorize(self._service, self._presented(headers))
                 except GatewayError as error:
                     self._metrics.rejected.labels(self._service, error.reason).inc()
+                    scope["pentad.detail"] = error.detail
                     await self._render(error)(scope, receive, send)
                     return
                 scope["pentad.key"] = name
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or path.startswith(self._open_folders)
 
     def _presented(self, headers: Headers) -> str | None:
         if key := headers.get(self._header):

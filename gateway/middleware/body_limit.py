@@ -27,7 +27,9 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limit:
-            response = self._render(self._error())
+            error = self._error()
+            scope["pentad.detail"] = error.detail
+            response = self._render(error)
             response.headers["Connection"] = "close"  # the rest of the body is not wanted
             await response(scope, receive, send)
             return

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, error_response
+from gateway.telemetry.activity import Activity
 from gateway.telemetry.log import request_id, where
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
@@ -26,9 +27,17 @@ _PROBES = ("/healthz", "/readyz", "/metrics")  # asked for all the time: logged 
 class RequestContext:
     """Outermost layer of a listener; also the last net for errors nobody handled."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing, access_log: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        activity: Activity,
+        tracing: Tracing,
+        access_log: bool,
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._activity = activity
         self._tracing = tracing
         self._access_log = access_log
 
@@ -71,6 +80,8 @@ class RequestContext:
         route = found.path if isinstance(found, Route | APIRoute) else "unmatched"
         status = scope.get("pentad.status", status)
         self._metrics.answered(service, route, scope["method"], status, seconds)
+        if scope["method"] == "POST":  # all inference is; the rest would blur its latencies
+            self._activity.answered(service, route, status, seconds, scope.get("pentad.detail"))
         if self._access_log:
             fields = {
                 "service": service,

@@ -79,5 +79,5 @@ class SecuritySettings(Section):
     """YAML list of further keys, read again when it changes or on SIGHUP."""
     open_services: list[str] = []
     """Services that need no key although keys are configured."""
-    open_paths: list[str] = ["/healthz", "/readyz"]
-    """Paths of the main port that never need a key."""
+    open_paths: list[str] = ["/healthz", "/readyz", "/docs", "/openapi.json"]
+    """Paths of the main port that never need a key, beside the dashboard's own files."""

@@ -20,8 +20,9 @@ from gateway.settings.triton import (
     PathSettings,
     TritonSettings,
 )
+from gateway.settings.vision import VisionSettings
 
-ServiceName = Literal["text"]
+ServiceName = Literal["text", "vision"]
 
 
 class Settings(BaseSettings):
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    services: list[ServiceName] = Field(["text"], min_length=1)
+    services: list[ServiceName] = Field(["text", "vision"], min_length=1)
     """Services that are switched on."""
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     paths: PathSettings = PathSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     text: TextSettings = Field(default_factory=TextSettings)
+    vision: VisionSettings = VisionSettings()
 
     @classmethod
     def settings_customise_sources(

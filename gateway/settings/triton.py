@@ -72,3 +72,5 @@ class PathSettings(Section):
     """What a run writes: backends, keys, sockets."""
     cache: Path = Path("var/cache")
     """Downloads of `make models`."""
+    dashboard: Path = Path("dashboard/dist")
+    """Build of the dashboard, served at `/`."""

@@ -7,6 +7,7 @@ import re
 import grpc
 
 from gateway.errors import (
+    BadRequestError,
     BodyTooLargeError,
     BusyError,
     ClientGoneError,
@@ -21,6 +22,9 @@ _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
 _DEAD = re.compile(
     r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead", re.I
 )
+_RESTRICTED = re.compile(r"protocol is restricted", re.I)
+# Pentad's models begin the refusal of an input with a code, e.g. "image_truncated: ...".
+_REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
 
 _TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
@@ -47,14 +51,34 @@ class ModelDeadError(UnavailableError):
         super().__init__(retry_after=RETRY_AFTER)
 
 
+class AdminKeyError(UnavailableError):
+    """Triton's model-repository API wants another key than ``triton.admin_key``."""
+
+
+class RefusedInputError(BadRequestError):
+    """A model refuses one request's input.
+
+    Attributes:
+        code: which reason of the model's documented ones; the API module has words for it.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__("The model refuses this input")
+
+
 def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     """Translate a failed call; Triton's message decides but is never passed on."""
     code = error.code()
     message = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL.search(message):
         return BusyError(retry_after=RETRY_AFTER)
+    if _RESTRICTED.search(message):
+        return AdminKeyError(retry_after=RETRY_AFTER)
     if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):
         found = _MODEL.search(message)
         return ModelDeadError(found.group(1) if found else None)
+    if code is grpc.StatusCode.INVALID_ARGUMENT and (refusal := _REFUSAL.search(message)):
+        return RefusedInputError(refusal.group(1))
     kind = _TABLE.get(code, InferenceError)
     return kind(retry_after=RETRY_AFTER if issubclass(kind, UnavailableError) else None)

@@ -28,14 +28,18 @@ class Tensor(NamedTuple):
 
 
 def text_tensor(texts: Sequence[str]) -> Tensor:
-    """Return a BYTES tensor of shape [n, 1]: each text as UTF-8 behind its 4-byte length."""
+    """Return a BYTES tensor of shape [n, 1]: each text as UTF-8."""
+    return bytes_tensor([text.encode() for text in texts])
+
+
+def bytes_tensor(items: Sequence[bytes]) -> Tensor:
+    """Return a BYTES tensor of shape [n, 1]: each item behind its 4-byte length."""
     pack = _LENGTH.pack
     parts: list[bytes] = []
-    for text in texts:
-        raw = text.encode()
-        parts.append(pack(len(raw)))
-        parts.append(raw)
-    return Tensor("BYTES", (len(texts), 1), b"".join(parts))
+    for item in items:
+        parts.append(pack(len(item)))
+        parts.append(item)
+    return Tensor("BYTES", (len(items), 1), b"".join(parts))
 
 
 def to_array(datatype: str, shape: Sequence[int], data: bytes) -> Array:

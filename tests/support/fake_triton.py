@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gateway.errors import GatewayError
+from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
 
 ENCODER_CONFIG = {
@@ -43,7 +44,7 @@ class FakeTriton:
         timeout: float,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
-        columns = {n: self._texts(tensor) for n, tensor in inputs.items()}
+        columns = {n: self._items(tensor) for n, tensor in inputs.items()}
         rows = len(next(iter(columns.values())))
         canary = "MODEL_INFO" in outputs
         if not canary:
@@ -55,18 +56,34 @@ class FakeTriton:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        texts = {name: [item.decode() for item in items] for name, items in columns.items()
+                 if name != "IMAGE"}  # fmt: skip
         if model == "text_embedding":
-            found = self._embed(columns["TEXT"])
+            found = self._embed(texts["TEXT"])
+        elif model == "image_classification":
+            found = self._classify(columns["IMAGE"][0])
         else:
-            found = self._score(columns["CANDIDATE"], columns["REFERENCE"])
+            found = self._score(texts["CANDIDATE"], texts["REFERENCE"])
         info = json.dumps({"model": "all-MiniLM-L6-v2", "dimensions": 2}).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
 
     @staticmethod
-    def _texts(tensor: Tensor) -> list[str]:
-        array = to_array(tensor.datatype, tensor.shape, tensor.data)
-        return [item.decode() for item in array[:, 0]]
+    def _items(tensor: Tensor) -> list[bytes]:
+        return list(to_array(tensor.datatype, tensor.shape, tensor.data)[:, 0])
+
+    @staticmethod
+    def _classify(image: bytes) -> dict[str, Array]:
+        """Refuse what begins with the code of a refusal, else answer five fixed labels."""
+        if image.startswith(b"image_"):
+            raise RefusedInputError(image.decode())
+        labels = [b"tench", b"goldfish", b"great white shark", b"tiger shark", b"hammerhead"]
+        return {
+            "LABEL": np.array([labels], object),
+            "CONFIDENCE": np.array([[0.5, 0.25, 0.125, 0.0625, 0.03125]], np.float32),
+            "BATCH_SIZE": np.array([[3]], np.int32),
+            "TIMING_MS": np.array([[1.5, 2.5]], np.float32),
+        }
 
     @staticmethod
     def _embed(texts: list[str]) -> dict[str, Array]:

@@ -29,6 +29,7 @@ class Running:
     lifecycle: Lifecycle
     main: httpx.AsyncClient
     text: httpx.AsyncClient
+    vision: httpx.AsyncClient
 
 
 def settings_for(state: Path, **values: Any) -> Settings:
@@ -57,20 +58,23 @@ async def running_gateway(
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
     context.monitor.start()
-    port = settings.text.port or 0
+    await context.gpus.start()
 
     def client(app: Any, base: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
 
     main = client(listeners.main, "http://main")
-    text = client(listeners.ports[port], "http://text")
+    text = client(listeners.ports[settings.text.port or 0], "http://text")
+    vision = client(listeners.ports[settings.vision.port or 0], "http://vision")
     try:
         if wait:
             await until(lambda: context.monitor.report()["status"] == "ready")
-        yield Running(fake, context, listeners, lifecycle, main, text)
+        yield Running(fake, context, listeners, lifecycle, main, text, vision)
     finally:
         await main.aclose()
         await text.aclose()
+        await vision.aclose()
+        await context.gpus.stop()
         await context.monitor.stop()
 
 

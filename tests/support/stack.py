@@ -29,11 +29,12 @@ class Stack:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        http, grpc, metrics, main, text = free_ports(5)
+        http, grpc, metrics, main, text, vision = free_ports(6)
         self.main = f"http://127.0.0.1:{main}"
         self.text = f"http://127.0.0.1:{text}"
+        self.vision = f"http://127.0.0.1:{vision}"
         self.grpc_port = grpc
-        self.ports = [http, grpc, metrics, main, text]
+        self.ports = [http, grpc, metrics, main, text, vision]
         self.environment = {
             "PENTAD_EMBEDDED__HTTP_PORT": str(http),
             "PENTAD_EMBEDDED__GRPC_PORT": str(grpc),
@@ -42,6 +43,7 @@ class Stack:
             "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
             "PENTAD_SERVER__PORT": str(main),
             "PENTAD_TEXT__PORT": str(text),
+            "PENTAD_VISION__PORT": str(vision),
             "PENTAD_PATHS__STATE": str(self.state),
             "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "1",
             **self.variables,
@@ -52,7 +54,7 @@ class Stack:
         """Everything written so far."""
         return (self.state / "stack.log").read_text(errors="replace")
 
-    def start(self) -> None:
+    def start(self, seconds: float = READY_SECONDS) -> None:
         """Start and wait until every service is ready."""
         self.state.mkdir(parents=True, exist_ok=True)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")}
@@ -65,7 +67,7 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.wait_ready()
+        self.wait_ready(seconds)
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> dict[str, Any]:
         """Wait for 200 on `/readyz` and return its report."""

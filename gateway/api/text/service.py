@@ -17,6 +17,7 @@ from gateway.api.text.chunks import MAX_ROWS, split
 from gateway.api.text.jobs import ActiveJobs, Job
 from gateway.context import Context
 from gateway.errors import BadRequestError, DeadlineError, GatewayError
+from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
 from gateway.triton.coalesce import Coalescer
@@ -138,19 +139,11 @@ class TextService:
         outputs: Sequence[str],
     ) -> list[dict[str, Array]]:
         """Send all chunks, a few at a time, and return their outputs in the order of the chunks."""
-        monitor = self._context.monitor
-        monitor.require(entry.model)
         deadline = time.monotonic() + self.settings.deadline_seconds
         name = entry.model.name or entry.name
-        async with self.admission.slot():
+        async with guarded(self._context.monitor, self.admission, entry.model):
             with self.jobs.track(kind, items, name) as job:
-                try:
-                    parts = await self._interleave(entry, chunks, inputs, outputs, deadline, job)
-                except GatewayError as error:
-                    monitor.failed(entry.model, error)
-                    raise
-        entry.model.succeeded()
-        return parts
+                return await self._interleave(entry, chunks, inputs, outputs, deadline, job)
 
     async def _interleave(
         self,

@@ -17,7 +17,7 @@ FAST = {"canary_interval_seconds": 0.05}
 async def test_models_are_loaded_needs_first(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         loads = gateway.triton.loads
-        assert len(loads) == 4
+        assert len(loads) == 6
         assert loads.index("sentence_encoder") < loads.index("text_embedding")
         assert loads.index("token_encoder") < loads.index("bertscore")
 
@@ -57,12 +57,13 @@ async def test_a_restarted_triton_gets_its_models_again(tmp_path: Path) -> None:
         triton.loaded.clear()
         triton.is_live = True
         await until(lambda: gateway.context.monitor.report()["status"] == "ready")
-        assert len(triton.loads) == 8
+        assert len(triton.loads) == 2 * 6
 
 
 async def test_starving_canaries_do_not_take_a_busy_service_down(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, health=FAST) as gateway:
-        for model in gateway.context.monitor._services["text"].models:
+        services = gateway.context.monitor.services()
+        for model in (model for service in services for model in service.models):
             model.last_success += 1000  # requests succeed all the time
         gateway.triton.failures += [DeadlineError()] * 4
         await asyncio.sleep(0.3)

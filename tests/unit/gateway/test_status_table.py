@@ -14,7 +14,12 @@ from gateway.errors import (
     InferenceError,
     UnavailableError,
 )
-from gateway.triton.status import ModelDeadError, to_gateway_error
+from gateway.triton.status import (
+    AdminKeyError,
+    ModelDeadError,
+    RefusedInputError,
+    to_gateway_error,
+)
 
 Code = grpc.StatusCode
 STUB = (
@@ -34,6 +39,8 @@ STUB = (
         (Code.INTERNAL, "onnx runtime error 2: /secret/path", InferenceError, 502),
         (Code.INTERNAL, STUB, ModelDeadError, 503),
         (Code.INVALID_ARGUMENT, "unexpected shape", InferenceError, 502),
+        (Code.INVALID_ARGUMENT, "image_truncated: ends early", RefusedInputError, 400),
+        (Code.UNAVAILABLE, "This protocol is restricted, expecting header 'k'", AdminKeyError, 503),
         (Code.DATA_LOSS, "?", InferenceError, 502),
     ],
 )

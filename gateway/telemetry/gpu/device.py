@@ -1,14 +1,16 @@
-"""Device figures that are true: NVML where the driver is here, else Triton's own metrics."""
+"""What a GPU is and how much memory it has: from NVML, or from Triton where it is elsewhere."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pynvml
 
+from gateway.telemetry.gpu.nvml import MIB, text
+
 _TRITON = re.compile(r'^nv_gpu_memory_(total|used)_bytes\{gpu_uuid="([^"]+)"\} (\S+)', re.M)
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -21,22 +23,21 @@ class Gpu:
     cuda_version: str | None
 
 
-def read_nvml(index: int) -> Gpu | None:
+def read_nvml(index: int, nvml: Any = pynvml) -> Gpu | None:
     """Return device ``index`` of this machine, or None without driver or device."""
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
         return None
     try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        name = pynvml.nvmlDeviceGetName(handle)
-        version = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-    except pynvml.NVMLError:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        name = text(nvml.nvmlDeviceGetName(handle))
+        version = nvml.nvmlSystemGetCudaDriverVersion_v2()
+    except nvml.NVMLError:
         return None
     finally:
-        pynvml.nvmlShutdown()
-    name = name.decode() if isinstance(name, bytes) else str(name)
+        nvml.nvmlShutdown()
     cuda = f"{version // 1000}.{version % 1000 // 10}"
     return Gpu(name, round(memory.total / MIB), round(memory.used / MIB), cuda)
 

@@ -1,0 +1,1 @@
+"""Image classification and GPU telemetry, as the replaced dashboard server spoke them."""

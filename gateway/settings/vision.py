@@ -1,0 +1,42 @@
+"""The vision service: image classification."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.settings.base import Section
+
+
+class VisionSettings(Section):
+    """The vision API (`/vision` on the main port)."""
+
+    port: int | None = Field(8090, ge=0, le=65535)
+    """The old server's API at the root, with the main port's other paths; null: not served."""
+    device: Literal["auto", "cpu", "cuda"] | str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$"
+    )
+    """Where Triton runs the classifier; environment `GAVID_DEVICE`. `auto`: as its config says."""
+    triton_model: str = "image_classification"
+    """Triton model that answers."""
+    classifier: str = "image_classifier"
+    """Triton model that runs the network for it; loaded first."""
+    max_concurrent: int = Field(64, ge=1)
+    """Requests in work at once; Triton batches across them."""
+    max_waiting: int = Field(64, ge=0)
+    """Requests that may wait for a slot; the next one is answered 503 at once."""
+    slot_wait_seconds: float = Field(5.0, ge=0)
+    """Longest wait for a slot before 503."""
+    deadline_seconds: float = Field(30, gt=0)
+    """Longest time for one request (504 beyond); the old client gives up after 30 s."""
+    max_image_bytes: int = Field(16 * 2**20, ge=1024)
+    """Largest encoded picture (413 beyond)."""
+    max_body_bytes: int = Field(32 * 2**20, ge=1024)
+    """Largest request body in bytes."""
+    max_files: int = Field(32, ge=1, le=1000)
+    """Most pictures in one request to `/infer/batch` (422 beyond)."""
+    files_in_flight: int = Field(8, ge=1)
+    """Pictures of one request in Triton at once."""
+    cors_origins: list[str] = ["*"]
+    """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""

@@ -1,0 +1,26 @@
+"""GPU figures: one source of samples, a history of them, and their Prometheus gauges."""
+
+from __future__ import annotations
+
+from gateway.telemetry.gpu.collector import GpuCollector
+from gateway.telemetry.gpu.device import Gpu, read_nvml, read_triton
+from gateway.telemetry.gpu.history import GpuHistory, UnknownGpuError
+from gateway.telemetry.gpu.sample import GpuSample, GpuSource, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.sampler import GpuSampler
+from gateway.telemetry.gpu.selection import select_source
+
+__all__ = [
+    "Gpu",
+    "GpuCollector",
+    "GpuHistory",
+    "GpuSample",
+    "GpuSampler",
+    "GpuSource",
+    "Reading",
+    "SourceLostError",
+    "SourceName",
+    "UnknownGpuError",
+    "read_nvml",
+    "read_triton",
+    "select_source",
+]

@@ -1,0 +1,77 @@
+"""Which source is read: the configured one, or the best that works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.settings.telemetry import GpuSettings
+from gateway.telemetry.gpu.dcgm import DcgmSource
+from gateway.telemetry.gpu.nvml import NvmlSource
+from gateway.telemetry.gpu.sample import GpuSource, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.stub import StubSource
+
+RECHECK_SECONDS = 30.0  # between looks for a driver while the stub stands in
+
+
+class SelectedSource:
+    """The first of several sources that works.
+
+    The one in use is kept as long as it works. When it is lost the others are tried, and it is
+    tried again at every read. The stand-in is used only until a real source has worked once:
+    afterwards a driver that is away is reported as lost, not covered with invented figures.
+
+    Args:
+        sources: real sources, best first.
+        stand_in: used while none of them has ever worked; none: nothing is read then.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[GpuSource],
+        stand_in: GpuSource | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources = list(sources)
+        self._stand_in = stand_in
+        self._clock = clock
+        self._current: GpuSource | None = None
+        self._next_look = float("-inf")
+
+    @property
+    def name(self) -> SourceName:
+        """The source in use, else the one that is wanted most."""
+        return (self._current or self._stand_in or self._sources[0]).name
+
+    def read(self) -> list[Reading]:
+        """Return the readings of the source in use (see :class:`GpuSource`)."""
+        if self._current or not self._stand_in or self._clock() >= self._next_look:
+            self._next_look = self._clock() + RECHECK_SECONDS
+            for source in sorted(self._sources, key=lambda one: one is not self._current):
+                try:
+                    readings = source.read()
+                except SourceLostError:
+                    continue
+                self._current = source
+                return readings
+        if self._current or not self._stand_in:
+            raise SourceLostError
+        return self._stand_in.read()
+
+    def close(self) -> None:
+        """Release every source."""
+        for source in self._sources:
+            source.close()
+
+
+def select_source(settings: GpuSettings) -> GpuSource:
+    """Return what ``telemetry.gpu.source`` asks for."""
+    if settings.source == "stub":
+        return StubSource()
+    dcgm = DcgmSource(settings.dcgm_address, settings.dcgm_field_ids)
+    if settings.source == "dcgm":
+        return dcgm
+    if settings.source == "nvml":
+        return NvmlSource()
+    return SelectedSource([dcgm, NvmlSource()], StubSource())

@@ -1,0 +1,60 @@
+"""Pages for people: the dashboard's files and the API documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.gateway import running_gateway
+
+KEYS = {"keys": [{"name": "ci", "key": "sesame-opens"}]}
+
+
+async def test_the_dashboard_is_open_and_may_load_nothing_foreign(tmp_path: Path) -> None:
+    build = tmp_path / "dist"
+    (build / "assets").mkdir(parents=True)
+    (build / "index.html").write_text("<title>Pentad</title>")
+    (build / "assets/app-1a2b.js").write_text("1")
+    paths = {"dashboard": build}
+    async with running_gateway(tmp_path, paths=paths, security=KEYS) as gateway:
+        for client in (gateway.main, gateway.vision):
+            page = await client.get("/")
+            assert (page.status_code, page.text) == (200, "<title>Pentad</title>")
+            assert page.headers["cache-control"] == "no-cache"
+            assert "default-src 'self'" in page.headers["content-security-policy"]
+            asset = await client.get("/assets/app-1a2b.js")
+            assert (asset.status_code, asset.text) == (200, "1")
+            assert "immutable" in asset.headers["cache-control"]
+            for path in ("/assets/none.js", "/assets/%2e%2e/index.html", "/favicon.svg"):
+                assert (await client.get(path)).status_code == 404
+            assert (await client.get("/services")).status_code == 401
+
+
+async def test_without_a_build_the_page_says_how_to_get_one(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, paths={"dashboard": tmp_path / "none"}) as gateway:
+        page = await gateway.main.get("/")
+        assert page.status_code == 404
+        assert "make dashboard" in page.json()["detail"]
+
+
+async def test_the_docs_are_complete_without_the_internet(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        for client in (gateway.main, gateway.text, gateway.vision):
+            page = await client.get("/docs")
+            assert page.status_code == 200
+            links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+            assert any(link.endswith("swagger-ui-bundle.js") for link in links)
+            for link in links:
+                assert link.startswith("/")
+                assert (await client.get(link)).status_code == 200
+        mounted = await gateway.main.get("/vision/docs")
+        assert "/vision/static-offline-docs/swagger-ui-bundle.js" in mounted.text
+        document = (await gateway.main.get("/openapi.json")).json()
+        assert {"/vision/infer", "/text/embed", "/services"} <= set(document["paths"])
+
+
+async def test_the_main_ports_docs_need_no_key(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, security=KEYS) as gateway:
+        for path in ("/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"):
+            assert (await gateway.main.get(path)).status_code == 200
+        assert (await gateway.main.get("/metrics")).status_code == 401

@@ -1,0 +1,54 @@
+"""The gateway against a Triton that somebody else runs (`triton.start: false`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from embedded.server import TritonServer
+from tests.support.stack import Stack
+
+KEY = "a-key-of-the-operator"
+
+
+@pytest.fixture
+def variables(exported_models: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
+    log = tmp_path / "triton.log"
+    with TritonServer.on_free_ports(exported_models, admin_key=KEY, log=log) as server:
+        yield {
+            "PENTAD_TRITON__START": "false",
+            "PENTAD_TRITON__URL": server.grpc_url,
+            "PENTAD_TRITON__METRICS_URL": server.metrics_url,
+            "PENTAD_SERVICES": '["text"]',
+        }
+        live = httpx.get(f"http://{server.http_url}/v2/health/live", timeout=5)
+        live.raise_for_status()
+
+
+def test_serves_from_it_and_leaves_it_running(variables: dict[str, str], tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "state", {**variables, "PENTAD_TRITON__ADMIN_KEY": KEY})
+    try:
+        stack.start()
+        assert stack.named("tritonserver") == []
+        reply = httpx.post(stack.text + "/embed", json={"texts": ["hello"]}, timeout=30)
+        assert len(reply.json()["embeddings"][0]) == 384
+        stack.stop()
+    finally:
+        stack.kill()
+
+
+def test_a_wrong_admin_key_is_reported(variables: dict[str, str], tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "state", {**variables, "PENTAD_TRITON__ADMIN_KEY": "wrong-wrong"})
+    try:
+        with pytest.raises(AssertionError, match="not ready"):
+            stack.start(8)
+        report = httpx.get(stack.main + "/readyz", timeout=5)
+        assert report.status_code == 503
+        models = report.json()["services"]["text"]["models"]
+        assert all(model["state"] == "down" for model in models)
+        assert "refuses triton.admin_key" in report.text
+        assert KEY not in stack.log
+    finally:
+        stack.kill()
