@@ -104,7 +104,7 @@ def forced_devices(settings: Settings) -> dict[str, str]:
         entries = (*settings.text.embed_models.values(), *settings.text.bertscore_models.values())
         forced = {entry.encoder: settings.text.device for entry in entries}
     if settings.vision.device != "auto":
-        forced[settings.vision.classifier] = settings.vision.device
+        forced[settings.vision.network] = settings.vision.device
     return forced
 
 

@@ -6,25 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 TEXT = {
-    "API_KEY": "api_key",
-    "TORCH_DEVICE": "device",
-    "MODEL_BERTSCORE": "bertscore_model",
-    "MODEL_EMBED": "embed_model",
-    "GPU_MAX_CONCURRENT": "max_concurrent",
-    "GPU_EMBED_BATCH": "embed_chunk",
-    "GPU_MAX_BATCH_SIZE": "max_batch_size",
-    "GPU_MAX_TEXT_LENGTH": "max_text_length",
+    "API_KEY": ("text", "api_key"),
+    "TORCH_DEVICE": ("text", "device"),
+    "MODEL_BERTSCORE": ("text", "bertscore_model"),
+    "MODEL_EMBED": ("text", "embed_model"),
+    "GPU_MAX_CONCURRENT": ("text", "max_concurrent"),
+    "GPU_EMBED_BATCH": ("text", "embed_chunk"),
+    "GPU_MAX_BATCH_SIZE": ("text", "max_batch_size"),
+    "GPU_MAX_TEXT_LENGTH": ("text", "max_text_length"),
 }
-LEGACY = {"text": TEXT}
+VISION = {
+    "GAVID_DEVICE": ("vision", "device"),
+    "GAVID_MODEL_TORCH_WEIGHTS": ("vision", "classifier", "weights"),
+    "GAVID_METRICS_UPDATE_INTERVAL_S": ("telemetry", "gpu", "interval_seconds"),
+    "GAVID_DCGM_FIELD_IDS": ("telemetry", "gpu", "dcgm_field_ids"),
+}
+LEGACY = {**TEXT, **VISION}
 
 
-def legacy_values(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the sections that old environment variables set; empty values mean unset."""
-    found: dict[str, dict[str, Any]] = {}
-    for section, names in LEGACY.items():
-        for variable, field in names.items():
-            if value := environ.get(variable, ""):
-                found.setdefault(section, {})[field] = value
+def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the tree that old environment variables set; empty values mean unset."""
+    found: dict[str, Any] = {}
+    for variable, (*sections, field) in LEGACY.items():
+        if value := environ.get(variable, ""):
+            target = found
+            for section in sections:
+                target = target.setdefault(section, {})
+            target[field] = value
     if "embed_chunk" in found.get("text", {}):
         # The old server took any integer and raised it to 1; Triton's batch is 128 at most.
         chunk = found["text"]["embed_chunk"]

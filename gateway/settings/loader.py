@@ -42,14 +42,22 @@ def load_settings(
     unknown = _unknown_variables(env)
     if unknown:
         raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
-    for section, found in legacy_values(env).items():
-        values[section] = {**(values.get(section) or {}), **found}
+    values = _merge(values, legacy_values(env))
     try:
         return Settings(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
         raise ConfigError(str(error)) from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both trees as one; ``above`` wins where both have a value."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old or {}, value) if isinstance(value, dict) else value
+    return merged
 
 
 def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from gateway.settings.base import Section
+
+
+class ClassifierSettings(Section):
+    """What `make models` makes the classifier from: any of torchvision's classifiers."""
+
+    architecture: str | None = None
+    """torchvision's name of it, e.g. `resnet18`; none: MobileNetV2 from the package index."""
+    weights: Path | None = None
+    """Its state dictionary; none: torchvision's published file. Environment
+    `GAVID_MODEL_TORCH_WEIGHTS`."""
+    labels: Path | None = None
+    """Its labels, one per line or a JSON list; none: ImageNet's."""
+    input_size: int | None = Field(None, ge=16)
+    """Side of the square it sees, pixels; none: as published."""
+    resize_size: int | None = Field(None, ge=16)
+    """Length of the picture's shorter side before the crop, pixels; none: as published."""
 
 
 class VisionSettings(Section):
@@ -20,8 +37,9 @@ class VisionSettings(Section):
     """Where Triton runs the classifier; environment `GAVID_DEVICE`. `auto`: as its config says."""
     triton_model: str = "image_classification"
     """Triton model that answers."""
-    classifier: str = "image_classifier"
+    network: str = "image_classifier"
     """Triton model that runs the network for it; loaded first."""
+    classifier: ClassifierSettings = ClassifierSettings()
     max_concurrent: int = Field(64, ge=1)
     """Requests in work at once; Triton batches across them."""
     max_waiting: int = Field(64, ge=0)

@@ -63,7 +63,7 @@ class VisionService:
             settings.slot_wait_seconds,
             *context.metrics.admission(self.name),
         )
-        self.model = ModelState("classify", settings.triton_model, (settings.classifier,))
+        self.model = ModelState("classify", settings.triton_model, (settings.network,))
         self.models = [self.model]
 
     @property

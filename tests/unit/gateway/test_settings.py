@@ -130,3 +130,24 @@ def test_reference_describes_every_key() -> None:
     for row in rows:
         meaning = row.split("|")[3].strip()
         assert len(meaning) > 10, row
+
+
+def test_the_old_vision_servers_environment() -> None:
+    environ = {
+        "GAVID_DEVICE": "cuda:0",
+        "GAVID_METRICS_UPDATE_INTERVAL_S": "0.5",
+        "GAVID_DCGM_FIELD_IDS": "[100, 101]",
+        "GAVID_MODEL_TORCH_WEIGHTS": "resnet18.pth",
+    }
+    settings = load_settings(environ=environ)
+    assert settings.vision.device == "cuda:0"
+    assert settings.telemetry.gpu.interval_seconds == 0.5
+    assert settings.telemetry.gpu.dcgm_field_ids == (100, 101)
+    assert settings.vision.classifier.weights == Path("resnet18.pth")
+
+
+def test_old_variables_keep_what_the_file_says_beside_them(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("telemetry: {access_log: false, gpu: {history: 5, interval_seconds: 9}}")
+    found = load_settings(file, {"GAVID_METRICS_UPDATE_INTERVAL_S": "0.5"}).telemetry
+    assert (found.access_log, found.gpu.history, found.gpu.interval_seconds) == (False, 5, 0.5)
