@@ -1,0 +1,44 @@
+"""What dashboard and alerts ask for is in the scrapes of a running Pentad."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.support import monitoring
+from tests.support.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def scrapes(stack: Stack) -> dict[str, set[str]]:
+    """Series of the gateway and of Triton together, after one request."""
+    httpx.post(stack.main + "/text/embed", json={"texts": ["hello"]}).raise_for_status()
+    triton = stack.environment["PENTAD_TRITON__METRICS_URL"]
+    texts = [httpx.get(url).raise_for_status().text for url in (stack.main + "/metrics", triton)]
+    return {name: labels for text in texts for name, labels in monitoring.exported(text).items()}
+
+
+def test_every_metric_is_in_a_scrape(scrapes: dict[str, set[str]]) -> None:
+    present = scrapes.keys() | monitoring.PROMETHEUS_OWN | monitoring.TRITON_GPU_ONLY
+    asked = 0
+    for where, expression in monitoring.expressions():
+        names, _ = monitoring.used(expression)
+        missing = names - present
+        assert not missing, f"{where}: in no scrape: {sorted(missing)}"
+        asked += len(names)
+    assert asked > 50
+
+
+def test_every_label_of_triton_is_in_its_scrape(scrapes: dict[str, set[str]]) -> None:
+    for where, expression in monitoring.expressions():
+        names, labels = monitoring.used(expression)
+        if all(name.startswith("nv_") for name in names):
+            known = set().union(*(scrapes.get(name, set()) for name in names))
+            known |= monitoring.TARGET_LABELS
+            if names & monitoring.TRITON_GPU_ONLY:
+                known |= monitoring.TRITON_GPU_LABELS
+            assert labels <= known, f"{where}: no such labels: {sorted(labels - known)}"
+
+
+def test_gpus_are_exported(scrapes: dict[str, set[str]]) -> None:
+    assert scrapes["pentad_gpu_up"] == {"gpu", "device", "source"}
