@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from gateway import dashboard
 from gateway.api import operations
 from gateway.api.application import DOCS_FILES
+from gateway.api.iot import routes as iot
+from gateway.api.iot.service import IotService
 from gateway.api.openai import openai_application, openai_error
 from gateway.api.operations import operations_application
 from gateway.api.text import routes as text
@@ -61,12 +63,12 @@ class _Assembly:
         open_paths: Collection[str] = (),
         render: Render = error_response,
         cors_origins: Sequence[str] = (),
-        whole: bool = False,
+        own_port: Callable[[ASGIApp], ASGIApp] = lambda stack: stack,
     ) -> None:
         """Protect an application and put it under its prefix and, if it has one, its port.
 
-        With ``whole`` the port also answers every path of the main port that the application
-        does not have itself. ``cors_origins`` are allowed beside those of ``server.cors``.
+        ``own_port`` makes the port's application of the protected one; ``cors_origins`` are
+        allowed beside those of ``server.cors``.
         """
         context, server = self.context, self.context.settings.server
         limited = BodyLimit(application, body_limit, render)
@@ -80,8 +82,7 @@ class _Assembly:
         urls = self.urls.setdefault(service, [])
         urls.append(f"http://{server.host}:{server.port}{prefix}")
         if port is not None:
-            front = PreferOwn(application.router, stack, lambda: self.main) if whole else stack
-            self.ports[port] = self.outermost(front)
+            self.ports[port] = self.outermost(own_port(stack))
             urls.append(f"http://{server.host}:{port}")
 
     def outermost(self, app: ASGIApp) -> ASGIApp:
@@ -114,6 +115,8 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
     assembly = _Assembly(context)
     if "text" in context.settings.services:
         _add_text(assembly)
+    if "iot" in context.settings.services:
+        _add_iot(assembly)
     if "vision" in context.settings.services:
         _add_vision(assembly)
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
@@ -153,18 +156,46 @@ def _add_text(assembly: _Assembly) -> None:
     )
 
 
+def _add_iot(assembly: _Assembly) -> None:
+    context = assembly.context
+    settings = context.settings.iot
+    service = IotService(context)
+    context.monitor.watch(service)
+    rest = iot.legacy_application(service, context)
+
+    def under_its_prefix(stack: ASGIApp) -> ASGIApp:
+        # What was outside /iot tells states and takes no body: it was always open.
+        return Router([Mount("/iot", stack), Mount("/", rest)], redirect_slashes=False)
+
+    assembly.add(
+        service.name,
+        iot.iot_application(service, context),
+        prefix="/iot",
+        port=settings.port,
+        body_limit=settings.max_body_bytes,
+        open_paths=iot.OPEN_PATHS,
+        cors_origins=settings.cors_origins,
+        own_port=under_its_prefix,
+    )
+
+
 def _add_vision(assembly: _Assembly) -> None:
     context = assembly.context
     settings = context.settings.vision
     service = VisionService(context)
     context.monitor.watch(service)
+    application = vision.vision_application(service, context)
+
+    def with_the_main_port(stack: ASGIApp) -> ASGIApp:
+        return PreferOwn(application.router, stack, lambda: assembly.main)
+
     assembly.add(
         service.name,
-        vision.vision_application(service, context),
+        application,
         prefix="/vision",
         port=settings.port,
         body_limit=settings.max_body_bytes,
         open_paths=(*vision.OPEN_PATHS, "/docs", "/openapi.json", DOCS_FILES),
         cors_origins=settings.cors_origins,
-        whole=True,
+        own_port=with_the_main_port,
     )

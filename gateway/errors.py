@@ -43,6 +43,12 @@ class InvalidBodyError(GatewayError):
     status, reason, default_detail = 422, "invalid", "Unprocessable request"
 
 
+class RefusedError(GatewayError):
+    """The body has the right shape, but a model cannot make anything of what it holds."""
+
+    status, reason, default_detail = 422, "refused", "Unprocessable input"
+
+
 class UnauthorizedError(GatewayError):
     """No key, or a wrong one."""
 

@@ -11,6 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from gateway.settings.iot import IotSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
 from gateway.settings.telemetry import TelemetrySettings
 from gateway.settings.text import TextSettings
@@ -22,7 +23,7 @@ from gateway.settings.triton import (
 )
 from gateway.settings.vision import VisionSettings
 
-ServiceName = Literal["text", "vision"]
+ServiceName = Literal["iot", "text", "vision"]
 
 
 class Settings(BaseSettings):
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
     text: TextSettings = Field(default_factory=TextSettings)
     vision: VisionSettings = VisionSettings()
+    iot: IotSettings = IotSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -25,6 +25,7 @@ _DEAD = re.compile(
 _RESTRICTED = re.compile(r"protocol is restricted", re.I)
 # Pentad's models begin the refusal of an input with a code, e.g. "image_truncated: ...".
 _REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
+_INDEX = re.compile(r"\bindex=(\d+)")
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
 
 _TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
@@ -60,10 +61,12 @@ class RefusedInputError(BadRequestError):
 
     Attributes:
         code: which reason of the model's documented ones; the API module has words for it.
+        index: which item of the input it is about, None when the model does not say.
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, index: int | None = None) -> None:
         self.code = code
+        self.index = index
         super().__init__("The model refuses this input")
 
 
@@ -79,6 +82,7 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
         found = _MODEL.search(message)
         return ModelDeadError(found.group(1) if found else None)
     if code is grpc.StatusCode.INVALID_ARGUMENT and (refusal := _REFUSAL.search(message)):
-        return RefusedInputError(refusal.group(1))
+        index = _INDEX.search(message)
+        return RefusedInputError(refusal.group(1), int(index.group(1)) if index else None)
     kind = _TABLE.get(code, InferenceError)
     return kind(retry_after=RETRY_AFTER if issubclass(kind, UnavailableError) else None)

@@ -32,14 +32,19 @@ def text_tensor(texts: Sequence[str]) -> Tensor:
     return bytes_tensor([text.encode() for text in texts])
 
 
-def bytes_tensor(items: Sequence[bytes]) -> Tensor:
-    """Return a BYTES tensor of shape [n, 1]: each item behind its 4-byte length."""
+def bytes_tensor(items: Sequence[bytes], *, rows: bool = True) -> Tensor:
+    """Return a BYTES tensor: each item behind its 4-byte length.
+
+    Args:
+        items: n of them.
+        rows: shape [n, 1], a batch of n; else [n], one input of a model without a batch.
+    """
     pack = _LENGTH.pack
     parts: list[bytes] = []
     for item in items:
         parts.append(pack(len(item)))
         parts.append(item)
-    return Tensor("BYTES", (len(items), 1), b"".join(parts))
+    return Tensor("BYTES", (len(items), 1) if rows else (len(items),), b"".join(parts))
 
 
 def to_array(datatype: str, shape: Sequence[int], data: bytes) -> Array:

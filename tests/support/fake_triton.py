@@ -10,14 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UnavailableError
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
 
 ENCODER_CONFIG = {
     "backend": "onnxruntime",
     "instance_group": [{"kind": "KIND_CPU", "count": 2}],
+    "max_batch_size": 8,
+    "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["-1", "112", "3"]}],
+    "output": [{"name": "embedding"}],
 }
+
+
+NETWORKS = ("face_detector", "face_embedder", "expression_classifier")
+Columns = dict[str, list[Any]]
+
+
+def _refuse(items: list[bytes]) -> None:
+    """Refuse an item that begins with the code of a refusal."""
+    for place, item in enumerate(items):
+        if item.startswith((b"image_", b"face_", b"clip_")):
+            raise RefusedInputError(item.decode(), place)
 
 
 @dataclass
@@ -34,6 +48,7 @@ class FakeTriton:
     aborted: list[str] = field(default_factory=list)
     cancelled: int = 0
     is_live: bool = True
+    broken: set[str] = field(default_factory=set)
 
     async def infer(
         self,
@@ -44,7 +59,13 @@ class FakeTriton:
         timeout: float,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
-        columns = {n: self._items(tensor) for n, tensor in inputs.items()}
+        if model in self.broken:
+            raise UnavailableError(retry_after=1)
+        if model in NETWORKS:  # a canary of the network itself
+            return {name: np.zeros((1, 4), np.float32) for name in outputs}
+        columns = {
+            n: self._items(tensor) for n, tensor in inputs.items() if tensor.datatype == "BYTES"
+        }
         rows = len(next(iter(columns.values())))
         canary = "MODEL_INFO" in outputs
         if not canary:
@@ -56,27 +77,37 @@ class FakeTriton:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        texts = {name: [item.decode() for item in items] for name, items in columns.items()
-                 if name != "IMAGE"}  # fmt: skip
-        if model == "text_embedding":
-            found = self._embed(texts["TEXT"])
-        elif model == "image_classification":
-            found = self._classify(columns["IMAGE"][0])
-        else:
-            found = self._score(texts["CANDIDATE"], texts["REFERENCE"])
+        found = getattr(self, f"_{model}")(columns)
         info = json.dumps({"model": "all-MiniLM-L6-v2", "dimensions": 2}).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
 
     @staticmethod
     def _items(tensor: Tensor) -> list[bytes]:
-        return list(to_array(tensor.datatype, tensor.shape, tensor.data)[:, 0])
+        return list(to_array(tensor.datatype, tensor.shape, tensor.data).reshape(-1))
 
     @staticmethod
-    def _classify(image: bytes) -> dict[str, Array]:
-        """Refuse what begins with the code of a refusal, else answer five fixed labels."""
-        if image.startswith(b"image_"):
-            raise RefusedInputError(image.decode())
+    def _text_embedding(columns: Columns) -> dict[str, Array]:
+        texts = [item.decode() for item in columns["TEXT"]]
+        rows = [(len(text), ord(text[0]) if text else 0) for text in texts]
+        return {
+            "EMBEDDING": np.array(rows, np.float32),
+            "TOKEN_COUNT": np.array([[len(text.split()) + 2] for text in texts], np.int32),
+        }
+
+    @staticmethod
+    def _bertscore(columns: Columns) -> dict[str, Array]:
+        pairs = zip(columns["CANDIDATE"], columns["REFERENCE"], strict=True)
+        same = np.array([[c == r] for c, r in pairs], np.float32)
+        return {
+            "PRECISION": same * np.float32(0.9),
+            "RECALL": same * np.float32(0.8),
+            "F1": same * np.float32(0.85),
+        }
+
+    @staticmethod
+    def _image_classification(columns: Columns) -> dict[str, Array]:
+        _refuse(columns["IMAGE"])
         labels = [b"tench", b"goldfish", b"great white shark", b"tiger shark", b"hammerhead"]
         return {
             "LABEL": np.array([labels], object),
@@ -86,21 +117,44 @@ class FakeTriton:
         }
 
     @staticmethod
-    def _embed(texts: list[str]) -> dict[str, Array]:
-        rows = [(len(text), ord(text[0]) if text else 0) for text in texts]
+    def _face_enrollment(columns: Columns) -> dict[str, Array]:
+        """Answer the vector (1, 0, …) and the poses as thumbnail."""
+        _refuse(columns["IMAGES"])
+        report = [{"face": True, "used": True, "reason": None} for _ in columns["IMAGES"]]
         return {
-            "EMBEDDING": np.array(rows, np.float32),
-            "TOKEN_COUNT": np.array([[len(text.split()) + 2] for text in texts], np.int32),
+            "VECTOR": np.eye(1, 512, dtype=np.float32)[0],
+            "THUMBNAIL": np.array([b"|".join(columns["POSES"])], object),
+            "IMAGE_REPORT": np.array([json.dumps(report).encode()], object),
         }
 
-    @staticmethod
-    def _score(candidates: list[str], references: list[str]) -> dict[str, Array]:
-        same = np.array([[c == r] for c, r in zip(candidates, references, strict=True)], np.float32)
-        return {
-            "PRECISION": same * np.float32(0.9),
-            "RECALL": same * np.float32(0.8),
-            "F1": same * np.float32(0.85),
+    def _emotion_story(self, columns: Columns) -> dict[str, Array]:
+        """Echo what arrived, in the shape of the model's result."""
+        given = columns.get("CLIP") or columns["IMAGES"]
+        _refuse(given)
+        engine = columns["ENGINE"][0].decode()
+        if engine == "vlm" and "vlm" in self.broken:
+            raise RefusedInputError("vlm_unavailable")
+        labels = ["happiness", "neutral", "happiness"]
+        frames = [
+            {"frame": n, "emotion": labels[n % 3], "confidence": 0.4 + 0.2 * (n % 3 == 1)}
+            for n in range(len(given))
+        ]
+        result = {
+            "story": "A person smiles.",
+            "engine": engine,
+            "model": "stand-in",
+            "emotions": [{"start_s": 0.0, "end_s": 1.0, "emotion": "happiness"}],
+            "frames": frames,
+            "frames_analyzed": len(frames),
+            "duration_s": 1.0,
+            "truncated": False,
+            "options": json.loads(columns["OPTIONS"][0]),
         }
+        return {"RESULT": np.array([json.dumps(result).encode()], object)}
+
+    @staticmethod
+    def _vlm(columns: Columns) -> dict[str, Array]:
+        return {"TEXT": np.array([b"x"], object)}
 
     def abort(self, model: str) -> None:
         self.aborted.append(model)

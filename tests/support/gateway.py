@@ -30,6 +30,7 @@ class Running:
     main: httpx.AsyncClient
     text: httpx.AsyncClient
     vision: httpx.AsyncClient
+    iot: httpx.AsyncClient
 
 
 def settings_for(state: Path, **values: Any) -> Settings:
@@ -64,16 +65,15 @@ async def running_gateway(
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
 
     main = client(listeners.main, "http://main")
-    text = client(listeners.ports[settings.text.port or 0], "http://text")
-    vision = client(listeners.ports[settings.vision.port or 0], "http://vision")
+    ports = [getattr(settings, name).port or 0 for name in ("text", "vision", "iot")]
+    own = [client(listeners.ports.get(port, listeners.main), "http://own") for port in ports]
     try:
         if wait:
             await until(lambda: context.monitor.report()["status"] == "ready")
-        yield Running(fake, context, listeners, lifecycle, main, text, vision)
+        yield Running(fake, context, listeners, lifecycle, main, *own)
     finally:
-        await main.aclose()
-        await text.aclose()
-        await vision.aclose()
+        for one in (main, *own):
+            await one.aclose()
         await context.gpus.stop()
         await context.monitor.stop()
 

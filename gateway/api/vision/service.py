@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gateway.admission import Admission
-from gateway.api.vision.canary import CANARY_IMAGE
+from gateway.api.canary import CANARY_IMAGE
 from gateway.context import Context
 from gateway.errors import BadRequestError, BodyTooLargeError, DeadlineError, GatewayError
 from gateway.health.guard import guarded

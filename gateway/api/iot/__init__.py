@@ -1,0 +1,1 @@
+"""Face vectors and emotion stories, as the replaced IoT server spoke them."""

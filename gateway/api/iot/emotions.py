@@ -1,0 +1,149 @@
+"""What the emotion API does, without HTTP: a clip or pictures to Triton, a story back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.admission import Admission
+from gateway.api.canary import CANARY_IMAGE
+from gateway.api.iot.faces import Picture, refusal
+from gateway.api.iot.probe import probe
+from gateway.context import Context
+from gateway.errors import BodyTooLargeError, GatewayError, RefusedError, UnavailableError
+from gateway.health.guard import guarded
+from gateway.health.state import ModelState
+from gateway.triton import Tensor
+from gateway.triton.status import RETRY_AFTER, RefusedInputError
+from gateway.triton.tensors import bytes_tensor
+
+log = logging.getLogger(__name__)
+VLM_UNAVAILABLE = "vlm_unavailable"
+_REFUSALS: dict[str, tuple[type[GatewayError], str]] = {
+    "clip_empty": (RefusedError, "video_clip is empty"),
+    "clip_invalid": (RefusedError, "video_clip is not a valid MP4 video"),
+    "clip_truncated": (RefusedError, "video_clip is truncated before its first frame"),
+    "clip_too_large": (BodyTooLargeError, "video_clip has too many pixels"),
+    "clip_too_long": (BodyTooLargeError, "video_clip is too long"),
+    "image_empty": (RefusedError, "{image} is empty"),
+    "image_invalid": (RefusedError, "{image} is not a valid image"),
+    "image_truncated": (RefusedError, "{image} is truncated or damaged"),
+    "image_too_large": (BodyTooLargeError, "{image} has too many pixels"),
+}
+"""The codes of the model `emotion_story`, and what the client reads."""
+
+
+class EmotionService:
+    """Stories by the model that ``iot.emotions.triton_model`` names."""
+
+    def __init__(self, context: Context, admission: Admission) -> None:
+        self._context = context
+        self._admission = admission
+        self._settings = settings = context.settings.iot.emotions
+        self.model = ModelState("emotions", settings.triton_model, tuple(settings.networks))
+        self.vlm: ModelState | None = None
+        if settings.engine == "vlm":
+            self.vlm = ModelState("story", settings.vlm_model, ())
+
+    async def clip(self, clip: bytes) -> dict[str, Any]:
+        """Return the model's result for an MP4: story, engine, model, emotions, frames, times.
+
+        Raises:
+            RefusedError: not a video.
+            BodyTooLargeError: too many pixels, too long.
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        return await self._tell({"CLIP": bytes_tensor([clip], rows=False)}, (), None)
+
+    async def pictures(self, pictures: Sequence[Picture], prompt: str | None) -> dict[str, Any]:
+        """Return the model's result for pictures, one entry of ``frames`` each.
+
+        Raises:
+            RefusedError: one of them is no image; the detail names it.
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        images = bytes_tensor([one.data for one in pictures], rows=False)
+        return await self._tell({"IMAGES": images}, pictures, prompt)
+
+    async def canary(self, timeout: float) -> dict[str, Any]:
+        """Run the timeline engine and its networks, and return the model's MODEL_INFO."""
+        triton, settings = self._context.triton, self._settings
+        reply = await triton.infer(
+            settings.triton_model,
+            {
+                "IMAGES": bytes_tensor([CANARY_IMAGE], rows=False),
+                **_choice("timeline", {}),
+            },
+            ("RESULT", "MODEL_INFO"),
+            timeout=timeout,
+        )
+        await probe(triton, settings.networks[-1], timeout)
+        return dict(json.loads(reply["MODEL_INFO"].flat[0]))
+
+    async def _tell(
+        self, inputs: Mapping[str, Tensor], pictures: Sequence[Picture], prompt: str | None
+    ) -> dict[str, Any]:
+        async with guarded(self._context.monitor, self._admission, self.model):
+            if self.vlm is not None:
+                told = await self._by_vlm(self.vlm, inputs, pictures, prompt)
+                if told is not None:
+                    return told
+            return await self._infer(inputs, "timeline", pictures, prompt)
+
+    async def _by_vlm(
+        self,
+        vlm: ModelState,
+        inputs: Mapping[str, Tensor],
+        pictures: Sequence[Picture],
+        prompt: str | None,
+    ) -> dict[str, Any] | None:
+        """Ask the VLM; None when it is down and the timeline engine may answer instead."""
+        try:
+            self._context.monitor.require(vlm)
+            told = await self._infer(inputs, "vlm", pictures, prompt)
+        except UnavailableError as error:
+            self._context.monitor.failed(vlm, error)
+            if not self._settings.fallback:
+                raise
+            log.warning("VLM unavailable, the timeline engine answers")
+            return None
+        vlm.succeeded()
+        return told
+
+    async def _infer(
+        self,
+        inputs: Mapping[str, Tensor],
+        engine: str,
+        pictures: Sequence[Picture],
+        prompt: str | None,
+    ) -> dict[str, Any]:
+        settings = self._settings
+        options = {
+            "frames": settings.frames,
+            "prompt": prompt or settings.prompt,
+            "max_tokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            "thinking_budget": settings.thinking_budget,
+        }
+        try:
+            reply = await self._context.triton.infer(
+                settings.triton_model,
+                {**inputs, **_choice(engine, options)},
+                ("RESULT",),
+                timeout=settings.deadline_seconds,
+                headers=self._context.tracing.headers(),
+            )
+        except RefusedInputError as error:
+            if error.code == VLM_UNAVAILABLE:
+                raise UnavailableError(retry_after=RETRY_AFTER) from None
+            raise refusal(error, _REFUSALS, pictures) from None
+        return dict(json.loads(reply["RESULT"].flat[0]))
+
+
+def _choice(engine: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {
+        "ENGINE": bytes_tensor([engine.encode()], rows=False),
+        "OPTIONS": bytes_tensor([json.dumps(options).encode()], rows=False),
+    }

@@ -1,0 +1,209 @@
+"""`/vectorizer /emotions /transcription /health /models`, as the replaced server spoke them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pybase64
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.application import service_application
+from gateway.api.body import json_body, read_body
+from gateway.api.disconnect import unless_gone
+from gateway.api.iot.decoding import decode_base64
+from gateway.api.iot.faces import Picture
+from gateway.api.iot.health import health, models
+from gateway.api.iot.schemas import (
+    EmotionsRequest,
+    VectorizerRequest,
+)
+from gateway.api.iot.service import IotService
+from gateway.context import Context
+from gateway.errors import JSON, BadRequestError, InvalidBodyError
+
+DESCRIPTION = "Face vectors from enrollment pictures, stories from clips."
+OPEN_PATHS = ("/health",)
+EMPTY = "At least one image is required"
+INVALID = "Invalid image data"
+
+
+def iot_application(service: IotService, context: Context) -> FastAPI:
+    """Return the IoT API below `/iot`, without its middleware."""
+    app = service_application("Pentad IoT API", DESCRIPTION)
+    settings = service.settings
+
+    @app.get("/health", summary="Whether faces can be vectorised; 503 when not")
+    async def iot_health(request: Request) -> Response:
+        status, body = health(service, gpu_here(context))
+        return _answer(body, status)
+
+    @app.get("/models", summary="The models behind this API and their states")
+    async def iot_models(request: Request) -> Response:
+        return _answer(models(service, gpu_here(context)))
+
+    @app.post(
+        "/vectorizer",
+        summary="One 512-d face vector from pictures of one person",
+        openapi_extra=json_body(VectorizerRequest),
+    )
+    async def vectorizer(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, VectorizerRequest)
+        _check_count(len(body.images), settings.max_images)
+        pictures = []
+        for place, image in enumerate(body.images):
+            name = Picture(b"", image.pose or "").name(place)
+            data = decode_base64(image.data, f"{INVALID}: {name}", settings.max_image_bytes)
+            pictures.append(Picture(data, image.pose or ""))
+        found = await unless_gone(request, service.faces.enroll(pictures))
+        return _answer(
+            {
+                "employee_id": body.employee_id,
+                "enrollmentProcessedFile": _text(found.vector.tobytes()),
+                "embedding_dim": found.vector.size,
+                "model": "ArcFace",
+                "enrollmentPictureThumbnail": _text(found.thumbnail),
+                "image_count": len(pictures),
+                "processing_time_ms": _since(begin),
+                "mock": False,
+                "images": found.reports,
+                "weights": service.faces.model.name,
+                "engine": service.faces.model.engine,
+            }
+        )
+
+    @app.post(
+        "/emotions",
+        summary="A story from a clip, or emotions from pictures",
+        openapi_extra=json_body(EmotionsRequest),
+    )
+    async def emotions(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, EmotionsRequest)
+        if body.video_clip is not None:
+            return _answer(await _clip(request, service, body, begin))
+        return _answer(await _frames(request, service, body, begin))
+
+    @app.post("/transcription", summary="Not implemented, and never was")
+    async def transcription(request: Request) -> Response:
+        message = "Transcription is not implemented"
+        return _answer({"status": "not_implemented", "message": message, "note": ""})
+
+    return app
+
+
+def legacy_application(service: IotService, context: Context) -> FastAPI:
+    """Return what the old port answers outside `/iot`."""
+    app = service_application("Pentad IoT API", DESCRIPTION)
+
+    async def old_health(request: Request) -> Response:
+        status, body = health(service, gpu_here(context))
+        return _answer(body, status)
+
+    for path in ("/api/health", "/health"):
+        app.get(path, summary="As /iot/health")(old_health)
+
+    @app.get("/", summary="As /iot/models")
+    async def root(request: Request) -> Response:
+        return _answer(models(service, gpu_here(context)))
+
+    return app
+
+
+def gpu_here(context: Context) -> bool:
+    """Whether a real GPU is being read on this machine."""
+    newest = context.gpus.history(0, 1)
+    return newest.source != "stub" and newest.state == "live"
+
+
+async def _clip(
+    request: Request, service: IotService, body: EmotionsRequest, begin: float
+) -> dict[str, Any]:
+    if body.event_id is None:
+        raise _missing("event_id")
+    limit = service.settings.emotions.max_clip_bytes
+    clip = decode_base64(body.video_clip or "", "video_clip", limit)
+    told = await unless_gone(request, service.emotions.clip(clip))
+    return {
+        "event_id": body.event_id,
+        "story": told["story"],
+        "inference_ms": _since(begin),
+        "engine": told["engine"],
+        "model": told["model"],
+        "emotions": told["emotions"],
+        "frames_analyzed": told["frames_analyzed"],
+        "duration_s": told["duration_s"],
+        "truncated": told["truncated"],
+    }
+
+
+async def _frames(
+    request: Request, service: IotService, body: EmotionsRequest, begin: float
+) -> dict[str, Any]:
+    if body.images is None:
+        raise _missing("video_clip")
+    settings = service.settings
+    _check_count(len(body.images), settings.emotions.max_images)
+    limit = settings.max_image_bytes
+    pictures = [
+        Picture(decode_base64(image.data, f"{INVALID} at index {place}: it", limit), "")
+        for place, image in enumerate(body.images)
+    ]
+    told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
+    numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
+    frames = [
+        {**frame, "frame": number} for number, frame in zip(numbers, told["frames"], strict=True)
+    ]
+    return {
+        "event_id": body.event_id,
+        "employee_id": body.employee_id,
+        "emotions": frames,
+        "dominant_emotion": _dominant(frames),
+        "analysis_summary": told["story"],
+        "processing_time_ms": _since(begin),
+        "mock": False,
+        "engine": told["engine"],
+        "model": told["model"],
+    }
+
+
+def _dominant(frames: Sequence[dict[str, Any]]) -> str:
+    """Return the label with the largest sum of confidence; ``neutral`` without any face."""
+    sums: dict[str, float] = {}
+    for frame in frames:
+        if frame.get("emotion"):
+            sums[frame["emotion"]] = sums.get(frame["emotion"], 0.0) + frame["confidence"]
+    return max(sums, key=lambda label: sums[label]) if sums else "neutral"
+
+
+def _check_count(count: int, limit: int) -> None:
+    if not count:
+        raise BadRequestError(EMPTY)
+    if count > limit:
+        message = f"List should have at most {limit} items, not {count}"
+        raise InvalidBodyError(
+            [{"type": "too_long", "loc": ["body", "images"], "msg": message, "input": None}]
+        )
+
+
+def _missing(field: str) -> InvalidBodyError:
+    return InvalidBodyError(
+        [{"type": "missing", "loc": ["body", field], "msg": "Field required", "input": None}]
+    )
+
+
+def _since(begin: float) -> int:
+    return int((time.perf_counter() - begin) * 1000)
+
+
+def _text(raw: bytes) -> str:
+    return pybase64.b64encode_as_string(raw)
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type=JSON)

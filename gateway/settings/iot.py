@@ -1,0 +1,69 @@
+"""The IoT service: face vectors and emotion stories."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.settings.base import Section
+
+
+class EmotionSettings(Section):
+    """Stories from clips."""
+
+    triton_model: str = "emotion_story"
+    """Triton model that answers."""
+    networks: list[str] = ["face_detector", "expression_classifier"]
+    """Triton models it calls; loaded first."""
+    engine: Literal["timeline", "vlm"] = "timeline"
+    """`timeline`: detector and expression classifier, narrated by rules. `vlm`: a vision-language
+    model on vLLM."""
+    vlm_model: str = "vlm"
+    """Triton model of the engine `vlm`; loaded only for that engine."""
+    fallback: bool = True
+    """Whether `timeline` answers, and says so, while the VLM is down; else 503."""
+    prompt: str | None = None
+    """Instruction to the VLM in place of the built-in one."""
+    max_tokens: int = Field(160, ge=1)
+    """Longest story of the VLM in tokens, thinking not counted."""
+    thinking_budget: int = Field(512, ge=0)
+    """Tokens a thinking model may think."""
+    temperature: float = Field(0.2, ge=0, le=2)
+    """Sampling temperature of the VLM."""
+    frames: int = Field(16, ge=1, le=128)
+    """Frames sampled from a clip."""
+    max_images: int = Field(100, ge=1)
+    """Most pictures in one request (422 beyond)."""
+    max_clip_bytes: int = Field(32 * 2**20, ge=1024)
+    """Largest decoded clip (413 beyond)."""
+    deadline_seconds: float = Field(120, gt=0)
+    """Longest time for one request (504 beyond)."""
+
+
+class IotSettings(Section):
+    """The IoT API (`/iot` on the main port)."""
+
+    port: int | None = Field(5000, ge=0, le=65535)
+    """The old server's port; null: not served."""
+    triton_model: str = "face_enrollment"
+    """Triton model that makes face vectors."""
+    networks: list[str] = ["face_detector", "face_embedder"]
+    """Triton models it calls; loaded first."""
+    max_images: int = Field(10, ge=1, le=100)
+    """Most pictures of one enrollment (422 beyond)."""
+    max_image_bytes: int = Field(16 * 2**20, ge=1024)
+    """Largest picture, decoded from base64 (413 beyond)."""
+    max_body_bytes: int = Field(64 * 2**20, ge=1024)
+    """Largest request body in bytes."""
+    max_concurrent: int = Field(32, ge=1)
+    """Requests in work at once."""
+    max_waiting: int = Field(32, ge=0)
+    """Requests that may wait for a slot; the next one is answered 503 at once."""
+    slot_wait_seconds: float = Field(5.0, ge=0)
+    """Longest wait for a slot before 503."""
+    deadline_seconds: float = Field(55, gt=0)
+    """Longest time for one enrollment (504 beyond); the old client gives up after 60 s."""
+    emotions: EmotionSettings = EmotionSettings()
+    cors_origins: list[str] = ["*"]
+    """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""
