@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models check test lint perf load bench lock clean env env-test ci
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,29 +17,37 @@ env:
 env-test:
 	@$(PYTHON) requirements/install.py $(VENV) runtime test
 
-run: env models ## set up, export models, start Triton and the gateway, print the URLs
+browser:
+	@$(PYTHON) requirements/chromium.py
+
+run: env models dashboard ## set up, export models, start Triton and the gateway, print the URLs
 	@exec $(PY) -m embedded run
 
 triton: env models ## start only Triton
 	@exec $(PY) -m embedded triton
 
-gateway: env ## start only the gateway (against triton.url)
+gateway: env dashboard ## start only the gateway (against triton.url)
 	@exec $(PY) -m gateway serve
 
 models: env ## download weights and export the models of the enabled services
 	@$(PY) -m export
 
+dashboard: env ## build the dashboard that the gateway serves at /
+	@$(PYTHON) requirements/dashboard.py $(VENV)
+
 check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
 	@$(PY) -m embedded check
 
-test: env-test models ## run the whole test suite
+test: env-test models dashboard browser ## run the whole test suite
+	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-lint: env-test ## ruff and mypy --strict
+lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(PYTHON) requirements/dashboard.py $(VENV) check
 
 perf: env models ## perf_analyzer against a running Triton
 	@$(PY) -m load_tests.perf
@@ -56,5 +64,5 @@ lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
 
 clean: ## remove environments, caches and exported models
-	rm -rf .venv .venv-* var
+	rm -rf .venv .venv-* var dashboard/node_modules dashboard/dist
 	git clean -fdXq model_repository

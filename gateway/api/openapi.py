@@ -12,6 +12,9 @@ def merge(main: dict[str, Any], parts: dict[str, dict[str, Any]]) -> dict[str, A
     Component names get the prefix too, so that two services may use the same one.
     """
     merged = json.loads(json.dumps(main))
+    for operations in merged["paths"].values():
+        for operation in operations.values():
+            operation["tags"] = ["gateway"]
     for prefix, part in parts.items():
         tag = prefix.strip("/").replace("/", "-")
         text = json.dumps(part).replace("#/components/schemas/", f"#/components/schemas/{tag}-")

@@ -18,7 +18,18 @@ def engine_name(config: dict[str, Any]) -> str:
         return "openvino bf16" if "yes" in wanted else "openvino fp32"
     if backend == "tensorrt":
         return "tensorrt plan"
+    if precision := _accelerated(config):
+        return f"tensorrt {precision}"
     return f"{backend} fp32" if backend == "onnxruntime" else str(backend)
+
+
+def _accelerated(config: dict[str, Any]) -> str:
+    """Return the precision of ONNX Runtime's TensorRT provider, empty where it is not used."""
+    wanted = config.get("optimization", {}).get("execution_accelerators", {})
+    for accelerator in wanted.get("gpu_execution_accelerator", []):
+        if accelerator.get("name") == "tensorrt":
+            return str(accelerator.get("parameters", {}).get("precision_mode", "FP32")).lower()
+    return ""
 
 
 def device_name(config: dict[str, Any]) -> str:

@@ -92,6 +92,10 @@ def test_engine_names() -> None:
     assert engine_name({"backend": "openvino"}) == "openvino fp32"
     assert engine_name({"backend": "onnxruntime"}) == "onnxruntime fp32"
     assert engine_name({"platform": "tensorrt_plan", "backend": "tensorrt"}) == "tensorrt plan"
+    provider = {"name": "tensorrt", "parameters": {"precision_mode": "FP16"}}
+    optimization = {"execution_accelerators": {"gpu_execution_accelerator": [provider]}}
+    found = engine_name({"backend": "onnxruntime", "optimization": optimization})
+    assert found == "tensorrt fp16"
 
 
 def test_device_names() -> None:
