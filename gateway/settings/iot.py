@@ -44,7 +44,7 @@ class EmotionSettings(Section):
 class IotSettings(Section):
     """The IoT API (`/iot` on the main port)."""
 
-    port: int | None = Field(5000, ge=0, le=65535)
+    port: int | None = Field(5000, ge=1, le=65535)
     """The old server's port; null: not served."""
     triton_model: str = "face_enrollment"
     """Triton model that makes face vectors."""

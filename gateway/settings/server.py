@@ -30,8 +30,8 @@ class ServerSettings(Section):
 
     host: str = "127.0.0.1"
     """Address of all listeners. Anything but loopback needs a key (see `security`)."""
-    port: int = Field(9000, ge=0, le=65535)
-    """Main port: every service under its prefix. 0 picks a free one."""
+    port: int = Field(9000, ge=1, le=65535)
+    """Main port: every service under its prefix."""
     workers: int = Field(1, ge=1, le=64)
     """Gateway processes sharing the ports. Admission limits are divided among them."""
     drain_seconds: float = Field(20, ge=0)

@@ -44,7 +44,7 @@ def _bertscore_models() -> dict[str, TextModel]:
 class TextSettings(Section):
     """The text API (`/text` on the main port)."""
 
-    port: int | None = Field(8765, ge=0, le=65535)
+    port: int | None = Field(8765, ge=1, le=65535)
     """The old server's port with its root paths; null: not served."""
     api_key: SecretStr | None = None
     """Key in `X-API-Key`; environment `API_KEY`."""

@@ -29,7 +29,7 @@ class ClassifierSettings(Section):
 class VisionSettings(Section):
     """The vision API (`/vision` on the main port)."""
 
-    port: int | None = Field(8090, ge=0, le=65535)
+    port: int | None = Field(8090, ge=1, le=65535)
     """The old server's API at the root, with the main port's other paths; null: not served."""
     device: Literal["auto", "cpu", "cuda"] | str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$"

@@ -1,0 +1,136 @@
+/** Wire types of the gateway; names and units are those of its JSON. */
+
+/** One label with its softmax probability, 0 to 1. */
+export interface Prediction {
+  label: string;
+  confidence: number;
+}
+
+/** Answer of `POST /vision/infer`. Times in milliseconds. */
+export interface Classification {
+  top1: Prediction;
+  top5: Prediction[];
+  latency_ms: number;
+  throughput_fps: number;
+  engine: string;
+  batch_size: number;
+  model: string;
+}
+
+/** One file of a batch that could not be classified. */
+export interface BatchFailure {
+  error: { status: number; detail: ErrorDetail };
+  filename: string | null;
+}
+
+/** Answer of `POST /vision/infer/batch`: one entry per file, in order. */
+export interface BatchResult {
+  results: (Classification | BatchFailure)[];
+}
+
+/** One reading of a GPU; a field is null where the device does not report it. */
+export interface GpuSample {
+  /** Percent of time in which a kernel ran. */
+  gpu_util: number | null;
+  /** Percent of time in which memory was read or written; not how full it is. */
+  mem_util: number | null;
+  /** MiB. */
+  memory_used_mb: number | null;
+  /** MiB. */
+  memory_total_mb: number | null;
+  /** Watts. */
+  power_w: number | null;
+  /** Watts. */
+  power_limit_w: number | null;
+  /** Degrees Celsius. */
+  temperature_c: number | null;
+  /** Seconds since the epoch. */
+  timestamp: number;
+}
+
+/** Where the readings come from; `stub` invents them because there is no driver. */
+export type GpuSource = "dcgm" | "nvml" | "stub";
+
+/** The readings of one GPU, oldest first. */
+export interface GpuSeries {
+  gpu: number;
+  device: string | null;
+  source: GpuSource;
+  /** `lost`: the driver is away and `samples` are the last there were. */
+  state?: "live" | "lost";
+  samples: GpuSample[];
+}
+
+/** Answer of `GET /vision/metrics/gpus`. */
+export interface GpuReport {
+  gpus: GpuSeries[];
+  source: GpuSource;
+  interval_s: number;
+}
+
+export type ServiceState = "ready" | "loading" | "down" | "missing";
+export type OverallState = "ready" | "degraded" | "down" | "starting" | "draining";
+
+export interface ServiceModel {
+  name: string;
+  task: string;
+  engine: string | null;
+  triton_model: string;
+  state: ServiceState;
+  canary_ms: number | null;
+}
+
+export interface ServiceError {
+  /** Seconds since the epoch. */
+  time: number;
+  route: string;
+  status: number;
+  detail: ErrorDetail;
+}
+
+export interface Service {
+  name: string;
+  state: ServiceState;
+  detail: string | null;
+  urls: string[];
+  models: ServiceModel[];
+  queue: { slots: number; in_flight: number; waiting: number };
+  requests_per_second: number;
+  errors_per_second: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  /** Newest first. */
+  recent_errors: ServiceError[];
+}
+
+/** Answer of `GET /services`. Rates and percentiles cover the last `window_s` seconds. */
+export interface ServicesReport {
+  timestamp: number;
+  status: OverallState;
+  window_s: number;
+  services: Service[];
+}
+
+/** Answer of `POST /text/bertscore`: one value per pair. */
+export interface BertScore {
+  precision: number[];
+  recall: number[];
+  f1: number[];
+  model: string;
+}
+
+/** Answer of `POST /text/embed`: one vector per text. */
+export interface Embeddings {
+  embeddings: number[][];
+  model: string;
+  dimensions: number;
+}
+
+/** One complaint of request validation. */
+export interface ValidationIssue {
+  loc: (string | number)[];
+  msg: string;
+}
+
+/** What an error body carries under `detail`. */
+export type ErrorDetail = string | ValidationIssue[];

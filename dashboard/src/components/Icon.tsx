@@ -1,0 +1,25 @@
+/** Outlines on a 24 by 24 grid, drawn with the colour of the text. */
+const PATHS = {
+  classify: "M4 5h16v14H4zM4 16l4.5-4.5 3.5 3.5 3-3 5 5M15.5 9.5h.01",
+  gpu: "M4 7h13v10H4zM20 9v6M7.5 17v3M11 17v3M14.5 17v3M10.5 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z",
+  services: "M4 5h16v5H4zM4 14h16v5H4zM8 7.5h.01M8 16.5h.01",
+  text: "M5 6h14M5 10.5h14M5 15h9M5 19.5h6",
+  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M4.9 4.9l1.4 1.4M17.7 17.7l1.4 1.4M2 12h2M20 12h2M4.9 19.1l1.4-1.4M17.7 6.3l1.4-1.4",
+  moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
+  key: "M14.5 4a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM10.5 13.5 3 21M6 18l2.5 2.5",
+  close: "M6 6l12 12M18 6 6 18",
+  upload: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
+  picture: "M4 5h16v14H4zM4 16l4.5-4.5L17 19",
+  warning: "M12 4 2.8 20h18.4zM12 10v5M12 17.5h.01",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+/** A decorative picture; whoever shows it says in text what it means. */
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

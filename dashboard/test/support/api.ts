@@ -1,0 +1,124 @@
+import { vi } from "vitest";
+import type {
+  Classification,
+  GpuReport,
+  GpuSample,
+  Service,
+  ServicesReport,
+} from "../../src/api/types";
+
+/** A request as the stand-in for the gateway received it. */
+export interface Received {
+  path: string;
+  method: string;
+  key: string | null;
+  body: BodyInit | null | undefined;
+}
+
+type Handler = (request: Received) => Response | Promise<Response>;
+
+/** A JSON answer. */
+export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+}
+
+/**
+ * Put a stand-in for the gateway in the place of `fetch`; an aborted request rejects as the real
+ * one does.
+ *
+ * @returns The requests received so far.
+ */
+export function stubApi(handler: Handler): Received[] {
+  const received: Received[] = [];
+  vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+    const key = new Headers(init.headers).get("X-API-Key");
+    const request = { path, method: init.method ?? "GET", key, body: init.body };
+    received.push(request);
+    return new Promise<Response>((resolve, reject) => {
+      init.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      Promise.resolve(handler(request)).then(resolve, reject);
+    });
+  });
+  return received;
+}
+
+/** A stand-in that knows a few paths; the query is ignored, anything else is 404. */
+export function stubRoutes(routes: Record<string, unknown>): Received[] {
+  return stubApi(({ path }) => {
+    const found = routes[path.split("?")[0] ?? ""];
+    if (found instanceof Response) return found.clone();
+    return found === undefined ? json({ detail: "Not Found" }, 404) : json(found);
+  });
+}
+
+export function classification(label = "golden retriever"): Classification {
+  const top5 = [0.82, 0.09, 0.03, 0.01, 0.005].map((confidence, index) => ({
+    label: index ? `${label} ${index}` : label,
+    confidence,
+  }));
+  return {
+    top1: { label, confidence: 0.82 },
+    top5,
+    latency_ms: 9.62,
+    throughput_fps: 103.9,
+    engine: "onnxruntime fp32",
+    batch_size: 4,
+    model: "mobilenet_v2",
+  };
+}
+
+export function sample(timestamp: number, values: Partial<GpuSample> = {}): GpuSample {
+  return {
+    gpu_util: 50,
+    mem_util: 25,
+    memory_used_mb: 2048,
+    memory_total_mb: 8192,
+    power_w: 150,
+    power_limit_w: 250,
+    temperature_c: 45,
+    timestamp,
+    ...values,
+  };
+}
+
+export function gpuReport(samples: GpuSample[], values: Partial<GpuReport> = {}): GpuReport {
+  return {
+    gpus: [{ gpu: 0, device: "virtual-gpu", source: "stub", samples }],
+    source: "stub",
+    interval_s: 2,
+    ...values,
+  };
+}
+
+export function service(values: Partial<Service> = {}): Service {
+  return {
+    name: "text",
+    state: "ready",
+    detail: null,
+    urls: ["http://127.0.0.1:9000/text"],
+    models: [
+      {
+        name: "all-MiniLM-L6-v2",
+        task: "embed",
+        engine: "openvino bf16",
+        triton_model: "text_embedding",
+        state: "ready",
+        canary_ms: 8.2,
+      },
+    ],
+    queue: { slots: 64, in_flight: 3, waiting: 1 },
+    requests_per_second: 12.34,
+    errors_per_second: 0,
+    p50_ms: 4.23,
+    p95_ms: null,
+    recent_errors: [],
+    ...values,
+  };
+}
+
+export function servicesReport(services: Service[]): ServicesReport {
+  return { timestamp: 1_800_000_000, status: "ready", window_s: 60, services };
+}

