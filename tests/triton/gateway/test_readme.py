@@ -20,10 +20,13 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", TEXT, re.S)
 
 
+TRAFFIC = ("recent_errors", "p50_ms", "p95_ms")  # empty or null without any
+
+
 def shape(value: object) -> object:
     """Return the structure of a JSON value: keys and types, lists by their first element."""
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
+        return {key: key in TRAFFIC or shape(item) for key, item in value.items()}
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     return type(value).__name__
@@ -33,8 +36,9 @@ def shape(value: object) -> object:
 def test_curl(stack: Stack, command: str, output: str) -> None:
     command = command.replace("http://", "").replace("localhost:9000", stack.main)
     command = command.replace("localhost:8765", stack.text)
+    command = command.replace("localhost:8090", stack.vision)
     done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     if not output:
         assert "pentad_requests_total" in done.stdout
@@ -43,9 +47,11 @@ def test_curl(stack: Stack, command: str, output: str) -> None:
     assert shape(json.loads(done.stdout)) == shape(shown)
 
 
-def test_there_is_a_curl_for_every_text_endpoint() -> None:
+def test_there_is_a_curl_for_every_endpoint() -> None:
     commands = " ".join(command for command, _ in COMMANDS)
-    for path in ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status"):
+    text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
+    vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
+    for path in (*text, *vision, "/healthz", "/readyz", "/services", "/metrics"):
         assert path in commands
 
 
