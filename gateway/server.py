@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -17,6 +16,7 @@ from gateway.context import Context
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.lifecycle import Lifecycle
+from gateway.memory import keep_large_buffers, tame_garbage_collector
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.telemetry.activity import Activity
@@ -115,6 +115,7 @@ async def serve(settings: Settings) -> None:
         OSError: a port is taken.
         ValueError: the keys file is unreadable.
     """
+    keep_large_buffers()
     triton = TritonClient(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
     lifecycle = Lifecycle()
@@ -135,7 +136,7 @@ async def serve(settings: Settings) -> None:
     running = [
         asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
     ]
-    _tame_garbage_collector()
+    tame_garbage_collector()
     ports = [sock.getsockname()[1] for sock in sockets]
     log.info("gateway listening", extra={"host": server.host, "ports": ports})
     try:
@@ -152,17 +153,6 @@ async def serve(settings: Settings) -> None:
         await triton.close()
         context.tracing.shutdown()
         log.info("gateway stopped")
-
-
-def _tame_garbage_collector() -> None:
-    """Take everything made so far out of collection, and collect less often.
-
-    Requests leave no cycles behind, but walking the imported modules again and again was a third
-    of the gateway's CPU time under load.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _config(settings: Settings, app: object) -> uvicorn.Config:
