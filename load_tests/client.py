@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+_BOUNDARY = "5a1b7b2f0e6c4d3c9a8e"
+
 
 class TransportError(Exception):
     """The connection could not be made, or broke before the answer was complete."""
@@ -49,17 +51,40 @@ class Answer:
     body: bytes
 
 
-def build_request(address: Address, method: str, path: str, body: object = None) -> bytes:
-    """Serialise one request; ``body`` is sent as JSON."""
-    payload = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+@dataclass(frozen=True)
+class Body:
+    """What a request carries."""
+
+    content: bytes = b""
+    content_type: str = "application/json"
+
+    @classmethod
+    def json(cls, content: object) -> Body:
+        """Serialise ``content``."""
+        return cls(json.dumps(content, ensure_ascii=False).encode())
+
+    @classmethod
+    def file(cls, field: str, name: str, content: bytes) -> Body:
+        """Return a multipart form with one file."""
+        head = (
+            f"--{_BOUNDARY}\r\n"
+            f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        whole = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        return cls(whole, f"multipart/form-data; boundary={_BOUNDARY}")
+
+
+def build_request(address: Address, method: str, path: str, body: Body = Body()) -> bytes:
+    """Serialise one request."""
     head = (
         f"{method} {address.prefix}{path} HTTP/1.1\r\n"
         f"Host: {address.host}:{address.port}\r\n"
-        "Content-Type: application/json\r\n"
+        f"Content-Type: {body.content_type}\r\n"
         "Accept: */*\r\n"
-        f"Content-Length: {len(payload)}\r\n\r\n"
+        f"Content-Length: {len(body.content)}\r\n\r\n"
     )
-    return head.encode() + payload
+    return head.encode() + body.content
 
 
 class Connection(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""Reference answers, computed by sentence-transformers and bert-score themselves.
+"""Reference answers, computed by sentence-transformers, bert-score and torchvision themselves.
 
     python -m load_tests.golden SCENARIO --cache DIR
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from load_tests.catalogue import SCENARIOS
 from load_tests.peers.checkpoint import checkpoint
-from load_tests.scenarios import SCENARIOS, Matrix
+from load_tests.scenarios import Matrix
 
 LAYER = 6
 
@@ -31,7 +32,7 @@ def golden(name: str, cache: Path) -> dict[int, Matrix]:
         subprocess.CalledProcessError: the reference libraries failed.
     """
     given = _inputs(name)
-    digest = hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(pickle.dumps(given, protocol=4)).hexdigest()[:16]
     path = cache / "load_tests" / f"golden-{name}-{digest}.npz"
     if not path.is_file():
         command = [sys.executable, "-m", "load_tests.golden", name]
@@ -46,17 +47,30 @@ def _inputs(name: str) -> list[Any]:
     return scenario.inputs()[: scenario.checked]
 
 
-def _compute(name: str, model: Path) -> dict[str, Matrix]:
-    if SCENARIOS[name].task == "embed":
-        from sentence_transformers import SentenceTransformer
+def _vectors(given: list[Any], cache: Path) -> list[Matrix]:
+    from sentence_transformers import SentenceTransformer
 
-        embedder = SentenceTransformer(str(model), device="cpu")
-        return {str(i): embedder.encode(texts) for i, texts in enumerate(_inputs(name))}
+    embedder = SentenceTransformer(str(checkpoint(cache)), device="cpu")
+    return [embedder.encode(texts) for texts in given]
+
+
+def _scores(given: list[Any], cache: Path) -> list[Matrix]:
     from bert_score import BERTScorer
 
-    scorer = BERTScorer(model_type=str(model), num_layers=LAYER, device="cpu")
-    scores = [scorer.score(*pairs) for pairs in _inputs(name)]
-    return {str(i): np.stack([part.numpy() for part in s], axis=1) for i, s in enumerate(scores)}
+    scorer = BERTScorer(model_type=str(checkpoint(cache)), num_layers=LAYER, device="cpu")
+    scores = [scorer.score(*pairs) for pairs in given]
+    return [np.stack([part.numpy() for part in score], axis=1) for score in scores]
+
+
+def _confidences(given: list[Any], cache: Path) -> list[Matrix]:
+    from load_tests.peers.torch_classifier import BEST, TorchClassifier
+
+    classifier = TorchClassifier(cache)
+    prepared = [classifier.prepare(picture) for picture in given]
+    return [classifier.classify([one])[0].topk(BEST).values.numpy() for one in prepared]
+
+
+_COMPUTE = {"embed": _vectors, "bertscore": _scores, "classify": _confidences}
 
 
 def main() -> None:
@@ -67,7 +81,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = _compute(args.scenario, checkpoint(args.cache))
+    found = _COMPUTE[SCENARIOS[args.scenario].task](_inputs(args.scenario), args.cache)
+    values: dict[str, Any] = {str(index): value for index, value in enumerate(found)}
     partial = args.out.with_suffix(".partial.npz")
     np.savez(partial, **values)
     partial.rename(args.out)

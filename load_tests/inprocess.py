@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from load_tests.catalogue import SCENARIOS, TASKS
 from load_tests.golden import golden
 from load_tests.measure import Load
 from load_tests.peers.checkpoint import checkpoint
-from load_tests.scenarios import SCENARIOS, deviation
+from load_tests.scenarios import deviation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,9 @@ def measure(name: str, cache: Path, seconds: float) -> tuple[Load, float]:
 def main() -> None:
     """Measure one scenario and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", choices=[n for n, s in SCENARIOS.items() if s.task != "embed"])
+    parser.add_argument(
+        "scenario", choices=[n for n, s in SCENARIOS.items() if s.task == "bertscore"]
+    )
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     args = parser.parse_args()
@@ -110,7 +113,7 @@ def main() -> None:
     scorer = Scorer(checkpoint(args.cache) / "tokenizer.json", ENCODER)
     references = golden(args.scenario, args.cache)
     off = max(
-        deviation("bertscore", scorer.score(*requests[i]).astype(np.float64), reference)
+        deviation(TASKS["bertscore"], scorer.score(*requests[i]).astype(np.float64), reference)
         for i, reference in references.items()
     )
     latencies: list[float] = []

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from load_tests.client import Address, Answer, Connection, TransportError
 
+PROBE_SECONDS = 0.05
+"""Pause between two health probes."""
+
 Send = Callable[[int], Awaitable[Answer]]
 """Sends the request with this index and returns its answer."""
 
@@ -38,6 +41,8 @@ class Load:
     """Successful requests per second: the sum of the clients' own rates."""
     answers: dict[int, bytes] = field(default_factory=dict)
     """Bodies kept for the check of correctness, by request index."""
+    probes: list[float] = field(default_factory=list)
+    """Latencies in seconds of the health probes meanwhile."""
 
     @property
     def errors(self) -> int:
@@ -140,21 +145,48 @@ async def http_load(
     seconds: float,
     warmup: float,
     keep: int = 0,
+    probe: bytes | None = None,
 ) -> Load:
-    """Run the closed loop over HTTP, one keep-alive connection per client."""
+    """Run the closed loop over HTTP, one keep-alive connection per client.
+
+    With ``probe`` that request is sent every `PROBE_SECONDS` besides, after the warm-up.
+    """
+    probes: list[float] = []
+    prober = asyncio.ensure_future(_probe(address, probe, warmup, probes)) if probe else None
     connections = [Connection(address) for _ in range(clients)]
 
     def sender(connection: Connection) -> Send:
         return lambda index: connection.request(payloads[index])
 
     try:
-        return await closed_loop(
+        load = await closed_loop(
             [sender(connection) for connection in connections],
             len(payloads),
             seconds=seconds,
             warmup=warmup,
             keep=keep,
         )
+        load.probes = probes
+        return load
     finally:
+        if prober is not None:
+            prober.cancel()
         for connection in connections:
             connection.close()
+
+
+async def _probe(address: Address, request: bytes, wait: float, latencies: list[float]) -> None:
+    await asyncio.sleep(wait)
+    connection = Connection(address)
+    try:
+        while True:
+            began = time.perf_counter()
+            answer = await connection.request(request)
+            # A health check that fails while the server is busy took for ever.
+            healthy = answer.status == 200
+            latencies.append(time.perf_counter() - began if healthy else math.inf)
+            await asyncio.sleep(PROBE_SECONDS)
+    except TransportError:
+        latencies.append(math.inf)
+    finally:
+        connection.close()

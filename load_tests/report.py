@@ -26,6 +26,8 @@ class Result:
     p99_ms: float
     requests: int
     errors: int
+    health_p99_ms: float
+    """Of GET on the health path meanwhile, every 50 ms."""
     deviation: float
     """Largest deviation from the reference answers; see ``scenarios.deviation``."""
     right: bool
@@ -44,7 +46,8 @@ def medians(results: Iterable[Result]) -> list[Result]:
 
 
 def _median(rounds: list[Result]) -> Result:
-    fields = ("requests_per_second", "items_per_second", "p50_ms", "p95_ms", "p99_ms")
+    rates = ("requests_per_second", "items_per_second")
+    fields = (*rates, "p50_ms", "p95_ms", "p99_ms", "health_p99_ms")
     middle = {name: median(getattr(result, name) for result in rounds) for name in fields}
     first = rounds[0]
     return Result(
@@ -72,8 +75,8 @@ def markdown(results: list[Result], subject: str) -> str:
 def _table(scenario: str, rows: list[Result], subject: str) -> str:
     own = next((row for row in rows if row.server == subject), None)
     head = f"### {scenario} ({rows[0].clients} clients)\n\n"
-    head += f"| server | requests/s | {rows[0].unit}/s | p50 ms | p95 ms | p99 ms | errors "
-    head += f"| deviation | {subject} is faster by |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+    head += f"| server | requests/s | {rows[0].unit}/s | p50 ms | p95 ms | p99 ms | health p99 ms "
+    head += f"| errors | deviation | {subject} is faster by |\n|---{'|--:' * 9}|\n"
     lines = []
     for row in sorted(rows, key=lambda row: row.items_per_second):
         ratio = None
@@ -81,7 +84,8 @@ def _table(scenario: str, rows: list[Result], subject: str) -> str:
             ratio = own.items_per_second / row.items_per_second
         lines.append(
             f"| {row.server} | {row.requests_per_second:.1f} | {row.items_per_second:.0f} "
-            f"| {row.p50_ms:.1f} | {row.p95_ms:.1f} | {row.p99_ms:.1f} | {row.errors} "
+            f"| {row.p50_ms:.1f} | {row.p95_ms:.1f} | {row.p99_ms:.1f} "
+            f"| {row.health_p99_ms:.1f} | {row.errors} "
             f"| {row.deviation:.1e}{'' if row.right else ' WRONG'} "
             f"| {f'{ratio:.2f}x' if ratio else ''} |"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,11 +15,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from load_tests import text, vision
 from load_tests.client import Address, TransportError, fetch
 from load_tests.peers.checkpoint import checkpoint
-from load_tests.scenarios import EMBED_ONLY, OLD, OPENAI, Dialect
+from load_tests.scenarios import Dialect
 
 ROOT = Path(__file__).resolve().parents[1]
+LITSERVE = ROOT / ".venv-litserve" / "bin" / "python"
 START_SECONDS = 300
 STOP_SECONDS = 40
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -52,19 +55,30 @@ def free_port() -> int:
 
 
 def naive(cache: Path) -> Server:
-    """Return the old server's way; clients wait for a slot without limit."""
+    """Return the old text server's way; clients wait for a slot without limit."""
     port = free_port()
     command = [sys.executable, "-m", "load_tests.peers.naive_text", "--slot-wait", "inf"]
     command += ["--checkpoint", str(checkpoint(cache).resolve()), "--port", str(port)]
-    return Server("naive", OLD, Address("127.0.0.1", port), command, OFFLINE)
+    return Server("naive", text.OLD, Address("127.0.0.1", port), command, OFFLINE)
 
 
 def litserve(cache: Path) -> Server:
     """Return LitServe with batching, at the settings that were fastest here."""
     port = free_port()
-    command = [str(ROOT / ".venv-litserve/bin/python"), "-m", "load_tests.peers.litserve_text"]
+    command = [str(LITSERVE), "-m", "load_tests.peers.litserve_text"]
     command += ["--checkpoint", str(checkpoint(cache).resolve()), "--port", str(port)]
-    return Server("litserve", EMBED_ONLY, Address("127.0.0.1", port), command, OFFLINE)
+    return Server("litserve", text.EMBED_ONLY, Address("127.0.0.1", port), command, OFFLINE)
+
+
+def classifying(cache: Path, name: str) -> Server:
+    """Return the vision peer of this name: ``naive``, ``litserve``, ``litserve-channels-last``."""
+    port = free_port()
+    peer, _, variant = name.partition("-")
+    python = str(LITSERVE) if peer == "litserve" else sys.executable
+    command = [python, "-m", f"load_tests.peers.{peer}_vision"]
+    command += ["--cache", str(cache.resolve()), "--port", str(port)]
+    command += [f"--{variant}"] if variant else []
+    return Server(name, vision.OLD, Address("127.0.0.1", port), command)
 
 
 def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
@@ -76,15 +90,22 @@ def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
     command += ["--checkpoint", str(checkpoint(cache).resolve())]
     suffix = "" if dtype == "float32" else f"-{dtype}"
     name = f"infinity-{engine}{suffix}"
-    return Server(name, OPENAI, Address("127.0.0.1", port), command, OFFLINE)
+    return Server(name, text.OPENAI, Address("127.0.0.1", port), command, OFFLINE)
 
 
-def pentad(name: str, profile: str) -> Server:
-    """Return Pentad on free ports, started as `make run` does, with this device profile."""
-    ports = {key: free_port() for key in ("main", "text", "http", "grpc", "metrics")}
+def pentad(name: str, service: str, profile: str) -> Server:
+    """Return Pentad on free ports, started as `make run` does, with one service.
+
+    Args:
+        name: What it is called in the results.
+        service: The service that it runs; its old port is the one that is asked.
+        profile: Device profile.
+    """
+    ports = {key: free_port() for key in ("main", "service", "http", "grpc", "metrics")}
     env = {
+        "PENTAD_SERVICES": json.dumps([service]),
         "PENTAD_SERVER__PORT": str(ports["main"]),
-        "PENTAD_TEXT__PORT": str(ports["text"]),
+        f"PENTAD_{service.upper()}__PORT": str(ports["service"]),
         "PENTAD_EMBEDDED__HTTP_PORT": str(ports["http"]),
         "PENTAD_EMBEDDED__GRPC_PORT": str(ports["grpc"]),
         "PENTAD_EMBEDDED__METRICS_PORT": str(ports["metrics"]),
@@ -93,25 +114,28 @@ def pentad(name: str, profile: str) -> Server:
         "PENTAD_EMBEDDED__PROFILE": profile,
         "PENTAD_PATHS__STATE": f"var/load_tests/{name}",
     }
-    address = Address("127.0.0.1", ports["text"])
+    address = Address("127.0.0.1", ports["service"])
     command = [sys.executable, "-m", "embedded", "run"]
-    return Server(name, OLD, address, command, env, ready="/readyz", ready_port=ports["main"])
+    dialect = {"text": text.OLD, "vision": vision.OLD}[service]
+    return Server(name, dialect, address, command, env, ready="/readyz", ready_port=ports["main"])
 
 
-def build(name: str, cache: Path) -> Server:
+def build(name: str, service: str, cache: Path) -> Server:
     """Return the server with this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none for this service.
     """
-    if name.startswith("infinity-"):
+    if name == "pentad" or name.startswith("pentad-"):
+        return pentad(name, service, name.removeprefix("pentad").lstrip("-") or "auto")
+    if service == "vision" and name in ("naive", "litserve", "litserve-channels-last"):
+        return classifying(cache, name)
+    if service == "text" and name in ("naive", "litserve"):
+        return naive(cache) if name == "naive" else litserve(cache)
+    if name.startswith("infinity-") and service == "text":
         engine, _, dtype = name.removeprefix("infinity-").partition("-")
         return infinity(cache, engine, dtype or "float32")
-    if name == "pentad" or name.startswith("pentad-"):
-        return pentad(name, name.removeprefix("pentad").lstrip("-") or "auto")
-    if name in ("naive", "litserve"):
-        return naive(cache) if name == "naive" else litserve(cache)
-    raise ValueError(f"no server is called {name}")
+    raise ValueError(f"no server of {service} is called {name}")
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +149,7 @@ async def running(server: Server, log: Path) -> AsyncIterator[Server]:
         yield server
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # a later round must not hide what went wrong in this one
         process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
             server.command,
             cwd=ROOT,

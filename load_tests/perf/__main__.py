@@ -1,8 +1,8 @@
-"""Run perf_analyzer over the text service's models.
+"""Run perf_analyzer over a service's models.
 
-    python -m load_tests.perf [--triton 127.0.0.1:8001] [--concurrency 1,8,32]
+    python -m load_tests.perf [--service vision] [--triton 127.0.0.1:8001] [--concurrency 1,8,32]
 
-Without an address Pentad is started on free ports. Writes perf.csv and perf.md.
+Without an address Pentad is started on free ports. Writes perf-SERVICE.csv and .md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from load_tests import servers
 from load_tests.perf.binary import PerfAnalyzerError, command
-from load_tests.perf.inputs import INPUTS, batches_rows, write_stacked
+from load_tests.perf.inputs import batches_rows, write_inputs
 
 SECONDS = 600
 """Longest time for one model's sweep."""
@@ -31,15 +31,18 @@ COLUMNS = ("Inferences/Second", "p50 latency", "p95 latency", "p99 latency")
 
 @dataclass(frozen=True)
 class Target:
-    """One model and how it is asked; inputs are in ``inputs/<model>.json``."""
+    """One model and how it is asked; see `load_tests.perf.inputs` for its inputs."""
 
     model: str
     batch: int
     """Rows in a request."""
 
 
-TARGETS = (Target("text_embedding", 1), Target("sentence_encoder", 16))
-"""The BYTES pipeline with one text, and the encoder with the batches the pipeline sends it."""
+TARGETS = {
+    "text": (Target("text_embedding", 1), Target("sentence_encoder", 16)),
+    "vision": (Target("image_classification", 1), Target("image_classifier", 4)),
+}
+"""The BYTES pipeline with one item, and its network with the batches the pipeline sends it."""
 
 
 def sweep(program: list[str], url: str, target: Target, levels: Sequence[int]) -> list[list[str]]:
@@ -53,10 +56,9 @@ def sweep(program: list[str], url: str, target: Target, levels: Sequence[int]) -
     for level in levels:
         with tempfile.TemporaryDirectory() as folder:
             out, batch = Path(folder, "out.csv"), target.batch
-            data = INPUTS / f"{target.model}.json"
-            if not batched:
-                # The batch is one of the model's own dimensions, unknown to perf_analyzer.
-                data, batch = write_stacked(target.model, target.batch, Path(folder)), 1
+            # Without batching the batch is one of the model's own dimensions.
+            stacked = 0 if batched else target.batch
+            data, batch = write_inputs(target.model, stacked, Path(folder)), batch if batched else 1
             options = ["-m", target.model, "-u", url, "-i", "grpc", "-b", str(batch)]
             options += ["--input-data", str(data)]
             options += ["--concurrency-range", str(level), "--measurement-mode", "count_windows"]
@@ -72,15 +74,15 @@ def sweep(program: list[str], url: str, target: Target, levels: Sequence[int]) -
     return rows
 
 
-def write(folder: Path, rows: list[list[str]]) -> str:
-    """Write perf.csv and perf.md; return the table."""
+def write(folder: Path, service: str, rows: list[list[str]]) -> str:
+    """Write perf-SERVICE.csv and .md; return the table."""
     head = ["model", "batch", "concurrency", "inferences/s", "p50 ms", "p95 ms", "p99 ms"]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "perf.csv").open("w", newline="") as file:
+    with (folder / f"perf-{service}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([head, *rows])
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-    (folder / "perf.md").write_text(table)
+    (folder / f"perf-{service}.md").write_text(table)
     return table
 
 
@@ -89,11 +91,13 @@ async def run(args: argparse.Namespace, program: list[str]) -> list[list[str]]:
     levels = [int(level) for level in args.concurrency.split(",")]
 
     def everything(url: str) -> list[list[str]]:
-        return [row for target in TARGETS for row in sweep(program, url, target, levels)]
+        return [
+            row for target in TARGETS[args.service] for row in sweep(program, url, target, levels)
+        ]
 
     if args.triton:
         return await asyncio.to_thread(everything, args.triton)
-    server = servers.build("pentad", args.cache)
+    server = servers.build("pentad", args.service, args.cache)
     async with servers.running(server, args.results / "logs" / "perf.log"):
         return await asyncio.to_thread(everything, server.env["PENTAD_TRITON__URL"])
 
@@ -103,6 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--service", choices=list(TARGETS), default="text")
     parser.add_argument("--triton", help="host:port of a running Triton's gRPC service")
     parser.add_argument("--concurrency", default="1,8,32")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"))
@@ -113,7 +118,7 @@ def main() -> int:
     except PerfAnalyzerError as error:
         print(error, file=sys.stderr)
         return 2
-    print(write(args.results, asyncio.run(run(args, program))))
+    print(write(args.results, args.service, asyncio.run(run(args, program))))
     return 0
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from load_tests.client import Address, Connection, TransportError, build_request
+from load_tests.client import Address, Body, Connection, TransportError, build_request
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
@@ -57,9 +57,27 @@ async def test_broken_and_refused_connections_raise():
 
 def test_request_bytes_and_address():
     address = Address.parse("http://127.0.0.1:9000/text/")
-    request = build_request(address, "POST", "/embed", {"texts": ["ü"]})
+    request = build_request(address, "POST", "/embed", Body.json({"texts": ["ü"]}))
     head, body = request.split(b"\r\n\r\n")
     assert head.startswith(b"POST /text/embed HTTP/1.1\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     with pytest.raises(ValueError, match="expected http"):
         Address.parse("https://example")
+
+
+async def test_a_form_with_a_file_is_read_by_a_form_parser():
+    from starlette.requests import Request
+
+    address = Address("127.0.0.1", 80)
+    content = bytes(range(256)) * 3
+    raw = build_request(address, "POST", "/infer", Body.file("file", "a.jpg", content))
+    head, body = raw.split(b"\r\n\r\n", 1)
+    lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:]]
+    scope = {"type": "http", "headers": [(name.lower(), value) for name, value in lines]}
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async with Request(scope, receive).form() as form:
+        assert form["file"].filename == "a.jpg"
+        assert await form["file"].read() == content

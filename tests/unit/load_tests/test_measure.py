@@ -1,10 +1,11 @@
 import asyncio
+import contextlib
 import math
 
 import pytest
 
-from load_tests.client import Answer, TransportError
-from load_tests.measure import closed_loop, percentile
+from load_tests.client import Address, Answer, TransportError, build_request
+from load_tests.measure import closed_loop, http_load, percentile
 
 
 def test_percentile_is_nearest_rank():
@@ -49,3 +50,32 @@ async def test_a_server_slower_than_the_window_is_still_measured():
     load = await closed_loop([send] * 3, 4, seconds=0.05, warmup=0.05)
     assert len(load.latencies) == 3
     assert load.rate == pytest.approx(3 / 0.2, rel=0.2)
+
+
+async def test_health_is_probed_beside_the_load():
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                healthy = b"GET /health" not in head or len(probed) < 3
+                if b"GET /health" in head:
+                    probed.append(head)
+                status = b"200 OK" if healthy else b"503 Busy"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+
+    probed: list[bytes] = []
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+    load = await http_load(
+        address,
+        [build_request(address, "GET", "/x")],
+        clients=2,
+        seconds=0.5,
+        warmup=0,
+        probe=build_request(address, "GET", "/health"),
+    )
+    server.close()
+    assert load.errors == 0
+    assert len(load.probes) >= 4
+    assert [math.isinf(value) for value in load.probes[:4]] == [False, False, False, True]

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from load_tests import workload
+from load_tests.catalogue import TASKS
 from load_tests.perf.inputs import stack
 from load_tests.report import Result, markdown, medians, write
 from load_tests.scenarios import deviation
 
-ONE = Result("pentad", "embed_short", "texts", 32, 10.0, 10.0, 1.0, 2.0, 3.0, 5, 0, 1e-7, True)
+ONE = Result("pentad", "embed_short", "texts", 32, 10.0, 10.0, 1.0, 2.0, 3.0, 5, 0, 4.0, 1e-7, True)
 
 
 def test_medians_and_ratios(tmp_path):
@@ -26,11 +27,11 @@ def test_medians_and_ratios(tmp_path):
 
 def test_deviation_of_vectors():
     reference = np.eye(3)
-    assert deviation("embed", reference, reference) == pytest.approx(0)
-    assert deviation("embed", reference[::-1], reference) == pytest.approx(1)
-    assert deviation("embed", 2 * reference, reference) == float("inf")
-    assert deviation("embed", reference[:2], reference) == float("inf")
-    assert deviation("bertscore", reference + 0.25, reference) == 0.25
+    assert deviation(TASKS["embed"], reference, reference) == pytest.approx(0)
+    assert deviation(TASKS["embed"], reference[::-1], reference) == pytest.approx(1)
+    assert deviation(TASKS["embed"], 2 * reference, reference) == float("inf")
+    assert deviation(TASKS["embed"], reference[:2], reference) == float("inf")
+    assert deviation(TASKS["bertscore"], reference + 0.25, reference) == 0.25
 
 
 def test_workload_is_deterministic_and_varied():
@@ -48,3 +49,11 @@ def test_stacked_inputs():
     stacked = stack(rows, 2)
     assert stacked[1] == {"ids": {"content": [2, 2, 3, 3], "shape": [2, 2]}}
     assert len(stacked) == 2
+
+
+def test_confidences_are_compared_by_their_largest_difference():
+    task = TASKS["classify"]
+    right = np.array([0.9, 0.05, 0.02, 0.01, 0.005])
+    assert deviation(task, right + np.array([0, 0, 0.002, 0, 0]), right) == pytest.approx(0.002)
+    assert deviation(task, right[:4], right) == float("inf")
+    assert task.tolerance == 1e-3

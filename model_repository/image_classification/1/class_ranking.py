@@ -1,0 +1,29 @@
+"""Logits → the best classes with their confidences. Pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BEST = 5
+"""Classes in an answer."""
+
+
+def confidences(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis; FP32 [..., classes] in and out."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def best_classes(scores: np.ndarray, count: int = BEST) -> np.ndarray:
+    """Classes of the highest scores, best first; the lower class first where they are equal.
+
+    Args:
+        scores: [classes].
+        count: How many; all of them where there are fewer.
+
+    Returns:
+        INT32 [min(count, classes)].
+    """
+    count = min(count, len(scores))
+    best = np.argpartition(-scores, count - 1)[:count]
+    return best[np.lexsort((best, -scores[best]))].astype(np.int32)
