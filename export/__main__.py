@@ -7,12 +7,9 @@ import sys
 
 from export.catalogue import SERVICE_MODELS
 from export.errors import ExportError
-from export.pair import export_pair, is_current
+from export.plan import MODELS, add_options, plan
 from export.progress import Progress
-from export.source import Source, named, packaged
-from export.task import TASKS
 from gateway.settings import load_settings
-from gateway.settings.triton import PathSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,17 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services))
     try:
-        if unknown := set(models) - set(TASKS):
-            raise ExportError(
-                f"unknown model {', '.join(sorted(unknown))}; known: {', '.join(TASKS)}"
-            )
-        if options.checkpoint and len(models) != 1:
-            raise ExportError("--checkpoint needs exactly one MODEL")
-        source = named(options.checkpoint, options.layer) if options.checkpoint else packaged()
+        exports = plan(models, options, settings)
         with Progress() as progress:
-            for model in models:
-                made = _export(model, source, settings.paths, options, progress)
-                print(f"{model}: {'written' if made else 'up to date'}", file=sys.stderr)
+            for model, export in zip(models, exports, strict=True):
+                current = not options.force and export.is_current()
+                if not current:
+                    export.make(progress)
+                print(f"{model}: {'up to date' if current else 'written'}", file=sys.stderr)
     except ExportError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
@@ -44,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "models",
         nargs="*",
         metavar="MODEL",
-        help=f"models to make with their encoders ({', '.join(TASKS)}); "
+        help=f"models to make with what they call ({', '.join(MODELS)}); "
         "default: those of the services",
     )
     parser.add_argument(
@@ -55,42 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="make them anew")
     parser.add_argument(
-        "--checkpoint",
-        metavar="DIR_OR_HUB_NAME",
-        help="another encoder; a name that is no folder is fetched from the hub",
-    )
-    parser.add_argument(
-        "--layer",
-        type=int,
-        metavar="N",
-        help="hidden layer that bertscore compares (deberta-xlarge-mnli: 40)",
-    )
-    parser.add_argument(
         "--as",
         dest="suffix",
         metavar="NAME",
-        help="write MODEL_NAME and its encoder beside the default models",
+        help="write MODEL_NAME and what it calls beside the default models",
     )
+    add_options(parser)
     return parser
 
 
 def _models_of(services: list[str]) -> list[str]:
     return [model for service in services for model in SERVICE_MODELS.get(service, ())]
-
-
-def _export(
-    model: str, source: Source, paths: PathSettings, options: argparse.Namespace, progress: Progress
-) -> bool:
-    """Exports one model with its encoder; False when nothing had to be done."""
-    task = TASKS[model]
-    if options.suffix:
-        task = task.named(options.suffix, paths.repository)
-    if not options.force and is_current(task, source, paths.repository):
-        return False
-    dimensions = export_pair(task, source, paths.repository, paths.cache, progress)
-    if options.suffix:
-        task.set_dimensions(paths.repository, dimensions)
-    return True
 
 
 if __name__ == "__main__":

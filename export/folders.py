@@ -41,10 +41,17 @@ def derive(repository: Path, model: str, names: dict[str, str]) -> None:
     (target / ".gitignore").write_text("*\n")
 
 
-def set_dimensions(repository: Path, model: str, dimensions: int) -> None:
-    """Writes the length of the output vectors into every configuration of a derived model."""
+def set_sizes(repository: Path, model: str, sizes: dict[int, int]) -> None:
+    """Replaces sizes in every configuration of a derived model.
+
+    Args:
+        repository: Model repository.
+        model: Derived model.
+        sizes: New size by the one in the committed configuration.
+    """
+    pattern = re.compile(rf"(?<![0-9])({'|'.join(map(str, sizes))})(?![0-9])")
     for file in (repository / model).rglob("*.pbtxt"):
-        text = re.sub(r"\b384\b", str(dimensions), file.read_text())
+        text = pattern.sub(lambda match: str(sizes[int(match[0])]), file.read_text())
         file.write_text(text)
 
 

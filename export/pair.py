@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from export import artefacts
@@ -20,12 +21,44 @@ from export.task import Task
 STEPS = 4
 
 
-def is_current(task: Task, source: Source, repository: Path) -> bool:
-    """Whether the artefacts of both models were made from `source`."""
-    return all(
-        artefacts.up_to_date(artefacts.version_folder(repository, name), task.made_from(source))
-        for name in (task.encoder, task.caller)
-    )
+@dataclass(frozen=True)
+class PairExport:
+    """One checkpoint for one task.
+
+    Attributes:
+        task: What is made of it.
+        source: The checkpoint.
+        repository: Model repository.
+        cache: Downloads.
+        suffix: Both models are written beside the default ones, with this behind their names.
+    """
+
+    task: Task
+    source: Source
+    repository: Path
+    cache: Path
+    suffix: str | None = None
+
+    def is_current(self) -> bool:
+        """See Export."""
+        task = self._target()
+        made_from = task.made_from(self.source)
+        return all(
+            artefacts.up_to_date(artefacts.version_folder(self.repository, name), made_from)
+            for name in (task.encoder, task.caller)
+        )
+
+    def make(self, progress: Progress) -> None:
+        """See Export."""
+        task = self._target()
+        if self.suffix:
+            self.task.derive(task, self.repository)
+        dimensions = export_pair(task, self.source, self.repository, self.cache, progress)
+        if self.suffix:
+            task.set_dimensions(self.repository, dimensions)
+
+    def _target(self) -> Task:
+        return self.task.named(self.suffix) if self.suffix else self.task
 
 
 def export_pair(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.folders import derive, derived_name, set_dimensions
+from export.folders import derive, derived_name, set_sizes
 from export.source import Source
 
 
@@ -64,16 +64,24 @@ class Task:
             "tokens": self.tokens(source),
         }
 
-    def named(self, suffix: str, repository: Path) -> Task:
-        """The same task in folders of its own, copied from the committed ones."""
-        names = {name: derived_name(name, suffix) for name in (self.caller, self.encoder)}
+    def named(self, suffix: str) -> Task:
+        """The same task in folders of its own.
+
+        Raises:
+            ExportError: The suffix is no part of a model name.
+        """
+        caller, encoder = (derived_name(name, suffix) for name in (self.caller, self.encoder))
+        return replace(self, caller=caller, encoder=encoder)
+
+    def derive(self, other: Task, repository: Path) -> None:
+        """Copies the committed part of both models to the folders of `other`."""
+        names = {self.caller: other.caller, self.encoder: other.encoder}
         for name in names:
             derive(repository, name, names)
-        return replace(self, caller=names[self.caller], encoder=names[self.encoder])
 
     def set_dimensions(self, repository: Path, dimensions: int) -> None:
         """Adapts a derived encoder's configuration to another hidden size."""
-        set_dimensions(repository, self.encoder, dimensions)
+        set_sizes(repository, self.encoder, {384: dimensions})
 
 
 TASKS = {

@@ -6,5 +6,13 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
-for model in ("bertscore", "text_embedding"):
+MODELS = (
+    "bertscore",
+    "emotion_story",
+    "face_enrollment",
+    "image_classification",
+    "text_embedding",
+    "vlm",
+)
+for model in MODELS:
     sys.path.append(str(REPOSITORY / model / "1"))

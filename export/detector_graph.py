@@ -1,0 +1,163 @@
+"""The graph of `face_detector`: pictures in, one tensor of predictions out, for two families."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+
+from export.errors import ExportError
+from export.graph_parity import difference, input_name, judged, pictures, run
+from export.pixels import (
+    IMAGE,
+    PixelFormat,
+    accept_pixels,
+    constant,
+    finish,
+    free_sizes,
+    load_graph,
+)
+
+PREDICTIONS = "predictions"
+"""Output: FP32 [batch, places, 15]."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Detectors that are read alike.
+
+    Attributes:
+        strides: Pixels between the places of each grid.
+        anchors: Predictions at a place.
+        form: What the networks want of a picture.
+        score_threshold: Of a face, as the family's own code has it.
+        nms_iou: Overlap of two faces, likewise.
+        parts: Numbers per prediction in each group of outputs.
+    """
+
+    strides: tuple[int, ...]
+    anchors: int
+    form: PixelFormat
+    score_threshold: float
+    nms_iou: float
+    parts: tuple[int, ...]
+
+
+FAMILIES = {
+    # Star-Clouds/CenterFace: one grid; heatmap, log sizes, offsets, landmarks.
+    "centerface": Family((4,), 1, PixelFormat("rgb", 0.0, 1.0), 0.5, 0.3, (1, 2, 2, 10)),
+    # InsightFace, det_10g.onnx and its smaller sisters: scores, distances, key points.
+    "scrfd": Family((8, 16, 32), 2, PixelFormat("rgb", 127.5, 128.0), 0.5, 0.4, (1, 4, 10)),
+}
+MULTIPLE = 32
+"""Both families halve a picture five times."""
+
+
+def write_detector(source: Path, decoder: str, target: Path) -> float:
+    """Writes a detector with UINT8 pictures in and one tensor of predictions out.
+
+    Returns:
+        The largest difference to the original's outputs.
+
+    Raises:
+        ExportError: It is no such detector, or the graph differs from it.
+    """
+    family = FAMILIES[decoder]
+    model, original = load_graph(source), load_graph(source)
+    heads = [output.name for output in model.graph.output]
+    free_sizes(original, ("height", "width"))
+    free_sizes(model, ("height", "width"))
+    accept_pixels(model, family.form)
+    joined = _join_grid(model, heads) if decoder == "centerface" else _join_anchors(model, heads)
+    shape: list[str | int] = ["batch", "places", 15]
+    finish(model, PREDICTIONS, joined, shape, target)
+    return _compare_detector(original.SerializeToString(), target, family, heads)
+
+
+def _join_grid(model: Any, heads: list[str]) -> str:
+    """Four maps [n, channels, rows, columns] to [n, rows x columns, 15]."""
+    if len(heads) != 4:
+        raise ExportError(f"a CenterFace network has 4 outputs, this one {len(heads)}")
+    graph = model.graph
+    shape = constant(graph, "heads/shape", np.array([0, -1, 15], np.int64))
+    graph.node.extend(
+        [
+            helper.make_node("Concat", heads, ["heads/maps"], axis=1),
+            helper.make_node("Transpose", ["heads/maps"], ["heads/last"], perm=[0, 2, 3, 1]),
+            helper.make_node("Reshape", ["heads/last", shape], ["heads/joined"]),
+        ]
+    )
+    return "heads/joined"
+
+
+def _join_anchors(model: Any, heads: list[str]) -> str:
+    """Scores, distances and key points of three strides to [n, all anchors, 15].
+
+    InsightFace's networks number their rows by place, picture, anchor (they transpose to
+    [rows, columns, n, channels] first), so a batch is mixed up in them; here it is sorted out.
+    """
+    family = FAMILIES["scrfd"]
+    count = len(family.strides)
+    if len(heads) != 3 * count:
+        raise ExportError(
+            f"an SCRFD network with key points has {3 * count} outputs, this one {len(heads)}"
+        )
+    graph = model.graph
+    one = constant(graph, "heads/one", np.array([0], np.int64))
+    graph.node.append(helper.make_node("Shape", [IMAGE], ["heads/sizes"]))
+    graph.node.append(helper.make_node("Gather", ["heads/sizes", one], ["heads/batch"], axis=0))
+    grids = []
+    for number, stride in enumerate(family.strides):
+        parts = []
+        for width, head in zip(family.parts, heads[number::count], strict=True):
+            parts.append(_by_picture(graph, head, width, family.anchors))
+        grids.append(f"heads/stride{stride}")
+        graph.node.append(helper.make_node("Concat", parts, [grids[-1]], axis=2))
+    graph.node.append(helper.make_node("Concat", grids, ["heads/joined"], axis=1))
+    return "heads/joined"
+
+
+def _by_picture(graph: Any, head: str, width: int, anchors: int) -> str:
+    """[places x n x anchors, width] to [n, places x anchors, width]."""
+    first = constant(graph, f"{head}/first", np.array([-1], np.int64))
+    last = constant(graph, f"{head}/last", np.array([anchors * width], np.int64))
+    flat = constant(graph, f"{head}/flat", np.array([0, -1, width], np.int64))
+    graph.node.extend(
+        [
+            helper.make_node("Concat", [first, "heads/batch", last], [f"{head}/shape"], axis=0),
+            helper.make_node("Reshape", [head, f"{head}/shape"], [f"{head}/places"]),
+            helper.make_node("Transpose", [f"{head}/places"], [f"{head}/rows"], perm=[1, 0, 2]),
+            helper.make_node("Reshape", [f"{head}/rows", flat], [f"{head}/joined"]),
+        ]
+    )
+    return f"{head}/joined"
+
+
+def _compare_detector(original: bytes, graph: Path, family: Family, heads: list[str]) -> float:
+    """Pictures in batches through the graph against one by one through the original."""
+    worst, name = 0.0, input_name(original)
+    for rows, size in ((2, (32, 32)), (1, (320, 256)), (3, (160, 224))):
+        images = pictures(rows, size)
+        outputs = [run(original, heads, {name: family.form(image[None])}) for image in images]
+        expected = np.stack([_rows(one, family) for one in outputs])
+        got = run(graph.read_bytes(), None, {IMAGE: images})[0]
+        worst = max(worst, difference(expected, got))
+    return judged(worst)
+
+
+def _rows(outputs: Sequence[npt.NDArray[np.float32]], family: Family) -> npt.NDArray[np.float32]:
+    """Outputs of one picture as [places, 15]."""
+    if len(family.strides) == 1:
+        maps = [output[0].reshape(output.shape[1], -1) for output in outputs]
+        return np.asarray(np.concatenate(maps).T)
+    count = len(family.strides)
+    parts = [
+        [output.reshape(-1, width) for output, width in zip(group, family.parts, strict=True)]
+        for group in (outputs[number::count] for number in range(count))
+    ]
+    return np.asarray(np.concatenate([np.hstack(group) for group in parts]))

@@ -1,0 +1,97 @@
+"""Exports the two face networks, each a Triton model of its own with a declaration beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from export import artefacts
+from export.detector_graph import FAMILIES, MULTIPLE, write_detector
+from export.embedder_graph import CROP, DIMENSIONS, write_embedder
+from export.face_source import DetectorSource, EmbedderSource
+from export.progress import Progress
+
+DETECTOR = "face_detector"
+EMBEDDER = "face_embedder"
+GRAPH = "model.onnx"
+
+
+@dataclass(frozen=True)
+class DetectorExport:
+    """A face detector.
+
+    Attributes:
+        source: What it is made from.
+        repository: Model repository.
+        cache: Downloads.
+    """
+
+    source: DetectorSource
+    repository: Path
+    cache: Path
+
+    def is_current(self) -> bool:
+        """See Export."""
+        folder = artefacts.version_folder(self.repository, DETECTOR)
+        return artefacts.up_to_date(folder, self.source.made_from())
+
+    def make(self, progress: Progress) -> None:
+        """See Export."""
+        network = self.source.resolve(self.cache, progress)
+        decoder = self.source.decoder
+        family = FAMILIES[decoder]
+        folder = artefacts.version_folder(self.repository, DETECTOR)
+        with (
+            progress.busy(f"export {DETECTOR} ({network.facts['model']})"),
+            artefacts.publish(folder, self.source.made_from()) as scratch,
+        ):
+            difference = write_detector(network.file, decoder, scratch / GRAPH)
+            facts = {
+                **network.facts,
+                "decoder": decoder,
+                "strides": family.strides,
+                "anchors": family.anchors,
+                "multiple": MULTIPLE,
+                "score_threshold": family.score_threshold,
+                "nms_iou": family.nms_iou,
+                "color": family.form.color,
+                "mean": family.form.mean,
+                "std": family.form.std,
+                "parity_max_difference": difference,
+            }
+            artefacts.write_json(scratch / "detector.json", facts)
+
+
+@dataclass(frozen=True)
+class EmbedderExport:
+    """A face embedder; attributes as in `DetectorExport`."""
+
+    source: EmbedderSource
+    repository: Path
+    cache: Path
+
+    def is_current(self) -> bool:
+        """See Export."""
+        folder = artefacts.version_folder(self.repository, EMBEDDER)
+        return artefacts.up_to_date(folder, self.source.made_from())
+
+    def make(self, progress: Progress) -> None:
+        """See Export."""
+        network = self.source.resolve(self.cache, progress)
+        form = self.source.form
+        folder = artefacts.version_folder(self.repository, EMBEDDER)
+        with (
+            progress.busy(f"export {EMBEDDER} ({network.facts['model']})"),
+            artefacts.publish(folder, self.source.made_from()) as scratch,
+        ):
+            difference = write_embedder(network.file, form, scratch / GRAPH)
+            facts = {
+                **network.facts,
+                "dimensions": DIMENSIONS,
+                "input_size": CROP,
+                "color": form.color,
+                "mean": form.mean,
+                "std": form.std,
+                "parity_max_difference": difference,
+            }
+            artefacts.write_json(scratch / "metadata.json", facts)

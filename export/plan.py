@@ -1,0 +1,154 @@
+"""Which models can be exported, and what the command line and the configuration ask of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Protocol
+
+from export.classifier import NETWORK, ClassifierExport
+from export.classifier_source import ClassifierSource
+from export.errors import ExportError
+from export.expression import NETWORK as EXPRESSIONS
+from export.expression import ExpressionExport
+from export.face_network import DETECTOR, EMBEDDER, DetectorExport, EmbedderExport
+from export.face_source import DetectorSource, EmbedderSource
+from export.pair import PairExport
+from export.progress import Progress
+from export.source import named, packaged
+from export.task import TASKS
+from gateway.settings import Settings
+
+MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS)
+"""Names that the command takes."""
+
+_TEXT_OPTIONS = ("checkpoint", "layer")
+_IMAGE_OPTIONS = ("architecture", "weights", "labels", "input_size", "resize_size")
+_DETECTOR_OPTIONS = ("weights", "decoder")
+_EMBEDDER_OPTIONS = ("weights", "color", "mean", "std")
+_OPTIONS = {
+    NETWORK: _IMAGE_OPTIONS,
+    DETECTOR: _DETECTOR_OPTIONS,
+    EMBEDDER: _EMBEDDER_OPTIONS,
+    EXPRESSIONS: (),
+}
+"""What concerns each model; the others are text models."""
+_GIVEN = dict.fromkeys((*_TEXT_OPTIONS, *_IMAGE_OPTIONS, *_DETECTOR_OPTIONS, *_EMBEDDER_OPTIONS))
+
+
+class Export(Protocol):
+    """One thing to make."""
+
+    def is_current(self) -> bool:
+        """Whether it is there already, made from the same source."""
+
+    def make(self, progress: Progress) -> None:
+        """Makes it.
+
+        Raises:
+            ExportError: It cannot be made; what was there before is left.
+        """
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what a model is made from."""
+    text = parser.add_argument_group("text models")
+    text.add_argument(
+        "--checkpoint",
+        metavar="DIR_OR_HUB_NAME",
+        help="another encoder; a name that is no folder is fetched from the hub",
+    )
+    text.add_argument(
+        "--layer",
+        type=int,
+        metavar="N",
+        help="hidden layer that bertscore compares (deberta-xlarge-mnli: 40)",
+    )
+    images = parser.add_argument_group(NETWORK)
+    images.add_argument("--architecture", metavar="NAME", help="a classifier of torchvision's")
+    images.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="its state dictionary (.pth, .safetensors); default: torchvision's published weights. "
+        f"For {DETECTOR} and {EMBEDDER} an ONNX file",
+    )
+    images.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="its labels, one per line or a JSON list; default: ImageNet's",
+    )
+    images.add_argument("--input-size", type=int, metavar="PIXELS", help="side that it sees")
+    images.add_argument(
+        "--resize-size", type=int, metavar="PIXELS", help="length of the shorter side before"
+    )
+
+    faces = parser.add_argument_group(f"{DETECTOR}, {EMBEDDER}")
+    faces.add_argument(
+        "--decoder",
+        choices=("centerface", "scrfd"),
+        help=f"family of the {DETECTOR} in --weights; scrfd: InsightFace's det_10g.onnx and alike",
+    )
+    faces.add_argument(
+        "--color", choices=("rgb", "bgr"), help=f"channels that the {EMBEDDER} wants; default: rgb"
+    )
+    faces.add_argument("--mean", type=float, help="subtracted from 0..255; default: 127.5")
+    faces.add_argument("--std", type=float, help="divides the rest; default: 127.5")
+
+
+def plan(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
+    """What to make for `models`.
+
+    Raises:
+        ExportError: An unknown model, or options that do not go together.
+    """
+    if unknown := set(models) - set(MODELS):
+        raise ExportError(f"unknown model {', '.join(sorted(unknown))}; known: {', '.join(MODELS)}")
+    given = [name for name in _GIVEN if getattr(options, name) is not None]
+    if given and len(models) != 1:
+        raise ExportError(f"--{given[0].replace('_', '-')} needs exactly one MODEL")
+    return [_plan(model, given, options, settings) for model in models]
+
+
+def _plan(model: str, given: list[str], options: argparse.Namespace, settings: Settings) -> Export:
+    paths = settings.paths
+    concerned = _OPTIONS.get(model, _TEXT_OPTIONS)
+    if wrong := [name for name in given if name not in concerned]:
+        raise ExportError(f"--{wrong[0].replace('_', '-')} does not concern {model}")
+    if model == NETWORK:
+        return _classifier(given, options, settings)
+    if model in (DETECTOR, EMBEDDER):
+        return _face_network(model, given, options, settings)
+    if model == EXPRESSIONS:
+        if options.suffix:
+            raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
+        return ExpressionExport(paths.repository, paths.cache)
+    checkpoint = named(options.checkpoint, options.layer) if options.checkpoint else packaged()
+    return PairExport(TASKS[model], checkpoint, paths.repository, paths.cache, options.suffix)
+
+
+def _classifier(
+    given: list[str], options: argparse.Namespace, settings: Settings
+) -> ClassifierExport:
+    """The classifier of the command line; of `vision.classifier` where that says nothing."""
+    if given or options.suffix:
+        asked, suffix = {name: getattr(options, name) for name in given}, options.suffix
+    else:
+        asked = settings.vision.classifier.model_dump(exclude_none=True)
+        suffix = settings.vision.network.removeprefix(NETWORK).removeprefix("_") or None
+    paths = settings.paths
+    return ClassifierExport(ClassifierSource(**asked), paths.repository, paths.cache, suffix)
+
+
+def _face_network(
+    model: str, given: list[str], options: argparse.Namespace, settings: Settings
+) -> DetectorExport | EmbedderExport:
+    """A face network of the command line; the packaged one where that says nothing."""
+    if options.suffix:
+        raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
+    asked = {name: getattr(options, name) for name in given}
+    paths = settings.paths
+    if model == DETECTOR:
+        return DetectorExport(DetectorSource(**asked), paths.repository, paths.cache)
+    return EmbedderExport(EmbedderSource(**asked), paths.repository, paths.cache)

@@ -1,0 +1,34 @@
+"""Why a clip cannot be used, one code for each reason, and the limits on clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ClipError(ValueError):
+    """A clip that cannot be used; the text is `code: reason` and may go to its sender.
+
+    Attributes:
+        code: clip_empty, clip_invalid, clip_truncated, clip_too_large or clip_too_long.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """What is refused before anything is decoded.
+
+    Attributes:
+        max_bytes: Size of the file.
+        max_pixels: Width x height of a frame.
+        max_seconds: Duration.
+        max_frames: Frames of the video track.
+    """
+
+    max_bytes: int = 32 << 20
+    max_pixels: int = 1 << 22
+    max_seconds: float = 120.0
+    max_frames: int = 7200

@@ -1,0 +1,1 @@
+../../face_enrollment/1/face_detection.py

@@ -1,0 +1,27 @@
+"""Embeddings of one person → the vector that is enrolled. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def pooled(embeddings: Sequence[np.ndarray]) -> np.ndarray:
+    """Unit vector of the mean of all embeddings, each with the length the network gave it.
+
+    Args:
+        embeddings: FP32 [crops, dimensions] of each picture.
+
+    Returns:
+        FP32 [dimensions].
+
+    Raises:
+        ValueError: The mean is zero or not finite, and so no vector of a person.
+    """
+    # In double precision and picture by picture, so that their order hardly matters.
+    mean = np.concatenate(embeddings).astype(np.float64).mean(axis=0)
+    length = np.linalg.norm(mean)
+    if not (np.isfinite(length) and length > 0):
+        raise ValueError("the embeddings have no direction")
+    return (mean / length).astype(np.float32)

@@ -1,0 +1,169 @@
+"""Triton model `face_enrollment`: pictures of one person in, the vector of the face out.
+
+Decodes and searches the pictures side by side (detector), aligns and varies the faces, and embeds
+the crops of all requests in shared batches (embedder); both networks through BLS. `execute` only
+queues: answers are sent by the workers as soon as they are ready.
+"""
+
+import gc
+import json
+import locale
+import os
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from crop_batches import CropBatches
+from enrollment_jobs import Enroller, Job
+from enrollment_refusals import RefusedError, refuse_pictures
+from face_choice import RULES
+from face_detection import Detector
+from face_search import SearchOptions, search
+from face_vector import pooled
+from network_facts import network_facts
+
+locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
+cv2.setNumThreads(1)  # pictures run side by side already
+
+
+class TritonPythonModel:
+    """One instance; see the parameters in config.pbtxt."""
+
+    def initialize(self, args):
+        """Reads the networks' declarations and starts the workers."""
+        config = json.loads(args["model_config"])
+        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        repository = Path(args["model_repository"]).parent
+        self._networks = parameters["detector"], parameters["embedder"]
+        folders = [repository / name / "1" for name in self._networks]
+        self._detector = Detector.read(folders[0])
+        self._info = network_facts(*folders)
+        self._strict = parameters["strict"] == "true"
+        if parameters["face"] not in RULES:
+            raise ValueError(f"parameter face is none of {', '.join(RULES)}")
+        self._options = SearchOptions(
+            detection_side=int(parameters["detection_side"]),
+            rule=parameters["face"],
+            min_face=int(parameters["min_face"]),
+            varied=parameters["variants"] == "true",
+            max_pixels=int(parameters["max_pixels"]),
+        )
+        self._enroller = Enroller(
+            self._search,
+            CropBatches(
+                self._embed,
+                batches=int(parameters["batches_in_flight"]),
+                batch_rows=int(parameters["batch_rows"]),
+            ),
+            searchers=int(parameters["searchers"]) or len(os.sched_getaffinity(0)),
+            max_waiting_bytes=int(parameters["max_waiting_bytes"]),
+        )
+        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def execute(self, requests):
+        """Queues the requests; their answers come from the workers."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                self._queue(request, sender)
+            except Exception as error:  # raised, it would leak the batch's shared memory
+                _refuse(sender, error)
+
+    def finalize(self):
+        """Lets the workers finish."""
+        self._enroller.stop()
+
+    def _queue(self, request, sender):
+        images, poses, strict = (_values(request, name) for name in ("IMAGES", "POSES", "STRICT"))
+        if len(images) != len(poses):
+            raise RefusedError("poses_mismatch", "as many poses as images are needed")
+        if not len(images):
+            raise RefusedError("images_missing", "at least one image is needed")
+        wanted = frozenset(request.requested_output_names())
+        strictly = bool(strict[0]) if len(strict) else self._strict
+        job = Job(
+            list(images),
+            _portrait(poses) if "THUMBNAIL" in wanted else None,
+            embedded="VECTOR" in wanted,
+            answer=partial(self._answer, sender, wanted, strictly),
+            refuse=partial(_refuse, sender),
+            is_cancelled=sender.is_cancelled,
+        )
+        if not self._enroller.submit(job):
+            _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
+
+    def _search(self, data, with_thumbnail):
+        return search(
+            data, self._detect, self._detector, self._options, with_thumbnail=with_thumbnail
+        )
+
+    def _detect(self, image):
+        return _call(self._networks[0], image[None], "predictions")[0]
+
+    def _embed(self, crops):
+        return _call(self._networks[1], crops, "embedding")
+
+    def _answer(self, sender, wanted, strict, job):
+        refuse_pictures(job.found, strict=strict, needed=job.embedded)
+        tensors = {
+            "IMAGE_REPORT": _text(json.dumps([found.report() for found in job.found])),
+            "MODEL_INFO": _text(self._info),
+        }
+        if "VECTOR" in wanted:
+            tensors["VECTOR"] = pooled([part for part in job.embeddings if part is not None])
+        if "THUMBNAIL" in wanted:
+            tensors["THUMBNAIL"] = np.array([self._thumbnail(job)], dtype=np.object_)
+        kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
+        sender.send(
+            pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        )
+
+    def _thumbnail(self, job):
+        if (thumbnail := job.found[job.portrait].thumbnail) is not None:
+            return thumbnail
+        # The picture that was to make it is none: the first one that counts does.
+        used = (place for place, found in enumerate(job.found) if found.crops is not None)
+        place = next(used, None)
+        return b"" if place is None else self._search(job.images[place], True).thumbnail
+
+
+def _portrait(poses):
+    """Place of the last front view, else of the first picture."""
+    fronts = [place for place, pose in enumerate(poses) if pose.lower() == b"front"]
+    return fronts[-1] if fronts else 0
+
+
+def _call(model, images, output):
+    response = pb_utils.InferenceRequest(
+        model_name=model,
+        requested_output_names=[output],
+        inputs=[pb_utils.Tensor("image", images)],
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+    ).exec()
+    if response.has_error():
+        raise RuntimeError(f"{model} failed: {response.error().message()}")
+    return pb_utils.get_output_tensor_by_name(response, output).as_numpy().copy()
+
+
+def _values(request, name):
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return () if tensor is None else tensor.as_numpy().reshape(-1)
+
+
+def _text(text):
+    return np.array([text.encode()], dtype=np.object_)
+
+
+def _refuse(sender, error):
+    bad_input = isinstance(error, RefusedError)
+    code = pb_utils.TritonError.INVALID_ARG if bad_input else pb_utils.TritonError.INTERNAL
+    _send_error(sender, str(error) or type(error).__name__, code)
+
+
+def _send_error(sender, message, code):
+    error = pb_utils.TritonError(message, code)
+    sender.send(
+        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    )

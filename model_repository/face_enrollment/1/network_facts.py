@@ -1,0 +1,31 @@
+"""What the networks say of themselves, for the answer's MODEL_INFO. Pure Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_TOLD = ("model", "source", "license", "training", "sha256")
+
+
+def network_facts(detector: Path, embedder: Path) -> str:
+    """JSON: model and dimensions of the vector, then name and origin of both networks.
+
+    Args:
+        detector: Version folder with `detector.json`.
+        embedder: Version folder with `metadata.json`.
+
+    Raises:
+        OSError: A file is missing: the network was not exported.
+        KeyError: It lacks a field.
+        ValueError: It is no JSON.
+    """
+    found = json.loads((detector / "detector.json").read_text(encoding="utf-8"))
+    embeds = json.loads((embedder / "metadata.json").read_text(encoding="utf-8"))
+    facts = {
+        "model": embeds["model"],
+        "dimensions": embeds["dimensions"],
+        "detector": {name: found[name] for name in (*_TOLD, "decoder")},
+        "embedder": {name: embeds[name] for name in _TOLD},
+    }
+    return json.dumps(facts)

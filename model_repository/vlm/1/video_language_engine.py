@@ -1,0 +1,261 @@
+"""vLLM's asynchronous engine, in a thread with an event loop of its own."""
+
+import asyncio
+import threading
+import uuid
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+
+from vlm_request import RefusedRequestError, answer_tokens, video_item, without_control_tokens
+
+REQUESTS_SECONDS = 5
+"""What cancelled requests get to answer on unload."""
+PROCESSES_SECONDS = 2
+"""What the engine's processes get to end by themselves; they have nothing to lose."""
+
+
+class EngineDeadError(RuntimeError):
+    """The engine's processes have died; only loading the model again helps."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of a request; those of thinking are contained in those of the completion."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was generated.
+
+    Attributes:
+        text: Without the thinking.
+        finish_reason: "stop", or "length" when a limit cut it off.
+        usage: As a dictionary, see Usage.
+    """
+
+    text: str
+    finish_reason: str
+    usage: dict
+
+
+class VideoLanguageEngine:
+    """One vLLM engine; its methods are called from outside its thread unless they say otherwise."""
+
+    def __init__(self, arguments, on_load):
+        """Nothing runs yet.
+
+        Args:
+            arguments: Of vLLM's AsyncEngineArgs, as a dictionary.
+            on_load: Called in the engine's thread with the number of requests that generate and
+                that wait, whenever the engine reports them.
+        """
+        self._arguments = arguments
+        self._on_load = on_load
+        self._started = Future()
+        self._tasks = set()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._main()), name="vllm", daemon=True
+        )
+
+    def start(self):
+        """Blocks until the weights are loaded.
+
+        Raises:
+            RuntimeError: vLLM did not start.
+        """
+        self._thread.start()
+        self._started.result()
+
+    @property
+    def dead(self):
+        """Whether the engine's processes have died."""
+        return self._engine.errored
+
+    @property
+    def device(self):
+        """Name of the accelerator, or "cpu"."""
+        from vllm.platforms import current_platform
+
+        return current_platform.get_device_name()
+
+    @property
+    def version(self):
+        """Such as "vllm 0.32.0"."""
+        import vllm
+
+        return f"vllm {vllm.__version__.partition('+')[0]}"
+
+    def event(self):
+        """An asyncio.Event to be set with `set_event`."""
+        return asyncio.Event()
+
+    def set_event(self, event):
+        """Sets an event of the engine's loop from any thread."""
+        self._loop.call_soon_threadsafe(event.set)
+
+    def submit(self, coroutine):
+        """Starts a coroutine in the engine's loop. It must handle its own errors."""
+        self._loop.call_soon_threadsafe(self._adopt, coroutine)
+
+    def stop(self):
+        """Cancels what runs and ends the engine."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(2 * (REQUESTS_SECONDS + PROCESSES_SECONDS))
+
+    async def generate(self, frames, timestamps, prompt, options):
+        """Generates an answer; in the engine's loop. Cancelling it aborts the request.
+
+        Args:
+            frames: uint8 [frames, height, width, 3], RGB.
+            timestamps: Seconds, float32 [frames].
+            prompt: Text after the clip.
+            options: Options.
+
+        Returns:
+            Answer.
+
+        Raises:
+            EngineDeadError: The engine is dead or dies meanwhile.
+            RefusedRequestError: vLLM refuses the request.
+            RuntimeError: The generation failed.
+        """
+        from vllm.exceptions import VLLMClientError
+
+        if self.dead:
+            raise EngineDeadError
+        try:
+            inputs = await self._render(frames, timestamps, prompt)
+            output = await self._last_output(inputs, self._sampling(options))
+        except (VLLMClientError, ValueError) as error:
+            # Its text can quote the prompt.
+            raise RefusedRequestError("request_invalid", type(error).__name__) from None
+        except Exception as error:
+            if self.dead:
+                raise EngineDeadError from None
+            raise RuntimeError(f"generation failed: {type(error).__name__}") from None
+        return self._answer(output)
+
+    async def _main(self):
+        try:
+            self._loop = asyncio.get_running_loop()
+            self._stopping = asyncio.Event()
+            self._load()
+        except BaseException as error:  # vLLM also exits
+            self._started.set_exception(RuntimeError(f"vLLM did not start: {error}"))
+            return
+        self._started.set_result(None)
+        try:
+            await self._stopping.wait()
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=REQUESTS_SECONDS)
+        finally:
+            self._engine.shutdown(timeout=PROCESSES_SECONDS)
+
+    def _load(self):
+        from vllm.config import StructuredOutputsConfig
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.renderers.hf import resolve_chat_template
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = AsyncEngineArgs(
+            **self._arguments,
+            # Blanks between JSON's parts are never wanted, and weak models loop on them.
+            structured_outputs_config=StructuredOutputsConfig(
+                backend="xgrammar", disable_any_whitespace=True
+            ),
+        )
+        self._engine = AsyncLLM.from_engine_args(arguments, stat_loggers=[self._load_logger()])
+        config = self._engine.model_config
+        self._tokenizer = self._engine.get_tokenizer()
+        self._template = resolve_chat_template(self._tokenizer, None, None, model_config=config)
+        self._control_tokens = self._tokenizer.get_added_vocab()
+        self._control_ids = frozenset(self._control_tokens.values())
+        self._defaults = config.get_diff_sampling_param()
+        reasoning = self._engine.vllm_config.reasoning_config
+        ends = reasoning.reasoning_end_token_ids if reasoning else None
+        self._end_of_thinking = ends[-1] if ends else None
+
+    def _load_logger(self):
+        """Class whose instances vLLM tells its state after every step."""
+        from vllm.v1.metrics.loggers import StatLoggerBase
+
+        on_load = self._on_load
+
+        class LoadLogger(StatLoggerBase):
+            def __init__(self, vllm_config, engine_index=0):
+                pass
+
+            def record(self, scheduler_stats, *_, **__):
+                if (stats := scheduler_stats) is not None:
+                    # Skipped are those whose schema is being compiled.
+                    waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
+                    on_load(stats.num_running_reqs, waiting)
+
+            def log_engine_initialized(self):
+                pass
+
+        return LoadLogger
+
+    def _adopt(self, coroutine):
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _render(self, frames, timestamps, prompt):
+        """Tokens and pixels as the engine takes them; computed in vLLM's threads."""
+        from vllm.renderers.inputs.preprocess import parse_model_prompt
+
+        words = without_control_tokens(prompt, self._control_tokens)
+        content = [{"type": "video"}, {"type": "text", "text": words}]
+        text = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}],
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        media = {"video": [video_item(frames, timestamps)]}
+        parsed = parse_model_prompt(
+            self._engine.model_config, {"prompt": text, "multi_modal_data": media}
+        )
+        (inputs,) = await self._engine.renderer.render_cmpl_async([parsed])
+        return inputs
+
+    def _sampling(self, options):
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        given = dict(self._defaults)
+        thinks = self._end_of_thinking is not None
+        if options.temperature is not None:
+            given["temperature"] = options.temperature
+        if thinks:
+            given["thinking_token_budget"] = options.thinking_budget
+        if options.schema is not None:
+            given["structured_outputs"] = StructuredOutputsParams(json=options.schema)
+        # Thinking, the token that ends it, and the answer.
+        given["max_tokens"] = options.max_tokens + (options.thinking_budget + 1 if thinks else 0)
+        return SamplingParams(**given, seed=options.seed, output_kind=RequestOutputKind.FINAL_ONLY)
+
+    async def _last_output(self, inputs, sampling):
+        last = None
+        async for output in self._engine.generate(inputs, sampling, uuid.uuid4().hex):
+            last = output
+        return last
+
+    def _answer(self, output):
+        completion = output.outputs[0]
+        if completion.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"generation ended with {completion.finish_reason}")
+        thinking, tokens = answer_tokens(
+            completion.token_ids, self._end_of_thinking, self._control_ids
+        )
+        text = self._tokenizer.decode(tokens).strip()
+        usage = Usage(len(output.prompt_token_ids), len(completion.token_ids), thinking)
+        return Answer(text, completion.finish_reason, asdict(usage))

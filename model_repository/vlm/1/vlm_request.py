@@ -1,0 +1,224 @@
+"""What a request of the model `vlm` says, checked; plain functions, without Triton and vLLM."""
+
+import json
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+TICKS_PER_SECOND = 1000
+"""Frame numbers handed to the engine are times in this unit: see `video_item`."""
+MIN_SIDE = 32
+"""Pixels; Qwen3-VL's patch of 16 times its spatial merge of 2."""
+MAX_SCHEMA_BYTES = 16_384
+
+
+class RefusedRequestError(ValueError):
+    """The request cannot be carried out; the message begins with a code."""
+
+    def __init__(self, code, reason):
+        """`code` is one word group such as "options_invalid"; `reason` is for the operator."""
+        super().__init__(f"{code}: {reason}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a request may ask for; also what it gets when it says nothing.
+
+    Attributes:
+        frames: Frames of a clip.
+        side: Longer side of a frame in pixels.
+        tokens: Tokens of an answer.
+        thinking: Tokens of thinking before it.
+        seconds: Time from arrival to answer.
+    """
+
+    frames: int
+    side: int
+    tokens: int
+    thinking: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to generate.
+
+    Attributes:
+        max_tokens: Most tokens of the answer, thinking not counted.
+        thinking_budget: Most tokens of thinking; the engine then ends it. 0 allows none.
+        temperature: Of sampling; None is the model's own, 0 is greedy.
+        seed: Of sampling; None is a different one each time.
+        schema: JSON schema that the answer will obey, or None for free text.
+        deadline_seconds: Time from arrival to answer.
+        job: Name under which another request can cancel this one, or None.
+        cancel: Job to cancel; such a request asks for nothing else.
+    """
+
+    max_tokens: int
+    thinking_budget: int
+    deadline_seconds: float
+    temperature: float | None = None
+    seed: int | None = None
+    schema: dict | None = None
+    job: str | None = None
+    cancel: str | None = None
+
+
+def parse_options(text, limits):
+    """Reads the JSON object in OPTIONS; `{}` or nothing asks for the defaults.
+
+    Args:
+        text: UTF-8 bytes.
+        limits: Limits of this model.
+
+    Returns:
+        Options.
+
+    Raises:
+        RefusedRequestError: No JSON object, an unknown key, a wrong type or a value out of range.
+    """
+    try:
+        given = json.loads(text or b"{}")
+    except (ValueError, RecursionError):
+        raise RefusedRequestError("options_invalid", "OPTIONS is not JSON") from None
+    if not isinstance(given, dict):
+        raise RefusedRequestError("options_invalid", "OPTIONS is not a JSON object")
+    known = Options.__dataclass_fields__
+    if unknown := sorted(set(given) - set(known)):
+        raise RefusedRequestError("options_invalid", f"unknown option {unknown[0][:40]!r}")
+    given = {key: value for key, value in given.items() if value not in (None, "")}
+    return Options(
+        max_tokens=_number(given, "max_tokens", int, 1, limits.tokens, limits.tokens),
+        thinking_budget=_number(given, "thinking_budget", int, 0, limits.thinking, limits.thinking),
+        deadline_seconds=_number(
+            given, "deadline_seconds", float, 0.001, limits.seconds, limits.seconds
+        ),
+        temperature=_number(given, "temperature", float, 0.0, 2.0, None),
+        seed=_number(given, "seed", int, 0, 2**63 - 1, None),
+        schema=_schema(given.get("schema")),
+        job=_name(given, "job"),
+        cancel=_name(given, "cancel"),
+    )
+
+
+def check_clip(shape, timestamps, limits):
+    """Checks the frames' shape and their times.
+
+    Args:
+        shape: Of FRAMES: frames, height, width, channels.
+        timestamps: Seconds, float32 [frames].
+        limits: Limits of this model.
+
+    Raises:
+        RefusedRequestError: The clip is empty, too large, or its times are not ascending.
+    """
+    frames, height, width, channels = shape
+    if channels != 3 or not frames:
+        raise RefusedRequestError("frames_invalid", "FRAMES is empty or not RGB")
+    if frames > limits.frames:
+        raise RefusedRequestError("frames_too_many", f"{frames} frames, {limits.frames} allowed")
+    if max(height, width) > limits.side or min(height, width) < MIN_SIDE:
+        raise RefusedRequestError(
+            "frames_invalid", f"sides must be {MIN_SIDE} to {limits.side} pixels"
+        )
+    times = [float(time) for time in timestamps]
+    if len(times) != frames:
+        raise RefusedRequestError("timestamps_invalid", "one timestamp per frame is needed")
+    if not all(math.isfinite(time) and time >= 0 for time in times):
+        raise RefusedRequestError("timestamps_invalid", "timestamps must be 0 or later")
+    if any(later < earlier for earlier, later in pairwise(times)):
+        raise RefusedRequestError("timestamps_invalid", "timestamps must ascend")
+
+
+def video_item(frames, timestamps):
+    """The clip as vLLM takes it: frames that are already sampled, and when each one was.
+
+    vLLM derives the times that the model reads, "<1.5 seconds>", as frame number / fps. Counting
+    in milliseconds gives it the true ones of any sampling.
+
+    Args:
+        frames: uint8 [frames, height, width, 3], RGB.
+        timestamps: Seconds, float32 [frames].
+
+    Returns:
+        Pair of frames and metadata (vLLM's `multi_modal_data["video"]`).
+    """
+    if len(frames) == 1:  # the model reads frames in pairs
+        frames, timestamps = frames.repeat(2, axis=0), [timestamps[0]] * 2
+    numbers = [round(float(time) * TICKS_PER_SECOND) for time in timestamps]
+    metadata = {
+        "fps": float(TICKS_PER_SECOND),
+        "frames_indices": numbers,
+        "total_num_frames": numbers[-1] + 1,
+        "duration": (numbers[-1] + 1) / TICKS_PER_SECOND,
+        "width": int(frames.shape[2]),
+        "height": int(frames.shape[1]),
+        "video_backend": "pyav",
+        "do_sample_frames": False,
+    }
+    return frames, metadata
+
+
+def without_control_tokens(text, tokens):
+    """Removes what the tokenizer would read as control tokens, such as `<|im_end|>`.
+
+    A prompt that contained them could close its own message, or end the thinking before it began.
+
+    Args:
+        text: The prompt.
+        tokens: All such tokens.
+    """
+    before = None
+    while before != text:
+        before = text
+        for token in tokens:
+            text = text.replace(token, "")
+    return text
+
+
+def answer_tokens(tokens, end_of_thinking, control_tokens=frozenset()):
+    """Separates thinking and answer.
+
+    Args:
+        tokens: Generated token ids.
+        end_of_thinking: Id of the token that ends the thinking; None when the model does not
+            think aloud.
+        control_tokens: Ids that are no part of an answer.
+
+    Returns:
+        Number of thinking tokens, its end included, and the ids of the answer. Thinking that did
+        not end leaves an empty answer.
+    """
+    tokens = list(tokens)
+    count = 0
+    if end_of_thinking is not None:
+        ended = end_of_thinking in tokens
+        count = tokens.index(end_of_thinking) + 1 if ended else len(tokens)
+    return count, [token for token in tokens[count:] if token not in control_tokens]
+
+
+def _number(given, key, kind, least, most, default):
+    value = given.get(key, default)
+    if value is None:
+        return None
+    wanted = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted) or not least <= value <= most:
+        raise RefusedRequestError("options_invalid", f"{key} must be from {least} to {most}")
+    return kind(value)
+
+
+def _schema(value):
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(json.dumps(value)) > MAX_SCHEMA_BYTES:
+        raise RefusedRequestError(
+            "options_invalid", f"schema must be an object of at most {MAX_SCHEMA_BYTES} bytes"
+        )
+    return value
+
+
+def _name(given, key):
+    value = given.get(key)
+    if value is not None and not (isinstance(value, str) and 0 < len(value) <= 128):
+        raise RefusedRequestError("options_invalid", f"{key} must be 1 to 128 characters")
+    return value

@@ -1,0 +1,99 @@
+"""The parameters of the model `vlm`'s config.pbtxt, as limits and as arguments of vLLM."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm_request import Limits
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What config.pbtxt says.
+
+    Attributes:
+        model: Name on the hub, or path of a folder.
+        local: Whether it is a folder.
+        name: What clients are told it is; of a folder only its name.
+        source: Origin and licence of the weights.
+        limits: Of a request.
+        max_requests: Requests taken in at a time.
+        arguments: Of vLLM's AsyncEngineArgs.
+    """
+
+    model: str
+    local: bool
+    name: str
+    source: str
+    limits: Limits
+    max_requests: int
+    arguments: dict
+
+
+def read_settings(parameters, folder):
+    """Settings from `parameters` (name to text) of the model in `folder`.
+
+    Raises:
+        KeyError: A parameter is missing.
+        ValueError: A parameter has no sensible value.
+    """
+    checkpoint = folder / parameters["model"]  # an absolute path stays what it is
+    local = checkpoint.is_dir()
+    limits = Limits(
+        frames=int(parameters["max_frames"]),
+        side=int(parameters["max_side"]),
+        tokens=int(parameters["max_tokens"]),
+        thinking=int(parameters["thinking_budget"]),
+        seconds=float(parameters["deadline_seconds"]),
+    )
+    options = json.loads(parameters["engine_options"])
+    if not isinstance(options, dict):
+        raise ValueError("engine_options is not a JSON object")
+    model = str(checkpoint.resolve()) if local else parameters["model"]
+    return Settings(
+        model=model,
+        local=local,
+        name=Path(model).name if local else model,
+        source=parameters["source"],
+        limits=limits,
+        max_requests=int(parameters["max_requests"]),
+        arguments={**_arguments(model, parameters, limits), **options},
+    )
+
+
+def _arguments(model, parameters, limits):
+    arguments = {
+        "model": model,
+        "dtype": parameters["dtype"],
+        "gpu_memory_utilization": float(parameters["memory_fraction"]),
+        "max_model_len": int(parameters["max_model_len"]),
+        "max_num_batched_tokens": int(parameters["max_num_batched_tokens"]),
+        "max_num_seqs": int(parameters["max_num_seqs"]),
+        "enforce_eager": _flag(parameters["enforce_eager"]),
+        "tensor_parallel_size": int(parameters["tensor_parallel_size"]),
+        # One clip a request. The sizes bound the memory that vLLM reserves for the vision part.
+        "limit_mm_per_prompt": {
+            "video": {
+                "count": 1,
+                "num_frames": limits.frames,
+                "width": limits.side,
+                "height": limits.side,
+            },
+            "image": 0,
+        },
+        "mm_processor_kwargs": {"do_sample_frames": False},  # they are sampled already
+        "disable_log_stats": False,
+        "enable_log_requests": False,
+        # Clips do not repeat, and nothing of one may stay for the next.
+        "mm_processor_cache_gb": 0,
+        "enable_prefix_caching": False,
+    }
+    if parameters["reasoning_parser"]:
+        arguments["reasoning_parser"] = parameters["reasoning_parser"]
+    return arguments
+
+
+def _flag(text):
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"

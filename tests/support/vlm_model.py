@@ -1,0 +1,158 @@
+"""The Triton model `vlm` with a tiny random checkpoint, and a client of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
+
+from embedded.server import TritonServer
+from export.random_vlm import write_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = ROOT / ".venv-vlm"
+CHECKPOINT = "random-qwen3-vl"
+ADMIN_HEADERS = {"triton-grpc-protocol-triton-admin-key": "key-of-the-tests"}
+ADMIN_KEY = "key-of-the-tests"
+LOAD_SECONDS = 240
+RUN_VARIABLE, RUN = "TEST_RUN", uuid.uuid4().hex
+"""In the environment of the server, and so of all that it starts."""
+PARAMETERS = {
+    "model": f"1/{CHECKPOINT}",
+    "source": "random weights",
+    "max_model_len": "8192",
+    "max_tokens": "7800",
+    "max_num_seqs": "4",
+    "max_requests": "8",
+    "enforce_eager": "true",
+    # Little: the machine of the tests is shared.
+    "engine_options": json.dumps({"kv_cache_memory_bytes": 1 << 26}),
+}
+
+
+def random_model(repository: Path, **parameters: str) -> Path:
+    """Copies the model to `repository` with a random checkpoint in place of the real one."""
+    source, target = ROOT / "model_repository" / "vlm", repository / "vlm"
+    (target / "1").mkdir(parents=True)
+    for file in (source / "1").glob("*.py"):
+        shutil.copy(file, target / "1")
+    config = (source / "config.pbtxt").read_text()
+    for name, value in {**PARAMETERS, **parameters}.items():
+        found = re.search(rf'key: "{name}" value: {{ string_value: ("[^"]*")', config)
+        assert found, name
+        config = config[: found.start(1)] + json.dumps(value) + config[found.end(1) :]
+    (target / "config.pbtxt").write_text(config)
+    (target / "1" / "env").symlink_to(ENVIRONMENT)
+    write_checkpoint(target / "1" / CHECKPOINT)
+    return repository
+
+
+def tensors(
+    frames: np.ndarray, timestamps: np.ndarray | list[float], prompt: str, options: dict[str, Any]
+) -> list[grpc.InferInput]:
+    """The inputs of one request."""
+    found = []
+    texts = {"PROMPT": prompt.encode(), "OPTIONS": json.dumps(options).encode()}
+    arrays = {"FRAMES": frames, "TIMESTAMPS": np.asarray(timestamps, np.float32)}
+    arrays |= {name: np.array([text], dtype=np.object_) for name, text in texts.items()}
+    kinds = {"FRAMES": "UINT8", "TIMESTAMPS": "FP32", "PROMPT": "BYTES", "OPTIONS": "BYTES"}
+    for name, array in arrays.items():
+        tensor = grpc.InferInput(name, list(array.shape), kinds[name])
+        tensor.set_data_from_numpy(array)
+        found.append(tensor)
+    return found
+
+
+class VlmModel:
+    """A client of the model in a running tritonserver."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self.server = server
+        self.client = grpc.InferenceServerClient(server.grpc_url)
+        self._metrics = httpx.Client(timeout=30)
+
+    def close(self) -> None:
+        self.client.close()
+        self._metrics.close()
+
+    def load(self) -> float:
+        begin = time.monotonic()
+        self.client.load_model("vlm", headers=ADMIN_HEADERS, client_timeout=LOAD_SECONDS)
+        return time.monotonic() - begin
+
+    def unload(self, seconds: float = 40) -> None:
+        self.client.unload_model("vlm", headers=ADMIN_HEADERS)
+        end = time.monotonic() + seconds
+        while self.stubs() or self.engines():
+            assert time.monotonic() < end, "processes outlived the model"
+            time.sleep(0.1)
+
+    def ask(
+        self, clip: tuple[np.ndarray, np.ndarray], prompt: str = "What happens?", **options: Any
+    ) -> dict[str, Any]:
+        """Text, finish_reason, usage and info of one answer."""
+        return answer(self.client.infer("vlm", tensors(*clip, prompt, options)))
+
+    def answers(self) -> bool:
+        """Whether an inference succeeds."""
+        frame = np.zeros((1, 32, 32, 3), np.uint8)
+        try:
+            self.ask((frame, np.zeros(1)), max_tokens=1, thinking_budget=0)
+        except InferenceServerException:
+            return False
+        return True
+
+    def stubs(self) -> list[psutil.Process]:
+        """The model's Triton stub."""
+        children = psutil.Process(self.server.process.pid).children(recursive=True)
+        return [process for process in children if "/vlm/1/model.py" in _cmdline(process)]
+
+    def engines(self) -> list[psutil.Process]:
+        """Every process of vLLM that this model started, wherever it hangs in the process tree."""
+        return [process for process in psutil.process_iter() if _is_engine(process)]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Value of one series of Triton's metrics."""
+        url = f"http://127.0.0.1:{self.server.options.metrics_port}/metrics"
+        text = self._metrics.get(url).text
+        for line in text.splitlines():
+            if line.startswith(name + "{") and all(f'{k}="{v}"' in line for k, v in labels.items()):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no series {name} {labels}")
+
+
+def answer(result: grpc.InferResult) -> dict[str, Any]:
+    """Decodes the outputs."""
+    text = {name: result.as_numpy(name)[0].decode() for name in ("TEXT", "FINISH_REASON", "USAGE")}
+    info = result.as_numpy("MODEL_INFO")
+    return {
+        "text": text["TEXT"],
+        "finish_reason": text["FINISH_REASON"],
+        "usage": json.loads(text["USAGE"]),
+        "info": None if info is None else json.loads(info[0]),
+    }
+
+
+def _cmdline(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _is_engine(process: psutil.Process) -> bool:
+    try:
+        variables = process.environ()
+    except (psutil.Error, OSError):
+        return False
+    return variables.get(RUN_VARIABLE) == RUN and "PENTAD_ENGINE_OWNER" in variables

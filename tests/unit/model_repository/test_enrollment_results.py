@@ -1,0 +1,83 @@
+"""One vector from many embeddings, and the refusals that stand in place of a wrong one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from enrollment_refusals import RefusedError, refuse_pictures
+from face_search import Found
+from face_vector import pooled
+from network_facts import network_facts
+
+GOOD = Found(crops=np.zeros((1, 112, 112, 3), np.uint8))
+
+
+def test_the_vector_is_the_direction_of_the_mean_of_unequal_embeddings() -> None:
+    """Long embeddings count more, as they did; a mean of unit vectors would be [0.7, 0.7]."""
+    vector = pooled([np.array([[3.0, 0.0]], np.float32), np.array([[0.0, 4.0]], np.float32)])
+    assert vector.dtype == np.float32
+    assert np.allclose(vector, [0.6, 0.8])
+
+
+def test_every_crop_counts_the_same_whatever_picture_it_is_from() -> None:
+    one = np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]], np.float32)
+    assert np.allclose(pooled([one, np.array([[0.0, 6.0]], np.float32)]), [0.70710678] * 2)
+
+
+@pytest.mark.parametrize("bad", [[[1.0, 1.0], [-1.0, -1.0]], [[np.nan, 1.0]], [[np.inf, 0.0]]])
+def test_a_mean_without_direction_is_no_vector(bad: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="direction"):
+        pooled([np.array(bad, np.float32)])
+
+
+def refusal(*found: Found, strict: bool = True, needed: bool = True) -> str | None:
+    try:
+        refuse_pictures(found, strict=strict, needed=needed)
+    except RefusedError as error:
+        return str(error)
+    return None
+
+
+NONE = Found(reason="no_face")
+SMALL = Found(reason="face_too_small")
+BROKEN = Found(reason="image_truncated")
+
+
+@pytest.mark.parametrize(
+    ("found", "strict", "needed", "expected"),
+    [
+        ((GOOD, NONE), True, True, None),
+        ((GOOD, SMALL), True, True, None),
+        ((NONE, NONE), True, True, "face_not_found: index=0"),
+        ((SMALL, NONE), True, True, "face_too_small: index=0"),
+        ((NONE,), True, False, None),
+        ((GOOD, BROKEN), True, True, "image_truncated: index=1"),
+        ((GOOD, BROKEN), True, False, "image_truncated: index=1"),
+        ((GOOD, BROKEN), False, True, None),
+        ((NONE, BROKEN), False, True, "face_not_found: index=0"),
+        ((NONE, BROKEN), True, True, "image_truncated: index=1"),
+        ((BROKEN, NONE), False, True, "image_truncated: index=0"),
+        ((BROKEN,), False, False, None),
+    ],
+)
+def test_pictures_are_refused_by_the_first_reason(
+    found: tuple[Found, ...], strict: bool, needed: bool, expected: str | None
+) -> None:
+    assert refusal(*found, strict=strict, needed=needed) == expected
+
+
+def test_the_facts_of_both_networks_are_told_and_no_more(tmp_path: Path) -> None:
+    origin = {"source": "s", "license": "l", "training": "t", "sha256": "d"}
+    found = {"model": "finder", "decoder": "scrfd", "strides": [8], **origin}
+    embeds = {"model": "embedder", "dimensions": 512, "mean": 1.0, **origin}
+    for name, facts in (("detector", found), ("metadata", embeds)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(facts))
+    assert json.loads(network_facts(tmp_path, tmp_path)) == {
+        "model": "embedder",
+        "dimensions": 512,
+        "detector": {"model": "finder", "decoder": "scrfd", **origin},
+        "embedder": {"model": "embedder", **origin},
+    }

@@ -1,0 +1,179 @@
+"""Headers that promise too much are refused at once, and only one video track is left to FFmpeg."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from functools import cache
+
+import av
+import pytest
+from clip_errors import ClipError, ClipLimits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mp4_boxes import BoxReader
+from mp4_header import read_header
+
+from tests.support.clips import audio_only, encode, flat
+from tests.support.mp4_edits import body_of, box, with_brands, with_number
+
+LIMITS = ClipLimits(max_bytes=1 << 20, max_pixels=640 * 480, max_seconds=60, max_frames=500)
+FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
+
+
+@cache
+def clip(movflags: str = "") -> bytes:
+    return encode(flat(90, count=50), gop=25, movflags=movflags)
+
+
+def code_of(data: bytes, limits: ClipLimits = LIMITS) -> str:
+    begin = time.perf_counter()
+    with pytest.raises(ClipError) as caught:
+        read_header(data, limits)
+    assert time.perf_counter() - begin < 0.5
+    assert str(caught.value).startswith(caught.value.code + ": ")
+    return caught.value.code
+
+
+def kinds_in(data: bytes) -> set[bytes]:
+    """Kinds of all boxes that can be reached."""
+    reader = BoxReader(data)
+    found = set()
+    todo = list(reader.boxes(0, len(data)))
+    while todo:
+        item = todo.pop()
+        found.add(item.kind)
+        if item.kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"):
+            todo += reader.children(item)
+    return found
+
+
+@pytest.mark.parametrize("movflags", ["", "faststart", FRAGMENTS])
+def test_a_good_clip_passes(movflags: str) -> None:
+    header = read_header(clip(movflags), LIMITS)
+    assert (header.width, header.height, header.is_cut) == (64, 48, False)
+    with av.open(io.BytesIO(header.data), format="mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 50
+
+
+def test_no_bytes_and_too_many() -> None:
+    assert code_of(b"") == "clip_empty"
+    assert code_of(clip(), ClipLimits(max_bytes=100)) == "clip_too_large"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x",
+        b"not an mp4 file at all",
+        b"\x00" * 4096,
+        b"\xff" * 4096,
+        b"\x89PNG\r\n\x1a\n" + b"\x00" * 4096,
+        box(b"ftyp", b"isom" + bytes(4)),
+        box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", b""),
+        box(b"ftyp", b"") + box(b"moov", b""),
+    ],
+)
+def test_what_is_no_mp4(data: bytes) -> None:
+    assert code_of(data) == "clip_invalid"
+
+
+def test_other_containers_are_told_by_their_brands_not_their_names() -> None:
+    assert code_of(encode(flat(90), container="mov")) == "clip_invalid"
+    assert code_of(encode(flat(90), container="matroska")) == "clip_invalid"
+    good = clip(FRAGMENTS)
+    assert code_of(with_brands(good, b"qt  ")) == "clip_invalid"
+    assert code_of(with_brands(good, b"heic", b"mif1")) == "clip_invalid"
+    assert read_header(with_brands(good, b"3gp6", b"isom"), LIMITS).width == 64
+
+
+def test_sound_without_picture() -> None:
+    assert code_of(audio_only()) == "clip_invalid"
+
+
+def test_a_huge_picture_is_refused_before_decoding() -> None:
+    # Behind the counts of stsd and the header and first fields of avc1.
+    huge = with_number(clip(), b"stsd", 8 + 8 + 24, 30_000 << 16 | 30_000)
+    assert code_of(huge) == "clip_too_large"
+
+
+@pytest.mark.parametrize("kind", [b"mvhd", b"mdhd"])
+def test_a_ten_hour_duration_is_refused(kind: bytes) -> None:
+    data = with_number(clip(), kind, 12, 1)  # ticks per second
+    assert code_of(with_number(data, kind, 16, 36_000)) == "clip_too_long"
+
+
+def test_an_unknown_duration_is_none() -> None:
+    read_header(with_number(clip(), b"mvhd", 16, 2**32 - 1), LIMITS)
+
+
+def test_times_that_last_too_long_are_refused() -> None:
+    assert code_of(with_number(clip(), b"stts", 12, 2**31)) == "clip_too_long"
+
+
+def test_a_bomb_of_samples_is_refused() -> None:
+    # Without a size for each, a few bytes make FFmpeg's table as long as they say.
+    data = with_number(clip(), b"stsz", 4, 1)
+    assert code_of(with_number(data, b"stsz", 8, 2**31)) == "clip_too_long"
+
+
+def test_a_bomb_in_a_fragment_is_refused() -> None:
+    data = with_number(clip(FRAGMENTS), b"trun", 0, 0)  # no field for each frame
+    assert code_of(with_number(data, b"trun", 4, 2**31)) == "clip_too_long"
+
+
+def test_a_table_longer_than_its_box_is_refused() -> None:
+    assert code_of(with_number(clip(), b"stts", 4, 2**31)) == "clip_invalid"
+
+
+def test_a_bomb_of_edits_is_refused() -> None:
+    assert code_of(with_number(clip(), b"elst", 4, 2**31)) == "clip_invalid"
+
+
+def test_a_bomb_of_boxes_is_refused() -> None:
+    assert code_of(clip(FRAGMENTS) + box(b"free", b"") * 60_000) == "clip_invalid"
+
+
+def test_other_tracks_and_metadata_are_hidden() -> None:
+    data = clip(FRAGMENTS)
+    extra = box(b"udta", b"secret") + box(b"meta", bytes(40)) + box(b"cmov", bytes(40))
+    at = data.index(b"moov") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    grown = (
+        data[:at] + (size + len(extra)).to_bytes(4, "big") + data[at + 4 : at + size] + extra
+    ) + data[at + size :]
+    seen = read_header(grown + box(b"uuid", bytes(16)), LIMITS).data
+    assert len(seen) == len(grown) + 24
+    assert kinds_in(grown) >= {b"udta", b"cmov", b"dinf", b"mfra"}
+    assert kinds_in(seen).isdisjoint({b"udta", b"meta", b"cmov", b"uuid", b"dinf", b"mfra"})
+    with av.open(io.BytesIO(seen), format="mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 50
+
+
+def test_a_cut_file_is_flagged_where_its_header_is_in_front() -> None:
+    data = clip("faststart")
+    assert read_header(data[:-200], LIMITS).is_cut
+    assert code_of(data[: body_of(data, b"moov") + 100]) == "clip_truncated"
+    assert code_of(clip()[:-50]) == "clip_truncated"
+
+
+def test_a_cut_fragment_is_left_out() -> None:
+    data = clip(FRAGMENTS)
+    last = data.rindex(b"moof")
+    header = read_header(data[: last + 30], LIMITS)
+    assert header.is_cut
+    assert len(header.data) == last - 4
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_damage_never_raises_anything_else(draws: st.DataObject) -> None:
+    data = bytearray(clip(draws.draw(st.sampled_from(["", "faststart", FRAGMENTS]))))
+    header = [at for at, byte in enumerate(data) if byte in b"mtscd"] or [0]
+    for _ in range(draws.draw(st.integers(1, 6))):
+        at = draws.draw(st.sampled_from(header)) + draws.draw(st.integers(-4, 12))
+        data[at % len(data)] = draws.draw(st.integers(0, 255))
+    cut = draws.draw(st.integers(0, len(data)))
+    with contextlib.suppress(ClipError):
+        read_header(bytes(data[:cut]) if draws.draw(st.booleans()) else bytes(data), LIMITS)

@@ -1,0 +1,74 @@
+"""Deaths: of the engine, of its worker, of Triton's stub, of the server. Nothing may be left."""
+
+from __future__ import annotations
+
+import time
+
+import grpc
+import psutil
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from gateway.triton.status import ModelDeadError, to_gateway_error
+from tests.support.vlm_model import VlmModel
+from tests.vlm.conftest import Clip, Keeper
+from tests.vlm.test_answers import generating, outcome, start
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Refusal(grpc.RpcError):
+    """Triton's answer as the gateway sees it."""
+
+    def __init__(self, error: InferenceServerException) -> None:
+        self._error = error
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode[self._error.status().removeprefix("StatusCode.")]
+
+    def details(self) -> str:
+        return self._error.message()
+
+
+def named(processes: list[psutil.Process], name: str) -> psutil.Process:
+    return next(process for process in processes if name in process.name())
+
+
+@pytest.mark.parametrize("victim", ["EngineCore", "Worker"])
+def test_a_dead_engine_is_recognised_and_loading_again_recovers(
+    vlm: VlmModel, clip: Clip, until, victim: str
+) -> None:
+    _, future = start(vlm, clip)
+    until(lambda: generating(vlm) == 1)
+    dead = outcome(vlm, "dead")
+    named(vlm.engines(), victim).kill()
+    with pytest.raises(InferenceServerException) as caught:
+        future.result(60)
+    assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)
+    begin = time.monotonic()
+    with pytest.raises(InferenceServerException) as caught:
+        vlm.ask(clip, max_tokens=1)
+    assert time.monotonic() - begin < 10
+    assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)
+    assert outcome(vlm, "dead") == dead + 2
+    vlm.unload()  # fails when a process outlives it
+    vlm.load()
+    assert vlm.ask(clip, max_tokens=4, thinking_budget=0)["usage"]["completion_tokens"] > 0
+
+
+def test_the_engine_ends_with_a_killed_stub(vlm: VlmModel, until) -> None:
+    (stub,) = vlm.stubs()
+    engines = vlm.engines()
+    assert len(engines) >= 2
+    stub.kill()
+    until(lambda: not vlm.engines(), 20)
+    assert not psutil.wait_procs(engines, timeout=5)[1]
+
+
+def test_the_engine_ends_with_a_killed_server(keeper: Keeper, until) -> None:
+    vlm = keeper.healthy()
+    engines = vlm.engines()
+    assert len(engines) >= 2
+    vlm.server.process.kill()
+    until(lambda: not vlm.engines(), 30)
+    assert not psutil.wait_procs(engines, timeout=5)[1]
