@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser vlm-env test-vlm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ check: env ## check this machine and the configuration
 test: env-test models dashboard browser ## run the whole test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+vlm-env: ## the environment of the vision-language model (.venv-vlm)
+	@$(PYTHON) requirements/vlm.py .venv-vlm
+
+test-vlm: env-test vlm-env ## the vision-language model's tests, with vLLM on this machine's CPU
+	@$(PY) -m pytest tests/vlm $(PYTEST_ARGS)
 
 lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/ruff check .

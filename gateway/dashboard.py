@@ -15,7 +15,8 @@ from gateway.errors import NotFoundError
 PAGES = {"/": "index.html", "/index.html": "index.html", "/favicon.svg": "favicon.svg"}
 OPEN_PATHS = (*PAGES, "/assets/*")
 POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 _HEADERS = {

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ("unit", "contract", "triton", "browser", "gpu")
+from gateway.settings.legacy import LEGACY
+
+LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
@@ -26,14 +28,3 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("PENTAD_") or name in LEGACY:
             monkeypatch.delenv(name)
 
-
-LEGACY = (
-    "API_KEY",
-    "TORCH_DEVICE",
-    "MODEL_BERTSCORE",
-    "MODEL_EMBED",
-    "GPU_MAX_CONCURRENT",
-    "GPU_EMBED_BATCH",
-    "GPU_MAX_BATCH_SIZE",
-    "GPU_MAX_TEXT_LENGTH",
-)

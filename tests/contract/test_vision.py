@@ -227,7 +227,7 @@ async def test_services_tell_what_happened(gateway: Running) -> None:
     found = (await gateway.main.get("/services")).json()
     assert found["status"] == "ready"
     by_name = {service["name"]: service for service in found["services"]}
-    assert set(by_name) == {"text", "vision"}
+    assert set(by_name) == {"iot", "text", "vision"}
     vision = by_name["vision"]
     assert vision["state"] == "ready"
     assert vision["queue"] == {"slots": 64, "in_flight": 0, "waiting": 0}

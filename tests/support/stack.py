@@ -29,12 +29,13 @@ class Stack:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        http, grpc, metrics, main, text, vision = free_ports(6)
+        http, grpc, metrics, main, text, vision, iot = free_ports(7)
         self.main = f"http://127.0.0.1:{main}"
         self.text = f"http://127.0.0.1:{text}"
         self.vision = f"http://127.0.0.1:{vision}"
+        self.iot = f"http://127.0.0.1:{iot}"
         self.grpc_port = grpc
-        self.ports = [http, grpc, metrics, main, text, vision]
+        self.ports = [http, grpc, metrics, main, text, vision, iot]
         self.environment = {
             "PENTAD_EMBEDDED__HTTP_PORT": str(http),
             "PENTAD_EMBEDDED__GRPC_PORT": str(grpc),
@@ -44,6 +45,7 @@ class Stack:
             "PENTAD_SERVER__PORT": str(main),
             "PENTAD_TEXT__PORT": str(text),
             "PENTAD_VISION__PORT": str(vision),
+            "PENTAD_IOT__PORT": str(iot),
             "PENTAD_PATHS__STATE": str(self.state),
             "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "1",
             **self.variables,

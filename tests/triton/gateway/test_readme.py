@@ -37,6 +37,7 @@ def test_curl(stack: Stack, command: str, output: str) -> None:
     command = command.replace("http://", "").replace("localhost:9000", stack.main)
     command = command.replace("localhost:8765", stack.text)
     command = command.replace("localhost:8090", stack.vision)
+    command = command.replace("localhost:5000", stack.iot)
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -51,7 +52,8 @@ def test_there_is_a_curl_for_every_endpoint() -> None:
     commands = " ".join(command for command, _ in COMMANDS)
     text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
     vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
-    for path in (*text, *vision, "/healthz", "/readyz", "/services", "/metrics"):
+    iot = ("/iot/vectorizer", "/iot/emotions", "/iot/health", "/iot/models")
+    for path in (*text, *vision, *iot, "/healthz", "/readyz", "/services", "/metrics"):
         assert path in commands
 
 

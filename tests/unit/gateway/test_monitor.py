@@ -17,7 +17,7 @@ FAST = {"canary_interval_seconds": 0.05}
 async def test_models_are_loaded_needs_first(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         loads = gateway.triton.loads
-        assert len(loads) == 6
+        assert len(loads) == 11
         assert loads.index("sentence_encoder") < loads.index("text_embedding")
         assert loads.index("token_encoder") < loads.index("bertscore")
 
@@ -57,7 +57,7 @@ async def test_a_restarted_triton_gets_its_models_again(tmp_path: Path) -> None:
         triton.loaded.clear()
         triton.is_live = True
         await until(lambda: gateway.context.monitor.report()["status"] == "ready")
-        assert len(triton.loads) == 2 * 6
+        assert len(triton.loads) == 2 * 11
 
 
 async def test_starving_canaries_do_not_take_a_busy_service_down(tmp_path: Path) -> None:
