@@ -1,15 +1,18 @@
 import { Component, type ReactNode, Suspense, useEffect, useRef } from "react";
 import { KeyDialog } from "./components/KeyDialog";
-import { Skeleton } from "./components/Notice";
+import { EmptyState, Skeleton } from "./components/Notice";
 import { Shell } from "./components/Shell";
 import { Toasts } from "./components/Toasts";
 import { useRoute } from "./hooks/useRoute";
-import { PAGES } from "./pages/registry";
+import { useServiceNames } from "./hooks/useServiceNames";
+import { isUsable, PAGES } from "./pages/registry";
 
 /** The console: navigation, the page the address names, messages and the key dialog. */
 export function App() {
   const route = useRoute();
-  const page = PAGES.find((candidate) => candidate.path === route) ?? PAGES[0];
+  const services = useServiceNames(route);
+  const pages = PAGES.filter((candidate) => isUsable(candidate, services));
+  const page = PAGES.find((candidate) => candidate.path === route) ?? pages[0] ?? PAGES[0];
   const heading = useRef<HTMLHeadingElement>(null);
   const previous = useRef(page.path);
 
@@ -22,13 +25,20 @@ export function App() {
 
   return (
     <>
-      <Shell pages={PAGES} current={page}>
+      <Shell pages={pages} current={page}>
         <h1 ref={heading} tabIndex={-1}>
           {page.title}
         </h1>
         <Boundary key={page.path}>
           <Suspense fallback={<Skeleton height={320} label={`Loading ${page.title}`} />}>
-            <page.component />
+            {isUsable(page, services) ? (
+              <page.component />
+            ) : (
+              <EmptyState icon={page.icon}>
+                This server does not run the service “{page.service}”: it is not among the services
+                of its configuration.
+              </EmptyState>
+            )}
           </Suspense>
         </Boundary>
       </Shell>

@@ -22,6 +22,7 @@ from gateway.triton import TritonPort
 from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError
 
 log = logging.getLogger(__name__)
+LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
 
 
@@ -191,8 +192,11 @@ class HealthMonitor:
             if not model.engine or model.state != "ready":
                 await self._identify(model)
         except (BusyError, DeadlineError) as error:
-            # Under load a canary may starve; requests that succeed meanwhile prove health.
-            if model.last_success < begin - self._settings.canary_interval_seconds:
+            # Under load a canary may starve; requests that succeed meanwhile prove health, and a
+            # machine that is busy with something else is no reason to reload a model.
+            starved = model.last_success >= begin - self._settings.canary_interval_seconds
+            model.late = 0 if starved else model.late + 1
+            if model.late >= LATE_CANARIES:
                 await self._failed_canary(model, error)
             return
         except GatewayError as error:
@@ -204,7 +208,7 @@ class HealthMonitor:
             log.info("model ready", extra={"model": model.triton_model, "engine": model.engine})
         elif now - model.healthy_since > STABLE:
             model.reloads = 0
-        model.state, model.detail = "ready", None
+        model.state, model.detail, model.late = "ready", None, 0
         model.canary_seconds = now - begin
         model.succeeded()
         self._metrics.canary_seconds.labels(model.triton_model).set(model.canary_seconds)

@@ -33,6 +33,7 @@ class ModelState:
     detail: str | None = None
     canary_seconds: float | None = None
     last_success: float = 0.0
+    late: int = 0
     reloads: int = 0
     healthy_since: float = 0.0
 

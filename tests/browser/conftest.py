@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from playwright.sync_api import Browser
 
 from embedded.server import free_ports
 from tests.support.browser import ROOT, Tab, dashboard, headless_browser
+from tests.support.clips import carphone
 from tests.support.stack import Stack
 
-SERVICES = ("text", "vision")
+SERVICES = ("iot", "text", "vision")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,8 @@ def stack(
     running = Stack(
         tmp_path_factory.mktemp("browser") / "state",
         {
-            "PENTAD_SERVICES": '["text", "vision"]',
+            "PENTAD_SERVICES": json.dumps(SERVICES),
+            "PENTAD_IOT__PORT": str(free_ports(1)[0]),
             "PENTAD_VISION__PORT": str(vision_port),
             "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",
         },
@@ -74,6 +77,20 @@ def photograph() -> Path:
     import sklearn.datasets
 
     return Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Path:
+    """Eileen Collins, 512x512, a small face in front of a space shuttle (NASA, public domain)."""
+    return ROOT / "docs" / "pictures" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A man who talks in a car for 4 s."""
+    path = tmp_path_factory.mktemp("clips") / "carphone.mp4"
+    path.write_bytes(carphone())
+    return path
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import Tab
 from tests.support.stack import Stack
 
-PAGES = ("classify", "gpu", "services", "text")
+PAGES = ("classify", "emotions", "gpu", "services", "text", "vectorizer")
 PHONE = {"width": 360, "height": 740}
 SHIFTS = """async () => {
     const shifts = [];
@@ -43,12 +43,28 @@ def opened(browser: Browser, stack: Stack) -> Iterator[Opener]:
         assert tab.complaints == []
 
 
-def fill(tab: Tab, name: str, photograph: Path) -> Page:
+@pytest.fixture
+def samples(photograph: Path, portrait: Path, clip: Path) -> dict[str, Path]:
+    """What pages are filled with."""
+    return {"classify": photograph, "vectorizer": portrait, "emotions": clip}
+
+
+def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
     """Open a page and bring it into the state in which it shows the most."""
     page = tab.open(name)
     if name == "classify":
-        page.get_by_label("Choose pictures").set_input_files(photograph)
+        page.get_by_label("Choose pictures").set_input_files(samples[name])
         expect(page.get_by_text("palace", exact=True)).to_be_visible()
+    elif name == "vectorizer":
+        for title in ("Enrollment A", "Enrollment B"):
+            card = page.get_by_role("region", name=title)
+            card.get_by_label("Choose pictures").set_input_files(samples[name])
+            card.get_by_role("button", name="Make vector").click()
+        page.get_by_role("meter").wait_for()
+    elif name == "emotions":
+        page.get_by_label("Choose a clip").set_input_files(samples[name])
+        page.get_by_role("button", name="Tell the story").click()
+        page.get_by_role("group", name="Segments").get_by_role("button").first.wait_for()
     elif name == "gpu":
         page.get_by_text("Readings as a table").click()
         page.get_by_role("region", name="Readings").wait_for()
@@ -65,10 +81,10 @@ def fill(tab: Tab, name: str, photograph: Path) -> Page:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_accessible_in_both_themes(
-    opened: Opener, photograph: Path, tmp_path: Path, name: str, theme: str
+    opened: Opener, samples: dict[str, Path], tmp_path: Path, name: str, theme: str
 ) -> None:
     tab = opened(color_scheme=theme, reduced_motion="reduce")
-    page = fill(tab, name, photograph)
+    page = fill(tab, name, samples)
     assert tab.violations() == []
     assert page.evaluate("document.getAnimations().length") == 0  # motion is not wanted
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -77,9 +93,9 @@ def test_accessible_in_both_themes(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_fits_a_phone(opened: Opener, photograph: Path, tmp_path: Path, name: str) -> None:
+def test_fits_a_phone(opened: Opener, samples: dict[str, Path], tmp_path: Path, name: str) -> None:
     tab = opened(viewport=PHONE, has_touch=True, color_scheme="dark", reduced_motion="reduce")
-    page = fill(tab, name, photograph)
+    page = fill(tab, name, samples)
     assert tab.overflow() == 0
     links = page.get_by_role("navigation", name="Pages").get_by_role("link").all()
     for link in links:
@@ -107,11 +123,9 @@ def test_a_chosen_theme_is_kept(opened: Opener) -> None:
 
 
 def test_the_same_build_works_on_the_old_port(
-    opened: Opener, vision_port: int, photograph: Path
+    opened: Opener, vision_port: int, samples: dict[str, Path]
 ) -> None:
     tab = opened(base=f"http://127.0.0.1:{vision_port}")
-    fill(tab, "classify", photograph)
-    fill(tab, "gpu", photograph)
-    fill(tab, "services", photograph)
-    fill(tab, "text", photograph)
+    for name in PAGES:
+        fill(tab, name, samples)
     assert tab.refused == []

@@ -230,7 +230,7 @@ async def test_the_vlm_tells_when_configured(tmp_path: Path) -> None:
     iot = {"emotions": {"engine": "vlm", "max_tokens": 99}}
     async with running_gateway(tmp_path, services=SERVICES, iot=iot) as gateway:
         found = (await gateway.iot.post("/iot/emotions", json=CLIP)).json()
-        assert found["engine"] == "vlm"
+        assert (found["engine"], found["fallback"]) == ("vlm", False)
         health = (await gateway.iot.get("/iot/health")).json()
         assert health["models"]["vlm"] == "loaded"
 
@@ -246,6 +246,7 @@ async def test_a_dead_vlm_falls_back_and_says_so(
         assert reply.status_code == status
         if fallback:
             assert reply.json()["engine"] == "timeline"
+            assert reply.json()["fallback"] is True
         else:
             assert int(reply.headers["retry-after"]) >= 1
 

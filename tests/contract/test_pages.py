@@ -21,7 +21,9 @@ async def test_the_dashboard_is_open_and_may_load_nothing_foreign(tmp_path: Path
             page = await client.get("/")
             assert (page.status_code, page.text) == (200, "<title>Pentad</title>")
             assert page.headers["cache-control"] == "no-cache"
-            assert "default-src 'self'" in page.headers["content-security-policy"]
+            policy = page.headers["content-security-policy"].split("; ")
+            assert "default-src 'self'" in policy
+            assert "media-src 'self' blob:" in policy  # previews of clips from the disk
             asset = await client.get("/assets/app-1a2b.js")
             assert (asset.status_code, asset.text) == (200, "1")
             assert "immutable" in asset.headers["cache-control"]

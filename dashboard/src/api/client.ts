@@ -1,24 +1,34 @@
-import { ApiError, detailText, isAbort, retryAfterSeconds } from "./errors";
+import { encodeBase64 } from "./base64";
+import { ApiError, detailText, isAbort, isTimeout, retryAfterSeconds } from "./errors";
 import { keys } from "./keys";
 import type {
   BatchResult,
   BertScore,
   Classification,
   Embeddings,
+  FaceVector,
   GpuReport,
   ServicesReport,
+  Story,
 } from "./types";
+import { upload } from "./upload";
 
 /** How long a request of a person may take; the gateway's own deadlines are shorter. */
 const ACTION_TIMEOUT_MS = 90_000;
 /** How long one poll may take before it counts as failed. */
 const POLL_TIMEOUT_MS = 10_000;
+/** How long an upload may stand still, or its answer take; a story's deadline is 120 s. */
+const UPLOAD_PATIENCE_MS = 150_000;
 
 interface Call {
   path: string;
-  body?: FormData | string;
+  body?: FormData | Blob | string;
   /** Whether a person is waiting: decides the time allowed and whether to ask for a key again. */
   person: boolean;
+  /** Never asks for a key: without one the answer is not needed. */
+  quiet?: boolean;
+  /** Called with the share of the body that has gone out, 0 to 1. */
+  onUpload?: (share: number) => void;
   signal?: AbortSignal | undefined;
 }
 
@@ -26,9 +36,13 @@ async function exchange(call: Call, key: string | null): Promise<Response> {
   const headers = new Headers({ Accept: "application/json" });
   if (key) headers.set("X-API-Key", key);
   if (typeof call.body === "string") headers.set("Content-Type", "application/json");
-  const timeout = AbortSignal.timeout(call.person ? ACTION_TIMEOUT_MS : POLL_TIMEOUT_MS);
-  const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
   try {
+    if (call.onUpload && call.body !== undefined) {
+      const { path, body, signal, onUpload } = call;
+      return await upload(path, headers, body, UPLOAD_PATIENCE_MS, onUpload, signal);
+    }
+    const timeout = AbortSignal.timeout(call.person ? ACTION_TIMEOUT_MS : POLL_TIMEOUT_MS);
+    const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
     return await fetch(call.path, {
       method: call.body === undefined ? "GET" : "POST",
       headers,
@@ -41,7 +55,7 @@ async function exchange(call: Call, key: string | null): Promise<Response> {
     if (call.signal?.aborted || isAbort(error)) throw error;
     throw new ApiError(
       0,
-      timeout.aborted ? "The server took too long to answer." : "The server cannot be reached.",
+      isTimeout(error) ? "The server took too long to answer." : "The server cannot be reached.",
     );
   }
 }
@@ -61,7 +75,7 @@ async function failure(response: Response): Promise<ApiError> {
 async function request<T>(call: Call): Promise<T> {
   let key = keys.snapshot().key;
   let response = await exchange(call, key);
-  while (response.status === 401) {
+  while (response.status === 401 && !call.quiet) {
     const next = await keys.ask(key, call.person);
     if (next === null || call.signal?.aborted) throw await failure(response);
     key = next;
@@ -104,6 +118,12 @@ export function services(signal?: AbortSignal): Promise<ServicesReport> {
   return request({ path: "/services", person: false, signal });
 }
 
+/** Return the names of the services that are switched on; never asks for a key. */
+export async function serviceNames(signal?: AbortSignal): Promise<string[]> {
+  const call: Call = { path: "/services", person: false, quiet: true, signal };
+  return (await request<ServicesReport>(call)).services.map(({ name }) => name);
+}
+
 /** Score one candidate against its reference. */
 export function bertScore(
   candidate: string,
@@ -117,4 +137,46 @@ export function bertScore(
 /** Return one vector per text. */
 export function embed(texts: readonly string[], signal?: AbortSignal): Promise<Embeddings> {
   return request({ path: "/text/embed", body: JSON.stringify({ texts }), person: true, signal });
+}
+
+/** A picture of an enrollment. */
+export interface PosePicture {
+  pose: string;
+  file: Blob;
+}
+
+/**
+ * Make one face vector of pictures of one person.
+ *
+ * @throws {ApiError} 422 no face or no picture, naming it; 413, 429 and 503 as `classify`.
+ */
+export async function vectorize(
+  employeeId: string,
+  pictures: readonly PosePicture[],
+  signal?: AbortSignal,
+): Promise<FaceVector> {
+  const images = await Promise.all(
+    pictures.map(async ({ pose, file }) => ({ pose, data: await encodeBase64(file) })),
+  );
+  const body = JSON.stringify({ employee_id: employeeId, images });
+  return request({ path: "/iot/vectorizer", body, person: true, signal });
+}
+
+/**
+ * Have the emotions in an MP4 told.
+ *
+ * @param onUpload Called with the share of the clip that has gone out, 0 to 1.
+ * @throws {ApiError} 422 not an MP4, 413 too large or too long, 429 and 503 with `retryAfter`.
+ */
+export async function tellStory(
+  eventId: string,
+  clip: Blob,
+  onUpload: (share: number) => void,
+  signal?: AbortSignal,
+): Promise<Story> {
+  const head = `{"event_id":${JSON.stringify(eventId)},"video_clip":"`;
+  // A blob: the browser need not copy a clip of many megabytes into one string.
+  const body = new Blob([head, await encodeBase64(clip), '"}'], { type: "application/json" });
+  signal?.throwIfAborted();
+  return request({ path: "/iot/emotions", body, person: true, onUpload, signal });
 }

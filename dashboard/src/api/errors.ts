@@ -78,6 +78,11 @@ export function errorText(error: unknown): string {
   return retryAfter ? `${message} Try again in ${retryAfter} s.` : message;
 }
 
+/** Whether the error says that the time allowed was over. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}
+
 /** Whether the error only says that the caller no longer wants the answer. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";

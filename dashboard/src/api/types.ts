@@ -126,6 +126,72 @@ export interface Embeddings {
   dimensions: number;
 }
 
+/** What the vectorizer saw on one picture; lengths in pixels of the upright picture. */
+export interface PictureReport {
+  /** Place in the request. */
+  index: number;
+  pose: string | null;
+  face: boolean;
+  /** The detector's score of the face, 0 to 1. */
+  score: number | null;
+  /** Left, top, width, height. */
+  box: readonly [number, number, number, number] | null;
+  /** How many large faces there are; the vector is made of one. */
+  faces: number;
+  /** Eyes, nose, corners of the mouth. */
+  landmarks: readonly (readonly [number, number])[] | null;
+  used: boolean;
+  /** Why it does not count, such as `no_face`. */
+  reason: string | null;
+}
+
+/** Answer of `POST /iot/vectorizer`. */
+export interface FaceVector {
+  employee_id: string;
+  /** Little-endian float32, unit length, in base64. */
+  enrollmentProcessedFile: string;
+  embedding_dim: number;
+  model: string;
+  /** JPEG in base64. */
+  enrollmentPictureThumbnail: string;
+  image_count: number;
+  processing_time_ms: number;
+  images: PictureReport[];
+  weights: string;
+  engine: string;
+}
+
+/** A stretch of one emotion; times in seconds of the clip. */
+export interface EmotionSegment {
+  start_s: number;
+  end_s: number;
+  emotion: string;
+  /** Mean probability, 0 to 1. */
+  confidence: number;
+  trend?: "rising" | "falling" | "steady";
+  /** Whether the confidence is too low to rely on. */
+  uncertain?: boolean;
+  /** From left to right, from 0. */
+  person?: number;
+}
+
+/** Answer of `POST /iot/emotions` for a clip. */
+export interface Story {
+  event_id: string;
+  story: string;
+  inference_ms: number;
+  engine: string;
+  model: string;
+  /** In the order of time; empty where the engine tells no timeline. */
+  emotions: EmotionSegment[];
+  frames_analyzed: number;
+  duration_s: number;
+  /** Whether the file ends early or is damaged. */
+  truncated: boolean;
+  /** Whether this engine stands in for one that is down. */
+  fallback?: boolean;
+}
+
 /** One complaint of request validation. */
 export interface ValidationIssue {
   loc: (string | number)[];

@@ -7,6 +7,8 @@ export interface Page {
   path: string;
   title: string;
   icon: IconName;
+  /** The service it needs, as `/services` names it. */
+  service?: string;
   component: LazyExoticComponent<ComponentType>;
 }
 
@@ -16,14 +18,50 @@ export const PAGES: readonly [Page, ...Page[]] = [
     path: "classify",
     title: "Classify",
     icon: "classify",
+    service: "vision",
     component: lazy(() => import("./classify/ClassifyPage")),
   },
-  { path: "gpu", title: "GPU", icon: "gpu", component: lazy(() => import("./gpu/GpuPage")) },
+  {
+    path: "vectorizer",
+    title: "Vectorizer",
+    icon: "face",
+    service: "iot",
+    component: lazy(() => import("./vectorizer/VectorizerPage")),
+  },
+  {
+    path: "emotions",
+    title: "Emotions",
+    icon: "film",
+    service: "iot",
+    component: lazy(() => import("./emotions/EmotionsPage")),
+  },
+  {
+    path: "text",
+    title: "Text",
+    icon: "text",
+    service: "text",
+    component: lazy(() => import("./text/TextPage")),
+  },
+  {
+    path: "gpu",
+    title: "GPU",
+    icon: "gpu",
+    service: "vision",
+    component: lazy(() => import("./gpu/GpuPage")),
+  },
   {
     path: "services",
     title: "Services",
     icon: "services",
     component: lazy(() => import("./services/ServicesPage")),
   },
-  { path: "text", title: "Text", icon: "text", component: lazy(() => import("./text/TextPage")) },
 ];
+
+/**
+ * Return whether a page can be used.
+ *
+ * @param services Names of the services that are switched on; null while they are not known.
+ */
+export function isUsable(page: Page, services: ReadonlySet<string> | null): boolean {
+  return !page.service || !services || services.has(page.service);
+}

@@ -1,10 +1,13 @@
 import { vi } from "vitest";
 import type {
   Classification,
+  FaceVector,
   GpuReport,
   GpuSample,
+  PictureReport,
   Service,
   ServicesReport,
+  Story,
 } from "../../src/api/types";
 
 /** A request as the stand-in for the gateway received it. */
@@ -52,6 +55,11 @@ export function stubRoutes(routes: Record<string, unknown>): Received[] {
     if (found instanceof Response) return found.clone();
     return found === undefined ? json({ detail: "Not Found" }, 404) : json(found);
   });
+}
+
+/** The requests of a page, without the console's own question for what is switched on. */
+export function byPage(received: readonly Received[]): Received[] {
+  return received.filter(({ path }) => path !== "/services");
 }
 
 export function classification(label = "golden retriever"): Classification {
@@ -121,4 +129,78 @@ export function service(values: Partial<Service> = {}): Service {
 
 export function servicesReport(services: Service[]): ServicesReport {
   return { timestamp: 1_800_000_000, status: "ready", window_s: 60, services };
+}
+
+/** What the vectorizer says of a picture with one face. */
+export function pictureReport(values: Partial<PictureReport> = {}): PictureReport {
+  return {
+    index: 0,
+    pose: "front",
+    face: true,
+    score: 0.97,
+    box: [10, 20, 40, 60],
+    faces: 1,
+    landmarks: [
+      [20, 40],
+      [40, 40],
+      [30, 52],
+      [22, 66],
+      [38, 66],
+    ],
+    used: true,
+    reason: null,
+    ...values,
+  };
+}
+
+/** An enrollment whose vector begins with `values`; little-endian, as on the wire. */
+export function faceVector(
+  values: readonly number[],
+  images: PictureReport[],
+  more: Partial<FaceVector> = {},
+): FaceVector {
+  const view = new DataView(new ArrayBuffer(512 * 4));
+  values.forEach((value, index) => {
+    view.setFloat32(4 * index, value, true);
+  });
+  const bytes = String.fromCharCode(...new Uint8Array(view.buffer));
+  return {
+    employee_id: "demo",
+    enrollmentProcessedFile: btoa(bytes),
+    embedding_dim: 512,
+    model: "ArcFace",
+    enrollmentPictureThumbnail: "anBlZw==",
+    image_count: images.length,
+    processing_time_ms: 187,
+    images,
+    weights: "mobilefacenet",
+    engine: "onnxruntime fp32",
+    ...more,
+  };
+}
+
+export function story(values: Partial<Story> = {}): Story {
+  return {
+    event_id: "EV2-1-dashboard",
+    story: "The person looks neutral, then smiles.",
+    inference_ms: 812,
+    engine: "expression-timeline",
+    model: "densenet",
+    emotions: [
+      { start_s: 0, end_s: 2.5, emotion: "neutral", confidence: 0.71, trend: "steady", person: 0 },
+      {
+        start_s: 3,
+        end_s: 4,
+        emotion: "happiness",
+        confidence: 0.42,
+        trend: "rising",
+        uncertain: true,
+        person: 0,
+      },
+    ],
+    frames_analyzed: 16,
+    duration_s: 4,
+    truncated: false,
+    ...values,
+  };
 }

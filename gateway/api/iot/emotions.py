@@ -50,6 +50,8 @@ class EmotionService:
     async def clip(self, clip: bytes) -> dict[str, Any]:
         """Return the model's result for an MP4: story, engine, model, emotions, frames, times.
 
+        ``fallback`` says whether it comes from the timeline engine because the VLM is down.
+
         Raises:
             RefusedError: not a video.
             BodyTooLargeError: too many pixels, too long.
@@ -89,8 +91,9 @@ class EmotionService:
             if self.vlm is not None:
                 told = await self._by_vlm(self.vlm, inputs, pictures, prompt)
                 if told is not None:
-                    return told
-            return await self._infer(inputs, "timeline", pictures, prompt)
+                    return {**told, "fallback": False}
+            told = await self._infer(inputs, "timeline", pictures, prompt)
+        return {**told, "fallback": self.vlm is not None}
 
     async def _by_vlm(
         self,

@@ -23,6 +23,7 @@ from gateway.triton.tensors import bytes_tensor
 OUTPUTS = ("VECTOR", "THUMBNAIL", "IMAGE_REPORT")
 _REFUSALS: dict[str, tuple[type[GatewayError], str]] = {
     "face_not_found": (RefusedError, "No faces detected in any of the provided images"),
+    "face_too_small": (RefusedError, "The face on {image} is too small"),
     "image_empty": (RefusedError, "{image} is empty"),
     "image_invalid": (RefusedError, "{image} is not a valid image"),
     "image_truncated": (RefusedError, "{image} is truncated or damaged"),

@@ -135,6 +135,7 @@ async def _clip(
         "inference_ms": _since(begin),
         "engine": told["engine"],
         "model": told["model"],
+        "fallback": told["fallback"],
         "emotions": told["emotions"],
         "frames_analyzed": told["frames_analyzed"],
         "duration_s": told["duration_s"],
@@ -169,6 +170,7 @@ async def _frames(
         "mock": False,
         "engine": told["engine"],
         "model": told["model"],
+        "fallback": told["fallback"],
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.errors import DeadlineError, InferenceError, UnavailableError
 from gateway.health.engine import device_name, engine_name, placed_on
 from gateway.health.loading import Leadership
+from gateway.health.monitor import LATE_CANARIES
 from gateway.triton.status import ModelDeadError
 from tests.support.gateway import running_gateway, until
 
@@ -69,6 +70,19 @@ async def test_starving_canaries_do_not_take_a_busy_service_down(tmp_path: Path)
         await asyncio.sleep(0.3)
         assert gateway.context.monitor.report()["status"] == "ready"
         assert gateway.triton.unloads == []
+
+
+async def test_a_model_that_stays_late_is_reloaded(tmp_path: Path) -> None:
+    health = {**FAST, "reload_attempts": 1}
+    async with running_gateway(tmp_path, services=["vision"], health=health) as gateway:
+        triton = gateway.triton
+        triton.failures += [DeadlineError()] * (LATE_CANARIES - 1)
+        await until(lambda: not triton.failures)
+        await until(lambda: gateway.context.monitor.services()[0].models[0].late == 0)
+        assert triton.unloads == []
+        triton.failures += [DeadlineError()] * LATE_CANARIES
+        await until(lambda: "image_classification" in triton.unloads)
+        await until(lambda: gateway.context.monitor.report()["status"] == "ready")
 
 
 async def test_the_device_is_forced_by_a_config_override(tmp_path: Path) -> None:

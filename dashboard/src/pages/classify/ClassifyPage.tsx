@@ -1,5 +1,5 @@
+import { DropZone } from "../../components/DropZone";
 import { EmptyState } from "../../components/Notice";
-import { DropZone } from "./DropZone";
 import { PictureCard } from "./PictureCard";
 import { useClassifier } from "./useClassifier";
 
@@ -9,7 +9,13 @@ export default function ClassifyPage() {
   return (
     <>
       <p className="lead">Pictures go to the image classifier; nothing is stored.</p>
-      <DropZone onFiles={choose} />
+      <DropZone
+        onFiles={choose}
+        title="Choose pictures"
+        hint="or drop them here, or paste one. JPEG, PNG, WebP, BMP or GIF."
+        accept="image/*"
+        multiple
+      />
       <p className="visually-hidden" role="status">
         {busy ? "Classifying" : spoken}
       </p>

@@ -2,7 +2,7 @@ import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it } from "vitest";
 import { App } from "../../../src/App";
-import { gpuReport, json, sample, stubApi, stubRoutes } from "../../support/api";
+import { byPage, gpuReport, json, sample, stubApi, stubRoutes } from "../../support/api";
 
 const START = 1_800_000_000;
 const GPUS = "/vision/metrics/gpus";
@@ -24,7 +24,7 @@ describe("GpuPage", () => {
     expect(screen.getByRole("region", { name: "Power" })).toHaveTextContent("150 W of 250 W");
     expect(screen.getByRole("region", { name: "Temperature" })).toHaveTextContent("45 °C");
     expect(screen.getByText("Simulated: no GPU driver found")).toBeVisible();
-    expect(received[0]?.path).toBe(`${GPUS}?samples=120`);
+    expect(byPage(received)[0]?.path).toBe(`${GPUS}?samples=120`);
   });
 
   it("says what a device does not report", async () => {

@@ -2,7 +2,7 @@ import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it } from "vitest";
 import { App } from "../../../src/App";
-import { json, stubApi, stubRoutes } from "../../support/api";
+import { byPage, json, stubApi, stubRoutes } from "../../support/api";
 
 beforeEach(() => {
   window.location.hash = "#/text";
@@ -31,7 +31,7 @@ describe("TextPage", () => {
     const scores = await screen.findByRole("list", { name: "Scores" });
     expect(scores).toHaveTextContent("Precision0.7659Recall0.8370F10.7999");
     expect(screen.getByText("Model: MiniLM")).toBeVisible();
-    expect(received[0]?.body).toBe('{"candidates":["left"],"references":["right"]}');
+    expect(byPage(received)[0]?.body).toBe('{"candidates":["left"],"references":["right"]}');
   });
 
   it("needs two texts to score", async () => {

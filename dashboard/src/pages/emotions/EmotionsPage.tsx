@@ -1,0 +1,72 @@
+import { useRef, useState } from "react";
+import { Card } from "../../components/Card";
+import { DropZone } from "../../components/DropZone";
+import { EmptyState } from "../../components/Notice";
+import { number } from "../../format";
+import { ClipCard, type Preview } from "./ClipCard";
+import { SegmentTable } from "./SegmentTable";
+import { StoryCard } from "./StoryCard";
+import { TimelineStrip } from "./TimelineStrip";
+import { MOST_BYTES, useStory } from "./useStory";
+
+/** Upload a clip; read the story and see when which emotion showed. */
+export default function EmotionsPage() {
+  const { clip, phase, story, choose, run, cancel } = useStory();
+  const [lastPreview, setPreview] = useState<Preview | null>(null);
+  const [time, setTime] = useState(0);
+  const video = useRef<HTMLVideoElement>(null);
+  const preview = lastPreview?.url === clip?.url ? lastPreview : null;
+  const seek = (second: number) => {
+    if (!video.current) return;
+    video.current.currentTime = second;
+    setTime(second);
+  };
+  const busy = phase.name !== "idle";
+  return (
+    <>
+      <p className="lead">Clips go to the emotion models of this server; nothing is stored.</p>
+      <DropZone
+        onFiles={choose}
+        title="Choose a clip"
+        hint={`or drop it here. MP4, up to ${number(MOST_BYTES / 2 ** 20)} MiB.`}
+        accept="video/mp4,.mp4"
+      />
+      <div className="emotions">
+        {clip && (
+          <ClipCard
+            clip={clip}
+            phase={phase}
+            video={video}
+            preview={preview}
+            onPreview={setPreview}
+            onTime={setTime}
+            onRun={() => void run()}
+            onCancel={cancel}
+          />
+        )}
+        <StoryCard story={story} busy={busy} />
+      </div>
+      {story && (
+        <Card title="Timeline">
+          {story.emotions.length ? (
+            <>
+              <TimelineStrip
+                segments={story.emotions}
+                duration={story.duration_s}
+                time={time}
+                onSeek={preview?.playable ? seek : null}
+              />
+              <SegmentTable segments={story.emotions} />
+            </>
+          ) : (
+            <EmptyState icon="film">
+              {story.engine === "vlm"
+                ? "The vision-language model tells a story without a timeline."
+                : "No face was seen, so there is no timeline."}
+            </EmptyState>
+          )}
+        </Card>
+      )}
+    </>
+  );
+}
