@@ -30,7 +30,7 @@ class Sampling:
         frames: Most frames of a clip.
         side: Longer side of the frames in pixels; smaller ones are not enlarged.
         threads: Of the decoder.
-        max_decode_seconds: Wall time after which what there is must do.
+        max_decode_seconds: Wall time after which the decoder gives up.
     """
 
     limits: ClipLimits = field(default_factory=ClipLimits)
@@ -149,7 +149,7 @@ class _Sampler:
         """Time and pixels of the wanted frames, as far as they can be decoded."""
         end = time.monotonic() + self._sampling.max_decode_seconds
         place = 0
-        while place < len(wanted) and time.monotonic() < end:
+        while place < len(wanted):
             start = last_key(keys, wanted[place])
             self._container.seek(
                 wanted[0] if start is None else start, stream=self._stream, backward=True
@@ -158,7 +158,7 @@ class _Sampler:
             try:
                 for frame in self._container.decode(self._stream):
                     if time.monotonic() > end:
-                        break
+                        raise ClipError("clip_too_long", "its frames take too long to decode")
                     if frame.pts is None or frame.pts < wanted[place]:
                         continue
                     at = bisect_left(wanted, frame.pts, place)

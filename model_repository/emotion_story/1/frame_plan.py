@@ -9,6 +9,10 @@ SNAP = 0.3
 """Share of the distance between two wanted frames by which one may move to a key frame: those are
 decoded alone, any other one after all frames since the last key frame."""
 
+LONG = 1000
+"""Frames of a clip from which evenness matters less than cost: then any key frame in its part is
+taken."""
+
 
 def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[int]:
     """Times of the frames to look at: one in the middle of each of `count` equal parts.
@@ -26,11 +30,12 @@ def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[i
     # Each frame lasts until the next one, the last one as long as they do on average.
     first, span = times[0], times[-1] - times[0]
     part = (span + span / (len(times) - 1)) / count
+    reach = (0.5 if len(times) > LONG else SNAP) * part
     chosen = set()
     for number in range(count):
         middle = first + (number + 0.5) * part
         key = nearest(keys, middle) if keys else None
-        is_near = key is not None and abs(key - middle) <= SNAP * part
+        is_near = key is not None and abs(key - middle) <= reach
         chosen.add(key if is_near else nearest(times, middle))
     return sorted(chosen)
 

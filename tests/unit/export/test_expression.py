@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -16,8 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 from export import fetch, npm
 from export.catalogue import FACEPLUGIN_EXPRESSION, Package
 from export.errors import ExportError
+from export.expression import MISSING, ExpressionExport
 from export.expression_graph import fold_color, prepared, write_classifier
+from export.plan import add_options, plan
 from export.progress import Progress
+from gateway.settings import Settings
 
 SIZE, CLASSES = 16, 7
 
@@ -146,3 +150,21 @@ def test_npm_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(npm.subprocess, "run", run)
     with pytest.raises(ExportError, match=r"x@1\.0: npm error not found"):
         npm.pack("x", "1.0", tmp_path)
+
+
+def test_options_of_other_models_do_not_concern_it() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--as", dest="suffix")
+    add_options(parser)
+    (export,) = plan(["expression_classifier"], parser.parse_args([]), Settings())
+    assert isinstance(export, ExpressionExport)
+    for words in (["--weights", "x.onnx"], ["--color", "rgb"], ["--as", "other"]):
+        with pytest.raises(ExportError):
+            plan(["expression_classifier"], parser.parse_args(words), Settings())
+
+
+def test_labels_and_what_is_missing_are_the_contract() -> None:
+    assert {*FACEPLUGIN_EXPRESSION.labels, *MISSING} == {
+        *("neutral", "happiness", "sadness", "anger"),
+        *("fear", "surprise", "disgust", "contempt"),
+    }

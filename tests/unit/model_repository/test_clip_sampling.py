@@ -115,6 +115,11 @@ def test_broken_clips() -> None:
     assert code_of(counted(), max_frames=99) == "clip_too_long"
 
 
+def test_a_clip_that_takes_too_long_is_given_up() -> None:
+    with pytest.raises(ClipError, match=r"^clip_too_long: "):
+        sample_clip(counted(), Sampling(max_decode_seconds=0))
+
+
 def test_a_stream_larger_than_its_header_says_is_refused() -> None:
     data = encode(flat(90, 1920, 1088, 2))
     small = with_number(data, b"stsd", 8 + 8 + 24, 64 << 16 | 48)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frame_plan import SNAP, last_key, nearest, plan_frames
+from frame_plan import LONG, SNAP, last_key, nearest, plan_frames
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +34,12 @@ def test_near_key_frames_are_preferred() -> None:
     times = list(range(0, 1000, 10))
     assert plan_frames(times, [0, 240, 500, 910], 2) == [240, 750]
     assert plan_frames(times, [], 2) == [250, 750]
+
+
+def test_long_clips_are_sampled_at_key_frames() -> None:
+    times = list(range(0, 40 * (LONG + 400), 40))
+    keys = times[10::50]
+    assert set(plan_frames(times, keys, 16)) <= set(keys)
 
 
 def test_variable_rate_is_spread_by_time_not_by_number() -> None:

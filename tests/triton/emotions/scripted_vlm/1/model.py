@@ -39,7 +39,7 @@ class TritonPythonModel:
             self._cancelled.setdefault(options["job"], threading.Event()).wait(SECONDS)
             text = "cancelled"
         elif prompt.startswith("history"):
-            text = " ".join(self._history)
+            text = " ".join(["so far:", *self._history])
         elif prompt.startswith("together"):
             self._together.wait(SECONDS)
             text = "four at once"
