@@ -8,8 +8,8 @@ Every server gets the same requests from the same generator in the same round; r
 the order, and medians over rounds are reported. Peers of text: ``naive``, ``litserve``,
 ``infinity-torch``, ``infinity-optimum`` (``infinity-torch-bfloat16``), and ``inprocess``, the
 plain loop without a server that is BERTScore's ceiling; of vision: ``naive``, ``litserve``,
-``litserve-channels-last``. Pentad itself is ``pentad`` (``pentad-default``, ``pentad-openvino``:
-with that device profile).
+``litserve-channels-last``; of iot: ``naive``, ``naive-2`` (in two workers). Pentad itself is
+``pentad`` (``pentad-default``, ``pentad-openvino``: with that device profile).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pathlib import Path
 
 import uvloop
 
-from load_tests import inprocess, machine, report, servers, text, vision
-from load_tests.catalogue import SCENARIOS, TASKS
+from load_tests import inprocess, machine, report, servers
+from load_tests.catalogue import DIALECTS, SCENARIOS, TASKS
 from load_tests.client import Address, build_request
 from load_tests.golden import golden
 from load_tests.measure import Load, http_load, percentile
@@ -34,6 +34,7 @@ from load_tests.servers import Server
 DEFAULT_PEERS = {
     "text": "naive,litserve,infinity-torch,infinity-optimum,pentad,inprocess",
     "vision": "naive,litserve,litserve-channels-last,pentad",
+    "iot": "naive,naive-2,pentad",
 }
 
 
@@ -147,8 +148,7 @@ async def run(plan: Plan) -> list[Result]:
             if name == "inprocess":
                 results += _inprocess_round(plan)
             elif name in plan.running:
-                dialect = {"text": text.OLD, "vision": vision.OLD}[plan.service]
-                server = Server(name, dialect, Address.parse(plan.running[name]))
+                server = Server(name, DIALECTS[plan.service], Address.parse(plan.running[name]))
                 results += await _server_round(server, plan)
             else:
                 results += await _server_round(servers.build(name, plan.service, plan.cache), plan)

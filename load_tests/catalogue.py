@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from load_tests import text, vision
+from load_tests import faces, text, vision
 
-SCENARIOS = {scenario.name: scenario for scenario in (*text.SCENARIOS, *vision.SCENARIOS)}
-TASKS = {**text.TASKS, **vision.TASKS}
+_ALL = (*faces.SCENARIOS, *text.SCENARIOS, *vision.SCENARIOS)
+SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+TASKS = {**faces.TASKS, **text.TASKS, **vision.TASKS}
+
+DIALECTS = {"iot": faces.OLD, "text": text.OLD, "vision": vision.OLD}
+"""What each service of Pentad's speaks."""

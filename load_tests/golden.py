@@ -1,4 +1,4 @@
-"""Reference answers, computed by sentence-transformers, bert-score and torchvision themselves.
+"""Reference answers, by sentence-transformers, bert-score, torchvision and a plain vectorizer.
 
     python -m load_tests.golden SCENARIO --cache DIR
 
@@ -70,7 +70,19 @@ def _confidences(given: list[Any], cache: Path) -> list[Matrix]:
     return [classifier.classify([one])[0].topk(BEST).values.numpy() for one in prepared]
 
 
-_COMPUTE = {"embed": _vectors, "bertscore": _scores, "classify": _confidences}
+def _faces(given: list[Any], _: Path) -> list[Matrix]:
+    from load_tests.peers.plain_faces import PlainFaces
+
+    faces = PlainFaces(Path("model_repository"), 1)
+    return [faces.vector(pictures)[None] for pictures in given]
+
+
+_COMPUTE = {
+    "embed": _vectors,
+    "bertscore": _scores,
+    "classify": _confidences,
+    "enroll": _faces,
+}
 
 
 def main() -> None:

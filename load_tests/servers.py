@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from load_tests import text, vision
+from load_tests import faces, text, vision
+from load_tests.catalogue import DIALECTS
 from load_tests.client import Address, TransportError, fetch
 from load_tests.peers.checkpoint import checkpoint
 from load_tests.scenarios import Dialect
@@ -81,6 +82,15 @@ def classifying(cache: Path, name: str) -> Server:
     return Server(name, vision.OLD, Address("127.0.0.1", port), command)
 
 
+def enrolling(name: str) -> Server:
+    """Return the old vectorizer's way: ``naive``, or ``naive-N`` with N workers."""
+    port = free_port()
+    workers = name.partition("-")[2] or "1"
+    command = [sys.executable, "-m", "load_tests.peers.naive_iot", "--workers", workers]
+    command += ["--repository", str(ROOT / "model_repository"), "--port", str(port)]
+    return Server(name, faces.OLD, Address("127.0.0.1", port), command)
+
+
 def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
     """Return Infinity with its ``torch`` or ``optimum`` engine at its fastest settings."""
     port = free_port()
@@ -116,8 +126,9 @@ def pentad(name: str, service: str, profile: str) -> Server:
     }
     address = Address("127.0.0.1", ports["service"])
     command = [sys.executable, "-m", "embedded", "run"]
-    dialect = {"text": text.OLD, "vision": vision.OLD}[service]
-    return Server(name, dialect, address, command, env, ready="/readyz", ready_port=ports["main"])
+    return Server(
+        name, DIALECTS[service], address, command, env, ready="/readyz", ready_port=ports["main"]
+    )
 
 
 def build(name: str, service: str, cache: Path) -> Server:
@@ -132,6 +143,8 @@ def build(name: str, service: str, cache: Path) -> Server:
         return classifying(cache, name)
     if service == "text" and name in ("naive", "litserve"):
         return naive(cache) if name == "naive" else litserve(cache)
+    if service == "iot" and name.partition("-")[0] == "naive":
+        return enrolling(name)
     if name.startswith("infinity-") and service == "text":
         engine, _, dtype = name.removeprefix("infinity-").partition("-")
         return infinity(cache, engine, dtype or "float32")

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "dashboard"
@@ -19,6 +27,7 @@ AXE = DASHBOARD / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 PATIENCE = 20_000  # milliseconds; two busy cores
 SERIOUS = ("serious", "critical")
+expect.set_options(timeout=PATIENCE)
 
 
 def chromium() -> str:
@@ -34,8 +43,8 @@ def dashboard(command: str) -> None:
 
 
 @contextmanager
-def headless_browser() -> Iterator[Browser]:
-    """A browser for as long as the context lasts.
+def headless_browser(*, flags: Sequence[str] = ()) -> Iterator[Browser]:
+    """A browser for as long as the context lasts, started with ``flags`` too.
 
     Playwright keeps an event loop running in its thread meanwhile, in which asynchronous tests
     could not run: open it for a module, not for the session.
@@ -43,7 +52,7 @@ def headless_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(),
-            args=FLAGS,
+            args=[*FLAGS, *flags],
             chromium_sandbox=os.geteuid() != 0,  # Chromium's sandbox refuses to run as root
         )
         yield browser

@@ -24,7 +24,8 @@ ENVIRONMENT = ROOT / ".venv-vlm"
 CHECKPOINT = "random-qwen3-vl"
 ADMIN_HEADERS = {"triton-grpc-protocol-triton-admin-key": "key-of-the-tests"}
 ADMIN_KEY = "key-of-the-tests"
-LOAD_SECONDS = 240
+LOAD_SECONDS = 300
+_HTTP = httpx.Client(timeout=30)
 RUN_VARIABLE, RUN = "TEST_RUN", uuid.uuid4().hex
 """In the environment of the server, and so of all that it starts."""
 PARAMETERS = {
@@ -35,6 +36,7 @@ PARAMETERS = {
     "max_num_seqs": "4",
     "max_requests": "8",
     "enforce_eager": "true",
+    "start_seconds": "120",
     # Little: the machine of the tests is shared.
     "engine_options": json.dumps({"kv_cache_memory_bytes": 1 << 26}),
 }
@@ -79,21 +81,32 @@ class VlmModel:
     def __init__(self, server: TritonServer) -> None:
         self.server = server
         self.client = grpc.InferenceServerClient(server.grpc_url)
-        self._metrics = httpx.Client(timeout=30)
 
     def close(self) -> None:
         self.client.close()
-        self._metrics.close()
 
     def load(self) -> float:
+        """Loads the model and returns the seconds it took.
+
+        vLLM's worker was once seen to hang at its start, without load and without a message. The
+        model gives up after `start_seconds`, and the gateway tries again; so does this.
+        """
         begin = time.monotonic()
-        self.client.load_model("vlm", headers=ADMIN_HEADERS, client_timeout=LOAD_SECONDS)
+        try:
+            self._load()
+        except InferenceServerException as error:
+            if "did not start within" not in error.message():
+                raise
+            self._load()
         return time.monotonic() - begin
+
+    def _load(self) -> None:
+        self.client.load_model("vlm", headers=ADMIN_HEADERS, client_timeout=LOAD_SECONDS)
 
     def unload(self, seconds: float = 40) -> None:
         self.client.unload_model("vlm", headers=ADMIN_HEADERS)
         end = time.monotonic() + seconds
-        while self.stubs() or self.engines():
+        while self.stubs() or engines():
             assert time.monotonic() < end, "processes outlived the model"
             time.sleep(0.1)
 
@@ -117,18 +130,23 @@ class VlmModel:
         children = psutil.Process(self.server.process.pid).children(recursive=True)
         return [process for process in children if "/vlm/1/model.py" in _cmdline(process)]
 
-    def engines(self) -> list[psutil.Process]:
-        """Every process of vLLM that this model started, wherever it hangs in the process tree."""
-        return [process for process in psutil.process_iter() if _is_engine(process)]
-
     def metric(self, name: str, **labels: str) -> float:
         """Value of one series of Triton's metrics."""
-        url = f"http://127.0.0.1:{self.server.options.metrics_port}/metrics"
-        text = self._metrics.get(url).text
-        for line in text.splitlines():
-            if line.startswith(name + "{") and all(f'{k}="{v}"' in line for k, v in labels.items()):
-                return float(line.rsplit(" ", 1)[1])
-        raise AssertionError(f"no series {name} {labels}")
+        port = self.server.options.metrics_port
+        return series(f"http://127.0.0.1:{port}/metrics", name, **labels)
+
+
+def engines() -> list[psutil.Process]:
+    """Every process of vLLM that these tests started, wherever it hangs in the process tree."""
+    return [process for process in psutil.process_iter() if _is_engine(process)]
+
+
+def series(url: str, name: str, **labels: str) -> float:
+    """Value of one series of Triton's metrics at `url`."""
+    for line in _HTTP.get(url).text.splitlines():
+        if line.startswith(name + "{") and all(f'{k}="{v}"' in line for k, v in labels.items()):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"no series {name} {labels}")
 
 
 def answer(result: grpc.InferResult) -> dict[str, Any]:

@@ -19,7 +19,7 @@ SCHEMA = {
     "type": "object",
     "properties": {
         "emotion": {"enum": EMOTIONS},
-        "story": {"type": "string", "maxLength": 40},
+        "story": {"type": "string", "minLength": 30, "maxLength": 40},
     },
     "required": ["emotion", "story"],
     "additionalProperties": False,
@@ -66,7 +66,7 @@ def test_an_answer_obeys_the_schema_and_says_what_made_it(vlm: VlmModel, clip: C
     content = json.loads(got["text"])
     assert set(content) == {"emotion", "story"}
     assert content["emotion"] in EMOTIONS
-    assert len(content["story"]) <= 40
+    assert 0 < len(content["story"]) <= 40
     assert got["finish_reason"] == "stop"
     assert got["usage"]["completion_tokens"] > got["usage"]["reasoning_tokens"] > 0
     assert got["info"]["model"] == "random-qwen3-vl"

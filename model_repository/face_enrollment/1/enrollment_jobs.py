@@ -22,6 +22,7 @@ class Job:
 
     Attributes:
         images: Encoded pictures.
+        search: Encoded picture, and whether it makes the thumbnail, to what it holds.
         portrait: Place of the picture that the thumbnail is made of, if one is.
         embedded: Whether the crops are wanted as embeddings.
         found: What each picture holds, once it is known.
@@ -32,6 +33,7 @@ class Job:
     def __init__(
         self,
         images: Sequence[bytes],
+        search: Callable[[bytes, bool], Found],
         portrait: int | None,
         *,
         embedded: bool,
@@ -43,6 +45,7 @@ class Job:
 
         Args:
             images: At least one.
+            search: See the class.
             portrait: See the class.
             embedded: See the class.
             answer: Receives the job when everything is known.
@@ -50,6 +53,7 @@ class Job:
             is_cancelled: Whether the client has gone; a round trip to the server.
         """
         self.images = images
+        self.search = search
         self.portrait = portrait
         self.embedded = embedded
         self.found: list[Found] = [Found()] * len(images)
@@ -97,7 +101,6 @@ class Enroller:
 
     def __init__(
         self,
-        search: Callable[[bytes, bool], Found],
         batches: CropBatches,
         *,
         searchers: int,
@@ -107,13 +110,11 @@ class Enroller:
         """Starts the threads.
 
         Args:
-            search: Encoded picture, and whether it makes the thumbnail, to what it holds.
             batches: Where crops go.
             searchers: Pictures searched at the same time.
             max_waiting_bytes: Encoded bytes of all unanswered jobs; more are refused.
             cancel_check_seconds: Age from which a job is asked whether it was cancelled.
         """
-        self._search = search
         self._batches = batches
         self._max_waiting_bytes = max_waiting_bytes
         self._cancel_check_seconds = cancel_check_seconds
@@ -141,7 +142,7 @@ class Enroller:
         try:
             if not job.failed:  # by another of its pictures
                 self._check(job)
-                found = self._search(job.images[place], place == job.portrait)
+                found = job.search(job.images[place], place == job.portrait)
                 job.found[place] = found
                 if job.embedded and found.crops is not None:
                     future = self._batches.submit(found.crops)

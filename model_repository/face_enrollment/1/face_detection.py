@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -139,6 +140,7 @@ def find_faces(
     return faces.kept(keep_strongest(faces.boxes, faces.scores, detector.nms_iou)).divided(scale)
 
 
+@lru_cache(maxsize=16)
 def _grid(size: tuple[int, int], detector: Detector) -> tuple[np.ndarray, np.ndarray]:
     """Column and row in pixels FP32 [places, 2], and stride FP32 [places], of every prediction."""
     corners, strides = [], []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from face_alignment import similarity
-from face_choice import choose_face, large_faces
+from face_choice import RULES, choose_face, large_faces
 from face_detection import Detector, Faces, find_faces, letterbox
 from face_thumbnail import face_thumbnail, thumbnail
 from face_variants import face_crops
@@ -15,6 +15,9 @@ from image_decoding import ImageError, decode
 
 NO_FACE = "no_face"
 TOO_SMALL = "face_too_small"
+
+MAX_DETECTION_SIDE = 2560
+"""Sixteen times the work of the default side."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class SearchOptions:
     min_face: int
     varied: bool
     max_pixels: int
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(f"the face that counts is one of {', '.join(RULES)}")
+        if not 32 <= self.detection_side <= MAX_DETECTION_SIDE:
+            raise ValueError(f"the detector sees 32 to {MAX_DETECTION_SIDE} pixels")
 
 
 @dataclass(frozen=True)

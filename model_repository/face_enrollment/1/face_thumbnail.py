@@ -25,14 +25,28 @@ def face_thumbnail(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) ->
         box: [4], left, top, right, bottom.
         landmarks: [5, 2], the eyes first.
     """
-    (across, down) = landmarks[1].astype(np.float64) - landmarks[0]
+    across, down = landmarks[1].astype(np.float64) - landmarks[0]
     middle, extent = (box[:2] + box[2:]) / 2.0, np.maximum(box[2:] - box[:2], 1.0)
     scale = min(1.0, SIDE * _FINEST / extent.max())
     width, height = (max(1, round(side * scale)) for side in extent.tolist())
+    part, middle = _around(image, middle, math.hypot(*extent) / 2 + 1)
     turn = cv2.getRotationMatrix2D(middle.tolist(), math.degrees(math.atan2(down, across)), scale)
     turn[:, 2] += np.array((width, height)) / 2 - middle
-    upright = cv2.warpAffine(image, turn, (width, height), flags=cv2.INTER_LINEAR)
+    upright = cv2.warpAffine(part, turn, (width, height), flags=cv2.INTER_LINEAR)
     return thumbnail(upright)
+
+
+def _around(image: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture within `reach` pixels of a place, and the place in it.
+
+    OpenCV turns no picture of more than 32,766 pixels a side.
+    """
+    height, width = image.shape[:2]
+    left, top = (max(0, math.floor(value - reach)) for value in middle)
+    right, bottom = (math.ceil(value + reach) for value in middle)
+    left, top = min(left, width - 1), min(top, height - 1)
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return part, middle - (left, top)
 
 
 def thumbnail(image: np.ndarray) -> bytes:

@@ -17,8 +17,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from enrollment_jobs import Enroller, Job
+from enrollment_options import chosen
 from enrollment_refusals import RefusedError, refuse_pictures
-from face_choice import RULES
 from face_detection import Detector
 from face_search import SearchOptions, search
 from face_vector import pooled
@@ -41,8 +41,6 @@ class TritonPythonModel:
         self._detector = Detector.read(folders[0])
         self._info = network_facts(*folders)
         self._strict = parameters["strict"] == "true"
-        if parameters["face"] not in RULES:
-            raise ValueError(f"parameter face is none of {', '.join(RULES)}")
         self._options = SearchOptions(
             detection_side=int(parameters["detection_side"]),
             rule=parameters["face"],
@@ -51,7 +49,6 @@ class TritonPythonModel:
             max_pixels=int(parameters["max_pixels"]),
         )
         self._enroller = Enroller(
-            self._search,
             CropBatches(
                 self._embed,
                 batches=int(parameters["batches_in_flight"]),
@@ -76,28 +73,27 @@ class TritonPythonModel:
         self._enroller.stop()
 
     def _queue(self, request, sender):
-        images, poses, strict = (_values(request, name) for name in ("IMAGES", "POSES", "STRICT"))
+        images, poses, wishes = (_values(request, name) for name in ("IMAGES", "POSES", "OPTIONS"))
         if len(images) != len(poses):
             raise RefusedError("poses_mismatch", "as many poses as images are needed")
         if not len(images):
             raise RefusedError("images_missing", "at least one image is needed")
         wanted = frozenset(request.requested_output_names())
-        strictly = bool(strict[0]) if len(strict) else self._strict
+        options, strict = chosen(wishes[0] if len(wishes) else b"{}", self._options, self._strict)
         job = Job(
             list(images),
+            partial(self._search, options),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
-            answer=partial(self._answer, sender, wanted, strictly),
+            answer=partial(self._answer, sender, wanted, strict),
             refuse=partial(_refuse, sender),
             is_cancelled=sender.is_cancelled,
         )
         if not self._enroller.submit(job):
             _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
 
-    def _search(self, data, with_thumbnail):
-        return search(
-            data, self._detect, self._detector, self._options, with_thumbnail=with_thumbnail
-        )
+    def _search(self, options, data, with_thumbnail):
+        return search(data, self._detect, self._detector, options, with_thumbnail=with_thumbnail)
 
     def _detect(self, image):
         return _call(self._networks[0], image[None], "predictions")[0]
@@ -114,25 +110,26 @@ class TritonPythonModel:
         if "VECTOR" in wanted:
             tensors["VECTOR"] = pooled([part for part in job.embeddings if part is not None])
         if "THUMBNAIL" in wanted:
-            tensors["THUMBNAIL"] = np.array([self._thumbnail(job)], dtype=np.object_)
+            tensors["THUMBNAIL"] = np.array([_thumbnail(job)], dtype=np.object_)
         kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
         sender.send(
             pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         )
-
-    def _thumbnail(self, job):
-        if (thumbnail := job.found[job.portrait].thumbnail) is not None:
-            return thumbnail
-        # The picture that was to make it is none: the first one that counts does.
-        used = (place for place, found in enumerate(job.found) if found.crops is not None)
-        place = next(used, None)
-        return b"" if place is None else self._search(job.images[place], True).thumbnail
 
 
 def _portrait(poses):
     """Place of the last front view, else of the first picture."""
     fronts = [place for place, pose in enumerate(poses) if pose.lower() == b"front"]
     return fronts[-1] if fronts else 0
+
+
+def _thumbnail(job):
+    if (thumbnail := job.found[job.portrait].thumbnail) is not None:
+        return thumbnail
+    # The picture that was to make it is none: the first one that counts does.
+    used = (place for place, found in enumerate(job.found) if found.crops is not None)
+    place = next(used, None)
+    return b"" if place is None else job.search(job.images[place], True).thumbnail
 
 
 def _call(model, images, output):

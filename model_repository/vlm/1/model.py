@@ -41,7 +41,7 @@ class TritonPythonModel:
         self._guard = EngineGuard(stub_interpreter.prepare(offline=settings.local))
         self._engine = VideoLanguageEngine(settings.arguments, self._metrics.show_load)
         try:
-            self._engine.start()
+            self._engine.start(settings.start_seconds)
         except RuntimeError:
             self._release()
             raise
@@ -77,8 +77,9 @@ class TritonPythonModel:
         options = parse_options(_text(request, "OPTIONS"), self._limits)
         extras = self._extras(request)
         if options.cancel is not None:
-            for call in [call for call in self._calls if call.options.job == options.cancel]:
-                self._engine.set_event(call.cancelled)
+            for call in tuple(self._calls):  # the engine's thread removes some meanwhile
+                if call.options.job == options.cancel:
+                    self._engine.set_event(call.cancelled)
             _send(sender, _response(Answer("", "cancelled", NO_TOKENS), extras))
             return
         frames = pb_utils.get_input_tensor_by_name(request, "FRAMES").as_numpy()
@@ -87,10 +88,10 @@ class TritonPythonModel:
         prompt = _text(request, "PROMPT").decode()
         if len(self._calls) >= self._max_requests:
             raise _QueueFullError
-        call = _Call(sender, options, extras, self._engine.event())
-        self._calls.add(call)
         # Triton takes the inputs back when execute returns.
         work = self._engine.generate(frames.copy(), timestamps.copy(), prompt, options)
+        call = _Call(sender, options, extras, self._engine.event())
+        self._calls.add(call)
         self._engine.submit(self._serve(call, work))
 
     async def _serve(self, call, work):

@@ -6,7 +6,13 @@ import uuid
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 
-from vlm_request import RefusedRequestError, answer_tokens, video_item, without_control_tokens
+from vlm_request import (
+    RefusedRequestError,
+    answer_tokens,
+    printable,
+    video_item,
+    without_control_tokens,
+)
 
 REQUESTS_SECONDS = 5
 """What cancelled requests get to answer on unload."""
@@ -55,25 +61,29 @@ class VideoLanguageEngine:
         """
         self._arguments = arguments
         self._on_load = on_load
+        self._engine = None
         self._started = Future()
         self._tasks = set()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._main()), name="vllm", daemon=True
         )
 
-    def start(self):
+    def start(self, seconds):
         """Blocks until the weights are loaded.
 
         Raises:
-            RuntimeError: vLLM did not start.
+            RuntimeError: vLLM did not start within `seconds`; it waits for its workers forever.
         """
         self._thread.start()
-        self._started.result()
+        try:
+            self._started.result(seconds)
+        except TimeoutError:
+            raise RuntimeError(f"vLLM did not start within {seconds} s") from None
 
     @property
     def dead(self):
         """Whether the engine's processes have died."""
-        return self._engine.errored
+        return self._engine is None or self._engine.errored
 
     @property
     def device(self):
@@ -138,7 +148,7 @@ class VideoLanguageEngine:
             if self.dead:
                 raise EngineDeadError from None
             raise RuntimeError(f"generation failed: {type(error).__name__}") from None
-        return self._answer(output)
+        return self._answer(output, is_json=options.schema is not None)
 
     async def _main(self):
         try:
@@ -157,6 +167,7 @@ class VideoLanguageEngine:
                 await asyncio.wait(self._tasks, timeout=REQUESTS_SECONDS)
         finally:
             self._engine.shutdown(timeout=PROCESSES_SECONDS)
+            self._engine = None  # its destructor fails when it runs at the interpreter's end
 
     def _load(self):
         from vllm.config import StructuredOutputsConfig
@@ -249,13 +260,13 @@ class VideoLanguageEngine:
             last = output
         return last
 
-    def _answer(self, output):
+    def _answer(self, output, is_json):
         completion = output.outputs[0]
         if completion.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"generation ended with {completion.finish_reason}")
         thinking, tokens = answer_tokens(
             completion.token_ids, self._end_of_thinking, self._control_ids
         )
-        text = self._tokenizer.decode(tokens).strip()
+        text = printable(self._tokenizer.decode(tokens), is_json)
         usage = Usage(len(output.prompt_token_ids), len(completion.token_ids), thinking)
         return Answer(text, completion.finish_reason, asdict(usage))

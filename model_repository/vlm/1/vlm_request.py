@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +11,9 @@ TICKS_PER_SECOND = 1000
 MIN_SIDE = 32
 """Pixels; Qwen3-VL's patch of 16 times its spatial merge of 2."""
 MAX_SCHEMA_BYTES = 16_384
+
+_CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class RefusedRequestError(ValueError):
@@ -195,6 +199,18 @@ def answer_tokens(tokens, end_of_thinking, control_tokens=frozenset()):
         ended = end_of_thinking in tokens
         count = tokens.index(end_of_thinking) + 1 if ended else len(tokens)
     return count, [token for token in tokens[count:] if token not in control_tokens]
+
+
+def printable(text, is_json):
+    """Replaces control characters by blanks.
+
+    xgrammar lets them through in strings whose length a schema bounds, where JSON forbids them.
+
+    Args:
+        text: What was generated.
+        is_json: Whether it is JSON; other text keeps its line ends.
+    """
+    return (_CONTROL_IN_JSON if is_json else _CONTROL).sub(" ", text).strip()
 
 
 def _number(given, key, kind, least, most, default):

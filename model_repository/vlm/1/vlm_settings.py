@@ -18,6 +18,7 @@ class Settings:
         source: Origin and licence of the weights.
         limits: Of a request.
         max_requests: Requests taken in at a time.
+        start_seconds: How long the engine may take to start.
         arguments: Of vLLM's AsyncEngineArgs.
     """
 
@@ -27,6 +28,7 @@ class Settings:
     source: str
     limits: Limits
     max_requests: int
+    start_seconds: int
     arguments: dict
 
 
@@ -57,6 +59,7 @@ def read_settings(parameters, folder):
         source=parameters["source"],
         limits=limits,
         max_requests=int(parameters["max_requests"]),
+        start_seconds=int(parameters["start_seconds"]),
         arguments={**_arguments(model, parameters, limits), **options},
     )
 

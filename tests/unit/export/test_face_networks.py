@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from export import face_source, graph_parity
+from export.__main__ import main
 from export.detector_graph import write_detector
 from export.embedder_graph import write_embedder
 from export.errors import ExportError
@@ -174,3 +175,45 @@ def test_sources_that_make_no_sense_are_refused(tmp_path: Path) -> None:
 def test_the_packaged_embedder_wants_bgr() -> None:
     assert EmbedderSource().form == face_source.PACKAGED_FORM == BGR
     assert EmbedderSource(mean=0.0).form.mean == 0.0
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of its own that the command writes to."""
+    monkeypatch.setenv("PENTAD_PATHS__REPOSITORY", str(tmp_path / "repository"))
+    (tmp_path / "repository").mkdir()
+    return tmp_path / "repository"
+
+
+def test_files_are_exported_by_the_command(repository: Path, tmp_path: Path) -> None:
+    detector = face_networks.scrfd(tmp_path / "det_10g.onnx", random=True)
+    embedder = face_networks.embedder(tmp_path / "w600k_r50.onnx")
+    assert main(["face_detector", "--weights", str(detector), "--decoder", "scrfd"]) == 0
+    wanted = ["--weights", str(embedder), "--color", "bgr", "--mean", "0", "--std", "1"]
+    assert main(["face_embedder", *wanted]) == 0
+    found = json.loads((repository / "face_detector/1/detector.json").read_text())
+    assert found["decoder"] == "scrfd"
+    embeds = json.loads((repository / "face_embedder/1/metadata.json").read_text())
+    assert (embeds["color"], embeds["mean"], embeds["std"]) == ("bgr", 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["face_detector", "--decoder", "scrfd"], "give its --weights"),
+        (["face_detector", "--mean", "1"], "--mean does not concern face_detector"),
+        (["face_embedder", "--decoder", "scrfd"], "--decoder does not concern face_embedder"),
+        (["face_embedder", "--layer", "3"], "--layer does not concern face_embedder"),
+        (["face_embedder", "--as", "other"], "--as is not for face_embedder"),
+        (["face_detector", "--weights", "/nowhere.onnx"], "cannot be read"),
+        (["face_detector", "--weights", __file__], "is no readable ONNX model"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    wanted: list[str], message: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(wanted) == 1
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("export: ")
+    assert message in line
+    assert not list(repository.rglob("*.onnx"))

@@ -96,6 +96,9 @@ def test_a_network_that_loses_rows_is_an_error() -> None:
     short.stop()
 
 
+Search = Callable[[bytes, bool], Found]
+
+
 class Answers:
     """Collects what becomes of jobs."""
 
@@ -121,14 +124,14 @@ class Answers:
             )
         assert reached
 
-    def job(self, images: list[bytes], **changes: object) -> Job:
+    def job(self, images: list[bytes], search: Search | None = None, **changes: object) -> Job:
         options: dict[str, object] = {
             "embedded": True,
             "answer": self.answer,
             "refuse": self.refuse,
             "is_cancelled": lambda: False,
         }
-        return Job(images, 0, **{**options, **changes})
+        return Job(images, search or look, 0, **{**options, **changes})
 
 
 @pytest.fixture
@@ -155,7 +158,7 @@ def make(batches: CropBatches) -> Iterator[Make]:
 
     def build(**changes: object) -> Enroller:
         options: dict[str, object] = {"searchers": 3, "max_waiting_bytes": 100}
-        made.append(Enroller(changes.pop("search", look), batches, **{**options, **changes}))
+        made.append(Enroller(batches, **{**options, **changes}))
         return made[-1]
 
     yield build
@@ -232,8 +235,8 @@ def test_nobody_works_for_a_client_who_has_gone(make: Make, answers: Answers) ->
         searched.append(data)
         return Found(reason="no_face")
 
-    enroller = make(search=search, searchers=1, cancel_check_seconds=-1)
-    enroller.submit(answers.job([b"a", b"b", b"c"], is_cancelled=lambda: True))
+    enroller = make(searchers=1, cancel_check_seconds=-1)
+    enroller.submit(answers.job([b"a", b"b", b"c"], search, is_cancelled=lambda: True))
     answers.wait(1)
     enroller.stop()
     assert [type(error) for error in answers.errors] == [CancelledError]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from enrollment_options import chosen
 from enrollment_refusals import RefusedError, refuse_pictures
-from face_search import Found
+from face_search import Found, SearchOptions
 from face_vector import pooled
 from network_facts import network_facts
 
@@ -81,3 +82,37 @@ def test_the_facts_of_both_networks_are_told_and_no_more(tmp_path: Path) -> None
         "detector": {"model": "finder", "decoder": "scrfd", **origin},
         "embedder": {"model": "embedder", **origin},
     }
+
+
+OPTIONS = SearchOptions(
+    detection_side=640, rule="central", min_face=20, varied=True, max_pixels=1_000_000
+)
+
+
+def test_wishes_change_what_they_name() -> None:
+    assert chosen(b"{}", OPTIONS, True) == (OPTIONS, True)
+    wishes = {"strict": False, "variants": False, "face": "largest", "detection_side": 480}
+    found, strict = chosen(json.dumps(wishes).encode(), OPTIONS, True)
+    assert found == SearchOptions(480, "largest", 20, False, 1_000_000)
+    assert not strict
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        b"",
+        b"[]",
+        b"3",
+        b"\xff",
+        b'{"max_pixels": 1}',
+        b'{"strict": 1}',
+        b'{"variants": "no"}',
+        b'{"min_face": true}',
+        b'{"face": "prettiest"}',
+        b'{"detection_side": 100000}',
+        b'{"detection_side": -1}',
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(wishes: bytes) -> None:
+    with pytest.raises(RefusedError, match="options_invalid: "):
+        chosen(wishes, OPTIONS, True)

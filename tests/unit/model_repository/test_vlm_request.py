@@ -12,6 +12,7 @@ from vlm_request import (
     answer_tokens,
     check_clip,
     parse_options,
+    printable,
     video_item,
     without_control_tokens,
 )
@@ -146,6 +147,12 @@ def test_plain_words_stay() -> None:
 )
 def test_thinking_and_answer(tokens: list[int], end: int | None, expected: object) -> None:
     assert answer_tokens(tokens, end, {9, 7}) == expected
+
+
+def test_control_characters_become_blanks() -> None:
+    strange = '\x00{"a":"b\x1fc\nd\te"}'
+    assert json.loads(printable(strange, is_json=True)) == {"a": "b c d e"}
+    assert printable("One.\nTwo\x00.\x1b \n", is_json=False) == "One.\nTwo ."
 
 
 def config() -> dict[str, str]:

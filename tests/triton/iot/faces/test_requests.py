@@ -20,9 +20,11 @@ from tests.support.portraits import collins, hopper, jpeg, scaled
 EMPTY_ROOM = jpeg(Image.linear_gradient("L").resize((640, 480)).convert("RGB"))
 
 
-def refusal(face_models: FaceModels, images: Sequence[bytes], strict: bool | None = None) -> str:
+def refusal(
+    face_models: FaceModels, images: Sequence[bytes], options: dict[str, object] | None = None
+) -> str:
     with pytest.raises(InferenceServerException) as raised:
-        face_models.enroll(images, strict=strict)
+        face_models.enroll(images, options=options)
     assert "INVALID_ARGUMENT" in str(raised.value.status())
     return str(raised.value.message())
 
@@ -75,16 +77,28 @@ def test_what_is_no_picture_refuses_the_request_by_its_place(
 
 def test_unless_the_caller_is_lenient(face_models: FaceModels) -> None:
     good = jpeg(hopper())
-    answer = face_models.enroll([b"nothing", good], ["front", "left"], strict=False)
+    answer = face_models.enroll([b"nothing", good], ["front", "left"], {"strict": False})
     assert [report["reason"] for report in answer.reports] == ["image_invalid", None]
     assert np.abs(answer.vector - face_models.enroll([good]).vector).max() < 1e-6
     thumbnail = Image.open(io.BytesIO(answer.thumbnail))
     assert np.asarray(thumbnail).std() > 30  # of the other picture
-    assert "image_invalid: index=0" in refusal(face_models, [b"nothing"], strict=False)
+    assert "image_invalid: index=0" in refusal(face_models, [b"nothing"], {"strict": False})
 
 
 def test_a_face_of_few_pixels_is_not_enrolled(face_models: FaceModels) -> None:
     assert "face_too_small: index=0" in refusal(face_models, [jpeg(scaled(hopper(), 0.09))])
+
+
+def test_requests_may_wish_otherwise(face_models: FaceModels) -> None:
+    pictures = [jpeg(hopper())]
+    varied = face_models.enroll(pictures).vector
+    rows, _ = face_models.executions("face_embedder")
+    alone = face_models.enroll(pictures, options={"variants": False}).vector
+    assert face_models.executions("face_embedder")[0] == rows + 1
+    assert 0.9 < varied @ alone < 0.9999
+    tiny = [jpeg(scaled(hopper(), 0.09))]
+    assert face_models.enroll(tiny, options={"min_face": 1}).reports[0]["used"]
+    assert "options_invalid: " in refusal(face_models, pictures, {"face": "prettiest"})
 
 
 def test_nothing_and_too_many_poses_are_refused(face_models: FaceModels) -> None:
