@@ -27,4 +27,3 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("PENTAD_") or name in LEGACY:
             monkeypatch.delenv(name)
-
