@@ -122,7 +122,7 @@ def pentad(name: str, service: str, profile: str) -> Server:
         "PENTAD_TRITON__URL": f"127.0.0.1:{ports['grpc']}",
         "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
         "PENTAD_EMBEDDED__PROFILE": profile,
-        "PENTAD_PATHS__STATE": f"var/load_tests/{name}",
+        "PENTAD_PATHS__STATE": f"var/load_tests/{service}-{name}",
     }
     address = Address("127.0.0.1", ports["service"])
     command = [sys.executable, "-m", "embedded", "run"]

@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser import Tab, headless_browser
+from tests.support.browser import Tab, launch
 from tests.support.portraits import hopper
 from tests.support.stack import Stack
 
@@ -170,17 +170,18 @@ def test_drop_goes_where_it_falls(tab: Tab, portrait: Path) -> None:
 
 
 @contextmanager
-def camera_tab(stack: Stack, *flags: str) -> Iterator[Tab]:
-    """A tab of a browser with these flags, which watches the camera."""
-    with headless_browser(flags=flags) as browser:
-        tab = Tab(
-            browser, stack.main, color_scheme="light", viewport={"width": 1280, "height": 900}
-        )
-        tab.context.add_init_script(f"({WATCH_CAMERA})()")
+def camera_tab(browser: Browser, stack: Stack, *flags: str) -> Iterator[Tab]:
+    """A tab of another browser with these flags, which watches the camera."""
+    # Of the Playwright that is there: it runs only one at a time in a thread.
+    own = launch(browser.browser_type, *flags)
+    tab = Tab(own, stack.main, color_scheme="light", viewport={"width": 1280, "height": 900})
+    tab.context.add_init_script(f"({WATCH_CAMERA})()")
+    try:
         yield tab
-        tab.context.close()
-        assert tab.foreign == []
-        assert tab.complaints == []
+    finally:
+        own.close()
+    assert tab.foreign == []
+    assert tab.complaints == []
 
 
 def write_y4m(path: Path, picture: Image.Image) -> None:
@@ -190,14 +191,13 @@ def write_y4m(path: Path, picture: Image.Image) -> None:
     path.write_bytes(header + 2 * (b"FRAME\n" + frame.tobytes()))
 
 
-# Without the fixture `browser`: Playwright runs only one at a time in a thread.
 class TestCamera:
-    def test_takes_all_poses(self, stack: Stack, tmp_path: Path) -> None:
+    def test_takes_all_poses(self, browser: Browser, stack: Stack, tmp_path: Path) -> None:
         scene = Image.new("RGB", (640, 480), (60, 60, 70))
         scene.paste(hopper().resize((406, 480)), (117, 0))
         write_y4m(tmp_path / "camera.y4m", scene)
         file = f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"
-        with camera_tab(stack, FAKE_CAMERA, ALLOWED, file) as tab:
+        with camera_tab(browser, stack, FAKE_CAMERA, ALLOWED, file) as tab:
             page = tab.open("vectorizer")
             card(page).wait_for()
             assert page.evaluate("window.streams.length") == 0  # asked for on the button only
@@ -221,8 +221,8 @@ class TestCamera:
             card(page).get_by_role("button", name="Make vector").click()
             expect(card(page)).to_contain_text("5 of 5 used")
 
-    def test_says_that_it_is_not_allowed(self, stack: Stack) -> None:
-        with camera_tab(stack, FAKE_CAMERA) as tab:
+    def test_says_that_it_is_not_allowed(self, browser: Browser, stack: Stack) -> None:
+        with camera_tab(browser, stack, FAKE_CAMERA) as tab:
             page = tab.open("vectorizer")
             slot(card(page), "Up").get_by_role("button", name="Camera: up").click()
             dialog = page.get_by_role("dialog", name="Camera")
@@ -231,8 +231,8 @@ class TestCamera:
             expect(dialog).to_have_count(0)
             expect(page.get_by_role("button", name="Camera: up").first).to_be_focused()
 
-    def test_says_that_there_is_none(self, stack: Stack) -> None:
-        with camera_tab(stack, ALLOWED) as tab:
+    def test_says_that_there_is_none(self, browser: Browser, stack: Stack) -> None:
+        with camera_tab(browser, stack, ALLOWED) as tab:
             page = tab.open("vectorizer")
             card(page).get_by_role("button", name="Use camera").click()
             expect(page.get_by_role("alert").filter(has_text="No camera")).to_be_visible()

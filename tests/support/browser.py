@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import (
     Browser,
+    BrowserType,
     ConsoleMessage,
     Page,
     Request,
@@ -42,19 +43,24 @@ def dashboard(command: str) -> None:
     subprocess.run([sys.executable, script, sys.prefix, command], check=True)
 
 
+def launch(kind: BrowserType, *flags: str) -> Browser:
+    """Another headless browser of this kind, started with ``flags`` too."""
+    return kind.launch(
+        executable_path=chromium(),
+        args=[*FLAGS, *flags],
+        chromium_sandbox=os.geteuid() != 0,  # Chromium's sandbox refuses to run as root
+    )
+
+
 @contextmanager
-def headless_browser(*, flags: Sequence[str] = ()) -> Iterator[Browser]:
-    """A browser for as long as the context lasts, started with ``flags`` too.
+def headless_browser() -> Iterator[Browser]:
+    """A browser for as long as the context lasts.
 
     Playwright keeps an event loop running in its thread meanwhile, in which asynchronous tests
     could not run: open it for a module, not for the session.
     """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(),
-            args=[*FLAGS, *flags],
-            chromium_sandbox=os.geteuid() != 0,  # Chromium's sandbox refuses to run as root
-        )
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

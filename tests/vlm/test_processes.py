@@ -10,7 +10,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.triton.status import ModelDeadError, to_gateway_error
-from tests.support.vlm_model import VlmModel, engines
+from tests.support.vlm_model import VlmModel, engines, shared_memory
 from tests.vlm.conftest import Clip, Keeper
 from tests.vlm.test_answers import generating, outcome, start
 
@@ -45,7 +45,8 @@ def test_a_dead_engine_is_recognised_and_loading_again_recovers(
 ) -> None:
     _, future = start(vlm, clip)
     until(lambda: generating(vlm) == 1)
-    dead = outcome(vlm, "dead")
+    dead, memory = outcome(vlm, "dead"), shared_memory()
+    assert memory
     named(engines(), victim).kill()
     with pytest.raises(InferenceServerException) as caught:
         future.result(60)
@@ -57,21 +58,25 @@ def test_a_dead_engine_is_recognised_and_loading_again_recovers(
     assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)
     assert outcome(vlm, "dead") == dead + 2
     vlm.unload()  # fails when a process outlives it
+    until(lambda: not any(file.exists() for file in memory))
     vlm.load()
     assert vlm.ask(clip, max_tokens=4, thinking_budget=0)["usage"]["completion_tokens"] > 0
 
 
 def test_the_engine_ends_with_a_killed_stub(vlm: VlmModel, until) -> None:
     (stub,) = vlm.stubs()
-    started = engines()
+    started, memory = engines(), shared_memory()
     assert len(started) >= 2
     stub.kill()
     until(lambda: not any(alive(process) for process in started))
+    until(lambda: not any(file.exists() for file in memory))
 
 
 def test_the_engine_ends_with_a_killed_server(keeper: Keeper, until) -> None:
     vlm = keeper.healthy()
-    started = engines()
+    started, memory = engines(), shared_memory()
     assert len(started) >= 2
     vlm.server.process.kill()
     until(lambda: not any(alive(process) for process in started))
+    keeper.stop()  # as a supervisor does before it starts the next server
+    until(lambda: not any(file.exists() for file in memory))

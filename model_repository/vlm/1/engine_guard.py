@@ -20,6 +20,7 @@ from pathlib import Path
 
 MARK = "PENTAD_ENGINE_OWNER"
 """Environment variable that holds the mark."""
+TRACKER = b"multiprocessing.resource_tracker"
 ROUNDS = 20
 """A process that is being started while the others are killed is found in a later round."""
 PAUSE_SECONDS = 0.05
@@ -51,13 +52,18 @@ class EngineGuard:
 
 
 def marked(mark):
-    """Process ids of the living processes that carry `mark`."""
+    """Process ids of the living processes that carry `mark`, without Python's resource trackers.
+
+    A tracker ends by itself after the processes that it serves, and removes the shared memory that
+    they could not: killed with them, it would leave hundreds of megabytes in /dev/shm.
+    """
     wanted = f"{MARK}={mark}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # it ended, or is another user's
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                carries = wanted in (folder / "environ").read_bytes().split(b"\0")
+                if carries and TRACKER not in (folder / "cmdline").read_bytes():
                     found.append(int(folder.name))
     return found
 

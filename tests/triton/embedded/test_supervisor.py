@@ -36,6 +36,7 @@ class Supervised:
             "TRITON__URL": f"127.0.0.1:{grpc}",
             "SERVER__PORT": self.main,
             "TEXT__PORT": text,
+            "SERVICES": '["text"]',
             "PATHS__STATE": self.state,
             "PATHS__REPOSITORY": folder / "models",
             **more,
@@ -187,13 +188,7 @@ def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
 
 
 def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:
-    run = start(
-        "run",
-        TEXT__PORT=0,
-        SERVER__HOST="192.0.2.1",
-        SERVER__PORT=0,
-        SECURITY__ALLOW_UNAUTHENTICATED="true",
-    )
+    run = start("run", SECURITY__KEYS_FILE="no/such/keys.yaml")
     run.wait_for(lambda: run.process.poll() is not None)
     assert run.process.returncode == 1
     assert "error: the gateway could not start" in run.log

@@ -17,6 +17,9 @@ SLEEP = "import time; time.sleep(60)"
 # A server that starts an owner; the owner starts a child, and that one a grandchild.
 CHILD = f"""
 import subprocess, sys
+from multiprocessing.shared_memory import SharedMemory
+memory = SharedMemory(create=True, size=16)
+print(memory.name, flush=True)
 grandchild = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], start_new_session=True)
 print(grandchild.pid, flush=True)
 {SLEEP}
@@ -50,10 +53,11 @@ class Family:
             stdout=subprocess.PIPE,
             text=True,
         )
-        numbers = [
-            int(number) for _ in range(2) for number in self.server.stdout.readline().split()
-        ]
-        processes = [psutil.Process(number) for number in sorted(numbers)]
+        words = [word for _ in range(3) for word in self.server.stdout.readline().split()]
+        (name,) = [word for word in words if not word.isdigit()]
+        self.memory = Path("/dev/shm", name)
+        numbers = sorted(int(word) for word in words if word.isdigit())
+        processes = [psutil.Process(number) for number in numbers]
         self.owner, *self.engine = processes
         (self.guard,) = [
             child
@@ -97,8 +101,10 @@ def gone(processes: list[psutil.Process]) -> bool:
 @pytest.mark.parametrize("victim", ["owner", "server"])
 def test_the_engine_ends_with(family: Family, victim: str) -> None:
     assert len(family.engine) == 2
+    assert family.memory.exists()
     getattr(family, victim).kill()
     assert gone([*family.engine, family.guard])
+    assert vanishes(family.memory), "shared memory is left"
     assert family.stranger.poll() is None
     if victim == "server":
         assert family.owner.is_running(), "the owner is not the guard's to kill"
@@ -114,6 +120,13 @@ def test_closing_ends_the_engine_and_leaves_the_owner(family: Family) -> None:
     assert family.server.stdout.readline() == "closed\n"
     assert gone([*family.engine, family.guard])
     assert family.owner.is_running()
+
+
+def vanishes(file: Path) -> bool:
+    end = time.monotonic() + 10
+    while file.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not file.exists()
 
 
 def ignores(process: psutil.Process, number: int) -> bool:

@@ -28,10 +28,10 @@ def clip(movflags: str = "") -> bytes:
 
 
 def code_of(data: bytes, limits: ClipLimits = LIMITS) -> str:
-    begin = time.perf_counter()
+    begin = time.thread_time()  # not the wall clock's: other processes do not count
     with pytest.raises(ClipError) as caught:
         read_header(data, limits)
-    assert time.perf_counter() - begin < 0.5
+    assert time.thread_time() - begin < 0.5
     assert str(caught.value).startswith(caught.value.code + ": ")
     return caught.value.code
 
