@@ -68,6 +68,7 @@ bench: env-test models ## compare with the peers, all on this machine in one run
 
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
+	@$(PYTHON) requirements/vlm_lock.py
 
 clean: ## remove environments, caches and exported models
 	rm -rf .venv .venv-* var dashboard/node_modules dashboard/dist

@@ -144,10 +144,12 @@ def _classifier(
 def _face_network(
     model: str, given: list[str], options: argparse.Namespace, settings: Settings
 ) -> DetectorExport | EmbedderExport:
-    """A face network of the command line; the packaged one where that says nothing."""
+    """A face network of the command line; of `iot` where that says nothing."""
     if options.suffix:
         raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
+    section = settings.iot.detector if model == DETECTOR else settings.iot.embedder
     asked = {name: getattr(options, name) for name in given}
+    asked = asked or section.model_dump(exclude_none=True)
     paths = settings.paths
     if model == DETECTOR:
         return DetectorExport(DetectorSource(**asked), paths.repository, paths.cache)

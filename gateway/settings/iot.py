@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -41,6 +42,28 @@ class EmotionSettings(Section):
     """Longest time for one request (504 beyond)."""
 
 
+class DetectorSettings(Section):
+    """What `make models` makes the face detector from."""
+
+    weights: Path | None = None
+    """ONNX file, e.g. InsightFace's `buffalo_l/det_10g.onnx`; none: the packaged CenterFace."""
+    decoder: Literal["centerface", "scrfd"] | None = None
+    """Family of the weights; InsightFace's det_* files are `scrfd`."""
+
+
+class EmbedderSettings(Section):
+    """What `make models` makes the face embedder from; vectors of two embedders do not compare."""
+
+    weights: Path | None = None
+    """ONNX file, e.g. InsightFace's `buffalo_l/w600k_r50.onnx`; none: the packaged one."""
+    color: Literal["rgb", "bgr"] | None = None
+    """Order of channels it wants; none: rgb with weights."""
+    mean: float | None = None
+    """Subtracted from 0..255; none: 127.5 with weights."""
+    std: float | None = Field(None, gt=0)
+    """Divides the rest; none: 127.5 with weights."""
+
+
 class IotSettings(Section):
     """The IoT API (`/iot` on the main port)."""
 
@@ -50,6 +73,17 @@ class IotSettings(Section):
     """Triton model that makes face vectors."""
     networks: list[str] = ["face_detector", "face_embedder"]
     """Triton models it calls; loaded first."""
+    detector: DetectorSettings = DetectorSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    strict_images: bool = True
+    """Whether one picture that cannot be read refuses the enrollment (422 naming it); else the
+    others make the vector and the answer says which one did not count."""
+    variants: bool = True
+    """Whether five photometric variants of each picture enter the mean, as in the old server."""
+    face: Literal["central", "largest", "certain"] = "central"
+    """Which face of a picture counts: the largest and most central, the largest, the surest."""
+    detection_side: int = Field(640, ge=32, le=2560)
+    """Longer side in pixels of the copy that the detector sees."""
     max_images: int = Field(10, ge=1, le=100)
     """Most pictures of one enrollment (422 beyond)."""
     max_image_bytes: int = Field(16 * 2**20, ge=1024)

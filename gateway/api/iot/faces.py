@@ -66,6 +66,13 @@ class FaceService:
         self._context = context
         self._admission = admission
         self._settings = settings = context.settings.iot
+        options = {
+            "strict": settings.strict_images,
+            "variants": settings.variants,
+            "face": settings.face,
+            "detection_side": settings.detection_side,
+        }
+        self._options = bytes_tensor([json.dumps(options).encode()], rows=False)
         self.model = ModelState("vectorize", settings.triton_model, tuple(settings.networks))
 
     async def enroll(self, pictures: Sequence[Picture]) -> Enrollment:
@@ -84,6 +91,7 @@ class FaceService:
                     {
                         "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
                         "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
+                        "OPTIONS": self._options,
                     },
                     OUTPUTS,
                     timeout=self._settings.deadline_seconds,
