@@ -50,7 +50,9 @@ def test_help_lists_the_verbs() -> None:
         assert re.search(rf"^\s+{verb}\s", out.stdout, re.M), verb
 
 
-@pytest.mark.parametrize("name", ["runtime", "test", "cuda", "binaries", "torch", "load"])
+@pytest.mark.parametrize(
+    "name", ["runtime", "test", "cuda", "binaries", "torch", "load", "vlm-cpu", "vlm-cuda"]
+)
 def test_locks_pin_versions_with_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text()
     blocks = re.split(r"\n(?=[a-z])", text.split("\n", 1)[1])
