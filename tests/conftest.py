@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from gateway.settings.legacy import LEGACY
 
 LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
+# A shell starts background jobs with Ctrl-C ignored, which every process of the tests would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
