@@ -11,7 +11,7 @@ import pytest
 from gateway.settings.legacy import LEGACY
 
 LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
-# A shell starts background jobs with Ctrl-C ignored, which every process of the tests would inherit.
+# A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).resolve().parent
