@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from gateway.admission import Admission
 from gateway.health.monitor import HealthMonitor
 from gateway.security import KeyRing
 from gateway.settings import Settings
@@ -12,6 +14,22 @@ from gateway.telemetry.gpu import GpuSampler
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.triton import TritonPort
+
+
+class Limits(Protocol):
+    """The part of a service's settings that bounds its work."""
+
+    @property
+    def max_concurrent(self) -> int:
+        """Requests in work at once, over all processes."""
+
+    @property
+    def max_waiting(self) -> int:
+        """Requests that may wait, over all processes."""
+
+    @property
+    def slot_wait_seconds(self) -> float:
+        """Longest wait for a slot."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +44,13 @@ class Context:
     keys: KeyRing
     gpus: GpuSampler
     activity: Activity
+
+    def admission(self, service: str, limits: Limits) -> Admission:
+        """Return this process's share of a service's slots and queue."""
+        workers = self.settings.server.workers
+        return Admission(
+            max(1, limits.max_concurrent // workers),
+            limits.max_waiting // workers,
+            limits.slot_wait_seconds,
+            *self.metrics.admission(service),
+        )

@@ -9,10 +9,10 @@ from typing import Any
 
 from gateway.admission import Admission
 from gateway.api.canary import CANARY_IMAGE
-from gateway.api.iot.faces import Picture, refusal
+from gateway.api.iot.faces import IMAGE_REFUSALS, Picture, Refusals, refusal
 from gateway.api.iot.probe import probe
 from gateway.context import Context
-from gateway.errors import BodyTooLargeError, GatewayError, RefusedError, UnavailableError
+from gateway.errors import BodyTooLargeError, RefusedError, UnavailableError
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
@@ -21,16 +21,13 @@ from gateway.triton.tensors import bytes_tensor
 
 log = logging.getLogger(__name__)
 VLM_UNAVAILABLE = "vlm_unavailable"
-_REFUSALS: dict[str, tuple[type[GatewayError], str]] = {
+_REFUSALS: Refusals = {
     "clip_empty": (RefusedError, "video_clip is empty"),
     "clip_invalid": (RefusedError, "video_clip is not a valid MP4 video"),
     "clip_truncated": (RefusedError, "video_clip is truncated before its first frame"),
     "clip_too_large": (BodyTooLargeError, "video_clip has too many pixels"),
     "clip_too_long": (BodyTooLargeError, "video_clip is too long"),
-    "image_empty": (RefusedError, "{image} is empty"),
-    "image_invalid": (RefusedError, "{image} is not a valid image"),
-    "image_truncated": (RefusedError, "{image} is truncated or damaged"),
-    "image_too_large": (BodyTooLargeError, "{image} has too many pixels"),
+    **IMAGE_REFUSALS,
 }
 """The codes of the model `emotion_story`, and what the client reads."""
 

@@ -21,13 +21,18 @@ from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import bytes_tensor
 
 OUTPUTS = ("VECTOR", "THUMBNAIL", "IMAGE_REPORT")
-_REFUSALS: dict[str, tuple[type[GatewayError], str]] = {
-    "face_not_found": (RefusedError, "No faces detected in any of the provided images"),
-    "face_too_small": (RefusedError, "The face on {image} is too small"),
+Refusals = dict[str, tuple[type[GatewayError], str]]
+IMAGE_REFUSALS: Refusals = {
     "image_empty": (RefusedError, "{image} is empty"),
     "image_invalid": (RefusedError, "{image} is not a valid image"),
     "image_truncated": (RefusedError, "{image} is truncated or damaged"),
     "image_too_large": (BodyTooLargeError, "{image} has too many pixels"),
+}
+"""The codes of the models' picture decoder, and what the client reads."""
+_REFUSALS: Refusals = {
+    "face_not_found": (RefusedError, "No faces detected in any of the provided images"),
+    "face_too_small": (RefusedError, "The face on {image} is too small"),
+    **IMAGE_REFUSALS,
 }
 """The codes of the model `face_enrollment`, and what the client reads."""
 
@@ -127,7 +132,7 @@ class FaceService:
 
 def refusal(
     error: RefusedInputError,
-    known: dict[str, tuple[type[GatewayError], str]],
+    known: Refusals,
     pictures: Sequence[Picture],
 ) -> GatewayError:
     """Return a model's refusal in the words of this API, naming the picture it is about."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.admission import Admission
 from gateway.api.iot.emotions import EmotionService
 from gateway.api.iot.faces import FaceService
 from gateway.api.iot.vlm import vlm_canary
@@ -20,13 +19,7 @@ class IotService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.settings = settings = context.settings.iot
-        workers = context.settings.server.workers
-        self.admission = Admission(
-            max(1, settings.max_concurrent // workers),
-            settings.max_waiting // workers,
-            settings.slot_wait_seconds,
-            *context.metrics.admission(self.name),
-        )
+        self.admission = context.admission(self.name, settings)
         self.faces = FaceService(context, self.admission)
         self.emotions = EmotionService(context, self.admission)
         self.models = [self.faces.model, self.emotions.model]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.admission import Admission
 from gateway.api.text.catalogue import Catalogue, Entry
 from gateway.api.text.chunks import MAX_ROWS, split
 from gateway.api.text.jobs import ActiveJobs, Job
@@ -38,13 +37,7 @@ class TextService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.settings = settings = context.settings.text
-        workers = context.settings.server.workers
-        self.admission = Admission(
-            max(1, settings.max_concurrent // workers),
-            settings.max_waiting // workers,
-            settings.slot_wait_seconds,
-            *context.metrics.admission(self.name),
-        )
+        self.admission = context.admission(self.name, settings)
         self.jobs = ActiveJobs()
         self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
         self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from gateway.admission import Admission
 from gateway.api.canary import CANARY_IMAGE
 from gateway.context import Context
 from gateway.errors import BadRequestError, BodyTooLargeError, DeadlineError, GatewayError
@@ -56,13 +55,7 @@ class VisionService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.settings = settings = context.settings.vision
-        workers = context.settings.server.workers
-        self.admission = Admission(
-            max(1, settings.max_concurrent // workers),
-            settings.max_waiting // workers,
-            settings.slot_wait_seconds,
-            *context.metrics.admission(self.name),
-        )
+        self.admission = context.admission(self.name, settings)
         self.model = ModelState("classify", settings.triton_model, (settings.network,))
         self.models = [self.model]
 
