@@ -7,7 +7,10 @@ needs, and never shrinks. Measured with Triton 2.51: 6 MiB of inputs and outputs
 
     instances x (1 MiB + 2 x max(1, max_batch_size) x bytes of one row's inputs and outputs)
 
-A dimension of -1 counts as VARIABLE_DIM elements and a string as STRING_BYTES bytes.
+A string counts as STRING_BYTES bytes and a dimension of -1 as VARIABLE_DIM elements, or
+PICTURE_SIDE where it is a side of a picture (UINT8, three channels last). A model whose requests
+are of another size, such as encoded pictures and clips, says so with the parameter
+`shm_request_bytes`: what the tensors of one execution take together.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ REGION_BYTES = MIB
 HEADROOM = 2
 VARIABLE_DIM = 256
 """Assumed length of a variable dimension: the longest token sequence of the text models."""
+PICTURE_SIDE = 640
+"""Assumed side of a picture in pixels: what the face detector is given by default."""
 STRING_BYTES = 2048
 _ITEM_BYTES = {
     "TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_INT8": 1,
@@ -51,9 +56,7 @@ def model_bytes(config: dict[str, list[Any]]) -> int:
     """Shared memory that one model needs, in bytes."""
     groups = config.get("instance_group", [{}])
     instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
-    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
-    tensors = config.get("input", []) + config.get("output", [])
-    return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
+    return instances * (REGION_BYTES + HEADROOM * _execution_bytes(config))
 
 
 def check_shm(repository: Path, profile: str) -> str:
@@ -79,7 +82,22 @@ def check_shm(repository: Path, profile: str) -> str:
     return sentence
 
 
+def _execution_bytes(config: dict[str, list[Any]]) -> int:
+    for parameter in config.get("parameters", []):
+        if parameter["key"] == ["shm_request_bytes"]:
+            return int(parameter["value"][0]["string_value"][0])
+    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
+    tensors = config.get("input", []) + config.get("output", [])
+    return batch * sum(map(_tensor_bytes, tensors))
+
+
 def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:
+    kind = tensor.get("data_type", [""])[0]
     sizes = [int(size) for size in tensor.get("dims", [])]
-    elements = math.prod(size if size >= 0 else VARIABLE_DIM for size in sizes)
-    return elements * _ITEM_BYTES.get(tensor.get("data_type", [""])[0], 4)
+    open_sizes = [VARIABLE_DIM] * len(sizes)
+    if kind == "TYPE_UINT8" and sizes[-1:] == [3]:
+        open_sizes[-3:-1] = [PICTURE_SIDE] * len(open_sizes[-3:-1])
+    elements = math.prod(
+        size if size >= 0 else assumed for size, assumed in zip(sizes, open_sizes, strict=True)
+    )
+    return elements * _ITEM_BYTES.get(kind, 4)
