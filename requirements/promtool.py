@@ -1,4 +1,4 @@
-"""Make sure that promtool, which checks Prometheus' configuration, is there (standard library only).
+"""Make sure that promtool, which checks Prometheus' files, is there (standard library only).
 
     python3 requirements/promtool.py FOLDER
 
