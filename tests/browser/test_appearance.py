@@ -69,7 +69,7 @@ def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
         page.get_by_text("Readings as a table").click()
         page.get_by_role("region", name="Readings").wait_for()
     elif name == "services":
-        page.get_by_role("region", name="vision", exact=True).wait_for()
+        page.get_by_role("region", name="Vision", exact=True).wait_for()
     else:
         page.get_by_role("button", name="Score").click()
         page.get_by_role("button", name="Compare").click()
