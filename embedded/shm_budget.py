@@ -7,6 +7,9 @@ needs, and never shrinks. Measured with Triton 2.51: 6 MiB of inputs and outputs
 
     instances x (1 MiB + 2 x max(1, max_batch_size) x bytes of one row's inputs and outputs)
 
+A model that says in the parameter `shm_mib` what an instance needs is believed: the formula knows
+nothing of alternative inputs, nor of requests that a model collects.
+
 A dimension of -1 counts as VARIABLE_DIM elements and a string as STRING_BYTES bytes.
 """
 
@@ -51,6 +54,8 @@ def model_bytes(config: dict[str, list[Any]]) -> int:
     """Shared memory that one model needs, in bytes."""
     groups = config.get("instance_group", [{}])
     instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
+    if stated := _parameter(config, "shm_mib"):
+        return instances * int(stated) * MIB
     batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
     tensors = config.get("input", []) + config.get("output", [])
     return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
@@ -77,6 +82,13 @@ def check_shm(repository: Path, profile: str) -> str:
             "--shm-size=2g) or lower instance_group and max_batch_size of the models"
         )
     return sentence
+
+
+def _parameter(config: dict[str, list[Any]], key: str) -> str | None:
+    for item in config.get("parameters", []):
+        if item.get("key") == [key]:
+            return str(item["value"][0]["string_value"][0])
+    return None
 
 
 def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:

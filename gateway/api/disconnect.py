@@ -51,6 +51,9 @@ class _Watch:
         self._timer.cancel()
         if self._watcher:
             self._watcher.cancel()
+            # The cancelled task's traceback holds this object: a cycle would keep the request's
+            # body until the garbage collector comes round.
+            self._watcher = None
 
     def _begin(self) -> None:
         self._watcher = asyncio.ensure_future(self._wait())

@@ -12,7 +12,12 @@ from tests.support.stack import Stack
 def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
     report = httpx.get(stack.main + "/services").json()
-    assert {service["name"] for service in report["services"]} == {"iot", "text", "vision"}
+    assert {service["name"] for service in report["services"]} == {
+        "iot",
+        "lipsync",
+        "text",
+        "vision",
+    }
     for service in report["services"]:
         card = page.get_by_role("region", name=service["name"], exact=True)
         expect(card.locator(".card-header")).to_contain_text("ready")

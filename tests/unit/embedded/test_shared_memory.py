@@ -97,3 +97,12 @@ def test_prefixes_are_distinct_and_name_this_process() -> None:
     first, second = leftovers.new_prefix(), leftovers.new_prefix()
     assert first != second
     assert f"-{os.getpid()}-" in first
+
+
+def test_a_model_may_state_its_need() -> None:
+    config = parse(
+        CONFIG.replace(
+            'key: "x" value { string_value: "a b"', 'key: "shm_mib" value { string_value: "30"'
+        )
+    )
+    assert shm_budget.model_bytes(config) == 2 * 30 * shm_budget.MIB
