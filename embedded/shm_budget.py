@@ -7,10 +7,10 @@ needs, and never shrinks. Measured with Triton 2.51: 6 MiB of inputs and outputs
 
     instances x (1 MiB + 2 x max(1, max_batch_size) x bytes of one row's inputs and outputs)
 
-A model that says in the parameter `shm_mib` what an instance needs is believed: the formula knows
-nothing of alternative inputs, nor of requests that a model collects.
-
-A dimension of -1 counts as VARIABLE_DIM elements and a string as STRING_BYTES bytes.
+A string counts as STRING_BYTES bytes and a dimension of -1 as VARIABLE_DIM elements, or
+PICTURE_SIDE where it is a side of a picture (UINT8, three channels last). A model that says in the
+parameter `shm_mib` what an instance needs is believed: the formula knows nothing of encoded
+pictures and clips, of alternative inputs, nor of requests that a model collects.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ REGION_BYTES = MIB
 HEADROOM = 2
 VARIABLE_DIM = 256
 """Assumed length of a variable dimension: the longest token sequence of the text models."""
+PICTURE_SIDE = 640
+"""Assumed side of a picture in pixels: what the face detector is given by default."""
 STRING_BYTES = 2048
 _ITEM_BYTES = {
     "TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_INT8": 1,
@@ -92,6 +94,12 @@ def _parameter(config: dict[str, list[Any]], key: str) -> str | None:
 
 
 def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:
+    kind = tensor.get("data_type", [""])[0]
     sizes = [int(size) for size in tensor.get("dims", [])]
-    elements = math.prod(size if size >= 0 else VARIABLE_DIM for size in sizes)
-    return elements * _ITEM_BYTES.get(tensor.get("data_type", [""])[0], 4)
+    open_sizes = [VARIABLE_DIM] * len(sizes)
+    if kind == "TYPE_UINT8" and sizes[-1:] == [3]:
+        open_sizes[-3:-1] = [PICTURE_SIDE] * len(open_sizes[-3:-1])
+    elements = math.prod(
+        size if size >= 0 else assumed for size, assumed in zip(sizes, open_sizes, strict=True)
+    )
+    return elements * _ITEM_BYTES.get(kind, 4)

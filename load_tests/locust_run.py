@@ -47,7 +47,7 @@ def run(host: str, plan: Mapping[str, Any], out: Path) -> dict[str, Figures]:
 
 
 async def _run_own(plan: Mapping[str, Any], results: Path, out: Path) -> dict[str, Figures]:
-    server = servers.build("pentad", "text", Path("var/cache"))
+    server = servers.pentad("pentad", ("text", "vision", "iot"), "auto")
     async with servers.running(server, results / "logs" / "locust.log"):
         host = f"http://127.0.0.1:{server.env['PENTAD_SERVER__PORT']}"
         return await asyncio.to_thread(run, host, plan, out)

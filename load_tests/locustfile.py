@@ -1,4 +1,4 @@
-"""Locust users of the text API, one class per way of use. Answers are checked, not just counted.
+"""Locust users, one class per way of use. Answers are checked, not just counted.
 
     locust -f load_tests/locustfile.py --host http://127.0.0.1:9000
 
@@ -8,6 +8,7 @@ With ``PENTAD_LOAD_FIGURES`` set, the figures of the run are written to that fil
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -26,6 +27,8 @@ from load_tests import workload
 REJECTED: Counter[str] = Counter()
 """Answers 503 and 429 by request name."""
 DIMENSIONS = 384
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+BOUNDARY = "6f1d2c0b9e7a4853"
 KEY = os.environ.get("PENTAD_LOAD_KEY")
 
 
@@ -74,8 +77,18 @@ def _check_bertscore(answer: dict[str, Any], count: int) -> bool:
     return all(len(part) == count and all(-1 <= x <= 1.0001 for x in part) for part in values)
 
 
-class TextUser(FastHttpUser):
-    """What all users share: posting JSON and judging the answer."""
+def _check_classes(answer: dict[str, Any], count: int) -> bool:
+    # The picture is a cat's: Egyptian cat, tabby or tiger cat.
+    return len(answer["top5"]) == count and "cat" in answer["top1"]["label"]
+
+
+def _check_enrollment(answer: dict[str, Any], count: int) -> bool:
+    vector = base64.b64decode(answer["enrollmentProcessedFile"])
+    return answer["image_count"] == count and len(vector) == 4 * answer["embedding_dim"] == 2048
+
+
+class PentadUser(FastHttpUser):
+    """What all users share: posting and judging the answer."""
 
     abstract = True
     headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {KEY}"} if KEY else {}
@@ -84,13 +97,21 @@ class TextUser(FastHttpUser):
         self,
         name: str,
         path: str,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         count: int,
         check: Callable[[dict[str, Any], int], bool],
     ) -> None:
-        """POST ``body``; 503 and 429 with Retry-After count as rejected, all else must be right."""
+        """POST JSON or a multipart body; 503 and 429 with Retry-After count as rejected.
+
+        All other answers must be right.
+        """
+        multipart = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        content: dict[str, Any] = {"json": body}
+        if isinstance(body, bytes):
+            content = {"data": body}
+        headers = {**self.headers, **(multipart if isinstance(body, bytes) else {})}
         with self.client.post(
-            path, json=body, name=name, headers=self.headers, catch_response=True
+            path, name=name, headers=headers, catch_response=True, **content
         ) as response:
             if response.status_code in (429, 503):
                 REJECTED[name] += 1
@@ -104,7 +125,7 @@ class TextUser(FastHttpUser):
                 response.failure("wrong answer")
 
 
-class ShortEmbedUser(TextUser):
+class ShortEmbedUser(PentadUser):
     """One short text per request, as a search box sends."""
 
     weight = 12
@@ -117,7 +138,7 @@ class ShortEmbedUser(TextUser):
         self.ask("embed_short", "/text/embed", {"texts": texts}, 1, _check_embed)
 
 
-class OpenAIUser(TextUser):
+class OpenAIUser(PentadUser):
     """The OpenAI wire format."""
 
     weight = 6
@@ -131,7 +152,7 @@ class OpenAIUser(TextUser):
         self.ask("openai_embeddings", "/v1/embeddings", body, 2, _check_openai)
 
 
-class BulkEmbedUser(TextUser):
+class BulkEmbedUser(PentadUser):
     """The largest documented request, as an indexing job sends."""
 
     weight = 3
@@ -144,7 +165,7 @@ class BulkEmbedUser(TextUser):
         self.ask("embed_bulk", "/text/embed", {"texts": texts}, len(texts), _check_embed)
 
 
-class BertScoreUser(TextUser):
+class BertScoreUser(PentadUser):
     """Scores 20 pairs, as an evaluation run sends."""
 
     weight = 3
@@ -161,3 +182,36 @@ class BertScoreUser(TextUser):
         part = slice(start, start + 20)
         body = {"candidates": self._candidates[part], "references": self._references[part]}
         self.ask("bertscore", "/text/bertscore", body, 20, _check_bertscore)
+
+
+class ClassifyUser(PentadUser):
+    """One picture per request, as a camera sends."""
+
+    weight = 4
+    wait_time = constant_throughput(2)
+    picture = (PICTURES / "chelsea.jpg").read_bytes()
+
+    @task
+    def classify(self) -> None:
+        """Classify a cat."""
+        head = (
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '
+            'filename="cat.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        )
+        body = head.encode() + self.picture + f"\r\n--{BOUNDARY}--\r\n".encode()
+        self.ask("classify", "/vision/infer", body, 5, _check_classes)
+
+
+class EnrollUser(PentadUser):
+    """Enrolls a face from two poses."""
+
+    weight = 2
+    wait_time = constant_throughput(0.3)
+    picture = base64.b64encode((PICTURES / "astronaut.jpg").read_bytes()).decode()
+
+    @task
+    def enroll(self) -> None:
+        """Enroll an astronaut."""
+        images = [{"pose": pose, "data": self.picture} for pose in ("front", "left")]
+        body = {"employee_id": "load-test", "images": images}
+        self.ask("enroll", "/iot/vectorizer", body, len(images), _check_enrollment)

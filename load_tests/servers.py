@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,19 +103,20 @@ def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
     return Server(name, text.OPENAI, Address("127.0.0.1", port), command, OFFLINE)
 
 
-def pentad(name: str, service: str, profile: str) -> Server:
-    """Return Pentad on free ports, started as `make run` does, with one service.
+def pentad(name: str, services: Sequence[str], profile: str) -> Server:
+    """Return Pentad on free ports, started as `make run` does.
 
     Args:
         name: What it is called in the results.
-        service: The service that it runs; its old port is the one that is asked.
+        services: What it runs; the old port of the first one is asked.
         profile: Device profile.
     """
-    ports = {key: free_port() for key in ("main", "service", "http", "grpc", "metrics")}
+    ports = {key: free_port() for key in ("main", "http", "grpc", "metrics", *services)}
+    service = services[0]
     env = {
-        "PENTAD_SERVICES": json.dumps([service]),
+        "PENTAD_SERVICES": json.dumps(list(services)),
         "PENTAD_SERVER__PORT": str(ports["main"]),
-        f"PENTAD_{service.upper()}__PORT": str(ports["service"]),
+        **{f"PENTAD_{each.upper()}__PORT": str(ports[each]) for each in services},
         "PENTAD_EMBEDDED__HTTP_PORT": str(ports["http"]),
         "PENTAD_EMBEDDED__GRPC_PORT": str(ports["grpc"]),
         "PENTAD_EMBEDDED__METRICS_PORT": str(ports["metrics"]),
@@ -124,7 +125,7 @@ def pentad(name: str, service: str, profile: str) -> Server:
         "PENTAD_EMBEDDED__PROFILE": profile,
         "PENTAD_PATHS__STATE": f"var/load_tests/{service}-{name}",
     }
-    address = Address("127.0.0.1", ports["service"])
+    address = Address("127.0.0.1", ports[service])
     command = [sys.executable, "-m", "embedded", "run"]
     return Server(
         name, DIALECTS[service], address, command, env, ready="/readyz", ready_port=ports["main"]
@@ -138,7 +139,7 @@ def build(name: str, service: str, cache: Path) -> Server:
         ValueError: there is none for this service.
     """
     if name == "pentad" or name.startswith("pentad-"):
-        return pentad(name, service, name.removeprefix("pentad").lstrip("-") or "auto")
+        return pentad(name, [service], name.removeprefix("pentad").lstrip("-") or "auto")
     if service == "vision" and name in ("naive", "litserve", "litserve-channels-last"):
         return classifying(cache, name)
     if service == "text" and name in ("naive", "litserve"):

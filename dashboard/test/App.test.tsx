@@ -40,7 +40,7 @@ describe("navigation", () => {
     const heading = await screen.findByRole("heading", { level: 1, name: "Services" });
     await waitFor(() => expect(heading).toHaveFocus());
     expect(screen.getByRole("link", { name: "Services" })).toHaveAttribute("aria-current", "page");
-    expect(await screen.findByRole("region", { name: "text" })).toBeVisible();
+    expect(await screen.findByRole("region", { name: "Text" })).toBeVisible();
   });
 
   it("lets the keyboard skip it", async () => {
@@ -124,7 +124,7 @@ describe("key dialog", () => {
     await userEvent.type(within(dialog).getByLabelText("Key"), "wrong{Enter}");
     expect(await within(dialog).findByText("The server did not accept this key.")).toBeVisible();
     await userEvent.type(within(dialog).getByLabelText("Key"), "right{Enter}");
-    expect(await screen.findByRole("region", { name: "text" })).toBeVisible();
+    expect(await screen.findByRole("region", { name: "Text" })).toBeVisible();
     expect(screen.queryByRole("dialog")).toBeNull();
     expect([...new Set(received.map(({ key }) => key))]).toEqual([null, "wrong", "right"]);
   });

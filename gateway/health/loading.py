@@ -25,13 +25,18 @@ class Leadership:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._waits = False
 
     def held(self) -> bool:
         """Take the lock if it is free; it is given back when the process ends."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not self._waits:
+                log.info("another gateway with this state folder loads the models")
+            self._waits = True
             return False
+        self._waits = False
         return True
 
     def release(self) -> None:

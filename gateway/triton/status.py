@@ -22,6 +22,8 @@ _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
 _DEAD = re.compile(
     r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead", re.I
 )
+# A model's own deadline: Triton's error codes for models have none for it.
+_LATE = re.compile(r"the deadline has passed", re.I)
 _RESTRICTED = re.compile(r"protocol is restricted", re.I)
 # Pentad's models begin the refusal of an input with a code, e.g. "image_truncated: ...".
 _REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
@@ -85,6 +87,8 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     message = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL.search(message):
         return BusyError(retry_after=RETRY_AFTER)
+    if code is grpc.StatusCode.UNAVAILABLE and _LATE.search(message):
+        return DeadlineError()
     if _RESTRICTED.search(message):
         return AdminKeyError(retry_after=RETRY_AFTER)
     if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):

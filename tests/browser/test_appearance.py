@@ -72,7 +72,7 @@ def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
         page.get_by_role("button", name="Preview tenant_0").click()
         page.get_by_role("img", name="Frame made by tenant_0").wait_for()
     elif name == "services":
-        page.get_by_role("region", name="vision", exact=True).wait_for()
+        page.get_by_role("region", name="Vision", exact=True).wait_for()
     else:
         page.get_by_role("button", name="Score").click()
         page.get_by_role("button", name="Compare").click()

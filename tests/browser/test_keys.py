@@ -42,7 +42,7 @@ def test_asks_once_and_keeps_the_key_for_the_tab(browser: Browser, guarded: Stac
     expect(dialog.get_by_text(WRONG)).to_be_visible()
     page.keyboard.type(KEY)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="text", exact=True)).to_contain_text("ready")
+    expect(page.get_by_role("region", name="Text", exact=True)).to_contain_text("ready")
     expect(dialog).to_be_hidden()
     assert set(tab.refused) == {401}
     refusals = len(tab.refused)

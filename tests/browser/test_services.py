@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 from tests.support.browser import Tab
 from tests.support.stack import Stack
 
+TITLES = {"iot": "IoT", "lipsync": "Lip-sync", "text": "Text", "vision": "Vision"}
+
 
 def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
@@ -19,7 +21,7 @@ def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
         "vision",
     }
     for service in report["services"]:
-        card = page.get_by_role("region", name=service["name"], exact=True)
+        card = page.get_by_role("region", name=TITLES[service["name"]], exact=True)
         expect(card.locator(".card-header")).to_contain_text("ready")
         expect(card).to_contain_text(f"of {service['queue']['slots']} slots")
         for model in service["models"]:
@@ -37,5 +39,5 @@ def test_traffic_and_errors_appear(tab: Tab, stack: Stack) -> None:
     assert refused.status_code == 422
     row = errors.get_by_role("row").filter(has_text="/embed").filter(has_text="422").first
     expect(row).to_contain_text("texts: ")
-    card = page.get_by_role("region", name="text", exact=True)
+    card = page.get_by_role("region", name="Text", exact=True)
     expect(card.get_by_text("p50").locator("xpath=following-sibling::dd")).to_contain_text("ms")

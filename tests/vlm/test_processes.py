@@ -43,11 +43,12 @@ def alive(process: psutil.Process) -> bool:
 def test_a_dead_engine_is_recognised_and_loading_again_recovers(
     vlm: VlmModel, clip: Clip, until, victim: str
 ) -> None:
-    _, future = start(vlm, clip)
-    until(lambda: generating(vlm) == 1)
     dead, memory = outcome(vlm, "dead"), shared_memory()
     assert memory
-    named(engines(), victim).kill()
+    process = named(engines(), victim)
+    _, future = start(vlm, clip)
+    until(lambda: generating(vlm) == 1)
+    process.kill()
     with pytest.raises(InferenceServerException) as caught:
         future.result(60)
     assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)

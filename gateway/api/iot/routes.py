@@ -137,6 +137,7 @@ async def _clip(
         "model": told["model"],
         "fallback": told["fallback"],
         "emotions": told["emotions"],
+        "emotions_model": told.get("emotions_model", told["model"]),
         "frames_analyzed": told["frames_analyzed"],
         "duration_s": told["duration_s"],
         "truncated": told["truncated"],

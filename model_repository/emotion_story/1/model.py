@@ -9,7 +9,7 @@ import gc
 import json
 import locale
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,12 @@ from image_decoding import ImageError
 from story_images import decode_all
 from story_request import VLM, OptionsError, read_options
 from timeline_engine import TimelineEngine
-from vlm_engine import VlmError, tell_clip, tell_images
+from vlm_engine import VlmDeadlineError, VlmError, tell_clip, tell_images
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures are read side by side already
 
+DEADLINE = "the deadline has passed"  # the VLM's words, and the gateway's sign of a 504
 _NO_FRAME = np.zeros((1, 1, 1, 3), np.uint8)
 
 
@@ -51,6 +52,7 @@ class TritonPythonModel:
         self._vlm = parameters["vlm"]
         self._max_pixels = number["max_image_pixels"]
         self._vlm_side = number["vlm_side"]
+        self._vlm_frames = number["vlm_frames"]
         self._sampling = Sampling(
             ClipLimits(
                 max_bytes=number["max_clip_bytes"],
@@ -115,17 +117,25 @@ class TritonPythonModel:
             _refuse(sender, error)
 
     def _tell_clip(self, data, options, sender, answer):
-        by_vlm = options.engine == VLM
-        sampling = replace(
-            self._sampling,
-            frames=options.frames or self._sampling.frames,
-            side=self._vlm_side if by_vlm else self._sampling.side,
-        )
-        clip = sample_clip(data, sampling)
-        if by_vlm:
-            self._ask(clip.frames.nbytes, partial(tell_clip, clip, options), sender, answer)
-        else:
+        frames = options.frames or self._sampling.frames
+        if options.engine != VLM:
+            clip = sample_clip(data, replace(self._sampling, frames=frames))
             answer(self._timeline.tell_clip(clip, sender.is_cancelled))
+            return
+        sampling = replace(
+            self._sampling, frames=min(frames, self._vlm_frames), side=self._vlm_side
+        )
+        clip, timeline = sample_clip(data, sampling), Future()
+        tell = partial(tell_clip, clip, options, timeline.result)
+        self._ask(clip.frames.nbytes, tell, sender, answer)
+        timeline.set_result(self._seen(clip))  # while the VLM writes
+
+    def _seen(self, clip):
+        try:
+            return self._timeline.tell_clip(clip, lambda: False)
+        except Exception as error:
+            pb_utils.Logger.log_warn(f"no timeline beside the story: {error}")
+            return None
 
     def _tell_images(self, files, options, sender, answer):
         side = self._vlm_side if options.engine == VLM else self._sampling.side
@@ -159,12 +169,14 @@ class TritonPythonModel:
             text, info = _call(self._vlm, inputs, "TEXT", "MODEL_INFO")
             return text.flat[0].decode(), json.loads(info.flat[0])["model"]
         except Exception as error:
+            if DEADLINE in str(error):
+                raise VlmDeadlineError(DEADLINE) from error
             raise VlmError(str(error)) from error
 
     def _cancel_vlm(self, job):
         try:
             self._call_vlm("", _NO_FRAME, [0.0], "", {"cancel": job})
-        except VlmError as error:
+        except (VlmError, VlmDeadlineError) as error:
             pb_utils.Logger.log_warn(f"{self._vlm} was not told of a cancellation: {error}")
 
     def _detect(self, image):
@@ -213,6 +225,8 @@ def _refuse(sender, error):
     message = str(error) or type(error).__name__
     if isinstance(error, VlmError):
         _send_error(sender, f"vlm_unavailable: {message}", pb_utils.TritonError.INVALID_ARG)
+    elif isinstance(error, VlmDeadlineError):
+        _send_error(sender, message, pb_utils.TritonError.UNAVAILABLE)
     elif isinstance(error, CancelledError):
         _send_error(sender, "cancelled", pb_utils.TritonError.CANCELLED)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -16,6 +17,13 @@ from story_request import StoryOptions
 ENGINE = "vlm"
 MULTIPLE = 32
 """Sides of frames are multiples of it: two merged patches of 16 pixels in Qwen3-VL."""
+
+PICTURES_PER_QUESTION = 8
+"""More pictures are asked about in several questions at once, which the VLM batches: answers stay
+within its limits of tokens and frames, and a long list is not cut off at the end."""
+TOKENS_PER_PICTURE = 120
+"""Of an answer: 40 for the keys and numbers of `schema`, 50 for 200 characters of English, and a
+reserve for numbers with many digits."""
 
 LABELS = (
     *("neutral", "happiness", "sadness", "anger"),
@@ -43,16 +51,30 @@ Ask = Callable[[np.ndarray, Sequence[float], str, dict[str, Any]], tuple[str, st
 """Frames UINT8 [n, height, width, 3], times in seconds, prompt, options; gives the text and the
 model's name."""
 
+Watch = Callable[[], dict[str, Any] | None]
+"""Waits for what the timeline engine saw in the same clip; None when it failed."""
+
 
 class VlmError(RuntimeError):
     """The VLM cannot be reached, or its answer cannot be used."""
 
 
-def tell_clip(clip: SampledClip, options: StoryOptions, ask: Ask) -> dict[str, Any]:
-    """Asks for the story of a clip.
+class VlmDeadlineError(RuntimeError):
+    """The VLM did not answer in time."""
+
+
+def tell_clip(clip: SampledClip, options: StoryOptions, watch: Watch, ask: Ask) -> dict[str, Any]:
+    """Asks for the story of a clip; the timeline of emotions comes from the timeline engine.
+
+    Args:
+        clip: Sampled frames.
+        options: Of the request.
+        watch: Gives the timeline engine's result for the clip.
+        ask: Asks the VLM.
 
     Raises:
-        VlmError: There is none.
+        VlmError: There is no story.
+        VlmDeadlineError: Not in time.
     """
     height, width = (_rounded(side) for side in clip.frames.shape[1:3])
     frames = np.stack(
@@ -63,14 +85,19 @@ def tell_clip(clip: SampledClip, options: StoryOptions, ask: Ask) -> dict[str, A
     story = text.strip()
     if not story:
         raise VlmError("an empty story")
-    return {
-        "story": story,
-        "engine": ENGINE,
-        "model": model,
+    seen = watch() or {
         "emotions": [],
         "frames": [
             {"frame": number, "timestamp_s": at} for number, at in enumerate(clip.timestamps)
         ],
+    }
+    return {
+        "story": story,
+        "engine": ENGINE,
+        "model": model,
+        "emotions": seen["emotions"],
+        "emotions_model": seen.get("model"),
+        "frames": seen["frames"],
         "frames_analyzed": len(frames),
         "duration_s": clip.duration,
         "truncated": clip.truncated,
@@ -90,25 +117,43 @@ def tell_images(
 
     Raises:
         VlmError: There is no answer for each of them.
+        VlmDeadlineError: Not in time.
     """
+    groups = [
+        images[start : start + PICTURES_PER_QUESTION]
+        for start in range(0, len(images), PICTURES_PER_QUESTION)
+    ]
+    with ThreadPoolExecutor(len(groups), "question") as pool:
+        answers = list(pool.map(lambda group: _judge(group, side, options, ask), groups))
+    judged = [
+        {**one, "frame": number}
+        for number, one in enumerate(one for ones, _ in answers for one in ones)
+    ]
+    return {
+        "story": summarise_images([(one["emotion"], one["confidence"]) for one in judged]),
+        "engine": ENGINE,
+        "model": answers[0][1],
+        "emotions": [],
+        "frames": judged,
+        "frames_analyzed": len(judged),
+        "duration_s": None,
+        "truncated": False,
+    }
+
+
+def _judge(
+    images: Sequence[np.ndarray], side: int, options: StoryOptions, ask: Ask
+) -> tuple[list[dict[str, Any]], str]:
+    """Emotions of the pictures of one question, and the VLM's name."""
     frames = _on_one_size([letterbox(image, side, MULTIPLE)[0] for image in images])
     count = len(images)
     prompt = (options.prompt or IMAGES_PROMPT.format(count=count)) + FORMAT_PROMPT.format(
         count=count, last=count - 1, labels=", ".join(LABELS)
     )
-    generation = {**options.generation, "schema": schema(count)}
+    tokens = max(options.generation.get("max_tokens", 0), TOKENS_PER_PICTURE * count)
+    generation = {**options.generation, "max_tokens": tokens, "schema": schema(count)}
     answer, model = ask(frames, [float(number) for number in range(count)], prompt, generation)
-    judged = read_emotions(answer, count)
-    return {
-        "story": summarise_images([(one["emotion"], one["confidence"]) for one in judged]),
-        "engine": ENGINE,
-        "model": model,
-        "emotions": [],
-        "frames": judged,
-        "frames_analyzed": count,
-        "duration_s": None,
-        "truncated": False,
-    }
+    return read_emotions(answer, count), model
 
 
 def schema(count: int) -> dict[str, Any]:

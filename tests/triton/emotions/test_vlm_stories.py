@@ -47,6 +47,32 @@ def test_pictures_are_asked_for_in_a_schema(vlm: EmotionModels, astronaut: bytes
     assert told["story"] == "3 images analysed: contempt dominates."
 
 
+def test_more_pictures_than_the_vlm_takes_at_once(vlm: EmotionModels, astronaut: bytes) -> None:
+    told = vlm.tell(images=[astronaut] * 20, engine="vlm")
+    assert [frame["frame"] for frame in told["frames"]] == list(range(20))
+
+
+def test_the_timeline_stands_beside_the_story(vlm: EmotionModels) -> None:
+    told = vlm.tell(carphone(), engine="vlm", options={"prompt": "echo", "frames": 8})
+    seen = vlm.tell(carphone(), options={"frames": 8})
+    assert told["emotions"]
+    assert told["emotions_model"] == seen["model"]
+    assert {one["emotion"] for one in told["emotions"]} <= {
+        one["emotion"] for one in seen["emotions"]
+    } | {"neutral"}
+
+
+def test_clips_are_cut_to_what_the_vlm_takes(vlm: EmotionModels) -> None:
+    told = vlm.tell(carphone(), engine="vlm", options={"prompt": "echo", "frames": 100})
+    assert json.loads(told["story"])["shape"][0] == told["frames_analyzed"] == 64
+
+
+def test_a_late_vlm_is_a_deadline(vlm: EmotionModels) -> None:
+    with pytest.raises(InferenceServerException, match="the deadline has passed") as caught:
+        ask(vlm, "late")
+    assert caught.value.status() == "StatusCode.UNAVAILABLE"
+
+
 def test_four_stories_are_written_at_once(vlm: EmotionModels) -> None:
     with ThreadPoolExecutor(4) as pool:
         stories = list(pool.map(lambda _: ask(vlm, "together"), range(4)))

@@ -46,6 +46,15 @@ def test_budget_follows_its_formula() -> None:
     assert shm_budget.model_bytes(parse(CONFIG)) == expected
 
 
+def test_budget_of_pictures() -> None:
+    picture = 'input { name: "A" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }'
+    assert shm_budget.model_bytes(parse(picture)) == 2**20 + 2 * 640 * 640 * 3
+    clip = 'input { name: "A" data_type: TYPE_UINT8 dims: [ 8, -1, 480, 3 ] }'
+    assert shm_budget.model_bytes(parse(clip)) == 2**20 + 2 * 8 * 640 * 480 * 3
+    tokens = 'input { name: "A" data_type: TYPE_UINT8 dims: [ -1, 4 ] }'
+    assert shm_budget.model_bytes(parse(tokens)) == 2**20 + 2 * 256 * 4
+
+
 def test_budget_uses_the_profile(tmp_path: Path) -> None:
     model = tmp_path / "model"
     (model / "configs").mkdir(parents=True)

@@ -34,6 +34,7 @@ STUB = (
     [
         (Code.UNAVAILABLE, "failed to connect to all addresses", UnavailableError, 503),
         (Code.UNAVAILABLE, "Exceeds maximum queue size", BusyError, 503),
+        (Code.UNAVAILABLE, "vlm: the deadline has passed", DeadlineError, 504),
         (Code.NOT_FOUND, "Request for unknown model: 'x' is not found", UnavailableError, 503),
         (Code.DEADLINE_EXCEEDED, "Deadline Exceeded", DeadlineError, 504),
         (Code.CANCELLED, "", ClientGoneError, 499),

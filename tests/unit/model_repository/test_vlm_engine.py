@@ -38,9 +38,12 @@ def entries(count: int) -> str:
     )
 
 
+SEEN = {"emotions": [{"emotion": "happiness"}], "frames": [{"frame": 0}], "model": "a classifier"}
+
+
 def test_a_story_is_what_the_vlm_says() -> None:
     vlm = Vlm("  She smiles.\n")
-    told = tell_clip(CLIP, read_options(b"vlm", b'{"max_tokens": 50}'), vlm)
+    told = tell_clip(CLIP, read_options(b"vlm", b'{"max_tokens": 50}'), lambda: None, vlm)
     assert (told["story"], told["engine"], told["model"]) == ("She smiles.", "vlm", "some-vlm")
     assert told["frames"][1] == {"frame": 1, "timestamp_s": 1.5}
     assert vlm.frames.shape == (3, 256, 448, 3)
@@ -51,13 +54,37 @@ def test_a_story_is_what_the_vlm_says() -> None:
 
 def test_another_prompt_replaces_the_built_in_one() -> None:
     vlm = Vlm("x")
-    tell_clip(CLIP, read_options(b"vlm", b'{"prompt": "Who is {angry}?"}'), vlm)
+    tell_clip(CLIP, read_options(b"vlm", b'{"prompt": "Who is {angry}?"}'), lambda: SEEN, vlm)
     assert vlm.prompt == "Who is {angry}?"
 
 
 def test_an_empty_story_is_none() -> None:
     with pytest.raises(VlmError):
-        tell_clip(CLIP, read_options(b"vlm", b""), Vlm(" \n"))
+        tell_clip(CLIP, read_options(b"vlm", b""), lambda: SEEN, Vlm(" \n"))
+
+
+def test_the_timeline_beside_a_story_names_its_own_model() -> None:
+    told = tell_clip(CLIP, read_options(b"vlm", b""), lambda: SEEN, Vlm("x"))
+    assert (told["emotions"], told["frames"]) == (SEEN["emotions"], SEEN["frames"])
+    assert (told["model"], told["emotions_model"]) == ("some-vlm", "a classifier")
+    told = tell_clip(CLIP, read_options(b"vlm", b""), lambda: None, Vlm("x"))
+    assert (told["emotions"], told["emotions_model"]) == ([], None)
+
+
+def test_many_pictures_are_asked_about_in_several_questions() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def vlm(
+        frames: np.ndarray, times: list[float], prompt: str, options: dict[str, Any]
+    ) -> tuple[str, str]:
+        asked.append((len(frames), options["max_tokens"]))
+        return entries(len(frames)), "some-vlm"
+
+    images = [np.full((64, 64, 3), 9, np.uint8)] * 19
+    told = tell_images(images, 448, read_options(b"vlm", b'{"max_tokens": 400}'), vlm)
+    assert [one["frame"] for one in told["frames"]] == list(range(19))
+    assert sorted(asked) == [(3, 400), (8, 960), (8, 960)]
+    assert told["story"] == "19 images analysed: contempt dominates."
 
 
 def test_pictures_are_judged_in_the_format_of_the_schema() -> None:

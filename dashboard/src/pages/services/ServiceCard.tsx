@@ -3,13 +3,14 @@ import { Badge } from "../../components/Badge";
 import { Card } from "../../components/Card";
 import { Facts } from "../../components/Facts";
 import { milliseconds, number } from "../../format";
+import { titleOf } from "./titles";
 import { toneOf } from "./tones";
 
 /** One service: how it is, how busy it is, and what runs in it. */
 export function ServiceCard({ service }: { service: Service }) {
   return (
     <Card
-      title={service.name}
+      title={titleOf(service.name)}
       className="service"
       aside={<Badge tone={toneOf(service.state)}>{service.state}</Badge>}
     >

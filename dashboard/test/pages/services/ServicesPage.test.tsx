@@ -17,7 +17,7 @@ describe("ServicesPage", () => {
     });
     stubRoutes({ "/services": servicesReport([service(), vision]) });
     render(<App />);
-    const text = await screen.findByRole("region", { name: "text" });
+    const text = await screen.findByRole("region", { name: "Text" });
     expect(text).toHaveTextContent("12.3 /s");
     expect(text).toHaveTextContent("p504.2 ms");
     expect(text).toHaveTextContent("p95–");
@@ -26,7 +26,7 @@ describe("ServicesPage", () => {
     expect([meter.getAttribute("value"), meter.getAttribute("max")]).toEqual(["3", "64"]);
     const row = within(text).getAllByRole("row")[1];
     expect(row).toHaveTextContent("all-MiniLM-L6-v2openvino bf16readyembed8.2 ms");
-    const down = screen.getByRole("region", { name: "vision" });
+    const down = screen.getByRole("region", { name: "Vision" });
     expect(down).toHaveTextContent("down");
     expect(down).toHaveTextContent("The model is gone.");
     expect(down).toHaveTextContent("No models.");

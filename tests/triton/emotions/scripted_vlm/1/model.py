@@ -43,8 +43,9 @@ class TritonPythonModel:
         elif prompt.startswith("together"):
             self._together.wait(SECONDS)
             text = "four at once"
-        elif prompt.startswith("fail"):
-            error = pb_utils.TritonError("engine is dead", pb_utils.TritonError.UNAVAILABLE)
+        elif prompt.startswith(("fail", "late")):
+            words = "engine is dead" if prompt.startswith("fail") else "the deadline has passed"
+            error = pb_utils.TritonError(words, pb_utils.TritonError.UNAVAILABLE)
             final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
             sender.send(pb_utils.InferenceResponse(error=error), flags=final)
             return
