@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--compact", action="store_true", help="uint8 frames of three planes")
     parser.add_argument("--picture", type=Path, default=PICTURE)
-    parser.add_argument("--box", type=int, nargs=4, default=(150, 40, 300, 190), help="the face")
+    parser.add_argument("--box", type=int, nargs=4, default=(165, 65, 290, 190), help="the face")
     parser.add_argument("--audio", type=Path, help="WAV file; default: silent features")
     parser.add_argument("--output", type=Path, default=Path("mouth.png"))
     parser.add_argument("--key", help="API key")

@@ -143,10 +143,10 @@ class Endpoint:
         given = str(metadata.get("x-request-id", ""))
         token = request_id.set(given if 0 < len(given) <= 128 else uuid.uuid4().hex)
         begin = time.perf_counter()
-        reply, failed = Reply(b"", CLIENT_GONE), None
+        reply, failed, key = Reply(b"", CLIENT_GONE), None, None
         try:
             with self._context.tracing.request(self._name, metadata):
-                self._authorize(metadata)
+                key = self._authorize(metadata)
                 longest = self._context.settings.lipsync.server.deadline_seconds
                 reply = await self._work(Call(messages, context, longest))
         except GatewayError as error:
@@ -159,21 +159,22 @@ class Endpoint:
             failed = GatewayError()
             reply = Reply(b"", failed.status, str(failed.detail))
         finally:
-            self._record(reply, time.perf_counter() - begin)
+            self._record(reply, time.perf_counter() - begin, key)
             request_id.reset(token)
         if failed:
             await _abort(context, failed)
         return reply.message
 
-    def _authorize(self, metadata: dict[str, Any]) -> None:
+    def _authorize(self, metadata: dict[str, Any]) -> str | None:
         separate = self._control and self._context.settings.lipsync.separate_control_key
         try:
-            self._context.keys.authorize(CONTROL if separate else SERVICE, _presented(metadata))
+            service = CONTROL if separate else SERVICE
+            return self._context.keys.authorize(service, _presented(metadata))
         except GatewayError as error:
             self._context.metrics.rejected.labels(SERVICE, error.reason).inc()
             raise
 
-    def _record(self, reply: Reply, seconds: float) -> None:
+    def _record(self, reply: Reply, seconds: float, key: str | None) -> None:
         shared = self._context
         shared.metrics.answered(SERVICE, self._name, METHOD, reply.status, seconds)
         shared.activity.answered(SERVICE, self._name, reply.status, seconds, reply.detail)
@@ -185,6 +186,8 @@ class Endpoint:
                 "status": reply.status,
                 "ms": round(seconds * 1000, 2),
             }
+            if key:
+                fields["key"] = key
             access.log(logging.DEBUG if self._name == "Health" else logging.INFO, "request",
                        extra=fields)  # fmt: skip
 

@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from gateway.admission import Admission
-from gateway.api.lipsync.inference import Data, Format, MouthInference
+from gateway.api.lipsync.inference import MouthInference
+from gateway.api.lipsync.job import Data, Format
 from gateway.errors import (
     BodyTooLargeError,
     BusyError,

@@ -180,7 +180,7 @@ def many(pool: Pool, files: list[Path], requests: int, most: int) -> list[Row]:
     ]
     for kind, values in (("hits", hits), ("misses", misses)):
         if values:
-            figures = f"p50 {median(values):.1f} ms, p99 {percentile(values, 99):.1f} ms"
+            figures = f"p50 {median(values):.1f} ms, p99 {percentile(values, 0.99):.1f} ms"
             rows.append((f"{name}: {kind} ({len(values)})", figures, ""))
     return rows
 
@@ -210,7 +210,7 @@ def hits_beside_loads(pool: Pool, hot: Path, cold: list[Path], seconds: float) -
     asking(quiet)
     in_threads([lambda: asking(busy), loading])
     for name, values in (("alone", quiet), (f"beside {loads} loads", busy)):
-        figures = f"p50 {median(values):.1f} ms, p99 {percentile(values, 99):.1f} ms"
+        figures = f"p50 {median(values):.1f} ms, p99 {percentile(values, 0.99):.1f} ms"
         rows.append((f"one frame of a resident tenant, {name}", figures, "p99 alike"))
     caller.close()
     return rows

@@ -166,7 +166,7 @@ def _rate(clients: list[Client], tenant: str, seconds: float) -> float:
 
 
 def _figures(values: list[float]) -> str:
-    return f"p50 {median(values):.1f} ms, p99 {percentile(values, 99):.1f} ms ({len(values)})"
+    return f"p50 {median(values):.1f} ms, p99 {percentile(values, 0.99):.1f} ms ({len(values)})"
 
 
 def _tenants(folder: Path, count: int, width: float) -> list[Path]:

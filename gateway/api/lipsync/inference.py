@@ -5,30 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gateway.api.lipsync.job import AUDIO_SHAPE, SIDE, Data, Format, MouthJob, flat
 from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
 from gateway.tenants.lease import Lease as TenantLease
 from gateway.tenants.pool import TenantPool
-from gateway.triton import Tensor, TritonPort
+from gateway.triton import TritonPort
+from gateway.triton.region_files import RegionFile
 from gateway.triton.shared_memory import Lease, Regions
 from gateway.triton.status import ModelDeadError, RefusedInputError, RegionUnknownError
-from gateway.triton.tensors import Array, PlacedTensor, Placement, bytes_tensor
+from gateway.triton.tensors import Array, bytes_tensor
 
-Format = Literal["FP32", "FP16", "UINT8"]
-Data = memoryview | NDArray[Any]
-SIDE = 320  # pixels
-ELEMENT_BYTES: Mapping[str, int] = {"FP32": 4, "FP16": 2, "UINT8": 1}
-AUDIO_SHAPE = (32, 16, 16)
 REGISTRATIONS = 3  # of a region for one call, should Triton be started again and again
-_ALIGNMENT = 64
 _STATS_TIMEOUT = 5.0
 _SLACK = 30.0  # seconds after its deadline in which a model has certainly noticed it
 _INLINE = 2**22  # bytes, 0.5 ms of copying: about what asking a thread costs under load
@@ -55,38 +49,6 @@ class MouthResult:
         """Return the bytes of each of ``count`` frames."""
         size = len(self.data) // count
         return [self.data[start : start + size] for start in range(0, len(self.data), size)]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A call in the terms of the Triton model."""
-
-    tenant: str
-    frames: int
-    frame_format: Format
-    shape: tuple[int, ...]
-    visual: NDArray[np.uint8]
-    audio_shape: tuple[int, ...]
-    audio: NDArray[np.uint8]
-    output_format: Format
-
-    @property
-    def frames_name(self) -> str:
-        return f"FRAMES_{self.frame_format}"
-
-    @property
-    def output_name(self) -> str:
-        return f"MOUTH_{self.output_format}"
-
-    @property
-    def output_bytes(self) -> int:
-        return self.frames * 3 * SIDE * SIDE * ELEMENT_BYTES[self.output_format]
-
-    def offsets(self) -> tuple[int, int, int]:
-        """Return where audio and answer begin in a region that starts with frames, and its end."""
-        audio = _aligned(len(self.visual))
-        answer = audio + _aligned(len(self.audio))
-        return audio, answer, answer + self.output_bytes
 
 
 class MouthInference:
@@ -165,34 +127,35 @@ class MouthInference:
             DeadlineError: the time is over.
             UnavailableError: Triton or the model is down.
         """
-        job = _Job(
+        job = MouthJob(
             tenant=tenant,
             frames=n,
             frame_format=frame_dtype,
             shape=(n, channels, SIDE, SIDE),
-            visual=_flat(frames),
+            visual=flat(frames),
             audio_shape=(audio_rows, *AUDIO_SHAPE),
-            audio=_flat(audio),
+            audio=flat(audio),
             output_format=output_dtype,
         )
         deadline = time.monotonic() + timeout_seconds
         _, _, size = job.offsets()
         async with self._pool.lease(tenant) as lease, self._regions.lease(size) as held:
-            if held:
-                await _fill(job, held)
+            region = held.region if held else None
+            if region:
+                await _fill(job, region)
             reply = await self._compute(lease, job, held, deadline)
             queue_ms, compute_ms = (float(one) for one in reply["TIMING"].reshape(-1)[:2])
             lease.report(n, compute_ms)
-            yield MouthResult(_answer(job, held, reply), lease.device, queue_ms, compute_ms)
+            yield MouthResult(job.answer(region, reply), lease.device, queue_ms, compute_ms)
 
     async def _compute(
-        self, lease: TenantLease, job: _Job, held: Lease | None, deadline: float
+        self, lease: TenantLease, job: MouthJob, held: Lease | None, deadline: float
     ) -> dict[str, Array]:
         """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die.
 
         A request that a second process dies of is not tried a third time.
         """
-        inputs, outputs, placed = _tensors(job, held)
+        inputs, outputs, placed = job.tensors(held.region if held else None)
         died, registered = False, 0
         while True:
             left = deadline - time.monotonic()
@@ -233,37 +196,11 @@ class MouthInference:
         return not report["tenants"].get(tenant, {}).get("in_flight", 0)
 
 
-def _tensors(
-    job: _Job, held: Lease | None
-) -> tuple[dict[str, Tensor | PlacedTensor], tuple[str, ...], dict[str, Placement] | None]:
-    """Return inputs, outputs to return, and outputs in shared memory."""
-    inputs: dict[str, Tensor | PlacedTensor] = {
-        "TENANT": bytes_tensor([job.tenant.encode()], rows=False)
-    }
-    if held is None:
-        inputs[job.frames_name] = Tensor(job.frame_format, job.shape, job.visual.tobytes())
-        inputs["AUDIO"] = Tensor("FP32", job.audio_shape, job.audio.tobytes())
-        return inputs, (job.output_name, "TIMING"), None
-    region, (audio, answer, _) = held.region.name, job.offsets()
-    visual = Placement(region, 0, len(job.visual))
-    inputs[job.frames_name] = PlacedTensor(job.frame_format, job.shape, visual)
-    sound = Placement(region, audio, len(job.audio))
-    inputs["AUDIO"] = PlacedTensor("FP32", job.audio_shape, sound)
-    return inputs, ("TIMING",), {job.output_name: Placement(region, answer, job.output_bytes)}
-
-
-def _answer(job: _Job, held: Lease | None, reply: Mapping[str, Array]) -> memoryview:
-    if held is None:
-        return _flat(reply[job.output_name]).data
-    _, start, end = job.offsets()
-    return held.region.bytes[start:end].data
-
-
-async def _fill(job: _Job, held: Lease) -> None:
+async def _fill(job: MouthJob, region: RegionFile) -> None:
     """Copy the inputs to the region; large ones in a thread, which the copy leaves the GIL to."""
     audio, _, _ = job.offsets()
-    held.region.bytes[audio : audio + len(job.audio)] = job.audio
-    target = held.region.bytes[: len(job.visual)]
+    region.bytes[audio : audio + len(job.audio)] = job.audio
+    target = region.bytes[: len(job.visual)]
     if len(job.visual) <= _INLINE:
         target[:] = job.visual
         return
@@ -273,14 +210,3 @@ async def _fill(job: _Job, held: Lease) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({copying})  # the region must not change hands under the copy
         raise
-
-
-def _flat(data: Data) -> NDArray[np.uint8]:
-    """Return the bytes of a buffer without copying them."""
-    if isinstance(data, memoryview):
-        return np.frombuffer(data, np.uint8)
-    return data.reshape(-1).view(np.uint8)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
