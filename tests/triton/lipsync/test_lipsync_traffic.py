@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,8 @@ from tests.support.lipsync_model import MODEL, LipsyncModel, serving
 from tests.support.lipsync_tenants import Tenant, audio, frames, made, write_tenant
 
 BATCHES = 1000
+SLOW = np.zeros((50, 3, 320, 320), np.uint8)
+"""With a tenant of half width, more than half a second of work on two cores."""
 
 
 class Known:
@@ -145,31 +146,32 @@ def test_weights_that_change_on_disk_are_swapped_between_requests(
     lipsync.unload(fresh.name)
 
 
-def test_a_cancelled_request_frees_the_model_at_once(lipsync: LipsyncModel, fresh: Tenant) -> None:
-    lipsync.load(fresh.name, fresh.file)
+def test_a_cancelled_request_frees_the_model_at_once(lipsync: LipsyncModel, tmp_path: Path) -> None:
+    tenant = made(tmp_path, "cancelled", 40, width=0.5)
+    lipsync.load(tenant.name, tenant.file)
+    time.sleep(1)  # what other tests did has arrived
     before = lipsync.metric("requests_total", outcome="cancelled")
-    done: list[Any] = []
-    finished = threading.Event()
-
-    def ended(result: Any, error: Any) -> None:
-        done.append(error)
-        finished.set()
-
-    calls = [lipsync.start(fresh.name, frames(50, channels=3), audio(), ended) for _ in range(4)]
+    calls = [
+        lipsync.start(tenant.name, SLOW, audio(), lambda result, error: None) for _ in range(4)
+    ]
     time.sleep(0.3)
     for call in calls:
         call.cancel()
-    assert finished.wait(10)
     lipsync.wait_metric(before + 4, "requests_total", outcome="cancelled")
-    assert lipsync.stats()["tenants"][fresh.name]["in_flight"] == 0
-    assert lipsync.unload(fresh.name)
+    row = lipsync.stats()["tenants"][tenant.name]
+    assert row["in_flight"] == 0
+    assert row["frames"] < 4 * len(SLOW)
+    assert lipsync.unload(tenant.name)
 
 
-def test_a_request_whose_time_is_over_is_not_finished(lipsync: LipsyncModel, fresh: Tenant) -> None:
-    lipsync.load(fresh.name, fresh.file)
+def test_a_request_whose_time_is_over_is_not_finished(
+    lipsync: LipsyncModel, tmp_path: Path
+) -> None:
+    tenant = made(tmp_path, "late", 40, width=0.5)
+    lipsync.load(tenant.name, tenant.file)
     with pytest.raises(InferenceServerException, match="the deadline has passed"):
-        lipsync.ask(fresh.name, frames(50, channels=3), audio(), timeout=20_000)  # microseconds
-    lipsync.unload(fresh.name)
+        lipsync.ask(tenant.name, SLOW, audio(), timeout=100_000)  # microseconds
+    lipsync.unload(tenant.name)
 
 
 def test_a_long_request_does_not_keep_a_short_one_waiting(
@@ -205,11 +207,10 @@ def test_a_dead_stub_forgets_its_tenants_and_a_reload_brings_them_back(tmp_path:
         np.testing.assert_allclose(model.ask(tenant.name, given, sound), expected, atol=1e-5)
 
         # The queue takes two requests; a third one is refused at once.
+        model.load("slow", made(tmp_path, "slow", 2, width=0.5).file)
         done = threading.Semaphore(0)
         for _ in range(2):
-            model.start(
-                tenant.name, frames(50, channels=3), sound, lambda result, error: done.release()
-            )
+            model.start("slow", SLOW, sound, lambda result, error: done.release())
         time.sleep(0.5)
         with pytest.raises(InferenceServerException, match="queue is full"):
             model.ask(tenant.name, given, sound)
