@@ -79,11 +79,9 @@ class Call:
 
     def __init__(
         self,
-        messages: AsyncIterator[bytes],
         context: ServicerContext[Any, Any],
         longest: float,
     ) -> None:
-        self._messages = messages
         self._context = context
         self._longest = longest
         self._begin = time.monotonic()
@@ -111,7 +109,9 @@ class Call:
         return own if left is None else min(left, own)
 
     async def _first(self) -> bytes:
-        async for message in self._messages:
+        # Not the iterator: its generator stays unfinished, in a cycle that keeps the message alive.
+        message = await self._context.read()
+        if isinstance(message, bytes):  # else the end of the stream
             return message
         raise BadRequestError("The request has no message")
 
@@ -148,7 +148,7 @@ class Endpoint:
             with self._context.tracing.request(self._name, metadata):
                 key = self._authorize(metadata)
                 longest = self._context.settings.lipsync.server.deadline_seconds
-                reply = await self._work(Call(messages, context, longest))
+                reply = await self._work(Call(context, longest))
         except GatewayError as error:
             reply, failed = Reply(b"", error.status, str(error.detail)), error
         except MalformedError as error:
