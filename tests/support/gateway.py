@@ -58,6 +58,8 @@ async def running_gateway(
     context = build_context(settings, fake)  # type: ignore[arg-type]
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
+    if listeners.lipsync:
+        await listeners.lipsync.start()
     context.monitor.start()
     await context.gpus.start()
 
@@ -76,6 +78,8 @@ async def running_gateway(
             await one.aclose()
         await context.gpus.stop()
         await context.monitor.stop()
+        if listeners.lipsync:
+            await listeners.lipsync.stop()
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:
