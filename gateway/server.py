@@ -114,7 +114,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         OSError: a port is taken.
-        ValueError: the keys file is unreadable.
+        ValueError: the keys file is unreadable, or the try-on jobs cannot be kept.
     """
     keep_large_buffers()
     triton = TritonClient(settings.triton, admin_key(settings))
@@ -128,6 +128,8 @@ async def serve(settings: Settings) -> None:
     servers = [_Listener(_config(settings, app)) for _, app in apps]
     if listeners.lipsync:
         await listeners.lipsync.start()
+    if listeners.tryon:
+        await listeners.tryon.start()
     grpc_server = None
     if listeners.lipsync and settings.lipsync.port is not None:
         grpc_server = GrpcServer(context, lifecycle, listeners.lipsync)
@@ -154,12 +156,16 @@ async def serve(settings: Settings) -> None:
             one.should_exit = True
         if grpc_server:
             running.append(asyncio.create_task(grpc_server.stop(server.drain_seconds)))
+        if listeners.tryon:
+            running.append(asyncio.create_task(listeners.tryon.drain(server.drain_seconds)))
         await asyncio.gather(*running)
     finally:
         watcher.cancel()
         await context.monitor.stop()
         if listeners.lipsync:
             await listeners.lipsync.stop()
+        if listeners.tryon:
+            await listeners.tryon.stop()
         await context.gpus.stop()
         await triton.close()
         context.tracing.shutdown()

@@ -33,6 +33,14 @@ export function timeOfDay(epochSeconds: number): string {
   return new Date(epochSeconds * 1000).toLocaleTimeString("en-GB");
 }
 
+/** Seconds since the epoch as the local time of day, with the day where it is another one. */
+export function moment(epochSeconds: number, now = new Date()): string {
+  const date = new Date(epochSeconds * 1000);
+  const time = timeOfDay(epochSeconds);
+  if (date.toDateString() === now.toDateString()) return time;
+  return `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })}, ${time}`;
+}
+
 /** MiB as GiB. */
 export function gibibytes(mebibytes: number | null): number | null {
   return mebibytes === null ? null : mebibytes / 1024;

@@ -9,6 +9,7 @@ import "./styles/components.css";
 import "./styles/pages.css";
 import "./styles/iot.css";
 import "./styles/lipsync.css";
+import "./styles/tryon.css";
 
 restoreTheme();
 

@@ -14,7 +14,7 @@ from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
-from gateway.health.state import ModelState, State, worst
+from gateway.health.state import ModelState, State, StillLoadingError, worst
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
@@ -191,6 +191,9 @@ class HealthMonitor:
             model.info = await service.canary(model, timeout)
             if not model.engine or model.state != "ready":
                 await self._identify(model)
+        except StillLoadingError:
+            model.state, model.detail = "loading", "loads its weights"
+            return
         except (BusyError, DeadlineError) as error:
             # Under load a canary may starve; requests that succeed meanwhile prove health, and a
             # machine that is busy with something else is no reason to reload a model.

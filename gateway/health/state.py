@@ -6,7 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.errors import UnavailableError
+
 State = Literal["loading", "ready", "down", "missing"]
+
+
+class StillLoadingError(UnavailableError):
+    """A model answers, but is not ready for work yet: no fault, and no reason to reload it."""
 
 
 @dataclass

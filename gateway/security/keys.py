@@ -21,6 +21,7 @@ from gateway.settings.server import ApiKey
 log = logging.getLogger(__name__)
 _KEYS = TypeAdapter(list[ApiKey])
 LEGACY_TEXT_KEY = "text-api-key"
+LEGACY_TRYON_KEY = "tryon-internal-auth-token"
 
 
 def _digest(key: str) -> bytes:
@@ -40,6 +41,12 @@ class KeyRing:
         legacy = settings.text.api_key
         if legacy and legacy.get_secret_value():
             self._fixed.append(ApiKey(name=LEGACY_TEXT_KEY, key=legacy, services=["text"]))
+        token = settings.tryon.security.internal_auth_token
+        if token.get_secret_value():
+            self._fixed.append(ApiKey(name=LEGACY_TRYON_KEY, key=token, services=["tryon"]))
+        self._open = set(settings.security.open_services)
+        if not settings.tryon.security.require_auth:
+            self._open.add("tryon")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._keys: list[tuple[bytes, ApiKey]] = []
         self._mtime = 0.0
@@ -78,7 +85,7 @@ class KeyRing:
             ForbiddenError: the key does not cover ``service``.
             RateLimitedError: the key's rate limit is used up; carries the seconds until it is not.
         """
-        if service in self._settings.open_services or not (self._keys or self._mtime):
+        if service in self._open or not (self._keys or self._mtime):
             return None
         key = self._find(presented or "")
         if key is None:

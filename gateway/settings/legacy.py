@@ -21,7 +21,15 @@ VISION = {
     "GAVID_METRICS_UPDATE_INTERVAL_S": ("telemetry", "gpu", "interval_seconds"),
     "GAVID_DCGM_FIELD_IDS": ("telemetry", "gpu", "dcgm_field_ids"),
 }
-LEGACY = {**TEXT, **VISION}
+TRYON = {  # of the start script
+    "GPU_NODE_ID": ("tryon", "server", "node_id"),
+    "INCOMING_AUTH_TOKEN": ("tryon", "security", "internal_auth_token"),
+    "RESULT_CALLBACK_URL": ("tryon", "asset_service", "callback_url"),
+    "RESULT_CALLBACK_AUTH_TOKEN": ("tryon", "asset_service", "internal_auth_token"),
+    "JOB_COMPLETE_CALLBACK_URL": ("tryon", "load_balancer", "url"),
+    "LOAD_BALANCER_AUTH_TOKEN": ("tryon", "load_balancer", "internal_auth_token"),
+}
+LEGACY = {**TEXT, **VISION, **TRYON}
 
 
 def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:

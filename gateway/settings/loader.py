@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -13,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.settings.legacy import legacy_values
 from gateway.settings.tree import Settings
+from gateway.settings.variables import expand
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 class ConfigError(Exception):
@@ -75,28 +74,11 @@ def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file} must hold a mapping of sections")
-    expanded = _expand(values, env)
+    try:
+        expanded = expand(values, env)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return {str(key): value for key, value in expanded.items()}
-
-
-def _expand(value: Any, env: Mapping[str, str]) -> Any:
-    """Replace ``${NAME}`` and ``${NAME:-default}`` in every string."""
-    if isinstance(value, dict):
-        return {key: _expand(item, env) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item, env) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        name, default = match.groups()
-        if name in env:
-            return env[name]
-        if default is None:
-            raise ConfigError(f"${{{name}}} is used in the configuration but not set")
-        return str(default)
-
-    return _VARIABLE.sub(replace, value)
 
 
 def _unknown_variables(env: Mapping[str, str]) -> list[str]:

@@ -23,9 +23,10 @@ from gateway.settings.triton import (
     PathSettings,
     TritonSettings,
 )
+from gateway.settings.tryon import TryonSettings
 from gateway.settings.vision import VisionSettings
 
-ServiceName = Literal["iot", "lipsync", "text", "vision"]
+ServiceName = Literal["iot", "lipsync", "text", "tryon", "vision"]
 
 
 class Settings(BaseSettings):
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     vision: VisionSettings = VisionSettings()
     iot: IotSettings = IotSettings()
     lipsync: LipsyncSettings = LipsyncSettings()
+    tryon: TryonSettings = TryonSettings()
     _file: Path | None = PrivateAttr(None)
 
     @property
@@ -74,8 +76,8 @@ class Settings(BaseSettings):
     @property
     def has_keys(self) -> bool:
         """Whether any client key is configured."""
-        keys = self.text.api_key
-        named = bool(keys and keys.get_secret_value())
+        old = (self.text.api_key, self.tryon.security.internal_auth_token)
+        named = any(key and key.get_secret_value() for key in old)
         return named or bool(self.security.keys) or self.security.keys_file is not None
 
     @model_validator(mode="after")
@@ -87,6 +89,15 @@ class Settings(BaseSettings):
             )
         if self.lipsync.separate_control_key and not self.has_keys:
             raise ValueError("lipsync.separate_control_key needs security.keys")
+        return self
+
+    @model_validator(mode="after")
+    def _one_process_per_node(self) -> Settings:
+        if "tryon" in self.services and self.server.workers > 1:
+            raise ValueError(
+                "server.workers must be 1 with the service tryon: one process feeds a node's model "
+                "(further gateways may share its queue through tryon.jobs.database_url)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from gateway.errors import InferenceError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.status import ModelDeadError, to_gateway_error
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
@@ -19,6 +20,8 @@ from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_ar
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
 CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
+# Without it Triton tells a stream's errors as text alone, without their status.
+STREAM_STATUS = ("triton_grpc_error", "true")
 
 
 class TritonClient:
@@ -89,6 +92,42 @@ class TritonClient:
             for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
             if not placed or output.name not in placed
         }
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[dict[str, Array], None]:
+        """See :meth:`TritonPort.stream`."""
+        request = pb.ModelInferRequest(model_name=model)
+        for name, tensor in inputs.items():
+            request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+            request.raw_input_contents.append(tensor.data)
+        request.parameters["timeout"].int64_param = int(timeout * 1e6)
+        metadata = (STREAM_STATUS, *(headers or {}).items())
+        call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout, metadata=metadata)
+        running = self._calls.setdefault(model, set())
+        running.add(call)
+        try:
+            async for reply in call:
+                if reply.error_message:
+                    raise InferenceError
+                found = reply.infer_response
+                outputs = zip(found.outputs, found.raw_output_contents, strict=True)
+                yield {one.name: to_array(one.datatype, one.shape, data) for one, data in outputs}
+        except grpc.RpcError as error:
+            raise to_gateway_error(error) from None
+        except asyncio.CancelledError:
+            if call in self._aborted:
+                raise ModelDeadError(model) from None
+            raise
+        finally:
+            call.cancel()
+            running.discard(call)
+            self._aborted.discard(call)
 
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`."""

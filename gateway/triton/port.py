@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
@@ -29,6 +29,20 @@ class TritonPort(Protocol):
 
         ``placed`` are further outputs that Triton writes to shared memory and that are not
         returned. With ``tell_timeout`` the model learns the deadline as the request's timeout.
+        """
+
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[dict[str, Array], None]:
+        """Run one inference of a decoupled model and yield the outputs of each response.
+
+        Closing the generator, or cancelling the task that waits for it, cancels the inference.
+        The model learns the deadline as the request's timeout.
         """
 
     def abort(self, model: str) -> None:

@@ -31,10 +31,19 @@ _INDEX = re.compile(r"\bindex=(\d+)")
 # A tenant that cannot be served now is told apart from a Triton that cannot be reached.
 _TENANT = re.compile(r"\b(tenant(?:_[a-z]+)+): ")
 _LATE = re.compile(r"the deadline has passed")
+# A step of the try-on workflow that failed, e.g. "pose:Inference: no shoulders".
+_CODES = r"(input|pose|garment|pipeline|cancelled|timeout)"
+_STEP = re.compile(rf"(?:^|\s){_CODES}:([A-Z]\w{{0,63}}): |^{_CODES}: ")
 _NO_REGION = re.compile(r"unable to find \w*\s?shared memory region", re.I)
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
 
 _REFUSING = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+_OF_WORKFLOWS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNAVAILABLE,
+)
 _TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InferenceError,  # the gateway validates before it calls
     grpc.StatusCode.NOT_FOUND: UnavailableError,
@@ -81,6 +90,20 @@ class RefusedInputError(BadRequestError):
         super().__init__("The model refuses this input")
 
 
+class WorkflowError(InferenceError):
+    """A step of a model's workflow failed.
+
+    Attributes:
+        code: why, of the model's documented codes.
+        step: which step, None where the model does not say.
+    """
+
+    def __init__(self, code: str, step: str | None = None) -> None:
+        self.code = code
+        self.step = step
+        super().__init__()
+
+
 def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     """Translate a failed call; Triton's message decides but is never passed on."""
     code = error.code()
@@ -94,6 +117,8 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):
         found = _MODEL.search(message)
         return ModelDeadError(found.group(1) if found else None)
+    if code in _OF_WORKFLOWS and (failed := _STEP.search(message)):
+        return WorkflowError(failed.group(1) or failed.group(3), failed.group(2))
     if _NO_REGION.search(message):
         return RegionUnknownError(retry_after=RETRY_AFTER)
     if code is grpc.StatusCode.UNAVAILABLE and _LATE.search(message):

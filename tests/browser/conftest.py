@@ -13,11 +13,13 @@ from playwright.sync_api import Browser
 
 from embedded.server import free_ports
 from tests.support.browser import ROOT, Tab, dashboard, headless_browser
+from tests.support.callback_receiver import Receiver
 from tests.support.clips import carphone
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.stack import Stack
+from tests.support.tryon_pictures import garment, upper
 
-EXPORTED = ("iot", "text", "vision")
+EXPORTED = ("iot", "text", "tryon", "vision")
 SERVICES = (*EXPORTED, "lipsync")  # whose model needs no artefact but tenants
 
 
@@ -44,8 +46,20 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """The asset service that try-on's results go to."""
+    running = Receiver()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def stack(
-    built: None, vision_port: int, tenants: Path, tmp_path_factory: pytest.TempPathFactory
+    built: None,
+    vision_port: int,
+    tenants: Path,
+    receiver: Receiver,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """Pentad with the services that the dashboard shows."""
     command = [sys.executable, "-m", "export", "--services", *EXPORTED]
@@ -58,6 +72,9 @@ def stack(
             "PENTAD_VISION__PORT": str(vision_port),
             "PENTAD_LIPSYNC__SERVER__PORT": str(free_ports(1)[0]),
             "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
+            "PENTAD_TRYON__SERVER__PORT": str(free_ports(1)[0]),
+            "PENTAD_TRYON__JOBS__QUEUE_SIZE": "8",
+            "PENTAD_TRYON__ASSET_SERVICE__CALLBACK_URL": receiver.result_url,
             "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",
         },
     )
@@ -97,6 +114,16 @@ def photograph() -> Path:
 def portrait() -> Path:
     """Eileen Collins, 512x512, a small face in front of a space shuttle (NASA, public domain)."""
     return ROOT / "docs" / "pictures" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def dressed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A man from head to knees, and a jacket lying flat."""
+    folder = tmp_path_factory.mktemp("dressed")
+    paths = folder / "person.png", folder / "jacket.png"
+    for path, picture in zip(paths, (upper(3), garment("jackets", 4)), strict=True):
+        picture.save(path)
+    return paths
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import Tab
 from tests.support.stack import Stack
 
-PAGES = ("classify", "emotions", "gpu", "lipsync", "services", "text", "vectorizer")
+PAGES = ("classify", "emotions", "gpu", "lipsync", "services", "text", "tryon", "vectorizer")
 PHONE = {"width": 360, "height": 740}
 SHIFTS = """async () => {
     const shifts = [];
@@ -44,9 +44,15 @@ def opened(browser: Browser, stack: Stack) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def samples(photograph: Path, portrait: Path, clip: Path) -> dict[str, Path]:
+def samples(
+    photograph: Path, portrait: Path, clip: Path, dressed: tuple[Path, Path]
+) -> dict[str, Path]:
     """What pages are filled with."""
-    return {"classify": photograph, "vectorizer": portrait, "emotions": clip}
+    person, garment = dressed
+    return {
+        "classify": photograph, "vectorizer": portrait, "emotions": clip,
+        "tryon": person, "garment": garment,
+    }  # fmt: skip
 
 
 def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
@@ -71,6 +77,13 @@ def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
     elif name == "lipsync":
         page.get_by_role("button", name="Preview tenant_0").click()
         page.get_by_role("img", name="Frame made by tenant_0").wait_for()
+    elif name == "tryon":
+        page.get_by_label("Choose the person").set_input_files(samples[name])
+        page.get_by_label("Choose the garment").set_input_files(samples["garment"])
+        page.get_by_label("Resolution").select_option("480p")
+        page.get_by_role("button", name="Try it on").click()
+        page.get_by_role("slider").wait_for()
+        page.get_by_role("table").wait_for()
     elif name == "services":
         page.get_by_role("region", name="Vision", exact=True).wait_for()
     else:

@@ -8,18 +8,15 @@ from playwright.sync_api import expect
 from tests.support.browser import Tab
 from tests.support.stack import Stack
 
-TITLES = {"iot": "IoT", "lipsync": "Lip-sync", "text": "Text", "vision": "Vision"}
+TITLES = {
+    "iot": "IoT", "lipsync": "Lip-sync", "text": "Text", "tryon": "Try-on", "vision": "Vision",
+}  # fmt: skip
 
 
 def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
     report = httpx.get(stack.main + "/services").json()
-    assert {service["name"] for service in report["services"]} == {
-        "iot",
-        "lipsync",
-        "text",
-        "vision",
-    }
+    assert {service["name"] for service in report["services"]} == TITLES.keys()
     for service in report["services"]:
         card = page.get_by_role("region", name=TITLES[service["name"]], exact=True)
         expect(card.locator(".card-header")).to_contain_text("ready")

@@ -60,6 +60,8 @@ async def running_gateway(
     listeners = create_listeners(context, lifecycle)
     if listeners.lipsync:
         await listeners.lipsync.start()
+    if listeners.tryon:
+        await listeners.tryon.start()
     context.monitor.start()
     await context.gpus.start()
 
@@ -80,6 +82,8 @@ async def running_gateway(
         await context.monitor.stop()
         if listeners.lipsync:
             await listeners.lipsync.stop()
+        if listeners.tryon:
+            await listeners.tryon.stop()
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from gateway.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
 from gateway.telemetry.metrics import Metrics, TritonCollector
@@ -26,7 +27,8 @@ GRID = 24  # columns of Grafana
 def gateway() -> dict[str, set[str]]:
     """Series of the gateway, every instrument touched once."""
     metrics = Metrics()
-    for instrument in vars(metrics).values():
+    jobs = JobMetrics(metrics.registry)
+    for instrument in (*vars(metrics).values(), *vars(jobs).values()):
         if isinstance(instrument, MetricWrapperBase) and instrument._labelnames:
             instrument.labels(*["x"] * len(instrument._labelnames))
     triton = TritonCollector()
@@ -34,6 +36,7 @@ def gateway() -> dict[str, set[str]]:
         {"name": "m", "inference_stats": {}, "batch_stats": [{"batch_size": 1}]},
     ]
     metrics.add(triton)
+    metrics.add(JobCollector(jobs))
     (reading,) = StubSource().read()
     assert reading.sample
     history = GpuHistory(0, reading.device, "stub", "live", (reading.sample,))
@@ -116,7 +119,7 @@ def test_panels_do_not_overlap_and_have_what_they_need() -> None:
 def test_rows_and_variables() -> None:
     board = monitoring.dashboard()
     rows = [panel["title"].split()[0] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Gateway", "Triton", "GPU"]
+    assert rows == ["Gateway", "Try-on", "Triton", "GPU"]
     variables = {variable["name"] for variable in board["templating"]["list"]}
     text = monitoring.DASHBOARD.read_text(encoding="utf-8")
     references = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__all"}

@@ -23,9 +23,18 @@ const POLL_TIMEOUT_MS = 10_000;
 /** How long an upload may stand still, or its answer take; a story's deadline is 120 s. */
 const UPLOAD_PATIENCE_MS = 150_000;
 
-interface Call {
+/** One request of the console. */
+export interface Call {
   path: string;
+  /** By default GET without a body, POST with one. */
+  method?: "POST" | "DELETE";
   body?: FormData | Blob | string;
+  /** What kind of answer is wanted; JSON by default. */
+  accept?: string;
+  /** The service's own header for the key, beside the gateway's. */
+  keyHeader?: string;
+  /** The answer goes on for as long as `signal` lets it. */
+  endless?: boolean;
   /** Whether a person is waiting: decides the time allowed and whether to ask for a key again. */
   person: boolean;
   /** Never asks for a key: without one the answer is not needed. */
@@ -36,21 +45,20 @@ interface Call {
 }
 
 async function exchange(call: Call, key: string | null): Promise<Response> {
-  const headers = new Headers({ Accept: "application/json" });
+  const headers = new Headers({ Accept: call.accept ?? "application/json" });
   if (key) headers.set("X-API-Key", key);
+  if (key && call.keyHeader) headers.set(call.keyHeader, key);
   if (typeof call.body === "string") headers.set("Content-Type", "application/json");
   try {
     if (call.onUpload && call.body !== undefined) {
       const { path, body, signal, onUpload } = call;
       return await upload(path, headers, body, UPLOAD_PATIENCE_MS, onUpload, signal);
     }
-    const timeout = AbortSignal.timeout(call.person ? ACTION_TIMEOUT_MS : POLL_TIMEOUT_MS);
-    const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
     return await fetch(call.path, {
-      method: call.body === undefined ? "GET" : "POST",
+      method: call.method ?? (call.body === undefined ? "GET" : "POST"),
       headers,
       body: call.body ?? null,
-      signal,
+      signal: limits(call),
       cache: "no-store",
       credentials: "omit",
     });
@@ -63,20 +71,36 @@ async function exchange(call: Call, key: string | null): Promise<Response> {
   }
 }
 
+/** What ends the request: its caller, or the time it may take. */
+function limits({ endless, person, signal }: Call): AbortSignal {
+  const timeouts = endless
+    ? []
+    : [AbortSignal.timeout(person ? ACTION_TIMEOUT_MS : POLL_TIMEOUT_MS)];
+  return AbortSignal.any(signal ? [signal, ...timeouts] : timeouts);
+}
+
 async function failure(response: Response): Promise<ApiError> {
   const retryAfter = retryAfterSeconds(response.headers.get("Retry-After"));
   let detail: unknown = null;
   try {
     const body: unknown = await response.json();
-    if (typeof body === "object" && body !== null && "detail" in body) detail = body.detail;
+    if (typeof body === "object" && body !== null) {
+      // Try-on says `message` where it is busy, as the old server did.
+      if ("detail" in body) detail = body.detail;
+      else if ("message" in body) detail = body.message;
+    }
   } catch {
     // A proxy's HTML page: the status has to say it.
   }
   return new ApiError(response.status, detailText(detail, response.status), retryAfter);
 }
 
-/** Return an answer that is no error, asking for a key where one is wanted. */
-async function answered(call: Call): Promise<Response> {
+/**
+ * Return an answer that is no error, asking for a key where one is wanted.
+ *
+ * @throws {ApiError} The server cannot be reached, or refuses.
+ */
+export async function answered(call: Call): Promise<Response> {
   let key = keys.snapshot().key;
   let response = await exchange(call, key);
   while (response.status === 401 && !call.quiet) {
@@ -89,7 +113,12 @@ async function answered(call: Call): Promise<Response> {
   return response;
 }
 
-async function request<T>(call: Call): Promise<T> {
+/**
+ * Return the JSON of an answer that is no error.
+ *
+ * @throws {ApiError} As `answered`, or the answer is no JSON.
+ */
+export async function request<T>(call: Call): Promise<T> {
   const response = await answered(call);
   try {
     return (await response.json()) as T;

@@ -245,6 +245,83 @@ export interface LipsyncDevices {
   queue: { in_flight: number; waiting: number; slots: number };
 }
 
+export type JobState =
+  | "queued"
+  | "running"
+  | "delivering"
+  | "delivered"
+  | "failed"
+  | "dead_letter"
+  | "cancelled"
+  | "expired";
+
+/** The delivery of a job's outcome to one receiver; moments in seconds since the epoch. */
+export interface JobCallback {
+  destination: string;
+  state: "pending" | "delivered" | "dead_letter" | "skipped";
+  attempts: number;
+  next_attempt: number | null;
+  /** HTTP status of the last answer, null before the first one. */
+  last_status: number | null;
+}
+
+/** Why a job failed. */
+export interface JobError {
+  code: string;
+  /** Step of the workflow, such as `Inference`. */
+  step: string | null;
+  detail: string | null;
+}
+
+/** One try-on job; moments in seconds since the epoch. */
+export interface TryonJob {
+  job_id: string;
+  state: JobState;
+  /** 0 to 1. */
+  progress: number;
+  step: string | null;
+  /** Jobs before it in the queue. */
+  position: number | null;
+  created: number;
+  started: number | null;
+  finished: number | null;
+  inference_time_ms: number | null;
+  seed: number | null;
+  engine: string | null;
+  model: string | null;
+  photorealistic: boolean | null;
+  error: JobError | null;
+  callbacks: JobCallback[];
+  /** Path of the picture, once there is one. */
+  result: string | null;
+  expires: number | null;
+  /** Pixels of the picture that was made. */
+  width: number | null;
+  height: number | null;
+  /** Options that the engine has no use for. */
+  ignored: string[];
+  /** Whether somebody has asked to cancel it while it runs. */
+  cancelling: boolean;
+}
+
+/** Answer of `GET /vton/jobs`, newest first. */
+export interface TryonJobPage {
+  jobs: TryonJob[];
+  /** Where the next page begins; null on the last one. */
+  next: string | null;
+  counts: Partial<Record<JobState, number>>;
+}
+
+/** Answer of `GET /vton/version`. */
+export interface TryonVersion {
+  model_type: string;
+  model_version: string;
+  /** The engine that runs. */
+  backend: string;
+  git_commit: string;
+  node_id: string;
+}
+
 /** One complaint of request validation. */
 export interface ValidationIssue {
   loc: (string | number)[];

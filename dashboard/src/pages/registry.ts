@@ -36,6 +36,13 @@ export const PAGES: readonly [Page, ...Page[]] = [
     component: lazy(() => import("./emotions/EmotionsPage")),
   },
   {
+    path: "tryon",
+    title: "Try-on",
+    icon: "shirt",
+    service: "tryon",
+    component: lazy(() => import("./tryon/TryonPage")),
+  },
+  {
     path: "lipsync",
     title: "Lip-sync",
     icon: "lips",

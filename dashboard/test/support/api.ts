@@ -11,6 +11,7 @@ import type {
   ServicesReport,
   Story,
   Tenant,
+  TryonJob,
 } from "../../src/api/types";
 
 /** A request as the stand-in for the gateway received it. */
@@ -44,11 +45,26 @@ export function stubApi(handler: Handler): Received[] {
     const request = { path, method: init.method ?? "GET", key, body: init.body };
     received.push(request);
     return new Promise<Response>((resolve, reject) => {
-      init.signal?.addEventListener("abort", () => reject(init.signal?.reason));
-      Promise.resolve(handler(request)).then(resolve, reject);
+      const { signal } = init;
+      signal?.addEventListener("abort", () => reject(signal.reason));
+      Promise.resolve(handler(request)).then(
+        (response) => resolve(until(signal, response)),
+        reject,
+      );
     });
   });
   return received;
+}
+
+/** The response; one that goes on breaks off with its request, as the real one does. */
+function until(signal: AbortSignal | null | undefined, response: Response): Response {
+  if (!signal || !response.body || !isEvents(response)) return response;
+  const body = response.body.pipeThrough(new TransformStream(), { signal });
+  return new Response(body, { headers: response.headers });
+}
+
+function isEvents({ headers }: Response): boolean {
+  return headers.get("Content-Type") === "text/event-stream";
 }
 
 /** A stand-in that knows a few paths; the query is ignored, anything else is 404. */
@@ -247,4 +263,57 @@ export function lipsyncDevices(values: Partial<LipsyncDevice> = {}): LipsyncDevi
     ],
     queue: { in_flight: 4, waiting: 0, slots: 20 },
   };
+}
+
+export function tryonJob(id: string, values: Partial<TryonJob> = {}): TryonJob {
+  return {
+    job_id: id,
+    state: "queued",
+    progress: 0,
+    step: null,
+    position: 0,
+    created: 1_800_000_000,
+    started: null,
+    finished: null,
+    inference_time_ms: null,
+    seed: 42,
+    engine: null,
+    model: null,
+    photorealistic: null,
+    error: null,
+    callbacks: [],
+    result: null,
+    expires: null,
+    width: null,
+    height: null,
+    ignored: [],
+    cancelling: false,
+    ...values,
+  };
+}
+
+/** A stream of Server-Sent Events; the test says what comes and when. */
+export class FakeEvents {
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  readonly response = new Response(
+    new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+    }),
+    { headers: { "Content-Type": "text/event-stream" } },
+  );
+
+  send(event: string, data: unknown): void {
+    this.raw(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  raw(text: string): void {
+    this.#controller.enqueue(new TextEncoder().encode(text));
+  }
+
+  /** Cut the connection. */
+  cut(): void {
+    this.#controller.close();
+  }
 }

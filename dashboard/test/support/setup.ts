@@ -12,6 +12,7 @@ beforeEach(() => {
   // What jsdom lacks: previews, modal dialogs, and a layout that charts could measure.
   URL.createObjectURL = vi.fn(() => `blob:${crypto.randomUUID()}`);
   URL.revokeObjectURL = vi.fn();
+  Element.prototype.scrollIntoView = vi.fn();
   HTMLDialogElement.prototype.showModal = function () {
     this.open = true;
   };

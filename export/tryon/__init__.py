@@ -1,0 +1,1 @@
+"""What the try-on model needs beside its code."""

@@ -1,0 +1,172 @@
+"""Jobs that were accepted: their state, progress, pictures, cancellation and redelivery."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.api.body import read_query
+from gateway.api.vton.service import TryonService
+from gateway.api.vton.views import JobsQuery, cursor_of, job_json, read_cursor
+from gateway.errors import JSON, GatewayError, NotFoundError
+from gateway.jobs.changes import wait_for_event
+from gateway.jobs.files import COMPARISON, GARMENT, PERSON
+from gateway.jobs.record import ACTIVE, REDELIVERABLE, Job
+
+HEARTBEAT = 15.0  # seconds of silence after which an event stream says that it is alive
+POLL = 1.0  # seconds between looks at a job that another gateway runs
+UNDER_WAY = (*ACTIVE, "delivering")
+
+
+class StateError(GatewayError):
+    """The job's state does not allow it."""
+
+    status, reason, default_detail = 409, "conflict", "The job's state does not allow this"
+
+
+class GoneError(GatewayError):
+    """The pictures have had their time."""
+
+    status, reason, default_detail = 410, "gone", "The job's pictures have expired"
+
+
+def add_job_routes(app: FastAPI, service: TryonService) -> None:
+    """Add the routes below `/jobs`."""
+    store = service.jobs.store
+
+    async def found(request: Request) -> Job:
+        job = await store.get(request.path_params["job_id"])
+        if job is None:
+            raise NotFoundError("There is no job with this id")
+        return job
+
+    def shown(job: Job, request: Request, line: Sequence[str]) -> dict[str, Any]:
+        position = line.index(job.id) if job.id in line else None
+        live = service.jobs.dispatcher.progress.get(job.id)
+        return job_json(job, request.scope.get("root_path", ""), position, live)
+
+    async def view(job: Job, request: Request) -> dict[str, Any]:
+        return shown(job, request, await store.line() if job.state == "queued" else ())
+
+    @app.get("/jobs", summary="Jobs, newest first")
+    async def jobs(request: Request) -> Response:
+        query = read_query(request, JobsQuery)
+        before = read_cursor(query.cursor) if query.cursor else None
+        page = await store.page(query.state, query.limit + 1, before)
+        chosen = page[: query.limit]
+        line = await store.line() if any(job.state == "queued" for job in chosen) else ()
+        body = {
+            "jobs": [shown(job, request, line) for job in chosen],
+            "next": cursor_of(chosen[-1]) if len(page) > len(chosen) else None,
+            "counts": await store.counts(),
+        }
+        return _answer(body)
+
+    @app.get("/jobs/{job_id:path}/events", summary="Server-sent events until the job is over")
+    async def events(request: Request) -> Response:
+        first = await found(request)
+
+        async def stream() -> AsyncIterator[bytes]:
+            with service.changes.watch(first.id) as changed:
+                told, silent = b"", 0.0
+                while True:
+                    job = await store.get(first.id)
+                    if job is None:
+                        break
+                    data = orjson.dumps(await view(job, request))
+                    if data != told:
+                        told, silent = data, 0.0
+                        yield b"event: progress\ndata: " + data + b"\n\n"
+                    if job.state not in UNDER_WAY and not _pending(job):
+                        break
+                    if service.jobs.dispatcher.draining:
+                        return  # without an end: the client asks the next gateway
+                    if not await wait_for_event(changed, POLL):
+                        silent += POLL
+                    if silent >= HEARTBEAT:
+                        silent = 0.0
+                        yield b": alive\n\n"
+            yield b"event: end\ndata: " + (told or b"null") + b"\n\n"
+
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+
+    def add_picture(name: str, summary: str) -> None:
+        @app.get(f"/jobs/{{job_id:path}}/{name}", summary=summary)
+        async def picture(request: Request) -> Response:
+            job = await found(request)
+            return await _picture(service, request, job, name)
+
+    add_picture("result", "The picture that was made")
+    add_picture(COMPARISON, "Person, garment and result side by side, where that was asked for")
+    add_picture(PERSON, "The person's picture as it was sent")
+    add_picture(GARMENT, "The garment's picture as it was sent")
+
+    @app.post("/jobs/{job_id:path}/redeliver", summary="Send the callbacks again")
+    async def redeliver(request: Request) -> Response:
+        job = await found(request)
+        if job.state not in REDELIVERABLE:
+            raise StateError
+        if all(one.state == "skipped" for one in job.deliveries):
+            raise StateError("No receiver was configured for this job")
+        after = await service.redeliver(job.id) or job
+        return _answer(await view(after, request), 202)
+
+    @app.get("/jobs/{job_id:path}", summary="One job")
+    async def one(request: Request) -> Response:
+        return _answer(await view(await found(request), request))
+
+    @app.delete("/jobs/{job_id:path}", summary="Cancel a job that is queued or running")
+    async def cancel(request: Request) -> Response:
+        job = await service.cancel(request.path_params["job_id"])
+        if job is None:
+            raise NotFoundError("There is no job with this id")
+        if job.state not in ACTIVE:
+            raise StateError
+        after = await store.get(job.id) or job
+        return _answer({"job_id": job.id, "state": after.state}, 202)
+
+
+async def _picture(service: TryonService, request: Request, job: Job, name: str) -> Response:
+    if job.state == "expired":
+        raise GoneError
+    if name in ("result", COMPARISON) and job.result is None:
+        raise StateError("The job has no result")
+    stored = job.result or "" if name == "result" else name
+    tag = f'"{job.folder}-{stored}"'
+    if _matches(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers={"ETag": tag})
+    data = await service.jobs.files.read(job.folder, stored)
+    if data is None:
+        raise NotFoundError("The job has no such picture")
+    kind = (job.content_type or "image/png") if name == "result" else _kind(data)
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60", **_SAFE}
+    return Response(data, media_type=kind, headers=headers)
+
+
+_SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+
+
+def _kind(data: bytes) -> str:
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/jpeg" if data.startswith(b"\xff\xd8") else "image/webp"
+
+
+def _matches(header: str, tag: str) -> bool:
+    """Whether the client has this version already (RFC 9110, 13.1.2)."""
+    given = [one.strip().removeprefix("W/") for one in header.split(",")]
+    return tag in given or given == ["*"]
+
+
+def _pending(job: Job) -> bool:
+    return any(one.state == "pending" for one in job.deliveries)
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type=JSON)

@@ -1,0 +1,1 @@
+"""Durable jobs: kept before they are accepted, run once, their results delivered until received."""

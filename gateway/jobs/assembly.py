@@ -1,0 +1,160 @@
+"""Puts the parts of the jobs together by the configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import GatewayError
+from gateway.jobs.changes import Changes
+from gateway.jobs.courier import Courier
+from gateway.jobs.database_files import DatabaseFiles
+from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.files import FolderFiles, JobFiles
+from gateway.jobs.inference import TryOnModel
+from gateway.jobs.keeper import Keeper
+from gateway.jobs.metrics import JobMetrics
+from gateway.jobs.owner import Owner
+from gateway.jobs.plan import CallbackPlan
+from gateway.jobs.record import Destination
+from gateway.jobs.schema import open_database
+from gateway.jobs.sender import Sender, Target
+from gateway.jobs.signature import key_of, own_secret
+from gateway.jobs.slot import Slot
+from gateway.jobs.sql_store import SqlStore
+from gateway.jobs.store import JobStore
+from gateway.settings.tryon import TryonSettings
+from gateway.settings.tryon_jobs import Receiver
+
+DATABASE = "jobs.sqlite"
+SECRET = "webhook.secret"  # noqa: S105 - a file's name
+
+
+@dataclass
+class Jobs:
+    """Everything about jobs that runs in this process.
+
+    Attributes:
+        incoming: folder of uploads, on the file system of the files.
+    """
+
+    store: JobStore
+    files: JobFiles
+    incoming: Path
+    owner: Owner
+    plan: CallbackPlan
+    dispatcher: Dispatcher
+    courier: Courier
+    keeper: Keeper
+
+    async def start(self) -> None:
+        """Take over what was left, then begin to work.
+
+        Raises:
+            StoreError: the database fails.
+        """
+        await self.keeper.start()
+        self.dispatcher.start()
+        self.courier.start()
+
+    async def stop(self) -> None:
+        """End; what is unfinished is in the store."""
+        await self.dispatcher.stop()
+        await self.courier.stop()
+        await self.keeper.stop()
+        await self.store.close()
+        self.owner.close()
+
+
+def open_jobs(
+    settings: TryonSettings,
+    state: Path,
+    model: TryOnModel,
+    slot: Slot,
+    ready: Callable[[], bool],
+    failed: Callable[[GatewayError], None],
+    metrics: JobMetrics,
+    changes: Changes,
+) -> Jobs:
+    """Open the store and make the parts; nothing runs yet. See the parts for the arguments.
+
+    Raises:
+        ValueError: the database cannot be opened, or a secret or certificate is unusable.
+        OSError: the folder cannot be written.
+    """
+    folder = settings.folder(state)
+    incoming = folder / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    jobs, callbacks = settings.jobs, settings.callbacks
+    try:
+        engine = open_database(database_url(settings, folder))
+    except (SQLAlchemyError, ImportError) as error:
+        raise ValueError(f"tryon.jobs: no database ({type(error).__name__})") from None
+    store = SqlStore(engine, jobs.result_ttl_seconds)
+    in_folder = jobs.storage == "folder" or (jobs.storage == "auto" and jobs.database_url is None)
+    files = FolderFiles(folder / "files") if in_folder else DatabaseFiles(engine)
+    owner = Owner(folder / "owners")
+    plan = CallbackPlan.of(settings)
+    node = settings.server.node_id
+    dispatcher = Dispatcher(
+        store, files, model, slot, plan, jobs, node, owner.name, ready, failed, metrics, changes
+    )
+    courier = Courier(
+        store,
+        files,
+        Sender(callbacks),
+        targets(settings, folder),
+        plan,
+        model_version=settings.model.model_version,
+        multipart_errors=settings.asset_service.multipart_errors,
+        owner=owner.name,
+        lease=jobs.lease_seconds,
+        in_flight=callbacks.in_flight,
+        poll=jobs.poll_seconds,
+        metrics=metrics,
+        changes=changes,
+        clock=time.time,
+    )
+
+    def wake() -> None:
+        dispatcher.wake()
+        courier.wake()
+
+    dispatcher.finished = courier.wake
+    keeper = Keeper(store, files, incoming, owner, slot, plan, jobs, node, metrics, changes, wake)
+    return Jobs(store, files, incoming, owner, plan, dispatcher, courier, keeper)
+
+
+def database_url(settings: TryonSettings, folder: Path) -> str:
+    """Return the configured database, else the SQLite file in the folder."""
+    if settings.jobs.database_url is not None:
+        return settings.jobs.database_url.get_secret_value()
+    return URL.create("sqlite", database=str(folder / DATABASE)).render_as_string()
+
+
+def targets(settings: TryonSettings, folder: Path) -> dict[Destination, Target]:
+    """Return the configured receivers.
+
+    Raises:
+        ValueError: a secret is unusable.
+        OSError: the own secret can be neither read nor written.
+    """
+    found: dict[Destination, Target] = {}
+    asset, balancer = settings.asset_service, settings.load_balancer
+    if asset.callback_url:
+        found["asset_service"] = _target(asset.callback_url, asset, asset.timeout, folder)
+    if balancer.url:
+        url = f"{balancer.url.rstrip('/')}/job_complete"
+        found["load_balancer"] = _target(url, balancer, balancer.timeout, folder)
+    return found
+
+
+def _target(url: str, receiver: Receiver, timeout: float, folder: Path) -> Target:
+    secrets = [secret.get_secret_value() for secret in receiver.webhook_secrets]
+    keys = [key_of(secret) for secret in secrets or [own_secret(folder / SECRET)]]
+    return Target(url, receiver.internal_auth_token.get_secret_value(), timeout, keys)

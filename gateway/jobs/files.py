@@ -1,0 +1,109 @@
+"""Inputs and results of jobs as files, each whole and on the disk, or not there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+PERSON, GARMENT, COMPARISON = "person", "garment", "comparison"
+
+
+class JobFiles(Protocol):
+    """Files by folder (one per job) and name."""
+
+    async def adopt(self, folder: str, incoming: Path) -> None:
+        """Keep an upload: its files in ``incoming`` are flushed; durable when it returns."""
+
+    async def write(self, folder: str, name: str, data: bytes) -> None:
+        """Keep one more file; durable when it returns."""
+
+    async def read(self, folder: str, name: str) -> bytes | None:
+        """Return a file, None where it is not there."""
+
+    async def remove(self, folder: str) -> None:
+        """Delete a folder and what is in it; a missing one is no error."""
+
+    async def sweep(self, known: Collection[str], older: float) -> int:
+        """Delete folders nobody knows that are ``older`` than so many seconds; return how many."""
+
+
+class FolderFiles:
+    """Implements :class:`JobFiles` in a folder of the file system.
+
+    Args:
+        root: the folder; an upload must be written to the same file system.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    async def adopt(self, folder: str, incoming: Path) -> None:
+        """Move the folder to its place and flush both folders; the files are flushed already."""
+        await asyncio.to_thread(self._adopt, folder, incoming)
+
+    async def write(self, folder: str, name: str, data: bytes) -> None:
+        """Write beside, flush, rename, flush the folder."""
+        await asyncio.to_thread(write_durably, self._root / folder / name, data)
+
+    async def read(self, folder: str, name: str) -> bytes | None:
+        """Read a file whole."""
+        try:
+            return await asyncio.to_thread((self._root / folder / name).read_bytes)
+        except FileNotFoundError:
+            return None
+
+    async def remove(self, folder: str) -> None:
+        """Delete the folder."""
+        await asyncio.to_thread(shutil.rmtree, self._root / folder, ignore_errors=True)
+
+    async def sweep(self, known: Collection[str], older: float) -> int:
+        """Delete what an upload or a crash has left."""
+        return await asyncio.to_thread(sweep_folders, self._root, known, older)
+
+    def _adopt(self, folder: str, incoming: Path) -> None:
+        flush_folder(incoming)
+        os.rename(incoming, self._root / folder)
+        flush_folder(self._root)
+
+
+def write_durably(file: Path, data: bytes) -> None:
+    """Write a file so that it is whole and on the disk under its name, or not there.
+
+    Raises:
+        OSError: no room, or not permitted.
+    """
+    part = file.with_name(f".{file.name}.part")
+    descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(descriptor)
+    os.replace(part, file)
+    flush_folder(file.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep_folders(root: Path, known: Collection[str], older: float) -> int:
+    """Delete the folders in ``root`` that are not ``known`` and have not changed for so long."""
+    before, swept = time.time() - older, 0
+    for folder in root.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if folder.name not in known and folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
+    return swept

@@ -1,0 +1,128 @@
+"""The periodic duties around the jobs: take over, time out, expire, count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.jobs.changes import Changes
+from gateway.jobs.files import JobFiles, sweep_folders
+from gateway.jobs.metrics import JobMetrics
+from gateway.jobs.owner import Owner
+from gateway.jobs.plan import CallbackPlan
+from gateway.jobs.record import JobError, Outcome
+from gateway.jobs.slot import Slot
+from gateway.jobs.store import JobStore, StoreError
+from gateway.settings.tryon_jobs import JobSettings
+from gateway.telemetry.log import where
+
+log = logging.getLogger(__name__)
+RARE_SECONDS = 30.0  # between rounds of what is not urgent
+UPLOAD_SECONDS = 3600.0  # after which an upload that became no job is left over
+
+
+class Keeper:
+    """Keeps the store in order, beside other gateways that do the same.
+
+    Args:
+        store: the jobs.
+        files: their files.
+        incoming: folder of uploads.
+        owner: this process.
+        slot: learns how many jobs wait.
+        plan: makes the callbacks of jobs that timed out.
+        settings: times.
+        node: name of this node.
+        metrics: learns the counts.
+        changes: told of jobs that timed out.
+        wake: called when there may be something to do for dispatcher and courier.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        files: JobFiles,
+        incoming: Path,
+        owner: Owner,
+        slot: Slot,
+        plan: CallbackPlan,
+        settings: JobSettings,
+        node: str,
+        metrics: JobMetrics,
+        changes: Changes,
+        wake: Callable[[], None],
+    ) -> None:
+        self._store, self._files, self._incoming = store, files, incoming
+        self._owner, self._slot, self._plan = owner, slot, plan
+        self._settings, self._node = settings, node
+        self._metrics, self._changes, self._wake = metrics, changes, wake
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take over what this node's predecessor left, and begin the rounds.
+
+        Raises:
+            StoreError: the database fails.
+        """
+        await self.round()
+        self._task = asyncio.create_task(self._rounds(), name="job-keeper")
+
+    async def stop(self) -> None:
+        """End the rounds."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def round(self) -> None:
+        """Do what is urgent."""
+        now = time.time()
+        dead = self._owner.dead(await self._store.owners())
+        if freed := await self._store.take_over(dead, now):
+            log.warning("jobs taken over from a gateway that died", extra={"jobs": freed})
+        if dead or freed:
+            self._wake()
+        for job in await self._store.overdue(now):
+            failed = Outcome("failed", now, error=JobError("timeout"))
+            deliveries = self._plan.deliveries(job.id, now)
+            ttl = self._settings.result_ttl_seconds
+            if await self._store.finish(job, failed, deliveries, ttl):
+                self._metrics.failed("timeout")
+                self._changes.tell(job.id)
+                self._wake()
+        await self.count()
+
+    async def count(self) -> None:
+        """Count what waits, for admission and metrics."""
+        self._metrics.counts = await self._store.counts()
+        self._metrics.pending = await self._store.pending()
+        self._slot.queued = await self._store.queued(self._node)
+        self._slot.changed()
+
+    async def rare_round(self) -> None:
+        """Do what is not urgent: delete what has had its time."""
+        now = time.time()
+        for folder in await self._store.expire(now):
+            await self._files.remove(folder)
+        await self._store.forget(now - self._settings.record_ttl_seconds)
+        await self._files.sweep(await self._store.folders(), UPLOAD_SECONDS)
+        await asyncio.to_thread(sweep_folders, self._incoming, (), UPLOAD_SECONDS)
+        self._owner.tidy(await self._store.owners())
+
+    async def _rounds(self) -> None:
+        rare = 0.0
+        while True:
+            try:
+                if time.monotonic() >= rare:
+                    rare = time.monotonic() + RARE_SECONDS
+                    await self.rare_round()
+                await asyncio.sleep(self._settings.poll_seconds)
+                await self.round()
+            except (StoreError, OSError) as error:
+                log.error("job keeper failed", extra=where(error))
+                await asyncio.sleep(self._settings.poll_seconds)
+            except Exception as error:  # it must outlive its bugs
+                log.error("job keeper broke", extra=where(error))
+                await asyncio.sleep(self._settings.poll_seconds)

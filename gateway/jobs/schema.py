@@ -1,0 +1,115 @@
+"""Tables of the job store, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+metadata = MetaData()
+
+jobs = Table(
+    "tryon_jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("owner", Text),
+    Column("lease", Double),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("cancelling", Boolean, nullable=False, default=False),
+    Column("started", Double),
+    Column("finished", Double),
+    Column("expires", Double),
+    Column("progress", Double, nullable=False, default=0.0),
+    Column("step", Text),
+    Column("result", Text),
+    Column("content_type", Text),
+    Column("report", Text, nullable=False, default="{}"),
+    Column("error_code", Text),
+    Column("error_step", Text),
+    Index("tryon_jobs_by_state", "state", "created"),
+    Index("tryon_jobs_by_time", "created", "id"),
+)
+
+deliveries = Table(
+    "tryon_deliveries",
+    metadata,
+    Column("job_id", Text, ForeignKey("tryon_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("event_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt", Double),
+    Column("last_status", Integer),
+    Column("since", Double, nullable=False, default=0.0),
+    Column("owner", Text),
+    Column("lease", Double),
+    Index("tryon_deliveries_due", "state", "next_attempt"),
+)
+
+files = Table(
+    "tryon_files",
+    metadata,
+    Column("folder", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Connect, and create what is missing.
+
+    SQLite runs in WAL mode with every commit on the disk before it returns; every transaction
+    takes the write lock at its beginning, so that two gateways never deadlock.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or the URL is wrong.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": 30})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", lambda connection: _exec(connection, "BEGIN IMMEDIATE"))
+    else:
+        engine = create_engine(parsed, pool_pre_ping=True, pool_size=4, max_overflow=4)
+    try:
+        metadata.create_all(engine)
+    except DBAPIError:  # another gateway that starts now was quicker
+        metadata.create_all(engine)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # the driver begins no transactions of its own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _exec(connection: Any, text: str) -> None:
+    connection.exec_driver_sql(text)

@@ -1,0 +1,182 @@
+"""The virtual try-on service; keys of the old server keep their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from gateway.settings.base import Section
+from gateway.settings.lipsync_file import merged
+from gateway.settings.tryon_file import old_values
+from gateway.settings.tryon_jobs import (
+    AssetServiceSettings,
+    CallbackSettings,
+    JobSettings,
+    LoadBalancerSettings,
+)
+
+Mode = Literal["fp8", "lora", "base"]
+Resolution = Literal["480p", "720p", "1080p"]
+
+
+class TryonServerSettings(Section):
+    """The node and its listener."""
+
+    node_id: str = Field("gpu-node-1", min_length=1, max_length=256)
+    """Name of this node in answers and callbacks."""
+    port: int | None = Field(8080, ge=1, le=65535)
+    """The old server's port; null: not served."""
+    host: str = ""
+    """Of the old server, without effect: the address is that of the main section `server`."""
+    workers: int = Field(1, ge=1)
+    """Of the old server, without effect."""
+
+
+class TryonSecuritySettings(Section):
+    """Who may call."""
+
+    internal_auth_token: SecretStr = SecretStr("")
+    """Accepted in `X-Internal-Auth`, beside the keys of the main section `security`."""
+    require_auth: bool = True
+    """Whether a key is needed where any is configured; false: everybody who reaches the port may
+    submit jobs and see those of all others, their pictures included."""
+
+
+class TryonModelSettings(Section):
+    """The engine and its defaults; they reach the model through `make models`."""
+
+    engine: Literal["warp", "diffusers", "lightx2v"] = "warp"
+    """`warp`: geometric, on the CPU, not photorealistic. `diffusers`, `lightx2v`:
+    Qwen-Image-Edit."""
+    model_type: str = "qwen"
+    """Told by `/version` and `/test`."""
+    model_version: str = "1.0.0"
+    """Told by `/version` and in callbacks."""
+    model_path: Path | None = None
+    """Folder of the Qwen-Image-Edit checkpoint, as diffusers stores it."""
+    lora_path: Path | None = None
+    """File of the lightning LoRA, for the mode `lora`."""
+    quantized_path: Path | None = None
+    """File of the fp8 transformer with the lightning LoRA merged, for `lightx2v` in mode `fp8`."""
+    device: str = "cuda"
+    """`cuda`, `cuda:N` or `cpu`, of the diffusion engines; `warp` computes on the CPU."""
+    default_mode: Mode = "fp8"
+    """Mode of the diffusion engines."""
+    default_steps: int | None = Field(None, ge=1, le=50)
+    """Steps where a request says none; none: 4 for fp8 and lora, 40 for base."""
+    default_seed: int = Field(42, ge=0, le=2**31 - 1)
+    """Seed where a request says none."""
+    default_cfg: float | None = Field(None, ge=0.1, le=20)
+    """Guidance where a request says none; none: off (1.0) for fp8 and lora, 4.0 for base."""
+    default_resolution: Resolution = "720p"
+    """Shorter side of the result."""
+    enable_teacache: bool = False
+    """Whether `lightx2v` reuses features between steps: faster, less detail."""
+    teacache_thresh: float = Field(0.05, gt=0)
+    """Its threshold."""
+    vae_image_size: int | None = Field(None, ge=1)
+    """Pixels that `diffusers` gives each input for the VAE; none: its own 1024x1024."""
+    condition_image_size: int | None = Field(None, ge=1)
+    """Pixels that `diffusers` gives each input for the text encoder; none: its own 384x384."""
+    restore: bool | None = None
+    """Whether original pixels are put back outside the changed region; none: for the diffusion
+    engines."""
+
+    @field_validator("default_resolution", mode="before")
+    @classmethod
+    def _known_preset(cls, value: Any) -> Any:
+        """The old server took any word it did not know for 720p."""
+        return value if value in ("480p", "720p", "1080p") else "720p"
+
+
+class PreprocessSettings(Section):
+    """Before inference."""
+
+    resize_to_resolution: bool = True
+    """Whether the pictures are resized to the resolution."""
+    maintain_aspect_ratio: bool = True
+    """Whether the person keeps its aspect ratio; else the picture is stretched to 3:4."""
+
+
+class PostprocessSettings(Section):
+    """After inference."""
+
+    create_comparison: bool = False
+    """Whether a picture with person, garment and result side by side is made too."""
+    compress_output: bool = False
+    """Whether the result is a JPEG, where a request does not say the format."""
+
+
+class AdvancedSettings(Section):
+    """Around the jobs."""
+
+    warmup_on_startup: bool = True
+    """Whether the engine runs once before it is ready."""
+    clear_cache_between_jobs: bool = True
+    """Whether unused memory is given back after each job."""
+
+
+class WorkflowSettings(Section):
+    """The steps of a job."""
+
+    preprocess: PreprocessSettings = PreprocessSettings()
+    postprocess: PostprocessSettings = PostprocessSettings()
+    advanced: AdvancedSettings = AdvancedSettings()
+    steps_file: Path | None = None
+    """Python file that inserts, removes or replaces steps; it runs inside the model."""
+
+
+class TryonLogSettings(Section):
+    """Of the old server, accepted so that its files are valid; `telemetry` decides."""
+
+    level: str = "INFO"
+    """Without effect."""
+    format: str = ""
+    """Without effect."""
+
+
+class TryonSettings(Section):
+    """The try-on API (`/vton` on the main port)."""
+
+    config: Path | None = None
+    """The old server's config.yaml, used as it is: its values hold unless given here. `${VAR}` in
+    it stands for a variable of the environment."""
+    server: TryonServerSettings = TryonServerSettings()
+    security: TryonSecuritySettings = TryonSecuritySettings()
+    infer_requires_auth: bool = False
+    """Whether `/infer` needs a key as well; the old test front end sends none."""
+    asset_service: AssetServiceSettings = AssetServiceSettings()
+    load_balancer: LoadBalancerSettings = LoadBalancerSettings()
+    model: TryonModelSettings = TryonModelSettings()
+    workflow: WorkflowSettings = WorkflowSettings()
+    logging: TryonLogSettings = TryonLogSettings()
+    jobs: JobSettings = JobSettings()
+    callbacks: CallbackSettings = CallbackSettings()
+    triton_model: str = "tryon"
+    """Triton model that runs the workflow."""
+    max_image_bytes: int = Field(10 * 2**20, ge=1024)
+    """Largest picture in bytes (413 beyond); the old test front end's limit."""
+    max_pixels: int = Field(50_000_000, ge=4096)
+    """Most pixels of a picture (413 beyond)."""
+    max_body_bytes: int = Field(22 * 2**20, ge=1024)
+    """Largest request body in bytes."""
+    cors_origins: list[str] = ["*"]
+    """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_old_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("config"):
+            return merged(old_values(Path(values["config"])), values)
+        return values
+
+    @property
+    def port(self) -> int | None:
+        """The port, as the other services name theirs."""
+        return self.server.port
+
+    def folder(self, state: Path) -> Path:
+        """Folder of jobs and their files; `state` is `paths.state`."""
+        return self.jobs.folder or state / "tryon"

@@ -1,0 +1,1 @@
+"""Speed of virtual try-on: the model by itself, and the jobs around it."""

@@ -1,0 +1,98 @@
+"""What every engine does, and which one the settings name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+from tryon_progress import JobWatch
+from tryon_request import JobOptions
+from tryon_settings import TryonSettings
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """One job for an engine.
+
+    Attributes:
+        person: RGB; the result has its size, floored to multiples of 16.
+        garment: RGB, or RGBA with the garment cut out already.
+        options: What the job asks for.
+        watch: The engine calls `engine_step` after every step.
+    """
+
+    person: Image.Image
+    garment: Image.Image
+    options: JobOptions
+    watch: JobWatch
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What an engine made.
+
+    Attributes:
+        picture: RGB.
+        restored: Whether pixels outside the changed region are the original ones.
+    """
+
+    picture: Image.Image
+    restored: bool
+
+
+class TryonEngine(Protocol):
+    """An engine.
+
+    Attributes:
+        name: As in the settings.
+        model: What made the picture, for the report.
+        photorealistic: Whether it renders a new picture, or only moves pixels.
+        unused: Options that it has no use for.
+    """
+
+    name: str
+    model: str
+    photorealistic: bool
+    unused: tuple[str, ...]
+
+    def load(self) -> None:
+        """Brings the weights to the device.
+
+        Raises:
+            PipelineError: Something is missing or unusable.
+        """
+
+    def warm_up(self) -> None:
+        """Runs once, so that the first job is as fast as the others."""
+
+    def generate(self, job: EngineJob) -> EngineResult:
+        """Makes the picture.
+
+        Raises:
+            TryonError: See tryon_errors.py; after any of them the next job is as if none had been.
+        """
+
+    def clear_cache(self) -> None:
+        """Gives unused memory back."""
+
+    def memory_bytes(self) -> int:
+        """Memory of the GPU in use; 0 without one."""
+
+    def unload(self) -> None:
+        """Lets the weights go."""
+
+
+def make_engine(settings: TryonSettings) -> TryonEngine:
+    """The engine that the settings name, not loaded; imports only what that one needs."""
+    if settings.engine == "diffusers":
+        from diffusers_engine import DiffusersEngine
+
+        return DiffusersEngine(settings)
+    if settings.engine == "lightx2v":
+        from lightx2v_engine import Lightx2vEngine
+
+        return Lightx2vEngine(settings)
+    from warp_engine import WarpEngine
+
+    return WarpEngine(settings)

@@ -1,0 +1,128 @@
+"""The parameters of config.pbtxt, as settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = "settings.json"
+"""Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""
+
+ENGINES = ("warp", "diffusers", "lightx2v")
+MODE_DEFAULTS = {"fp8": (4, 1.0), "lora": (4, 1.0), "base": (40, 4.0)}
+"""Steps and guidance by mode: the distilled ones take 4 steps without guidance (1.0)."""
+PRESETS = {"480p": 480, "720p": 720, "1080p": 1080}
+"""Shorter side in pixels."""
+
+
+@dataclass(frozen=True)
+class TryonSettings:
+    """What config.pbtxt and the installation say; the attributes are its parameters."""
+
+    engine: str
+    body_networks: Path
+    model_path: Path | None
+    lora_path: Path | None
+    quantized_path: Path | None
+    libraries: Path | None
+    model_version: str
+    device: str
+    dtype: str
+    default_mode: str
+    default_steps: int | None
+    default_cfg: float | None
+    default_seed: int
+    default_resolution: str
+    enable_teacache: bool
+    teacache_thresh: float
+    vae_image_size: int | None
+    condition_image_size: int | None
+    restore: bool
+    resize_to_resolution: bool
+    maintain_aspect_ratio: bool
+    create_comparison: bool
+    compress_output: bool
+    warmup_on_startup: bool
+    clear_cache_between_jobs: bool
+    steps_file: Path | None
+    max_image_bytes: int
+    max_pixels: int
+    queue_size: int
+    threads: int
+
+    def steps(self, mode: str) -> int:
+        """Steps of a job that says none."""
+        return self.default_steps or MODE_DEFAULTS[mode][0]
+
+    def cfg(self, mode: str) -> float:
+        """Guidance of a job that says none; 1 is off."""
+        return MODE_DEFAULTS[mode][1] if self.default_cfg is None else self.default_cfg
+
+
+def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
+    """Settings from `parameters` of the configuration and `settings.json` in `folder`.
+
+    Raises:
+        KeyError: A parameter is missing.
+        ValueError: A parameter has no sensible value.
+    """
+    file = folder / FILE
+    own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    given = {**parameters, **own}
+
+    def path(name: str) -> Path | None:
+        return folder / given[name] if given[name] else None
+
+    def flag(name: str) -> bool:
+        return {"true": True, "false": False}[given[name]]
+
+    def number(name: str, least: int) -> int:
+        value = int(given[name])
+        if value < least:
+            raise ValueError(f"{name} is {value}, less than {least}")
+        return value
+
+    def optional(name: str) -> int | None:
+        return number(name, 1) if given[name] else None
+
+    return TryonSettings(
+        engine=_one_of(given["engine"], ENGINES),
+        body_networks=folder / given["body_networks"],
+        model_path=path("model_path"),
+        lora_path=path("lora_path"),
+        quantized_path=path("quantized_path"),
+        libraries=path("libraries"),
+        model_version=given["model_version"],
+        device=given["device"],
+        dtype=_one_of(given["dtype"], ("bfloat16", "float16", "float32")),
+        default_mode=_one_of(given["default_mode"], MODE_DEFAULTS),
+        default_steps=optional("default_steps"),
+        default_cfg=float(given["default_cfg"]) if given["default_cfg"] else None,
+        default_seed=number("default_seed", 0),
+        default_resolution=_one_of(given["default_resolution"], PRESETS),
+        enable_teacache=flag("enable_teacache"),
+        teacache_thresh=float(given["teacache_thresh"]),
+        vae_image_size=optional("vae_image_size"),
+        condition_image_size=optional("condition_image_size"),
+        restore=flag("restore") if given["restore"] else given["engine"] != "warp",
+        resize_to_resolution=flag("resize_to_resolution"),
+        maintain_aspect_ratio=flag("maintain_aspect_ratio"),
+        create_comparison=flag("create_comparison"),
+        compress_output=flag("compress_output"),
+        warmup_on_startup=flag("warmup_on_startup"),
+        clear_cache_between_jobs=flag("clear_cache_between_jobs"),
+        steps_file=path("steps_file"),
+        max_image_bytes=number("max_image_bytes", 1024),
+        max_pixels=number("max_pixels", 4096),
+        queue_size=number("queue_size", 1),
+        threads=number("threads", 0) or min(8, os.cpu_count() or 1),
+    )
+
+
+def _one_of(value: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{value!r} is not one of {', '.join(known)}")
+    return value

@@ -1,0 +1,177 @@
+"""The engine `warp`: bends the garment's photo over the person's pose, on a CPU.
+
+It moves pixels and invents none: tops, seen from the front. Bare arms do not appear where an old
+sleeve was; the garment's colour covers it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from body_frame import BodyFrame, face_mask, frame_of, hand_mask
+from body_pose import BodyNetworks, BodyPose
+from flat_garment import cut_flat, flat_parts
+from garment_blend import blend, shading
+from garment_parts import GarmentParts, sleeve_target, torso_target
+from green_mask import find_green
+from PIL import Image
+from thin_plate import spline_maps
+from tryon_engine import EngineJob, EngineResult
+from tryon_errors import GarmentError, PoseError
+from tryon_images import flatten, floored_size, resized
+from tryon_settings import TryonSettings
+from worn_garment import WornGarment, find_worn
+from worn_parts import worn_parts
+
+STAGES = 5
+
+
+class WarpEngine:
+    """See TryonEngine."""
+
+    name = "warp"
+    model = "mediapipe-pose + thin-plate-spline warp"
+    photorealistic = False
+    unused = ("steps", "cfg", "prompt", "mode", "restore")
+
+    def __init__(self, settings: TryonSettings) -> None:
+        self._settings = settings
+        self._networks: BodyNetworks | None = None
+
+    def load(self) -> None:
+        """See TryonEngine."""
+        cv2.setNumThreads(self._settings.threads)
+        self._networks = BodyNetworks(self._settings.body_networks, self._settings.threads)
+
+    def warm_up(self) -> None:
+        """See TryonEngine."""
+        blank = np.zeros((256, 192, 3), np.uint8)
+        self._pose(blank)
+
+    def generate(self, job: EngineJob) -> EngineResult:
+        """See TryonEngine.
+
+        Raises:
+            PoseError: Nobody, or not from the front with shoulders and hips.
+            GarmentError: No garment can be cut out.
+        """
+        size = floored_size(job.person.size)
+        person = np.asarray(resized(job.person, size))
+        pose = self._pose(person)
+        if pose is None:
+            raise PoseError("nobody is in the person picture")
+        frame = frame_of(pose)
+        job.watch.engine_step(1, STAGES)
+        photo, parts = self._garment(job)
+        job.watch.engine_step(2, STAGES)
+        seed = job.options.seed
+        green = find_green(person)
+        worn = find_worn(person, pose, frame, seed)
+        job.watch.engine_step(3, STAGES)
+        garment, alpha = _warped(photo, parts, frame, worn.person, size)
+        job.watch.engine_step(4, STAGES)
+        made = _dressed(person, garment, alpha, frame, worn, green)
+        job.watch.engine_step(5, STAGES)
+        return EngineResult(Image.fromarray(made), restored=True)
+
+    def clear_cache(self) -> None:
+        """See TryonEngine; there is no cache."""
+
+    def memory_bytes(self) -> int:
+        """See TryonEngine; there is no GPU."""
+        return 0
+
+    def unload(self) -> None:
+        """See TryonEngine."""
+        self._networks = None
+
+    def _pose(self, picture: np.ndarray) -> BodyPose | None:
+        assert self._networks is not None  # noqa: S101 (load comes first)
+        return self._networks.pose(picture)
+
+    def _garment(self, job: EngineJob) -> tuple[np.ndarray, GarmentParts]:
+        """The garment's photo and its parts.
+
+        Raises:
+            GarmentError: No garment can be cut out.
+        """
+        photo = np.asarray(flatten(job.garment))
+        kind, seed = job.options.garment_photo_type, job.options.seed
+        pose = None if kind == "flat-lay" else self._pose(photo)
+        if pose is not None:
+            try:
+                frame = frame_of(pose)
+                return photo, worn_parts(find_worn(photo, pose, frame, seed).mask, frame)
+            except PoseError as error:
+                if kind == "model":
+                    raise GarmentError(f"in the garment photo, {error.words}") from None
+        elif kind == "model":
+            raise GarmentError("nobody wears the garment in its photo")
+        alpha = np.asarray(job.garment)[..., 3] if job.garment.mode == "RGBA" else None
+        return photo, flat_parts(cut_flat(photo, alpha, seed))
+
+
+def _warped(
+    photo: np.ndarray,
+    parts: GarmentParts,
+    frame: BodyFrame,
+    body: np.ndarray,
+    size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The garment on the body: float32 RGB and how much of it is there, [height, width]."""
+    pieces = [(parts.mask, torso_target(frame, parts, body), parts.torso)]
+    for side, sleeve in enumerate(parts.sleeves):
+        if sleeve is not None:
+            source = np.vstack([sleeve.outer, sleeve.inner])
+            pieces.append((sleeve.mask, sleeve_target(frame, sleeve, side), source))
+    colour = np.zeros((*size[::-1], 3), np.float32)
+    alpha = np.zeros(size[::-1], np.float32)
+    for mask, target, source in pieces:
+        x, y = spline_maps(target, source, size)
+        there = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR)
+        there = cv2.GaussianBlur(there, (0, 0), 0.8) * _around(target, frame, size)
+        seen = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        colour = colour * (1 - there[..., None]) + seen * there[..., None]
+        alpha = np.maximum(alpha, there)
+    return colour / np.maximum(alpha, 1e-3)[..., None], alpha
+
+
+def _around(target: np.ndarray, frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+    """float32 [height, width], 1 near the points: further away a spline goes anywhere."""
+    near = np.zeros(size[::-1], np.uint8)
+    cv2.fillConvexPoly(near, cv2.convexHull(target.round().astype(np.int32)), 1)
+    wide = round(0.3 * frame.half) | 1
+    return cv2.dilate(near, np.ones((wide, wide), np.uint8)).astype(np.float32)
+
+
+def _dressed(
+    person: np.ndarray,
+    garment: np.ndarray,
+    alpha: np.ndarray,
+    frame: BodyFrame,
+    worn: WornGarment,
+    green: np.ndarray | None,
+) -> np.ndarray:
+    """uint8 RGB [height, width, 3]."""
+    size = person.shape[1::-1]
+    old = worn.mask > 0
+    stay = _staying(frame, worn, size)
+    if green is None:
+        cover = cv2.dilate(worn.mask, np.ones((5, 5), np.uint8)) > 0
+        shade = shading(person, old, frame.half)
+    else:
+        cover, stay = green, ~green
+        shade = np.ones(alpha.shape, np.float32)
+    return blend(person, garment, alpha, cover, stay, shade, 0.06 * frame.half)[0]
+
+
+def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.ndarray:
+    """A mask, bool [height, width]: face, hair, neck and hands."""
+    across, down = frame.coordinates(size)
+    down = down / frame.lift  # half shoulder widths, as across
+    rest = worn.person & (worn.mask == 0)
+    throat = (across / 0.4) ** 2 + ((down + 0.62) / 0.4) ** 2 < 1
+    head = rest & ((down < -0.62) | throat) & (np.abs(across) < 1.2)
+    hair = rest & ~worn.skin & (down < 0.75) & (np.abs(across) < 1.0)
+    hands = (hand_mask(frame, size) > 0) & worn.person & (worn.mask == 0)
+    return head | hair | hands | (face_mask(frame, size) > 0)

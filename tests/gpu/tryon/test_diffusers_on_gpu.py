@@ -1,0 +1,71 @@
+"""The engine `diffusers` on a GPU, with the tiny random checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from export.progress import Progress
+from export.tryon import libraries
+from tests.support.tryon_model import ROOT, networks, parameters
+from tests.support.tryon_pictures import CACHE
+
+sys.path.append(str(ROOT / "model_repository" / "tryon" / "1"))
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    """diffusers, importable from now on."""
+    with Progress() as progress:
+        folder = libraries.install(CACHE, progress)
+    sys.path.insert(0, str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["fp8", "lora", "base"])
+def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None:
+    from diffusers_engine import DiffusersEngine
+    from tryon_engine import EngineJob
+    from tryon_errors import JobCancelledError
+    from tryon_progress import JobWatch
+    from tryon_request import parse_options
+    from tryon_settings import read_settings
+
+    from export.tryon.random_checkpoint import LORA, write_checkpoint
+
+    write_checkpoint(tmp_path)
+    given = parameters(
+        engine="diffusers",
+        model_path=str(tmp_path),
+        lora_path=str(tmp_path / LORA),
+        body_networks=str(networks()),
+        default_mode=mode,
+        device="cuda",
+    )
+    settings = read_settings(given, tmp_path)
+    engine = DiffusersEngine(settings)
+    engine.load()
+    assert engine.memory_bytes() > 2e6
+
+    def picture(cancelled: Any = lambda: False) -> bytes:
+        options = {"seed": 3, "steps": 4, "restore": False}
+        watch = JobWatch(lambda progress: None, cancelled)
+        person, garment = Image.new("RGB", (768, 1024), "red"), Image.new("RGB", (512, 512))
+        parsed = parse_options(json.dumps(options).encode(), settings)
+        return engine.generate(EngineJob(person, garment, parsed, watch)).picture.tobytes()
+
+    first = picture()
+    calls: list[int] = []
+    with pytest.raises(JobCancelledError):
+        picture(lambda: len(calls) > 1 or bool(calls.append(1)))
+    assert picture() == first
+    engine.unload()
+    assert engine.memory_bytes() == 0

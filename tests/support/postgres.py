@@ -1,0 +1,87 @@
+"""A PostgreSQL server of Debian's package, on a free port and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from embedded.server import free_ports
+
+ROOT_OF_VERSIONS = Path("/usr/lib/postgresql")
+USER = "postgres"  # made by the package; the server refuses to run as root
+
+
+def find_binaries() -> Path | None:
+    """Return the folder of the newest installed version's programs."""
+    found = [folder for folder in ROOT_OF_VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
+    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def binaries() -> Path:
+    """Return the programs' folder, installing the package where that is possible, or skip."""
+    found = find_binaries()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "-qq", "update"], env=quiet, check=False)
+        install = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "postgresql"]
+        subprocess.run(install, env=quiet, check=False)
+        found = find_binaries()
+    if found is None:
+        pytest.skip("no PostgreSQL is installed (Debian: apt-get install postgresql)")
+    return found
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a server for the block and yield the SQLAlchemy URL of an empty database."""
+    programs = binaries()
+    folder = Path(tempfile.mkdtemp(prefix="pentad-postgres-"))
+    account = {}
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam(USER)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        account = {"user": USER, "group": owner.pw_gid, "extra_groups": []}
+    data, (port,) = folder / "data", free_ports(1)
+    make = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(make, check=True, capture_output=True, cwd=folder, **account)
+    options = {
+        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": folder,
+        "fsync": "off",  # the machine does not crash in these tests, only processes do
+        "max_connections": 60,
+    }  # fmt: skip
+    command = [programs / "postgres", "-D", data]
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+    log = folder / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, **account)
+    try:
+        address = f"{USER}@127.0.0.1:{port}/{USER}"
+        _wait(server, f"postgresql://{address}", log)
+        yield f"postgresql+psycopg://{address}"
+    finally:
+        server.send_signal(signal.SIGINT)  # fast shutdown
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise AssertionError(log.read_text(errors="replace")[-2000:])

@@ -1,0 +1,221 @@
+"""Jobs of the warp engine through a real tritonserver."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+from load_tests.originals import originals
+from tests.support.tryon_golden import GOLDEN, blocks, expected, files
+from tests.support.tryon_model import Refused, TryonModel
+from tests.support.tryon_pictures import CACHE, garment, jpeg, masked, person, png, upper
+
+CASES = json.loads(GOLDEN.read_text())["cases"]
+
+
+def pixels(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int)
+
+
+def small(number: int) -> np.ndarray:
+    """The person in the model's size."""
+    return np.asarray(upper(number).resize((480, 640), Image.Resampling.LANCZOS)).astype(int)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_pictures_look_as_they_were_judged(name: str, tryon: TryonModel) -> None:
+    case = CASES[name]
+    answer = tryon.run(*files(case), seed=1)
+    assert np.abs(blocks(answer.image) - expected(case)).max() <= 12
+    assert answer.report["photorealistic"] is False
+    assert answer.report["engine"] == "warp"
+    assert answer.report["restored"] is True
+
+
+def test_only_the_garment_changes(tryon: TryonModel) -> None:
+    made = pixels(tryon.run(png(upper(3)), png(garment("shirts", 2))).image)
+    before = small(3)
+    changed = np.abs(made - before).max(axis=-1) > 0
+    assert not changed[:100].any()  # face and hair
+    assert not changed[540:].any()  # legs
+    assert not changed[:, :60].any()  # background
+    assert changed[220:400, 180:300].mean() > 0.95
+    assert 0.1 < changed.mean() < 0.4
+
+
+def test_a_job_streams_its_progress_and_its_report(tryon: TryonModel) -> None:
+    answer = tryon.run(
+        jpeg(upper(4)), jpeg(garment("jackets", 1)), seed=7, prompt="x", comparison=True
+    )
+    fractions = [one["fraction"] for one in answer.progress]
+    assert fractions == sorted(fractions)
+    assert [one["engine_step"] for one in answer.progress if one["engine_step"]] == [1, 2, 3, 4, 5]
+    report = answer.report
+    steps = ["PrepareInputs", "ResizeImages", "Inference", "CollectResult", "ClearGPUCache"]
+    assert list(report["step_ms"]) == steps
+    assert report["inference_time_ms"] == pytest.approx(report["step_ms"]["Inference"], abs=3)
+    assert (report["seed"], report["ignored"]) == (7, ["prompt"])
+    assert answer.comparison is not None
+    assert Image.open(io.BytesIO(answer.comparison)).size == (1440, 640)
+    assert Image.open(io.BytesIO(answer.image)).size == (report["width"], report["height"])
+
+
+def test_the_same_seed_gives_the_same_bytes(tryon: TryonModel) -> None:
+    given = png(upper(2)), png(garment("jackets", 3))
+    first, second = (tryon.run(*given, seed=11, output_format="webp") for _ in range(2))
+    assert first.image == second.image
+    assert first.report["content_type"] == "image/webp"
+
+
+def test_the_green_mask_is_all_that_changes(tryon: TryonModel) -> None:
+    picture, inside = masked(3)
+    made = pixels(tryon.run(png(picture), png(garment("jackets", 4))).image)
+    size = (480, 640)
+    before = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).astype(int)
+    area = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.NEAREST))
+    green = made[..., 1] - np.maximum(made[..., 0], made[..., 2])
+    assert green.max() < 40
+    import cv2
+
+    around = cv2.dilate(area.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
+    assert (made[~around] == before[~around]).all()
+    brown = made[area]
+    assert np.median(brown[:, 0] - brown[:, 2]) > 15  # the leather jacket is there
+
+
+def blank() -> Image.Image:
+    return Image.new("RGB", (300, 400), (240, 240, 240))
+
+
+def portrait() -> Image.Image:
+    return Image.open(originals(CACHE) / "astronaut.png").convert("RGB")
+
+
+def landscape() -> Image.Image:
+    return Image.open(originals(CACHE) / "coffee.png").convert("RGB")
+
+
+@pytest.mark.parametrize(
+    ("who", "what", "options", "words"),
+    [
+        (blank, lambda: garment("shirts", 1), {}, "pose:Inference: nobody"),
+        (portrait, lambda: garment("shirts", 1), {}, "pose:Inference: hips are not visible"),
+        (landscape, lambda: garment("shirts", 1), {}, "pose:Inference: nobody"),
+        (lambda: upper(3), blank, {}, "garment:Inference: there is no garment"),
+        (lambda: upper(3), landscape, {}, "garment:Inference: "),
+        (
+            lambda: upper(3),
+            lambda: garment("shirts", 1),
+            {"garment_photo_type": "model"},
+            "garment:Inference: nobody wears",
+        ),
+        (lambda: upper(3), lambda: upper(1), {"resolution": "8k"}, "input: resolution is not"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    who: Any, what: Any, options: dict[str, Any], words: str, tryon: TryonModel
+) -> None:
+    with pytest.raises(Refused) as refused:
+        tryon.run(png(who()), png(what()), **options)
+    assert refused.value.status is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in refused.value.words
+
+
+def test_broken_files_name_the_step(tryon: TryonModel) -> None:
+    with pytest.raises(Refused, match="input:PrepareInputs: the garment file is no readable"):
+        tryon.run(png(upper(3)), b"\x89PNG and no more")
+
+
+def test_a_cancelled_job_ends_within_a_step_and_leaves_nothing_behind(tryon: TryonModel) -> None:
+    given = png(upper(1)), png(garment("shirts", 2))
+    reference = tryon.run(*given, seed=5)
+    before = tryon.metric("jobs_total", outcome="cancelled")
+    seen: list[float] = []
+
+    def cancel(progress: dict[str, Any], call: grpc.Call) -> None:
+        if progress["engine_step"] == 2:
+            seen.append(time.monotonic())
+            call.cancel()
+
+    with pytest.raises(Refused) as refused:
+        tryon.run(*given, told=cancel, seed=5)
+    assert refused.value.status is grpc.StatusCode.CANCELLED
+    again = tryon.run(*given, seed=5)
+    took = time.monotonic() - seen[0]
+    assert again.image == reference.image
+    # One step of the cancelled job (a third of the whole at most) and the whole of the next.
+    whole = sum(reference.report["step_ms"].values()) / 1e3
+    assert took < 4 * whole + 1
+    end = time.monotonic() + 5
+    while tryon.metric("jobs_total", outcome="cancelled") == before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert tryon.metric("jobs_total", outcome="cancelled") == before + 1
+
+
+def test_a_deadline_ends_the_job(tryon: TryonModel) -> None:
+    with pytest.raises(Refused) as refused:
+        tryon.run(png(person(3)), png(garment("shirts", 2)), deadline=0.03)
+    assert refused.value.status is grpc.StatusCode.UNAVAILABLE
+    assert "the deadline has passed" in refused.value.words
+    assert refused.value.words.split(":")[0].endswith("timeout")
+
+
+def test_describe_answers_during_a_job(tryon: TryonModel) -> None:
+    slow: list[float] = []
+    started, over = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        started.wait(10)
+        while not over.is_set():
+            begin = time.monotonic()
+            assert tryon.describe()["loaded"]
+            slow.append(time.monotonic() - begin)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    tryon.run(png(upper(3)), png(garment("shirts", 2)), told=lambda progress, call: started.set())
+    over.set()
+    asker.join()
+    assert slow
+    assert sorted(slow)[len(slow) // 2] < 0.3
+
+
+def test_jobs_wait_for_each_other_and_too_many_are_refused(tryon: TryonModel) -> None:
+    given = png(upper(3)), png(garment("shirts", 4))
+    outcomes: list[Any] = []
+
+    def one() -> None:
+        try:
+            outcomes.append(tryon.run(*given, seed=1).image)
+        except Refused as refused:
+            outcomes.append(refused)
+
+    threads = [threading.Thread(target=one) for _ in range(7)]  # one runs, four wait
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [found for found in outcomes if isinstance(found, Refused)]
+    assert 1 <= len(refused) <= 2
+    for found in refused:
+        assert found.status is grpc.StatusCode.UNAVAILABLE
+        assert "the model's queue is full" in found.words
+    assert len({found for found in outcomes if isinstance(found, bytes)}) == 1
+
+
+def test_steps_are_measured(tryon: TryonModel) -> None:
+    before = tryon.metric("steps_total", step="Inference")
+    tryon.run(png(upper(3)), png(garment("shirts", 4)))
+    end = time.monotonic() + 5
+    while tryon.metric("steps_total", step="Inference") == before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert tryon.metric("steps_total", step="Inference") == before + 1
+    assert tryon.metric("step_seconds_total", step="Inference") > 0

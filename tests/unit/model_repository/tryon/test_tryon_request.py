@@ -1,0 +1,101 @@
+"""Options, commands and parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tryon_errors import InputError
+from tryon_request import DEFAULT_PROMPT, parse_command, parse_options
+from tryon_settings import TryonSettings, read_settings
+
+from tests.support.tryon_model import parameters
+
+
+def settings(**changed: str) -> TryonSettings:
+    return read_settings(parameters(**changed), Path("/nonexistent"))
+
+
+def parsed(found: Any, **changed: str) -> Any:
+    return parse_options(json.dumps(found).encode(), settings(**changed))
+
+
+@pytest.mark.parametrize(("mode", "steps", "cfg"), [("fp8", 4, 1), ("lora", 4, 1), ("base", 40, 4)])
+def test_steps_and_guidance_follow_the_mode(mode: str, steps: int, cfg: float) -> None:
+    asked = parsed({"mode": mode})
+    assert (asked.steps, asked.cfg) == (steps, cfg)
+    configured = parsed({}, default_mode=mode)
+    assert (configured.mode, configured.steps, configured.cfg) == (mode, steps, cfg)
+
+
+def test_defaults_and_nulls() -> None:
+    made = parsed({"steps": None, "prompt": None, "job_id": "a", "category": "upper"})
+    assert (made.seed, made.prompt, made.output_format) == (42, DEFAULT_PROMPT, "png")
+    assert (made.restore, made.given) == (False, {"job_id", "category"})
+    assert parsed({"category": "dresses"}, engine="diffusers").restore
+    assert parsed({}, compress_output="true").output_format == "jpeg"
+    assert parsed({}, create_comparison="true").comparison
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        3,
+        {"seed": -1},
+        {"seed": 2**63},
+        {"seed": True},
+        {"seed": "1"},
+        {"steps": 0},
+        {"steps": 4.0},
+        {"cfg": "high"},
+        {"cfg": float("nan")},
+        {"prompt": 7},
+        {"prompt": "x" * 4001},
+        {"mode": "fast"},
+        {"resolution": "8k"},
+        {"category": "dresses"},
+        {"garment_photo_type": "drawing"},
+        {"output_format": "gif"},
+        {"restore": "yes"},
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused(found: Any) -> None:
+    with pytest.raises(InputError):
+        parsed(found)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise_anything_else(text: bytes) -> None:
+    for parse in (lambda: parse_options(text, settings()), lambda: parse_command(text)):
+        with contextlib.suppress(InputError):
+            parse()
+
+
+def test_describe_is_the_command() -> None:
+    assert parse_command(b'{"op": "describe"}') == "describe"
+    with pytest.raises(InputError):
+        parse_command(b'{"op": "shutdown"}')
+
+
+def test_the_installation_wins(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"default_seed": "7", "model_path": "ck"}))
+    found = read_settings(parameters(), tmp_path)
+    assert (found.default_seed, found.model_path) == (7, tmp_path / "ck")
+    assert found.restore is False
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"engine": "magic"}, {"restore": "maybe"}, {"threads": "-1"}, {"default_mode": "x"}],
+    ids=str,
+)
+def test_wrong_parameters_are_told_at_load(wrong: dict[str, str]) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        settings(**wrong)
