@@ -86,8 +86,8 @@ def bench(repository: Path | None, receiver: Receiver, **variables: str) -> Iter
                 **variables,
             }
             gateway = GatewayProcess(folder / "state", server.grpc_url, ADMIN_KEY, settings)
-            gateway.start()
             try:
+                gateway.start()
                 yield Bench(gateway, receiver, runs)
             finally:
                 gateway.stop()

@@ -21,7 +21,7 @@ from gateway.errors import BadRequestError, BodyTooLargeError, ClientGoneError
 
 MAX_PARTS = 32
 MAX_TEXT = 2**16  # bytes of one text field
-FLUSH = 2**18  # bytes that are collected before a thread writes them
+FLUSH = 2**20  # bytes that are collected before a thread writes them: each change of thread costs
 MALFORMED = "There was an error parsing the body"
 
 
