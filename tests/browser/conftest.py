@@ -54,9 +54,7 @@ def stack(
         tmp_path_factory.mktemp("browser") / "state",
         {
             "PENTAD_SERVICES": json.dumps(SERVICES),
-            "PENTAD_IOT__PORT": str(free_ports(1)[0]),
             "PENTAD_VISION__PORT": str(vision_port),
-            "PENTAD_LIPSYNC__SERVER__PORT": str(free_ports(1)[0]),
             "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
             "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",
         },
