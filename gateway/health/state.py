@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 State = Literal["loading", "ready", "down", "missing"]
+TRITON_AWAY = "Triton does not answer"
 
 
 @dataclass
