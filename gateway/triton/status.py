@@ -96,8 +96,6 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
         return ModelDeadError(found.group(1) if found else None)
     if _NO_REGION.search(message):
         return RegionUnknownError(retry_after=RETRY_AFTER)
-    if code is grpc.StatusCode.UNAVAILABLE and _LATE.search(message):
-        return DeadlineError()
     if code is grpc.StatusCode.UNAVAILABLE and (refusal := _TENANT.search(message)):
         return RefusedInputError(refusal.group(1))
     if code in _REFUSING and (refusal := _REFUSAL.search(message)):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tests.support.gateway import until
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_tenants import audio, frames
 from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
@@ -77,17 +79,20 @@ async def test_unload_and_reload_lose_nothing(lipsync_stack: LipsyncStack) -> No
 async def test_a_killed_model_process_loses_no_call(lipsync_stack: LipsyncStack) -> None:
     async with lipsync_stack.channel() as channel:
         client = lipsync_stack.client(channel)
+        processes = partial(lipsync_stack.stack.named, "/lipsync/1/model.py")
         killed: list[int] = []
 
         async def disturb() -> None:
             await asyncio.sleep(0.3)
-            stubs = lipsync_stack.stack.named("/lipsync/1/model.py")
-            if not killed and stubs:
-                killed.append(stubs[0].pid)
-                stubs[0].kill()
+            if not killed:
+                (stub,) = processes()
+                stub.kill()
+                killed.append(stub.pid)
 
         await Traffic(lipsync_stack, client).run(disturb)
         assert killed
+    # An idle device's death shows at its next canary only: ready does not yet mean repaired.
+    await until(lambda: any(one.pid not in killed for one in processes()), 60)
     lipsync_stack.stack.wait_ready(60)
 
 
