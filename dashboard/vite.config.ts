@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 /** Where `npm run dev` finds a gateway; `PENTAD_URL` names another one. */
 const GATEWAY = loadEnv("development", ".", "PENTAD_").PENTAD_URL ?? "http://127.0.0.1:9000";
-const API_PATHS = ["/vision", "/iot", "/services", "/text", "/healthz", "/readyz"];
+const API_PATHS = ["/vision", "/iot", "/lipsync", "/services", "/text", "/healthz", "/readyz"];
 
 export default defineConfig({
   plugins: [react()],

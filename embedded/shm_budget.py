@@ -8,9 +8,9 @@ needs, and never shrinks. Measured with Triton 2.51: 6 MiB of inputs and outputs
     instances x (1 MiB + 2 x max(1, max_batch_size) x bytes of one row's inputs and outputs)
 
 A string counts as STRING_BYTES bytes and a dimension of -1 as VARIABLE_DIM elements, or
-PICTURE_SIDE where it is a side of a picture (UINT8, three channels last). A model whose requests
-are of another size, such as encoded pictures and clips, says so with the parameter
-`shm_request_bytes`: what the tensors of one execution take together.
+PICTURE_SIDE where it is a side of a picture (UINT8, three channels last). A model that says in the
+parameter `shm_mib` what an instance needs is believed: the formula knows nothing of encoded
+pictures and clips, of alternative inputs, nor of requests that a model collects.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ def model_bytes(config: dict[str, list[Any]]) -> int:
     """Shared memory that one model needs, in bytes."""
     groups = config.get("instance_group", [{}])
     instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
-    return instances * (REGION_BYTES + HEADROOM * _execution_bytes(config))
+    if stated := _parameter(config, "shm_mib"):
+        return instances * int(stated) * MIB
+    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
+    tensors = config.get("input", []) + config.get("output", [])
+    return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
 
 
 def check_shm(repository: Path, profile: str) -> str:
@@ -82,13 +86,11 @@ def check_shm(repository: Path, profile: str) -> str:
     return sentence
 
 
-def _execution_bytes(config: dict[str, list[Any]]) -> int:
-    for parameter in config.get("parameters", []):
-        if parameter["key"] == ["shm_request_bytes"]:
-            return int(parameter["value"][0]["string_value"][0])
-    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
-    tensors = config.get("input", []) + config.get("output", [])
-    return batch * sum(map(_tensor_bytes, tensors))
+def _parameter(config: dict[str, list[Any]], key: str) -> str | None:
+    for item in config.get("parameters", []):
+        if item.get("key") == [key]:
+            return str(item["value"][0]["string_value"][0])
+    return None
 
 
 def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:

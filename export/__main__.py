@@ -7,16 +7,21 @@ import sys
 
 from export.catalogue import SERVICE_MODELS
 from export.errors import ExportError
+from export.lipsync import command
+from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
 from export.plan import MODELS, add_options, plan
 from export.progress import Progress
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if command.concerns(given, MODELS):
+        return command.main(given)
+    options = _parser().parse_args(given)
     settings = load_settings()
-    models = options.models or _models_of(options.services or list(settings.services))
+    models = options.models or _models_of(options.services or list(settings.services), settings)
     try:
         exports = plan(models, options, settings)
         with Progress() as progress:
@@ -38,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="MODEL",
         help=f"models to make with what they call ({', '.join(MODELS)}); "
-        "default: those of the services",
+        f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
+        f"`{command.DEMO}` writes some",
     )
     parser.add_argument(
         "--services",
@@ -57,8 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _models_of(services: list[str]) -> list[str]:
-    return [model for service in services for model in SERVICE_MODELS.get(service, ())]
+def _models_of(services: list[str], settings: Settings) -> list[str]:
+    models = [model for service in services for model in SERVICE_MODELS.get(service, ())]
+    if settings.lipsync.encoder_file(settings.paths.state) is None:  # an audio encoder is optional
+        models = [model for model in models if model != AUDIO_ENCODER]
+    return models
 
 
 if __name__ == "__main__":

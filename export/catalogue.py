@@ -203,6 +203,7 @@ SERVICE_MODELS: dict[str, tuple[str, ...]] = {
     "text": ("text_embedding", "bertscore"),
     "vision": ("image_classifier",),
     "iot": ("face_detector", "face_embedder", "expression_classifier"),
+    "lipsync": ("lipsync", "audio_encoder"),
 }
 """Models that each service needs; a network comes with the model that calls it."""
 

@@ -13,27 +13,36 @@ from export.expression import NETWORK as EXPRESSIONS
 from export.expression import ExpressionExport
 from export.face_network import DETECTOR, EMBEDDER, DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
+from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
+from export.lipsync.audio_encoder import AudioEncoderExport
+from export.lipsync.export import LipsyncExport
+from export.lipsync.importing import MODEL as LIPSYNC
 from export.pair import PairExport
 from export.progress import Progress
 from export.source import named, packaged
 from export.task import TASKS
 from gateway.settings import Settings
 
-MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS)
+MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS, LIPSYNC, AUDIO_ENCODER)
 """Names that the command takes."""
 
 _TEXT_OPTIONS = ("checkpoint", "layer")
 _IMAGE_OPTIONS = ("architecture", "weights", "labels", "input_size", "resize_size")
 _DETECTOR_OPTIONS = ("weights", "decoder")
 _EMBEDDER_OPTIONS = ("weights", "color", "mean", "std")
+_AUDIO_OPTIONS = ("file",)
 _OPTIONS = {
     NETWORK: _IMAGE_OPTIONS,
     DETECTOR: _DETECTOR_OPTIONS,
     EMBEDDER: _EMBEDDER_OPTIONS,
     EXPRESSIONS: (),
+    LIPSYNC: (),
+    AUDIO_ENCODER: _AUDIO_OPTIONS,
 }
 """What concerns each model; the others are text models."""
-_GIVEN = dict.fromkeys((*_TEXT_OPTIONS, *_IMAGE_OPTIONS, *_DETECTOR_OPTIONS, *_EMBEDDER_OPTIONS))
+_GIVEN = dict.fromkeys(
+    (*_TEXT_OPTIONS, *(option for options in _OPTIONS.values() for option in options))
+)
 
 
 class Export(Protocol):
@@ -96,6 +105,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     faces.add_argument("--mean", type=float, help="subtracted from 0..255; default: 127.5")
     faces.add_argument("--std", type=float, help="divides the rest; default: 127.5")
 
+    audio = parser.add_argument_group(AUDIO_ENCODER)
+    audio.add_argument(
+        "--file",
+        type=Path,
+        help="an ONNX file that turns mel windows into audio features; default: "
+        "`lipsync.audio_encoder`, or the demo's random one",
+    )
+
 
 def plan(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
     """What to make for `models`.
@@ -124,6 +141,8 @@ def _plan(model: str, given: list[str], options: argparse.Namespace, settings: S
         if options.suffix:
             raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
         return ExpressionExport(paths.repository, paths.cache)
+    if model in (LIPSYNC, AUDIO_ENCODER):
+        return _lipsync(model, options, settings)
     checkpoint = named(options.checkpoint, options.layer) if options.checkpoint else packaged()
     return PairExport(TASKS[model], checkpoint, paths.repository, paths.cache, options.suffix)
 
@@ -154,3 +173,19 @@ def _face_network(
     if model == DETECTOR:
         return DetectorExport(DetectorSource(**asked), paths.repository, paths.cache)
     return EmbedderExport(EmbedderSource(**asked), paths.repository, paths.cache)
+
+
+def _lipsync(
+    model: str, options: argparse.Namespace, settings: Settings
+) -> LipsyncExport | AudioEncoderExport:
+    """Devices and demo tenants, or the audio encoder of the command line or of `lipsync`."""
+    if options.suffix:
+        raise ExportError(f"--as is not for {model}")
+    if model == LIPSYNC:
+        return LipsyncExport(settings)
+    lipsync, paths = settings.lipsync, settings.paths
+    file = options.file or lipsync.encoder_file(paths.state)
+    if file is None:
+        raise ExportError(f"{model} needs --file or lipsync.audio_encoder")
+    demo = options.file is None and lipsync.audio_encoder is None
+    return AudioEncoderExport(file, demo, paths.repository, lipsync.audio_model)

@@ -15,6 +15,8 @@ from gateway.api import operations
 from gateway.api.application import DOCS_FILES
 from gateway.api.iot import routes as iot
 from gateway.api.iot.service import IotService
+from gateway.api.lipsync.routes import lipsync_application
+from gateway.api.lipsync.service import LipsyncService
 from gateway.api.openai import openai_application, openai_error
 from gateway.api.operations import operations_application
 from gateway.api.text import routes as text
@@ -34,10 +36,17 @@ API_KEY_HEADER = "x-api-key"
 
 @dataclass
 class Listeners:
-    """Applications by port."""
+    """Applications by port.
+
+    Attributes:
+        main: of the main port.
+        ports: of the services' own.
+        lipsync: the service behind the gRPC port, where it is switched on.
+    """
 
     main: ASGIApp
     ports: dict[int, ASGIApp] = field(default_factory=dict)
+    lipsync: LipsyncService | None = None
 
 
 class _Assembly:
@@ -119,6 +128,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         _add_iot(assembly)
     if "vision" in context.settings.services:
         _add_vision(assembly)
+    lipsync = _add_lipsync(assembly) if "lipsync" in context.settings.services else None
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
     guarded = Authentication(
         BodyLimit(root, context.settings.server.max_body_bytes),
@@ -129,7 +139,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         context.metrics,
     )
     assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
-    return Listeners(assembly.outermost(assembly.main), assembly.ports)
+    return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync)
 
 
 def _add_text(assembly: _Assembly) -> None:
@@ -199,3 +209,22 @@ def _add_vision(assembly: _Assembly) -> None:
         cors_origins=settings.cors_origins,
         own_port=with_the_main_port,
     )
+
+
+def _add_lipsync(assembly: _Assembly) -> LipsyncService:
+    context = assembly.context
+    settings = context.settings.lipsync
+    service = LipsyncService(context)
+    context.monitor.watch(service)
+    assembly.add(
+        service.name,
+        lipsync_application(service, context),
+        prefix="/lipsync",
+        port=None,
+        body_limit=settings.max_body_bytes,
+    )
+    if settings.port is not None:
+        scheme = "grpcs" if settings.server.tls.certificate else "grpc"
+        host = context.settings.server.host
+        assembly.urls[service.name].append(f"{scheme}://{host}:{settings.port}")
+    return service

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from gateway.app import create_listeners
+from gateway.app import Listeners, create_listeners
 from gateway.context import Context
+from gateway.grpc.server import GrpcServer
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.lifecycle import Lifecycle
@@ -125,6 +126,12 @@ async def serve(settings: Settings) -> None:
     shared = server.workers > 1
     sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
     servers = [_Listener(_config(settings, app)) for _, app in apps]
+    if listeners.lipsync:
+        await listeners.lipsync.start()
+    grpc_server = None
+    if listeners.lipsync and settings.lipsync.port is not None:
+        grpc_server = GrpcServer(context, lifecycle, listeners.lipsync)
+        await grpc_server.start()
     await context.gpus.start()
     context.monitor.start()
     watcher = asyncio.create_task(_watch_keys(context.keys))
@@ -132,7 +139,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, context.keys.reload)
+    loop.add_signal_handler(signal.SIGHUP, _reload, context, listeners)
     running = [
         asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
     ]
@@ -145,10 +152,14 @@ async def serve(settings: Settings) -> None:
         lifecycle.draining = True
         for one in servers:
             one.should_exit = True
+        if grpc_server:
+            running.append(asyncio.create_task(grpc_server.stop(server.drain_seconds)))
         await asyncio.gather(*running)
     finally:
         watcher.cancel()
         await context.monitor.stop()
+        if listeners.lipsync:
+            await listeners.lipsync.stop()
         await context.gpus.stop()
         await triton.close()
         context.tracing.shutdown()
@@ -170,6 +181,12 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         timeout_keep_alive=settings.server.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
     )
+
+
+def _reload(context: Context, listeners: Listeners) -> None:
+    context.keys.reload()
+    if listeners.lipsync:
+        listeners.lipsync.reload()
 
 
 async def _watch_keys(keys: KeyRing) -> None:

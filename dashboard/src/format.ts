@@ -37,3 +37,15 @@ export function timeOfDay(epochSeconds: number): string {
 export function gibibytes(mebibytes: number | null): number | null {
   return mebibytes === null ? null : mebibytes / 1024;
 }
+
+/** Bytes in the largest binary unit that leaves at least 1. */
+export function bytes(value: number | null | undefined): string {
+  if (value == null) return NO_VALUE;
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let [amount, place] = [value, 0];
+  while (amount >= 1024 && place < units.length - 1) {
+    amount /= 1024;
+    place += 1;
+  }
+  return quantity(amount, units[place] ?? "B", place > 0 ? 1 : 0);
+}

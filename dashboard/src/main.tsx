@@ -8,6 +8,7 @@ import "./styles/shell.css";
 import "./styles/components.css";
 import "./styles/pages.css";
 import "./styles/iot.css";
+import "./styles/lipsync.css";
 
 restoreTheme();
 

@@ -216,6 +216,8 @@ class HealthMonitor:
     async def _identify(self, model: ModelState) -> None:
         config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)
         model.engine, model.device = engine_name(config), device_name(config)
+        # A model that chooses its engine itself tells which; its config only says `python`.
+        model.engine = str(model.info.get("engine") or model.engine)
         model.name = str(model.info.get("model", model.triton_model))
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:

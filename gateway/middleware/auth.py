@@ -54,7 +54,8 @@ class Authentication:
             if not self._is_open(route_path(scope)):
                 headers = Headers(scope=scope)
                 try:
-                    name = self._keys.authorize(self._service, self._presented(headers))
+                    presented = presented_key(headers, self._header)
+                    name = self._keys.authorize(self._service, presented)
                 except GatewayError as error:
                     self._metrics.rejected.labels(self._service, error.reason).inc()
                     scope["pentad.detail"] = error.detail
@@ -66,11 +67,13 @@ class Authentication:
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_folders)
 
-    def _presented(self, headers: Headers) -> str | None:
-        if key := headers.get(self._header):
-            return key
-        value = headers.get("authorization", "")
-        return value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
+
+def presented_key(headers: Headers, header: str = "x-api-key") -> str | None:
+    """Return the key in ``header`` or in ``Authorization: Bearer``, None without one."""
+    if key := headers.get(header):
+        return key
+    value = headers.get("authorization", "")
+    return value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
 
 
 def route_path(scope: Scope) -> str:

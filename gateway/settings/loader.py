@@ -44,11 +44,13 @@ def load_settings(
         raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
     values = _merge(values, legacy_values(env))
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
         raise ConfigError(str(error)) from None
+    settings._file = file
+    return settings
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

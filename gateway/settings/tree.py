@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -12,6 +13,7 @@ from pydantic_settings import (
 )
 
 from gateway.settings.iot import IotSettings
+from gateway.settings.lipsync import LipsyncSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
 from gateway.settings.telemetry import TelemetrySettings
 from gateway.settings.text import TextSettings
@@ -23,7 +25,7 @@ from gateway.settings.triton import (
 )
 from gateway.settings.vision import VisionSettings
 
-ServiceName = Literal["iot", "text", "vision"]
+ServiceName = Literal["iot", "lipsync", "text", "vision"]
 
 
 class Settings(BaseSettings):
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    services: list[ServiceName] = Field(["iot", "text", "vision"], min_length=1)
+    services: list[ServiceName] = Field(["iot", "lipsync", "text", "vision"], min_length=1)
     """Services that are switched on."""
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()
@@ -49,6 +51,13 @@ class Settings(BaseSettings):
     text: TextSettings = Field(default_factory=TextSettings)
     vision: VisionSettings = VisionSettings()
     iot: IotSettings = IotSettings()
+    lipsync: LipsyncSettings = LipsyncSettings()
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The YAML file it was read from, whether or not that exists; None when made in code."""
+        return self._file
 
     @classmethod
     def settings_customise_sources(
@@ -68,6 +77,17 @@ class Settings(BaseSettings):
         keys = self.text.api_key
         named = bool(keys and keys.get_secret_value())
         return named or bool(self.security.keys) or self.security.keys_file is not None
+
+    @model_validator(mode="after")
+    def _one_process_for_tenants(self) -> Settings:
+        if "lipsync" in self.services and self.server.workers > 1:
+            raise ValueError(
+                "server.workers must be 1 with the service lipsync: one process decides which "
+                "tenants are resident (a second gateway without it may serve the other services)"
+            )
+        if self.lipsync.separate_control_key and not self.has_keys:
+            raise ValueError("lipsync.separate_control_key needs security.keys")
+        return self
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Settings:

@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from gateway.settings.triton import TritonSettings
 from gateway.triton.status import ModelDeadError, to_gateway_error
-from gateway.triton.tensors import Array, Tensor, to_array
+from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
@@ -47,19 +47,28 @@ class TritonClient:
     async def infer(
         self,
         model: str,
-        inputs: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor | PlacedTensor],
         outputs: Sequence[str],
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
+        placed: Mapping[str, Placement] | None = None,
+        tell_timeout: bool = False,
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
         request = pb.ModelInferRequest(model_name=model)
         for name, tensor in inputs.items():
-            request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
-            request.raw_input_contents.append(tensor.data)
+            told = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+            if isinstance(tensor, Tensor):
+                request.raw_input_contents.append(tensor.data)
+            else:
+                _place(told, tensor.place)
         for name in outputs:
             request.outputs.add(name=name)
+        for name, place in (placed or {}).items():
+            _place(request.outputs.add(name=name), place)
+        if tell_timeout:
+            request.parameters["timeout"].int64_param = int(timeout * 1e6)
         metadata = tuple(headers.items()) if headers else None
         call = self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
         running = self._calls.setdefault(model, set())
@@ -78,6 +87,7 @@ class TritonClient:
         return {
             output.name: to_array(output.datatype, output.shape, data)
             for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
+            if not placed or output.name not in placed
         }
 
     def abort(self, model: str) -> None:
@@ -85,6 +95,16 @@ class TritonClient:
         for call in tuple(self._calls.get(model, ())):
             self._aborted.add(call)
             call.cancel()
+
+    async def register_memory(self, name: str, size: int) -> None:
+        """See :meth:`TritonPort.register_memory`."""
+        request = pb.SystemSharedMemoryRegisterRequest(name=name, key=f"/{name}", byte_size=size)
+        await self._control(self._stub.SystemSharedMemoryRegister, request, CONTROL_TIMEOUT)
+
+    async def unregister_memory(self, name: str) -> None:
+        """See :meth:`TritonPort.unregister_memory`."""
+        request = pb.SystemSharedMemoryUnregisterRequest(name=name)
+        await self._control(self._stub.SystemSharedMemoryUnregister, request, CONTROL_TIMEOUT)
 
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`."""
@@ -140,3 +160,11 @@ class TritonClient:
             return await method(request, timeout=timeout, metadata=self._admin)
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
+
+
+def _place(tensor: Any, place: Placement) -> None:
+    """Say that the bytes of an input or output lie in shared memory."""
+    tensor.parameters["shared_memory_region"].string_param = place.region
+    tensor.parameters["shared_memory_byte_size"].int64_param = place.size
+    if place.offset:
+        tensor.parameters["shared_memory_offset"].int64_param = place.offset

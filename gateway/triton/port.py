@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from gateway.triton.tensors import Array, Tensor
+from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
 
 
 class TritonPort(Protocol):
@@ -17,19 +17,31 @@ class TritonPort(Protocol):
     async def infer(
         self,
         model: str,
-        inputs: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor | PlacedTensor],
         outputs: Sequence[str],
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
+        placed: Mapping[str, Placement] | None = None,
+        tell_timeout: bool = False,
     ) -> dict[str, Array]:
-        """Run one inference and return the named outputs; cancelling the task cancels it."""
+        """Run one inference and return the named outputs; cancelling the task cancels it.
+
+        ``placed`` are further outputs that Triton writes to shared memory and that are not
+        returned. With ``tell_timeout`` the model learns the deadline as the request's timeout.
+        """
 
     def abort(self, model: str) -> None:
         """End the running inferences of a model that died; they raise ModelDeadError.
 
         Triton itself leaves a request unanswered for ever that a dead process had accepted.
         """
+
+    async def register_memory(self, name: str, size: int) -> None:
+        """Let Triton map ``size`` bytes of the file ``name`` in /dev/shm, under the same name."""
+
+    async def unregister_memory(self, name: str) -> None:
+        """Let Triton unmap a region, which no running inference may use."""
 
     async def live(self) -> bool:
         """Whether the server answers."""

@@ -28,8 +28,13 @@ _RESTRICTED = re.compile(r"protocol is restricted", re.I)
 # Pentad's models begin the refusal of an input with a code, e.g. "image_truncated: ...".
 _REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
 _INDEX = re.compile(r"\bindex=(\d+)")
+# A tenant that cannot be served now is told apart from a Triton that cannot be reached.
+_TENANT = re.compile(r"\b(tenant(?:_[a-z]+)+): ")
+_LATE = re.compile(r"the deadline has passed")
+_NO_REGION = re.compile(r"unable to find \w*\s?shared memory region", re.I)
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
 
+_REFUSING = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 _TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InferenceError,  # the gateway validates before it calls
     grpc.StatusCode.NOT_FOUND: UnavailableError,
@@ -56,6 +61,10 @@ class ModelDeadError(UnavailableError):
 
 class AdminKeyError(UnavailableError):
     """Triton's model-repository API wants another key than ``triton.admin_key``."""
+
+
+class RegionUnknownError(UnavailableError):
+    """Triton does not know a shared memory region, e.g. because it has been started again."""
 
 
 class RefusedInputError(BadRequestError):
@@ -85,7 +94,11 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):
         found = _MODEL.search(message)
         return ModelDeadError(found.group(1) if found else None)
-    if code is grpc.StatusCode.INVALID_ARGUMENT and (refusal := _REFUSAL.search(message)):
+    if _NO_REGION.search(message):
+        return RegionUnknownError(retry_after=RETRY_AFTER)
+    if code is grpc.StatusCode.UNAVAILABLE and (refusal := _TENANT.search(message)):
+        return RefusedInputError(refusal.group(1))
+    if code in _REFUSING and (refusal := _REFUSAL.search(message)):
         index = _INDEX.search(message)
         return RefusedInputError(refusal.group(1), int(index.group(1)) if index else None)
     kind = _TABLE.get(code, InferenceError)

@@ -27,6 +27,22 @@ class Tensor(NamedTuple):
     data: bytes
 
 
+class Placement(NamedTuple):
+    """Bytes in a shared memory region that Triton knows under the name ``region``."""
+
+    region: str
+    offset: int
+    size: int
+
+
+class PlacedTensor(NamedTuple):
+    """A tensor whose bytes lie in shared memory."""
+
+    datatype: str
+    shape: tuple[int, ...]
+    place: Placement
+
+
 def text_tensor(texts: Sequence[str]) -> Tensor:
     """Return a BYTES tensor of shape [n, 1]: each text as UTF-8."""
     return bytes_tensor([text.encode() for text in texts])

@@ -14,9 +14,11 @@ from playwright.sync_api import Browser
 from embedded.server import free_ports
 from tests.support.browser import ROOT, Tab, dashboard, headless_browser
 from tests.support.clips import carphone
+from tests.support.lipsync_tenants import write_tenant
 from tests.support.stack import Stack
 
-SERVICES = ("iot", "text", "vision")
+EXPORTED = ("iot", "text", "vision")
+SERVICES = (*EXPORTED, "lipsync")  # whose model needs no artefact but tenants
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +34,28 @@ def vision_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of narrow lip-sync tenants, and a file that is none."""
+    folder = tmp_path_factory.mktemp("tenants")
+    for number in range(3):
+        write_tenant(folder, f"tenant_{number}", seed=number)
+    (folder / "broken.onnx").write_text("This is no model.")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def stack(
-    built: None, vision_port: int, tmp_path_factory: pytest.TempPathFactory
+    built: None, vision_port: int, tenants: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Pentad with the services that the dashboard shows."""
-    command = [sys.executable, "-m", "export", "--services", *SERVICES]
+    command = [sys.executable, "-m", "export", "--services", *EXPORTED]
     subprocess.run(command, cwd=ROOT, check=True)
     running = Stack(
         tmp_path_factory.mktemp("browser") / "state",
         {
             "PENTAD_SERVICES": json.dumps(SERVICES),
-            "PENTAD_IOT__PORT": str(free_ports(1)[0]),
             "PENTAD_VISION__PORT": str(vision_port),
+            "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
             "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",
         },
     )

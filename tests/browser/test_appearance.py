@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import Tab
 from tests.support.stack import Stack
 
-PAGES = ("classify", "emotions", "gpu", "services", "text", "vectorizer")
+PAGES = ("classify", "emotions", "gpu", "lipsync", "services", "text", "vectorizer")
 PHONE = {"width": 360, "height": 740}
 SHIFTS = """async () => {
     const shifts = [];
@@ -68,6 +68,9 @@ def fill(tab: Tab, name: str, samples: dict[str, Path]) -> Page:
     elif name == "gpu":
         page.get_by_text("Readings as a table").click()
         page.get_by_role("region", name="Readings").wait_for()
+    elif name == "lipsync":
+        page.get_by_role("button", name="Preview tenant_0").click()
+        page.get_by_role("img", name="Frame made by tenant_0").wait_for()
     elif name == "services":
         page.get_by_role("region", name="Vision", exact=True).wait_for()
     else:

@@ -14,7 +14,12 @@ TITLES = {"iot": "IoT", "lipsync": "Lip-sync", "text": "Text", "vision": "Vision
 def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
     report = httpx.get(stack.main + "/services").json()
-    assert {service["name"] for service in report["services"]} == {"iot", "text", "vision"}
+    assert {service["name"] for service in report["services"]} == {
+        "iot",
+        "lipsync",
+        "text",
+        "vision",
+    }
     for service in report["services"]:
         card = page.get_by_role("region", name=TITLES[service["name"]], exact=True)
         expect(card.locator(".card-header")).to_contain_text("ready")

@@ -40,6 +40,7 @@ def settings_for(state: Path, **values: Any) -> Settings:
     base = load_settings(empty, {})
     merged = base.model_dump()
     merged["paths"]["state"] = state
+    merged["services"] = ["iot", "text", "vision"]  # lip-sync needs tenants
     for section, found in values.items():
         if isinstance(found, dict):
             merged[section].update(found)
@@ -58,6 +59,8 @@ async def running_gateway(
     context = build_context(settings, fake)  # type: ignore[arg-type]
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
+    if listeners.lipsync:
+        await listeners.lipsync.start()
     context.monitor.start()
     await context.gpus.start()
 
@@ -76,6 +79,8 @@ async def running_gateway(
             await one.aclose()
         await context.gpus.stop()
         await context.monitor.stop()
+        if listeners.lipsync:
+            await listeners.lipsync.stop()
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

@@ -8,8 +8,11 @@ import type {
   Embeddings,
   FaceVector,
   GpuReport,
+  LipsyncDevices,
   ServicesReport,
   Story,
+  Tenant,
+  TenantPage,
 } from "./types";
 import { upload } from "./upload";
 
@@ -72,7 +75,8 @@ async function failure(response: Response): Promise<ApiError> {
   return new ApiError(response.status, detailText(detail, response.status), retryAfter);
 }
 
-async function request<T>(call: Call): Promise<T> {
+/** Return an answer that is no error, asking for a key where one is wanted. */
+async function answered(call: Call): Promise<Response> {
   let key = keys.snapshot().key;
   let response = await exchange(call, key);
   while (response.status === 401 && !call.quiet) {
@@ -82,6 +86,11 @@ async function request<T>(call: Call): Promise<T> {
     response = await exchange(call, key);
   }
   if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function request<T>(call: Call): Promise<T> {
+  const response = await answered(call);
   try {
     return (await response.json()) as T;
   } catch (error) {
@@ -179,4 +188,44 @@ export async function tellStory(
   const body = new Blob([head, await encodeBase64(clip), '"}'], { type: "application/json" });
   signal?.throwIfAborted();
   return request({ path: "/iot/emotions", body, person: true, onUpload, signal });
+}
+
+/** Which tenants of the lip-sync service to list. */
+export interface TenantQuery {
+  search: string;
+  offset: number;
+  limit: number;
+}
+
+/** Return one page of the tenants whose id holds the search, by id. */
+export function tenants(query: TenantQuery, signal?: AbortSignal): Promise<TenantPage> {
+  const { search, offset, limit } = query;
+  const parameters = new URLSearchParams({ search, offset: `${offset}`, limit: `${limit}` });
+  return request({ path: `/lipsync/tenants?${parameters}`, person: false, signal });
+}
+
+/** Return the devices that tenants are on. */
+export function lipsyncDevices(signal?: AbortSignal): Promise<LipsyncDevices> {
+  return request({ path: "/lipsync/devices", person: false, signal });
+}
+
+/** Make a tenant resident; `reload` reads its file again. */
+export function loadTenant(id: string, reload: boolean, signal?: AbortSignal): Promise<Tenant> {
+  const body = JSON.stringify({ force_reload: reload });
+  return request({ path: `${tenantPath(id)}/load`, body, person: true, signal });
+}
+
+/** Take a tenant out of all devices. */
+export function unloadTenant(id: string, signal?: AbortSignal): Promise<Tenant> {
+  return request({ path: `${tenantPath(id)}/unload`, body: "{}", person: true, signal });
+}
+
+/** Return a PNG of one frame that the tenant makes now; loads it if need be. */
+export async function previewTenant(id: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await answered({ path: `${tenantPath(id)}/preview`, person: true, signal });
+  return response.blob();
+}
+
+function tenantPath(id: string): string {
+  return `/lipsync/tenants/${encodeURIComponent(id)}`;
 }

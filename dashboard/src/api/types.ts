@@ -192,6 +192,59 @@ export interface Story {
   fallback?: boolean;
 }
 
+export type TenantState = "resident" | "loading" | "idle" | "failed";
+
+/** One tenant of the lip-sync service; moments in seconds since the epoch. */
+export interface Tenant {
+  id: string;
+  state: TenantState;
+  device: number | null;
+  /** Never evicted. */
+  pinned: boolean;
+  preferred_device: number | null;
+  usage_count: number;
+  inference_ms_total: number;
+  memory_bytes: number;
+  last_used: number | null;
+  loaded: number | null;
+  /** The first digits of the hash of its graph. */
+  graph: string | null;
+  /** Why its last load failed. */
+  error: string | null;
+}
+
+/** Answer of `GET /lipsync/tenants`; the counts are of all that were found. */
+export interface TenantPage {
+  total: number;
+  resident: number;
+  tenants: Tenant[];
+}
+
+/** One device of the lip-sync service. */
+export interface LipsyncDevice {
+  device: number;
+  model: string;
+  engine: string;
+  name: string;
+  healthy: boolean;
+  memory_total_bytes: number;
+  memory_used_bytes: number;
+  /** For tenants. */
+  memory_budget_bytes: number;
+  resident: number;
+  /** Memory of the tenants on it. */
+  resident_bytes: number;
+  /** Most tenants over all devices. */
+  max_models: number;
+  queue: { in_flight: number; waiting: number; size: number };
+}
+
+/** Answer of `GET /lipsync/devices`. */
+export interface LipsyncDevices {
+  devices: LipsyncDevice[];
+  queue: { in_flight: number; waiting: number; slots: number };
+}
+
 /** One complaint of request validation. */
 export interface ValidationIssue {
   loc: (string | number)[];

@@ -36,6 +36,13 @@ export const PAGES: readonly [Page, ...Page[]] = [
     component: lazy(() => import("./emotions/EmotionsPage")),
   },
   {
+    path: "lipsync",
+    title: "Lip-sync",
+    icon: "lips",
+    service: "lipsync",
+    component: lazy(() => import("./lipsync/LipsyncPage")),
+  },
+  {
     path: "text",
     title: "Text",
     icon: "text",

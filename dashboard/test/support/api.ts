@@ -4,10 +4,13 @@ import type {
   FaceVector,
   GpuReport,
   GpuSample,
+  LipsyncDevice,
+  LipsyncDevices,
   PictureReport,
   Service,
   ServicesReport,
   Story,
+  Tenant,
 } from "../../src/api/types";
 
 /** A request as the stand-in for the gateway received it. */
@@ -202,5 +205,46 @@ export function story(values: Partial<Story> = {}): Story {
     duration_s: 4,
     truncated: false,
     ...values,
+  };
+}
+
+export function tenant(id: string, values: Partial<Tenant> = {}): Tenant {
+  return {
+    id,
+    state: "idle",
+    device: null,
+    pinned: false,
+    preferred_device: null,
+    usage_count: 0,
+    inference_ms_total: 0,
+    memory_bytes: 0,
+    last_used: null,
+    loaded: null,
+    graph: null,
+    error: null,
+    ...values,
+  };
+}
+
+export function lipsyncDevices(values: Partial<LipsyncDevice> = {}): LipsyncDevices {
+  return {
+    devices: [
+      {
+        device: 0,
+        model: "lipsync",
+        engine: "onnxruntime cpu",
+        name: "Some CPU",
+        healthy: true,
+        memory_total_bytes: 8 * 2 ** 30,
+        memory_used_bytes: 6 * 2 ** 30,
+        memory_budget_bytes: 4 * 2 ** 30,
+        resident: 2,
+        resident_bytes: 2 ** 30,
+        max_models: 1200,
+        queue: { in_flight: 1, waiting: 3, size: 200 },
+        ...values,
+      },
+    ],
+    queue: { in_flight: 4, waiting: 0, slots: 20 },
   };
 }

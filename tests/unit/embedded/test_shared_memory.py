@@ -55,11 +55,6 @@ def test_budget_of_pictures() -> None:
     assert shm_budget.model_bytes(parse(tokens)) == 2**20 + 2 * 256 * 4
 
 
-def test_a_model_states_what_its_requests_need() -> None:
-    stated = 'parameters { key: "shm_request_bytes" value: { string_value: "5000000" } }'
-    assert shm_budget.model_bytes(parse(CONFIG + stated)) == 2 * (2**20 + 2 * 5_000_000)
-
-
 def test_budget_uses_the_profile(tmp_path: Path) -> None:
     model = tmp_path / "model"
     (model / "configs").mkdir(parents=True)
@@ -111,3 +106,12 @@ def test_prefixes_are_distinct_and_name_this_process() -> None:
     first, second = leftovers.new_prefix(), leftovers.new_prefix()
     assert first != second
     assert f"-{os.getpid()}-" in first
+
+
+def test_a_model_may_state_its_need() -> None:
+    config = parse(
+        CONFIG.replace(
+            'key: "x" value { string_value: "a b"', 'key: "shm_mib" value { string_value: "30"'
+        )
+    )
+    assert shm_budget.model_bytes(config) == 2 * 30 * shm_budget.MIB

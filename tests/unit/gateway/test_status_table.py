@@ -18,6 +18,7 @@ from gateway.triton.status import (
     AdminKeyError,
     ModelDeadError,
     RefusedInputError,
+    RegionUnknownError,
     to_gateway_error,
 )
 
@@ -41,6 +42,17 @@ STUB = (
         (Code.INTERNAL, STUB, ModelDeadError, 503),
         (Code.INVALID_ARGUMENT, "unexpected shape", InferenceError, 502),
         (Code.INVALID_ARGUMENT, "image_truncated: ends early", RefusedInputError, 400),
+        (Code.NOT_FOUND, "tenant_not_loaded: 'a'", RefusedInputError, 400),
+        (Code.UNAVAILABLE, "tenant_out_of_memory: 'a'", RefusedInputError, 400),
+        (Code.UNAVAILABLE, "load_balancer: no address", UnavailableError, 503),
+        (Code.UNAVAILABLE, "the deadline has passed", DeadlineError, 504),
+        (Code.NOT_FOUND, "Unable to find shared memory region: 'r'", RegionUnknownError, 503),
+        (
+            Code.NOT_FOUND,
+            "Unable to find system shared memory region: 'r'",
+            RegionUnknownError,
+            503,
+        ),
         (Code.UNAVAILABLE, "This protocol is restricted, expecting header 'k'", AdminKeyError, 503),
         (Code.DATA_LOSS, "?", InferenceError, 502),
     ],

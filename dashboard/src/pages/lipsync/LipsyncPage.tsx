@@ -1,0 +1,102 @@
+import { loadTenant, unloadTenant } from "../../api/client";
+import type { Tenant } from "../../api/types";
+import { Card } from "../../components/Card";
+import { Freshness } from "../../components/Freshness";
+import { EmptyState, Failure, Skeleton } from "../../components/Notice";
+import { number } from "../../format";
+import { useAction } from "../../hooks/useAction";
+import { DeviceCard } from "./DeviceCard";
+import { Pager } from "./Pager";
+import { TenantTable } from "./TenantTable";
+import { usePreview } from "./usePreview";
+import { useTenants } from "./useTenants";
+
+/** Tenants, where they are, the devices' memory, and a frame of any of them. */
+export default function LipsyncPage() {
+  const { polled, search, find, turnTo } = useTenants();
+  const { data, error, refresh } = polled;
+  const moving = useAction<Tenant>("Lip-sync");
+  const { preview, busy, show } = usePreview();
+  const move = (action: (signal: AbortSignal) => Promise<Tenant>) =>
+    void moving.run(action).then(refresh);
+  return (
+    <>
+      <div className="toolbar">
+        <Freshness polled={polled} />
+        {data && (
+          <p className="quiet">
+            {data.devices.queue.in_flight} of {data.devices.queue.slots} slots ·{" "}
+            {data.devices.queue.waiting} waiting
+          </p>
+        )}
+      </div>
+      {!data && error !== null && <Failure error={error} onRetry={refresh} />}
+      {!data && error === null && <Skeleton height={330} label="Loading tenants" />}
+      {data && (
+        <>
+          <div className="devices">
+            {data.devices.devices.map((device) => (
+              <DeviceCard key={device.device} device={device} />
+            ))}
+          </div>
+          <div className="tenants">
+            <Card
+              title="Tenants"
+              aside={
+                <span className="quiet">
+                  {number(data.page.resident)} of {number(data.page.total)} resident
+                </span>
+              }
+            >
+              <div className="toolbar">
+                <label className="field">
+                  <span>Search</span>
+                  <input
+                    type="search"
+                    value={search}
+                    maxLength={128}
+                    spellCheck={false}
+                    onChange={(event) => find(event.target.value)}
+                  />
+                </label>
+                <Pager total={data.page.total} offset={data.offset} onTurn={turnTo} />
+              </div>
+              {data.page.tenants.length ? (
+                <TenantTable
+                  tenants={data.page.tenants}
+                  busy={moving.busy}
+                  onLoad={({ id }, reload) => move((signal) => loadTenant(id, reload, signal))}
+                  onUnload={({ id }) => move((signal) => unloadTenant(id, signal))}
+                  onPreview={({ id }) => void show(id).then(refresh)}
+                />
+              ) : (
+                <EmptyState icon="lips">
+                  {search ? "No tenant has such an id." : "No tenant is configured."}
+                </EmptyState>
+              )}
+            </Card>
+            <Card title={preview ? `Preview of ${preview.tenant}` : "Preview"} className="preview">
+              <div className="preview-frame" aria-busy={busy}>
+                {preview ? (
+                  <img
+                    src={preview.url}
+                    alt={`Frame made by ${preview.tenant}`}
+                    width={320}
+                    height={320}
+                  />
+                ) : (
+                  <EmptyState icon="lips">Choose a tenant’s preview.</EmptyState>
+                )}
+              </div>
+              <p className="quiet">
+                {busy
+                  ? "Making a frame…"
+                  : "One frame, made when asked for, of a drawn face and silence."}
+              </p>
+            </Card>
+          </div>
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,1 @@
+"""Lip-sync: inference on tenants, and their REST interface."""

@@ -1,0 +1,1 @@
+"""From samples to the audio features of every frame."""

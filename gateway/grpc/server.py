@@ -1,0 +1,106 @@
+"""The gRPC listener of the lip-sync service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from gateway.api.lipsync.service import LipsyncService
+from gateway.context import Context
+from gateway.grpc.audio.features import AudioFeatures
+from gateway.grpc.control import Control
+from gateway.grpc.credentials import credentials
+from gateway.grpc.endpoint import SERVICE, Call, Endpoint, Reply
+from gateway.grpc.health import HEALTH, NAME, HealthService
+from gateway.grpc.inference import InferBatch
+from gateway.grpc.options import server_options
+from gateway.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """`inference.InferenceService`, its reflection and its health, on one port.
+
+    Args:
+        context: what all services share.
+        lifecycle: whether work is still taken.
+        service: the tenants and their inference.
+    """
+
+    def __init__(self, context: Context, lifecycle: Lifecycle, service: LipsyncService) -> None:
+        self._context = context
+        self._lifecycle = lifecycle
+        self._service = service
+        self._settings = context.settings.lipsync.server
+        self._server: grpc.aio.Server | None = None
+        self._health = HealthService(self._serving)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen on ``server.host`` and ``lipsync.server.port``; call it in the running loop.
+
+        Raises:
+            OSError: the port is taken or not permitted.
+            ValueError: a certificate cannot be read.
+        """
+        host, settings = self._context.settings.server.host, self._settings
+        server = grpc.aio.server(options=server_options(settings))
+        handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
+        server.add_generic_rpc_handlers((handlers,))
+        if settings.reflection:
+            reflection.enable_server_reflection((NAME, HEALTH, reflection.SERVICE_NAME), server)
+        address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+        secret = credentials(settings.tls)
+        try:
+            if secret:
+                self.port = server.add_secure_port(address, secret)
+            else:
+                self.port = server.add_insecure_port(address)
+        except RuntimeError:
+            raise OSError(f"{address}: cannot listen, the port may be taken") from None
+        await self._health.start(server)
+        await server.start()
+        self._server = server
+        log.info("grpc listening", extra={"host": host, "port": self.port, "tls": bool(secret)})
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, and give those under way ``grace`` seconds."""
+        if self._server:
+            await self._health.stop()
+            await self._server.stop(grace)
+
+    def _serving(self) -> bool:
+        ready = self._context.monitor.service_state(SERVICE) == "ready"
+        return ready and not self._lifecycle.draining
+
+    def _handlers(self) -> dict[str, Any]:
+        control = Control(self._service.pool, self._context.settings.lipsync.capacity)
+        return {
+            "InferBatch": self._handler("InferBatch", self._infer_batch()),
+            "ListModels": self._handler("ListModels", control.list_models),
+            "LoadModel": self._handler("LoadModel", control.load_model, control=True),
+            "UnloadModel": self._handler("UnloadModel", control.unload_model, control=True),
+            "GetModelStats": self._handler("GetModelStats", control.get_model_stats),
+            "Health": self._handler("Health", control.health),
+        }
+
+    def _handler(
+        self, name: str, work: Callable[[Call], Awaitable[Reply]], *, control: bool = False
+    ) -> Any:
+        endpoint = Endpoint(self._context, name, work, control=control)
+        return grpc.stream_unary_rpc_method_handler(endpoint.serve)
+
+    def _infer_batch(self) -> InferBatch:
+        lipsync, settings = self._context.settings.lipsync, self._settings
+        encoder = lipsync.audio_encoder_model
+        return InferBatch(
+            self._service.inference,
+            AudioFeatures(self._context.triton, encoder) if encoder else None,
+            self._service.admission,
+            settings.max_message_size_mb << 20,
+        )

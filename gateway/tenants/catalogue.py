@@ -1,0 +1,126 @@
+"""Which tenants there are: an immutable catalogue out of the settings and the watched folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.settings.lipsync import TENANT_ID, TenantSettings
+
+SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tenant.
+
+    Attributes:
+        tenant: its id.
+        path: its file as configured; what clients are shown.
+        file: its file, absolute.
+        preload: loaded at start.
+        pinned: never evicted.
+        preferred: device it is placed on while that is up; None: any.
+    """
+
+    tenant: str
+    path: str
+    file: Path
+    preload: bool = False
+    pinned: bool = False
+    preferred: int | None = None
+
+
+class Catalogue:
+    """All tenants by id; never changes, a reload makes another one."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: Mapping[str, Entry] = MappingProxyType({e.tenant: e for e in entries})
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, tenant: object) -> bool:
+        return tenant in self._entries
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Catalogue) and self._entries == other._entries
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def get(self, tenant: str) -> Entry | None:
+        """Return a tenant's entry, or None."""
+        return self._entries.get(tenant)
+
+
+def is_tenant_id(name: str) -> bool:
+    """Whether a name may be a tenant's id: it is never a path, nor hidden."""
+    return re.fullmatch(TENANT_ID, name) is not None
+
+
+def configured(models: Mapping[str, TenantSettings], root: str) -> list[Entry]:
+    """Return the tenants that the configuration names.
+
+    Raises:
+        ValueError: a relative path leaves ``models_root``.
+    """
+    base = Path(root).absolute()
+    entries = []
+    for tenant, model in models.items():
+        file = base / model.model_path  # an absolute path stands for itself
+        if root and not Path(model.model_path).is_absolute() and not _is_below(file, base):
+            raise ValueError(f"models.{tenant}.model_path leaves models_root")
+        preferred = model.preferred_gpu
+        entries.append(
+            Entry(
+                tenant=tenant,
+                path=model.model_path,
+                file=file,
+                preload=model.preload or model.pinned,
+                pinned=model.pinned,
+                preferred=None if preferred is None or preferred < 0 else preferred,
+            )
+        )
+    return entries
+
+
+def catalogued(
+    models: Mapping[str, TenantSettings], root: str, folder: Path | None, found: Iterable[str]
+) -> Catalogue:
+    """Return the catalogue of the configured tenants and those found in the watched folder.
+
+    An id that both have is the configured one's.
+
+    Args:
+        models: configured tenants.
+        root: `models_root`.
+        folder: watched folder, or None.
+        found: ids of the files in it that are complete.
+
+    Raises:
+        ValueError: as :func:`configured`.
+    """
+    entries = [
+        Entry(tenant, tenant + SUFFIX, (folder / (tenant + SUFFIX)).absolute())
+        for tenant in found
+        if folder is not None and tenant not in models
+    ]
+    return Catalogue([*configured(models, root), *entries])
+
+
+def _is_below(file: Path, base: Path) -> bool:
+    parts: list[str] = []
+    for part in file.relative_to(base).parts if file.is_relative_to(base) else ("..",):
+        if part == "..":
+            if not parts:
+                return False
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return True

@@ -1,0 +1,123 @@
+"""The right to infer with one tenant: it is resident, cannot leave, and a slot is held."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from gateway.errors import BusyError, GatewayError, UnavailableError
+from gateway.health.monitor import HealthMonitor
+from gateway.tenants.errors import DevicesBusyError
+from gateway.tenants.holding import Holding
+from gateway.tenants.metrics import PoolMetrics
+from gateway.tenants.residence import Residence
+from gateway.tenants.usage import Ledger
+from gateway.triton.status import RETRY_AFTER
+
+log = logging.getLogger(__name__)
+RENEWALS = 5
+
+
+class Lease:
+    """See :meth:`TenantPool.lease`."""
+
+    def __init__(
+        self,
+        tenant: str,
+        holding: Holding,
+        monitor: HealthMonitor,
+        ledger: Ledger,
+        metrics: PoolMetrics,
+        clock: Callable[[], float],
+        *,
+        logged: bool,
+    ) -> None:
+        self.tenant = tenant
+        self._holding = holding
+        self._monitor = monitor
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._logged = logged
+        self._residence: Residence | None = None
+        self._slot: AbstractAsyncContextManager[None] | None = None
+        self._renewals = 0
+
+    @property
+    def model(self) -> str:
+        """Triton model to call."""
+        return self._held().device.model.triton_model
+
+    @property
+    def device(self) -> int:
+        """Index of the device."""
+        return self._held().device.index
+
+    def report(self, frames: int, compute_ms: float) -> None:
+        """Note that an inference of ``frames`` frames has worked."""
+        residence = self._held()
+        device = residence.device
+        device.model.succeeded()
+        self._ledger.used(self.tenant, frames, compute_ms, self._clock())
+        self._metrics.inferred(device.index, self.tenant, frames, compute_ms)
+        if self._logged:
+            log.info(
+                "inference",
+                extra={
+                    "tenant": self.tenant,
+                    "device": device.index,
+                    "frames": frames,
+                    "inference_ms": round(compute_ms, 2),
+                },
+            )
+
+    async def renew(self, error: GatewayError | None = None) -> None:
+        """Load the tenant again after the model did not have it, or died; then infer once more.
+
+        Args:
+            error: what the inference ended with.
+
+        Raises:
+            UnavailableError: it has been lost too often.
+            GatewayError: as :meth:`TenantPool.lease`.
+        """
+        residence = self._held()
+        if error:
+            self._monitor.failed(residence.device.model, error)
+        await self.close()
+        self._renewals += 1
+        if self._renewals > RENEWALS:
+            raise UnavailableError(retry_after=RETRY_AFTER)
+        self._holding.lost(residence)
+        await self.open()
+
+    async def open(self) -> None:
+        """Take the tenant and a slot of its device."""
+        residence = await self._holding.hold(self.tenant)
+        slot = residence.device.admission.slot()
+        try:
+            await slot.__aenter__()
+        except BaseException as error:
+            self._holding.release(residence)
+            if isinstance(error, BusyError):
+                raise DevicesBusyError(retry_after=error.retry_after) from None
+            raise
+        self._residence, self._slot = residence, slot
+
+    async def close(self, error: BaseException | None = None) -> None:
+        """Give both back; a model that did not answer is looked at."""
+        residence, slot = self._residence, self._slot
+        self._residence = self._slot = None
+        if residence is None or slot is None:
+            return
+        self._holding.release(residence)
+        if isinstance(error, GatewayError):
+            self._monitor.failed(residence.device.model, error)
+        await slot.__aexit__(None, None, None)
+
+    def _held(self) -> Residence:
+        if self._residence is None:
+            raise asyncio.InvalidStateError("the lease is over")
+        return self._residence

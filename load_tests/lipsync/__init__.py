@@ -1,0 +1,1 @@
+"""Lip-sync, the Triton model alone: against plain ONNX Runtime sessions in one process."""

@@ -1,0 +1,113 @@
+"""Loads, unloads, reloads and deaths in the middle of traffic: every answer is right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tests.support.gateway import until
+from tests.support.lipsync_protos import OldClient
+from tests.support.lipsync_tenants import audio, frames
+from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
+
+CLOSE = 1e-5
+CALLS = 24  # per worker
+
+
+class Traffic:
+    """Workers with known inputs; every answer is compared with the tenant's own."""
+
+    def __init__(self, stack: LipsyncStack, client: OldClient) -> None:
+        self.client = client
+        self.answered = 0
+        self.inputs = [frames(1, seed=seed) for seed in range(2)]
+        self.expected = {
+            (number, seed): stack.plain(f"tenant_{number}")(given, audio())
+            for number in range(TENANTS)
+            for seed, given in enumerate(self.inputs)
+        }
+
+    async def run(self, disturb: Callable[[], Awaitable[Any]], workers: int = 6) -> int:
+        """Drive the workers while ``disturb`` runs again and again; return how often it ran."""
+        busy = [asyncio.create_task(self._work(number)) for number in range(workers)]
+        disturbances = 0
+        while not all(task.done() for task in busy):
+            await disturb()
+            disturbances += 1
+        await asyncio.gather(*busy)
+        assert self.answered == workers * CALLS
+        return disturbances
+
+    async def _work(self, worker: int) -> None:
+        for call in range(CALLS):
+            number, seed = (worker + call) % TENANTS, call % 2
+            request = self.client.messages.InferBatchRequest(
+                model_id=f"tenant_{number}", visual_frames=self.inputs[seed].tobytes(),
+                audio_features=audio().tobytes(), batch_size=1,
+            )  # fmt: skip
+            reply = await self.client.InferBatch(request)
+            assert reply.success, reply.error
+            found = np.frombuffer(reply.outputs[0].data, "<f4").reshape(1, 3, 320, 320)
+            assert np.abs(found - self.expected[number, seed]).max() < CLOSE
+            self.answered += 1
+
+
+async def test_unload_and_reload_lose_nothing(lipsync_stack: LipsyncStack) -> None:
+    async with lipsync_stack.channel() as channel:
+        client = lipsync_stack.client(channel)
+        kind, turn = client.messages, iter(range(10**6))
+
+        async def disturb() -> None:
+            number = next(turn)
+            tenant = f"tenant_{number % TENANTS}"
+            if number % 2:
+                await client.UnloadModel(kind.UnloadModelRequest(model_id=tenant))
+            else:
+                reply = await client.LoadModel(
+                    kind.LoadModelRequest(model_id=tenant, force_reload=True)
+                )
+                assert reply.success, reply.error
+            await asyncio.sleep(0.02)
+
+        assert await Traffic(lipsync_stack, client).run(disturb) >= 8
+
+
+async def test_a_killed_model_process_loses_no_call(lipsync_stack: LipsyncStack) -> None:
+    async with lipsync_stack.channel() as channel:
+        client = lipsync_stack.client(channel)
+        processes = partial(lipsync_stack.stack.named, "/lipsync/1/model.py")
+        killed: list[int] = []
+
+        async def disturb() -> None:
+            await asyncio.sleep(0.3)
+            if not killed:
+                (stub,) = processes()
+                stub.kill()
+                killed.append(stub.pid)
+
+        await Traffic(lipsync_stack, client).run(disturb)
+        assert killed
+    # An idle device's death shows at its next canary only: ready does not yet mean repaired.
+    await until(lambda: any(one.pid not in killed for one in processes()), 60)
+    lipsync_stack.stack.wait_ready(60)
+
+
+async def test_cancelled_calls_leave_the_others_right(lipsync_stack: LipsyncStack) -> None:
+    async with lipsync_stack.channel() as channel:
+        client = lipsync_stack.client(channel)
+        given = frames(4, seed=9).tobytes()
+
+        async def disturb() -> None:
+            request = client.messages.InferBatchRequest(
+                model_id="tenant_0", visual_frames=given, audio_features=audio().tobytes(),
+                batch_size=4,
+            )  # fmt: skip
+            call = client.InferBatch(request)
+            await asyncio.sleep(0.03)
+            call.cancel()
+
+        assert await Traffic(lipsync_stack, client).run(disturb) >= 5

@@ -1,0 +1,41 @@
+"""Puts the model's folder on the path, as Triton does; one narrow tenant for all tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.lipsync_tenants import write_tenant
+
+FOLDER = Path(__file__).resolve().parents[4] / "model_repository" / "lipsync" / "1"
+sys.path.append(str(FOLDER))
+
+
+@pytest.fixture(scope="session")
+def tenant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow tenant's ONNX file; nobody changes it or imports beside it."""
+    return write_tenant(tmp_path_factory.mktemp("tenant"), "one", seed=1)
+
+
+@pytest.fixture(scope="session")
+def blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Its import for CPUs, opened."""
+    from tenant_blob import OpenBlob
+    from tenant_import import import_tenant
+    from tenant_layout import BLOCKED
+
+    folder = tmp_path_factory.mktemp("blocked")
+    return OpenBlob(folder, import_tenant(tenant, folder, BLOCKED))
+
+
+@pytest.fixture(scope="session")
+def half_blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Its import for GPUs, opened."""
+    from tenant_blob import OpenBlob
+    from tenant_import import import_tenant
+    from tenant_layout import HALF
+
+    folder = tmp_path_factory.mktemp("half")
+    return OpenBlob(folder, import_tenant(tenant, folder, HALF))
