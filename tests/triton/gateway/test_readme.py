@@ -48,6 +48,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     )  # fmt: skip
     try:
         running.start()
+        # Whoever comes to the list of tenants in the README has just run the client.
+        httpx.get(
+            running.main + "/lipsync/tenants/tenant_0001/preview", timeout=60
+        ).raise_for_status()
         yield running
         running.stop()
     finally:
