@@ -19,8 +19,10 @@ from gateway.errors import (
 
 RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
 _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
-_DEAD = re.compile(
-    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead", re.I
+_DEAD = re.compile(  # the last two: it is just being loaded again
+    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead"
+    r"|unknown model|not at ready state",
+    re.I,
 )
 # A model's own deadline: Triton's error codes for models have none for it.
 _LATE = re.compile(r"the deadline has passed", re.I)
