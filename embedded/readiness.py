@@ -29,6 +29,8 @@ def fetch(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
 def settled(report: dict[str, Any]) -> bool:
     """Whether every service is ready, or known not to become so by itself."""
     services = report.get("services", {}).values()
+    if not report.get("triton", {}).get("live"):  # the supervisor is about to start it again
+        return False
     return report.get("status") not in UNSETTLED and all(
         service.get("state") not in UNSETTLED for service in services
     )

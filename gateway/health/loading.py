@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.errors import GatewayError
 from gateway.health.engine import placed_on
-from gateway.health.state import ModelState
+from gateway.health.state import TRITON_AWAY, ModelState, State
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
 
@@ -67,12 +67,18 @@ class ModelLoader:
                 model.state = "loading"
             async with self._locks.setdefault(name, asyncio.Lock()):  # several may need it
                 if name not in ready and not await self._load(name):
-                    model.state = "missing"
-                    model.detail = f"Triton cannot load {name}: run `make models`, see Triton's log"
+                    model.state, model.detail = await self._why_not(name)
                     return
             ready.add(name)
         if model.state == "missing":
             model.state, model.detail = "loading", None
+
+    async def _why_not(self, name: str) -> tuple[State, str]:
+        """Tell a model that Triton cannot load from a Triton that went away meanwhile."""
+        if await self._triton.live():
+            return "missing", f"Triton cannot load {name}: run `make models`, see Triton's log"
+        self._retry_at.pop(name, None)
+        return "loading", TRITON_AWAY
 
     async def reload(self, names: list[str]) -> None:
         """Unload and load again, so that a dead process is replaced."""

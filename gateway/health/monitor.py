@@ -14,7 +14,7 @@ from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
-from gateway.health.state import ModelState, State, StillLoadingError, worst
+from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
@@ -155,7 +155,7 @@ class HealthMonitor:
             if self.triton_live:
                 log.error("Triton does not answer")
             self.triton_live = False
-            self._set_all("loading", "Triton does not answer")
+            self._set_all("loading", TRITON_AWAY)
             return
         if not self.triton_live:
             self.triton_version = await self._triton.server_version()

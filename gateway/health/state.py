@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gateway.errors import UnavailableError
 
 State = Literal["loading", "ready", "down", "missing"]
+TRITON_AWAY = "Triton does not answer"
 
 
 class StillLoadingError(UnavailableError):

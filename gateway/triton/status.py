@@ -19,8 +19,10 @@ from gateway.errors import (
 
 RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
 _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
-_DEAD = re.compile(
-    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead", re.I
+_DEAD = re.compile(  # the last two: it is just being loaded again
+    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead"
+    r"|unknown model|not at ready state",
+    re.I,
 )
 # A model's own deadline: Triton's error codes for models have none for it.
 _LATE = re.compile(r"the deadline has passed", re.I)
@@ -121,8 +123,6 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
         return WorkflowError(failed.group(1) or failed.group(3), failed.group(2))
     if _NO_REGION.search(message):
         return RegionUnknownError(retry_after=RETRY_AFTER)
-    if code is grpc.StatusCode.UNAVAILABLE and _LATE.search(message):
-        return DeadlineError()
     if code is grpc.StatusCode.UNAVAILABLE and (refusal := _TENANT.search(message)):
         return RefusedInputError(refusal.group(1))
     if code in _REFUSING and (refusal := _REFUSAL.search(message)):

@@ -68,9 +68,7 @@ def stack(
         tmp_path_factory.mktemp("browser") / "state",
         {
             "PENTAD_SERVICES": json.dumps(SERVICES),
-            "PENTAD_IOT__PORT": str(free_ports(1)[0]),
             "PENTAD_VISION__PORT": str(vision_port),
-            "PENTAD_LIPSYNC__SERVER__PORT": str(free_ports(1)[0]),
             "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
             "PENTAD_TRYON__SERVER__PORT": str(free_ports(1)[0]),
             "PENTAD_TRYON__JOBS__QUEUE_SIZE": "8",

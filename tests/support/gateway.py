@@ -40,6 +40,7 @@ def settings_for(state: Path, **values: Any) -> Settings:
     base = load_settings(empty, {})
     merged = base.model_dump()
     merged["paths"]["state"] = state
+    merged["services"] = ["iot", "text", "vision"]  # lip-sync needs tenants
     for section, found in values.items():
         if isinstance(found, dict):
             merged[section].update(found)

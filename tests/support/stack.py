@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from embedded.server import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 120
+WITHOUT_TENANTS = ("iot", "text", "vision")  # services that need nothing but exported models
 
 
 @dataclass
@@ -29,13 +31,14 @@ class Stack:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        http, grpc, metrics, main, text, vision, iot = free_ports(7)
+        http, grpc, metrics, main, text, vision, iot, lipsync = free_ports(8)
         self.main = f"http://127.0.0.1:{main}"
         self.text = f"http://127.0.0.1:{text}"
         self.vision = f"http://127.0.0.1:{vision}"
         self.iot = f"http://127.0.0.1:{iot}"
         self.grpc_port = grpc
-        self.ports = [http, grpc, metrics, main, text, vision, iot]
+        self.lipsync = f"127.0.0.1:{lipsync}"
+        self.ports = [http, grpc, metrics, main, text, vision, iot, lipsync]
         self.environment = {
             "PENTAD_EMBEDDED__HTTP_PORT": str(http),
             "PENTAD_EMBEDDED__GRPC_PORT": str(grpc),
@@ -46,6 +49,8 @@ class Stack:
             "PENTAD_TEXT__PORT": str(text),
             "PENTAD_VISION__PORT": str(vision),
             "PENTAD_IOT__PORT": str(iot),
+            "PENTAD_LIPSYNC__SERVER__PORT": str(lipsync),
+            "PENTAD_SERVICES": json.dumps(WITHOUT_TENANTS),
             "PENTAD_PATHS__STATE": str(self.state),
             "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "1",
             **self.variables,

@@ -7,14 +7,17 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, WITHOUT_TENANTS, Stack
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", TEXT, re.S)
@@ -32,12 +35,35 @@ def shape(value: object) -> object:
     return type(value).__name__
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Every service, as `make run` has them: lip-sync with its demo tenants."""
+    running = Stack(
+        tmp_path_factory.mktemp("readme") / "state",
+        {"PENTAD_SERVICES": json.dumps([*WITHOUT_TENANTS, "lipsync"])},
+    )
+    subprocess.run(
+        [sys.executable, "-m", "export", "--services", "lipsync"],
+        cwd=ROOT, env={**os.environ, **running.environment}, check=True,
+    )  # fmt: skip
+    try:
+        running.start()
+        # Whoever comes to the list of tenants in the README has just run the client.
+        httpx.get(
+            running.main + "/lipsync/tenants/tenant_0001/preview", timeout=60
+        ).raise_for_status()
+        yield running
+        running.stop()
+    finally:
+        running.kill()
+
+
 @pytest.mark.parametrize(("command", "output"), COMMANDS)
-def test_curl(stack: Stack, command: str, output: str) -> None:
-    command = command.replace("http://", "").replace("localhost:9000", stack.main)
-    command = command.replace("localhost:8765", stack.text)
-    command = command.replace("localhost:8090", stack.vision)
-    command = command.replace("localhost:5000", stack.iot)
+def test_curl(whole: Stack, command: str, output: str) -> None:
+    command = command.replace("http://", "").replace("localhost:9000", whole.main)
+    command = command.replace("localhost:8765", whole.text)
+    command = command.replace("localhost:8090", whole.vision)
+    command = command.replace("localhost:5000", whole.iot)
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -48,12 +74,22 @@ def test_curl(stack: Stack, command: str, output: str) -> None:
     assert shape(json.loads(done.stdout)) == shape(shown)
 
 
+@pytest.mark.parametrize("options", [[], ["--compact"]])
+def test_lipsync_client(whole: Stack, tmp_path: Path, options: list[str]) -> None:
+    client = ROOT / "examples" / "lipsync_client.py"
+    command = [sys.executable, str(client), "--address", whole.lipsync, *options]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    with Image.open(tmp_path / "mouth.png") as picture:
+        assert picture.size == (320, 320)
+
+
 def test_there_is_a_curl_for_every_endpoint() -> None:
     commands = " ".join(command for command, _ in COMMANDS)
     text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
     vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
     iot = ("/iot/vectorizer", "/iot/emotions", "/iot/health", "/iot/models")
-    for path in (*text, *vision, *iot, "/healthz", "/readyz", "/services", "/metrics"):
+    operations = ("/healthz", "/readyz", "/services", "/metrics")
+    for path in (*text, *vision, *iot, "/lipsync/tenants", *operations):
         assert path in commands
 
 

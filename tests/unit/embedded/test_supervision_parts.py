@@ -78,16 +78,19 @@ def test_tensorrt_is_refused_without_the_container(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "expected"),
+    ("status", "state", "live", "expected"),
     [
-        ("starting", "loading", False),
-        ("degraded", "loading", False),
-        ("ready", "ready", True),
-        ("down", "missing", True),
+        ("starting", "loading", True, False),
+        ("degraded", "loading", True, False),
+        ("ready", "ready", True, True),
+        ("down", "missing", True, True),
+        ("down", "missing", False, False),
     ],
 )
-def test_settled(status: str, state: str, expected: bool) -> None:
-    assert readiness.settled({"status": status, "services": {"text": {"state": state}}}) is expected
+def test_settled(status: str, state: str, live: bool, expected: bool) -> None:
+    services = {"text": {"state": state}}
+    report = {"status": status, "triton": {"live": live}, "services": services}
+    assert readiness.settled(report) is expected
 
 
 def test_no_answer_is_no_report() -> None:

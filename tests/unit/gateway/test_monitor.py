@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from gateway.errors import DeadlineError, InferenceError, UnavailableError
 from gateway.health.engine import device_name, engine_name, placed_on
-from gateway.health.loading import Leadership
+from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import LATE_CANARIES
+from gateway.health.state import ModelState
+from gateway.telemetry.metrics import Metrics
 from gateway.triton.status import ModelDeadError
+from tests.support.fake_triton import FakeTriton
 from tests.support.gateway import running_gateway, until
 
 FAST = {"canary_interval_seconds": 0.05}
@@ -48,6 +53,15 @@ async def test_given_up_after_three_reloads_and_back_when_it_works(tmp_path: Pat
 
 def models(gateway: object) -> list[dict[str, object]]:
     return gateway.context.monitor.report()["services"]["text"]["models"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("live", "state"), [(True, "missing"), (False, "loading")])
+async def test_a_triton_that_died_misses_no_models(live: bool, state: str) -> None:
+    model = ModelState("embed", "text_embedding", ("sentence_encoder",))
+    triton = FakeTriton(unloadable={"sentence_encoder"}, is_live=live)
+    loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
+    await loader.ensure([model], set())
+    assert model.state == state
 
 
 async def test_a_restarted_triton_gets_its_models_again(tmp_path: Path) -> None:

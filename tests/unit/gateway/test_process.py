@@ -27,6 +27,7 @@ def gateway(state: Path, main: int, text: int, **more: str) -> Iterator[subproce
         **os.environ,
         "PENTAD_TRITON__URL": f"127.0.0.1:{triton}",
         "PENTAD_SERVER__PORT": str(main),
+        "PENTAD_SERVICES": '["text"]',  # the others would take their usual ports
         "PENTAD_TEXT__PORT": str(text),
         "PENTAD_PATHS__STATE": str(state),
         **more,

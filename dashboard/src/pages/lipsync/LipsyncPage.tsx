@@ -83,6 +83,8 @@ export default function LipsyncPage() {
                     alt={`Frame made by ${preview.tenant}`}
                     width={320}
                     height={320}
+                    // Below a long list the frame would appear where nobody looks.
+                    onLoad={(event) => event.currentTarget.scrollIntoView?.({ block: "nearest" })}
                   />
                 ) : (
                   <EmptyState icon="lips">Choose a tenant’s preview.</EmptyState>
