@@ -95,6 +95,27 @@ def check_address(settings: Settings) -> str:
     return f"the gateway reaches Triton at {settings.triton.url}"
 
 
+def check_capacity(settings: Settings) -> str:
+    """Whether models and tenants fit into this machine; see gateway/capacity.
+
+    Raises:
+        EmbeddedError: They do not.
+    """
+    from gateway.capacity.compute import plan
+    from gateway.capacity.machine import this_machine
+    from gateway.placement import forced_devices
+
+    try:
+        found = plan(settings, this_machine(), forced_devices(settings))
+    except (OSError, ValueError) as error:
+        return f"not worked out: {error}"
+    if not found.fits:
+        raise EmbeddedError("; ".join((*found.problems, "`python -m gateway plan` shows all")))
+    rooms = [room for device in found.devices for room in device.tenants]
+    tenants = ", ".join(f"{room.fit:,} tenants on {room.model}" for room in rooms)
+    return "models fit" + (f", room for {tenants}" if tenants else "")
+
+
 def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
     """Name and function of every check; a function returns what it found or raises.
 
@@ -114,6 +135,7 @@ def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
         if gateway:
             checks.append(("address", lambda: check_address(settings)))
         checks += [("numpy", check_numpy), ("libraries", check_libraries), ("shared memory", shm)]
+        checks.append(("memory", lambda: check_capacity(settings)))
     return checks
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedded.layout import Wheel
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
 
 ADMIN_HEADER = "triton-admin-key"
 """Header of the restricted model-repository API. Over gRPC Triton expects the metadata key
@@ -84,3 +88,22 @@ def command_line(
             "--trace-config=opentelemetry,resource=service.name=pentad-triton",
         ]
     return command
+
+
+def options_from(settings: Settings, profile: str, admin_key: str | None) -> ServerOptions:
+    """What the configuration says of the server, with the chosen profile and key."""
+    embedded, telemetry = settings.embedded, settings.telemetry
+    endpoint = telemetry.otlp_endpoint
+    return ServerOptions(
+        repository=settings.paths.repository,
+        host=embedded.host,
+        http_port=embedded.http_port,
+        grpc_port=embedded.grpc_port,
+        metrics_port=embedded.metrics_port,
+        profile=profile,
+        admin_key=admin_key,
+        exit_timeout_seconds=embedded.exit_timeout_seconds,
+        log_verbose=embedded.log_verbose,
+        trace_url=f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None,
+        trace_rate=max(1, round(1 / max(telemetry.trace_sample_ratio, 1e-6))),
+    )

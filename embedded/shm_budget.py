@@ -27,6 +27,8 @@ from embedded.pbtxt import parse
 MIB = 2**20
 REGION_BYTES = MIB
 HEADROOM = 2
+STEP = 256 * MIB
+"""What sizes of containers' shared memory are rounded up to."""
 VARIABLE_DIM = 256
 """Assumed length of a variable dimension: the longest token sequence of the text models."""
 PICTURE_SIDE = 640
@@ -50,6 +52,24 @@ def needed_bytes(repository: Path, profile: str) -> int:
         if config.is_file():
             total += model_bytes(parse(config.read_text(encoding="utf-8")))
     return total
+
+
+def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
+    """What `--shm-size` must be for Triton and a gateway that shares its memory.
+
+    Args:
+        repository: Model repository; the largest of its profiles counts.
+        regions: Most bytes of the gateway's regions for frames (`lipsync.shared_memory_mb`).
+        devices: Lip-sync devices; each has a model of its own.
+
+    Returns:
+        Bytes, rounded up to STEP.
+    """
+    profiles = {path.stem for path in repository.glob("*/configs/*.pbtxt")} | {"default"}
+    models = max(needed_bytes(repository, name) for name in profiles)
+    further = model_bytes(parse((repository / "lipsync" / "config.pbtxt").read_text("utf-8")))
+    total = models + regions + (devices - 1) * further
+    return -(-total // STEP) * STEP
 
 
 def model_bytes(config: dict[str, list[Any]]) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from embedded.admin_key import new_admin_key
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
 from embedded.logs import LogStream
-from embedded.options import ServerOptions
+from embedded.options import options_from
 from embedded.profile import choose_profile
 from embedded.selftest import REPOSITORY, check_round_trip
 from embedded.server import TritonServer
@@ -54,9 +55,8 @@ class Supervisor:
         self._stopping = threading.Event()
         self._deadline: float | None = None
         self._reported = False
-        configured = settings.triton.admin_key
         start_triton = settings.triton.start or not gateway
-        key = configured.get_secret_value() if configured else None
+        key = settings.triton.read_admin_key() or None
         if start_triton and not key:
             key = new_admin_key(settings.paths.state)
         self._log = LogStream(self._console.file, secret=key)
@@ -147,20 +147,6 @@ class Supervisor:
 
 
 def _server(settings: Settings, admin_key: str | None) -> TritonServer:
-    embedded, telemetry = settings.embedded, settings.telemetry
-    endpoint = telemetry.otlp_endpoint
-    options = ServerOptions(
-        repository=settings.paths.repository,
-        extra_repositories=(REPOSITORY,),
-        host=embedded.host,
-        http_port=embedded.http_port,
-        grpc_port=embedded.grpc_port,
-        metrics_port=embedded.metrics_port,
-        profile=choose_profile(embedded.profile, settings.paths.repository),
-        admin_key=admin_key,
-        exit_timeout_seconds=embedded.exit_timeout_seconds,
-        log_verbose=embedded.log_verbose,
-        trace_url=f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None,
-        trace_rate=max(1, round(1 / max(telemetry.trace_sample_ratio, 1e-6))),
-    )
+    profile = choose_profile(settings.embedded.profile, settings.paths.repository)
+    options = replace(options_from(settings, profile, admin_key), extra_repositories=(REPOSITORY,))
     return TritonServer(options, state=settings.paths.state, output=subprocess.PIPE)

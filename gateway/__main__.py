@@ -1,4 +1,4 @@
-"""Command line: `python -m gateway serve | config [--check]`."""
+"""Command line: `python -m gateway serve | config [--check] | plan`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 import yaml
 
+from gateway.capacity.command import add_arguments, run
 from gateway.settings import ConfigError, Settings, load_settings
 
 
@@ -20,6 +21,8 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="print the configuration, secrets hidden")
     config.add_argument("--check", action="store_true", help="only say whether it is valid")
     config.add_argument("--markdown", action="store_true", help="print the reference of all keys")
+    plan = commands.add_parser("plan", help="say whether a machine is large enough")
+    add_arguments(plan)
     return parser
 
 
@@ -54,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if args.command == "serve":
         return _serve(settings, args)
+    if args.command == "plan":
+        return run(settings, args)
     if args.markdown:
         from gateway.settings.reference import reference
 

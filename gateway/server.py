@@ -18,13 +18,16 @@ from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, tame_garbage_collector
+from gateway.placement import forced_devices
+from gateway.plans.choice import PlanChooser
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
-from gateway.triton import TritonClient
+from gateway.telemetry.tritons import MemberCollector
+from gateway.triton import TritonPool, TritonPort, connect
 
 log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file
@@ -63,14 +66,21 @@ def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.
 
 
 def admin_key(settings: Settings) -> str:
-    """Return the key of Triton's model-repository API: configured, or the launcher's own."""
-    if configured := settings.triton.admin_key:
-        return configured.get_secret_value()
+    """Return the key of Triton's model-repository API: configured, or the launcher's own.
+
+    Raises:
+        ValueError: `triton.admin_key_file` is unreadable.
+    """
+    try:
+        if configured := settings.triton.read_admin_key():
+            return configured
+    except OSError as error:
+        raise ValueError(f"triton.admin_key_file: {error.strerror}") from None
     file = settings.paths.state / ADMIN_KEY_FILE
     return file.read_text().strip() if settings.triton.start and file.is_file() else ""
 
 
-def build_context(settings: Settings, triton: TritonClient) -> Context:
+def build_context(settings: Settings, triton: TritonPort) -> Context:
     """Create the shared parts; call it inside the running loop.
 
     Raises:
@@ -83,8 +93,8 @@ def build_context(settings: Settings, triton: TritonClient) -> Context:
         triton,
         settings.health,
         metrics,
-        ModelLoader(triton, metrics, forced_devices(settings)),
-        Leadership(settings.paths.state / LOCK_FILE),
+        ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings)),
+        Leadership(settings.paths.state / LOCK_FILE, candidate=settings.triton.control),
     )
     return Context(
         settings=settings,
@@ -98,15 +108,12 @@ def build_context(settings: Settings, triton: TritonClient) -> Context:
     )
 
 
-def forced_devices(settings: Settings) -> dict[str, str]:
-    """Return the networks that the configuration places itself, and where."""
-    forced = {}
-    if settings.text.device != "auto":
-        entries = (*settings.text.embed_models.values(), *settings.text.bertscore_models.values())
-        forced = {entry.encoder: settings.text.device for entry in entries}
-    if settings.vision.device != "auto":
-        forced[settings.vision.network] = settings.vision.device
-    return forced
+def plan_chooser(settings: Settings) -> PlanChooser | None:
+    """Return what chooses between TensorRT plans and ONNX; None where plans are not wanted."""
+    if not settings.triton.use_plans:
+        return None
+    sides = {settings.iot.networks[0]: settings.iot.detection_side} if settings.iot.networks else {}
+    return PlanChooser(settings.paths.repository, sides)
 
 
 async def serve(settings: Settings) -> None:
@@ -117,8 +124,10 @@ async def serve(settings: Settings) -> None:
         ValueError: the keys file is unreadable, or the try-on jobs cannot be kept.
     """
     keep_large_buffers()
-    triton = TritonClient(settings.triton, admin_key(settings))
+    triton = connect(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
+    if isinstance(triton, TritonPool):
+        context.metrics.add(MemberCollector(triton.serving))
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
     apps = [(settings.server.port, listeners.main), *listeners.ports.items()]

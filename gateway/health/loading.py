@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.errors import GatewayError
 from gateway.health.engine import placed_on
 from gateway.health.state import TRITON_AWAY, ModelState, State
+from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
 
@@ -22,13 +23,17 @@ FIRST_RETRY, LAST_RETRY = 2.0, 60.0  # seconds between attempts to load a model 
 class Leadership:
     """One gateway process at a time may load models: an advisory lock on a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, candidate: bool = True) -> None:
+        """``candidate``: whether this gateway wants it at all (`triton.control`)."""
+        self._candidate = candidate
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._waits = False
 
     def held(self) -> bool:
         """Take the lock if it is free; it is given back when the process ends."""
+        if not self._candidate:
+            return False
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,9 +52,20 @@ class Leadership:
 class ModelLoader:
     """Loads models in the order of their needs, and reloads dead ones."""
 
-    def __init__(self, triton: TritonPort, metrics: Metrics, devices: dict[str, str]) -> None:
-        """``devices`` maps models to the device they are forced to; others run as configured."""
+    def __init__(
+        self,
+        triton: TritonPort,
+        metrics: Metrics,
+        devices: dict[str, str],
+        plans: PlanChooser | None = None,
+    ) -> None:
+        """``devices`` maps models to the device they are forced to; others run as configured.
+
+        ``plans`` chooses between TensorRT plans and ONNX; without it Triton's configurations hold.
+        """
         self._triton = triton
+        self._plans = plans
+        self._running: dict[str, Choice] = {}
         self._metrics = metrics
         self._devices = devices
         self._retry_at: dict[str, tuple[float, float]] = {}
@@ -62,6 +78,8 @@ class ModelLoader:
     async def _ensure(self, model: ModelState, ready: set[str]) -> None:
         for name in (*model.needs, model.triton_model):
             if name in ready:
+                if await self._follow_plan(name):
+                    model.engine, model.last_success = "", 0.0  # a canary looks at the new engine
                 continue
             if model.state == "ready":
                 model.state = "loading"
@@ -90,6 +108,8 @@ class ModelLoader:
                 await self._unloaded(name)
             except GatewayError as error:
                 log.error("unload failed", extra={"model": name, "reason": error.reason})
+            if choice := self._running.pop(name, None):
+                self._reject(name, choice)
             self._retry_at.pop(name, None)
             await self._load(name)
 
@@ -105,12 +125,11 @@ class ModelLoader:
             return False
         begin = time.monotonic()
         try:
-            await self._triton.load(name)
-            if device := self._devices.get(name):
-                config = placed_on(await self._triton.config(name), device)
-                await self._triton.unload(name)
-                await self._unloaded(name)
-                await self._triton.load(name, config)
+            if (choice := await self._choose(name)) is None:
+                await self._load_as_configured(name)
+            elif not await self._load_chosen(name, choice) and (rest := await self._choose(name)):
+                await self._triton.load(name, rest.config)
+                self._running[name] = rest
         except GatewayError as error:
             log.error("model not loaded", extra={"model": name, "reason": error.reason})
             self._retry_at[name] = (time.monotonic() + pause, min(2 * pause, LAST_RETRY))
@@ -120,3 +139,70 @@ class ModelLoader:
             "model loaded", extra={"model": name, "seconds": round(time.monotonic() - begin, 2)}
         )
         return True
+
+    async def _load_as_configured(self, name: str) -> None:
+        await self._triton.load(name)
+        if device := self._devices.get(name):
+            config = placed_on(await self._triton.config(name), device)
+            await self._triton.unload(name)
+            await self._unloaded(name)
+            await self._triton.load(name, config)
+
+    async def _choose(self, name: str) -> Choice | None:
+        """What to load a model with; None: what Triton finds in the repository."""
+        device = self._devices.get(name)
+        if self._plans is None or device == "cpu":
+            return None
+        choice = await asyncio.to_thread(self._plans.choose, name)
+        if choice and device:
+            return Choice(placed_on(choice.config, device), choice.plan)
+        return choice
+
+    async def _load_chosen(self, name: str, choice: Choice) -> bool:
+        """Load a model with a choice; whether it worked. A plan that did not is not tried again.
+
+        Raises:
+            GatewayError: it could not be loaded, and not because of a plan.
+        """
+        try:
+            await self._triton.load(name, choice.config)
+        except GatewayError:
+            if not choice.plan or not await self._triton.live():
+                raise
+            self._reject(name, choice)
+            return False
+        self._running[name] = choice
+        return True
+
+    async def _follow_plan(self, name: str) -> bool:
+        """Move a loaded model to the plan that has been finished, or away from a stale one.
+
+        Loading over a loaded model leaves no gap: Triton answers with the old instances until the
+        new ones are ready, and keeps the old ones where those fail. Both are in memory for that
+        moment, which the networks with plans are small enough for.
+        """
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            choice = await self._choose(name)
+            if choice is None:
+                return False
+            known = self._running.get(name)
+            if known is None and not choice.plan:  # loaded by an earlier gateway, perhaps a plan
+                running = await self._triton.config(name)
+                known = choice if running.get("backend") == choice.config.get("backend") else None
+            if known is not None and known.plan == choice.plan:
+                self._running[name] = known
+                return False
+            try:
+                changed = await self._load_chosen(name, choice)
+            except GatewayError as error:
+                log.warning("engine not changed", extra={"model": name, "reason": error.reason})
+                return False
+            if changed:
+                engine = f"plan {choice.plan}" if choice.plan else "onnx"
+                log.info("engine changed", extra={"model": name, "engine": engine})
+            return changed
+
+    def _reject(self, name: str, choice: Choice) -> None:
+        if self._plans and choice.plan:
+            log.error("plan not used any more", extra={"model": name, "plan": choice.plan})
+            self._plans.reject(choice)

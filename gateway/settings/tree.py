@@ -92,6 +92,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _one_triton_for_tenants(self) -> Settings:
+        if "lipsync" in self.services and self.triton.several:
+            raise ValueError(
+                "triton.url must name one Triton with lipsync, whose tenants are resident in it "
+                "(give lip-sync a gateway of its own beside each Triton, see docs/deploy.md)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_process_per_node(self) -> Settings:
         if "tryon" in self.services and self.server.workers > 1:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.base import Section
 
@@ -14,17 +14,71 @@ class TritonSettings(Section):
     """Connection to Triton, whoever runs it."""
 
     url: str = "127.0.0.1:8001"
-    """host:port of Triton's gRPC service."""
+    """host:port of Triton's gRPC service. Several servers: separated by commas, or
+    `dns:///name:port` for all addresses of a name (Kubernetes' headless service)."""
+    control: bool = True
+    """Whether this gateway loads and unloads models. Of gateways on several machines that share
+    their Tritons one does; the others only use what is loaded."""
     metrics_url: str | None = "http://127.0.0.1:8002/metrics"
     """Triton's Prometheus endpoint; the source of GPU memory figures of a remote Triton."""
     start: bool = True
     """Whether `make run` starts the embedded server; false for a Triton elsewhere."""
     admin_key: SecretStr | None = None
     """Key of Triton's restricted model-repository API. The launcher passes its own."""
+    admin_key_file: Path | None = None
+    """File with that key, e.g. a mounted secret; `admin_key` wins."""
     max_message_bytes: int = Field(256 * 2**20, ge=2**20)
     """Largest gRPC message in bytes, in and out."""
     load_timeout_seconds: float = Field(300, gt=0)
     """How long loading one model may take."""
+
+    def read_admin_key(self) -> str:
+        """Return the configured key, empty where there is none.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self.admin_key:
+            return self.admin_key.get_secret_value()
+        return self.admin_key_file.read_text().strip() if self.admin_key_file else ""
+
+    use_plans: bool = False
+    """Whether models run from TensorRT plans (`python -m export plans`) as soon as the right one is
+    in the model repository, which gateway and Triton must share; from ONNX until then. Needs
+    NVIDIA's Triton, hence `start: false`, and one of them, as plans are a machine's own."""
+
+    @field_validator("url")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for one in value.split(","):
+            _, _, port = one.strip().rpartition(":")
+            if not one.strip().startswith("unix:") and not port.isdecimal():
+                raise ValueError(f"{one.strip() or 'an empty entry'} is not host:port")
+        return value
+
+    @model_validator(mode="after")
+    def _one_embedded_server(self) -> TritonSettings:
+        if self.several and self.start:
+            raise ValueError("url names several Tritons: set start: false")
+        return self
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The entries of ``url``."""
+        return tuple(one.strip() for one in self.url.split(","))
+
+    @property
+    def several(self) -> bool:
+        """Whether ``url`` may name more than one server."""
+        return len(self.urls) > 1 or self.url.startswith("dns:///")
+
+    @model_validator(mode="after")
+    def _plans_need_nvidias_triton(self) -> TritonSettings:
+        if self.use_plans and self.start:
+            raise ValueError("use_plans needs NVIDIA's Triton: set start: false and url")
+        if self.use_plans and self.several:
+            raise ValueError("use_plans needs one Triton per gateway: plans are a machine's own")
+        return self
 
 
 class EmbeddedSettings(Section):
@@ -72,5 +126,7 @@ class PathSettings(Section):
     """What a run writes: backends, keys, sockets."""
     cache: Path = Path("var/cache")
     """Downloads of `make models`."""
+    plans: Path = Path("var/plans")
+    """TensorRT plans by key, and what was timed for them."""
     dashboard: Path = Path("dashboard/dist")
     """Build of the dashboard, served at `/`."""

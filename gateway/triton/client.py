@@ -27,7 +27,10 @@ STREAM_STATUS = ("triton_grpc_error", "true")
 class TritonClient:
     """Implements :class:`gateway.triton.port.TritonPort`. Create it inside the running loop."""
 
-    def __init__(self, settings: TritonSettings, admin_key: str = "") -> None:
+    def __init__(
+        self, settings: TritonSettings, admin_key: str = "", address: str | None = None
+    ) -> None:
+        """``address`` is host:port of the server where ``settings.url`` names several."""
         size = settings.max_message_bytes
         options = [
             ("grpc.max_send_message_length", size),
@@ -40,7 +43,7 @@ class TritonClient:
             ("grpc.keepalive_time_ms", 20_000),
             ("grpc.keepalive_timeout_ms", 5_000),
         ]
-        self._channel = grpc.aio.insecure_channel(settings.url, options=options)
+        self._channel = grpc.aio.insecure_channel(address or settings.url, options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
@@ -189,6 +192,10 @@ class TritonClient:
         request = pb.ServerMetadataRequest()
         reply = await self._control(self._stub.ServerMetadata, request, CONTROL_TIMEOUT)
         return str(reply.version)
+
+    def connected(self) -> bool:
+        """Whether the channel has a connection now."""
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
 
     async def close(self) -> None:
         """Close the channel; running calls are cancelled."""

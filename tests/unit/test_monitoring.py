@@ -16,6 +16,7 @@ from gateway.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
 from gateway.telemetry.metrics import Metrics, TritonCollector
+from gateway.telemetry.tritons import MemberCollector
 from tests.support import monitoring
 
 FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/promtool.py
@@ -37,6 +38,7 @@ def gateway() -> dict[str, set[str]]:
     ]
     metrics.add(triton)
     metrics.add(JobCollector(jobs))
+    metrics.add(MemberCollector(lambda: {"t:8001": True}))
     (reading,) = StubSource().read()
     assert reading.sample
     history = GpuHistory(0, reading.device, "stub", "live", (reading.sample,))

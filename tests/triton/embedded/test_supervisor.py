@@ -200,8 +200,9 @@ def test_check_reports_every_line(start: Callable[..., Supervised]) -> None:
     run.wait_for(lambda: run.process.poll() is not None)
     assert run.process.returncode == 0
     lines = run.log.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("ok ") for line in lines)
+    assert any("memory: models fit" in line or "memory: not worked out" in line for line in lines)
     run.assert_nothing_left()
 
 

@@ -46,7 +46,7 @@ def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.Monke
     def names(**options: bool) -> list[str]:
         return [name for name, _ in checks.all_checks(load_settings(environ={}), **options)]
 
-    assert names() == ["ports", "address", "numpy", "libraries", "shared memory"]
+    assert names() == ["ports", "address", "numpy", "libraries", "shared memory", "memory"]
     monkeypatch.setenv("PENTAD_TRITON__START", "false")
     assert names() == ["ports"]
     assert "libraries" in names(gateway=False)

@@ -1,0 +1,46 @@
+# syntax=docker/dockerfile:1
+# The gateway with the built dashboard: no compiler, no pip, no PyTorch; runs with a read-only root.
+# Build from the project's folder:
+#   docker build -f docker/gateway.Dockerfile --build-arg PYTHON_TAG=... .
+ARG PYTHON_TAG
+
+# Node comes from PyPI, pinned and hashed like everything else.
+FROM python:${PYTHON_TAG} AS dashboard
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY docker/dashboard.lock requirements/dashboard.py requirements/
+RUN python -m venv venv \
+    && venv/bin/pip install --no-deps --require-hashes -r requirements/dashboard.lock
+COPY dashboard dashboard
+RUN python requirements/dashboard.py venv
+
+FROM python:${PYTHON_TAG} AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY docker/gateway.lock /build/
+# Only wheels: nothing is compiled. pip itself is not needed afterwards.
+RUN python -m venv /opt/pentad/venv \
+    && /opt/pentad/venv/bin/pip install --no-deps --require-hashes --only-binary=:all: \
+        -r /build/gateway.lock \
+    && /opt/pentad/venv/bin/python -m compileall -q /opt/pentad/venv \
+    && /opt/pentad/venv/bin/pip uninstall -y pip
+
+FROM python:${PYTHON_TAG}
+RUN python -m pip uninstall -y pip \
+    && install -d -o 1000 -g 1000 /models /blobs /tenants /var/lib/pentad
+COPY --from=packages /opt/pentad/venv /opt/pentad/venv
+WORKDIR /opt/pentad
+COPY gateway gateway
+COPY docker/config.yaml config.yaml
+COPY --from=dashboard /build/dashboard/dist dashboard/dist
+ENV PATH=/opt/pentad/venv/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/pentad \
+    PENTAD_CONFIG=/opt/pentad/config.yaml
+USER 1000:1000
+# The main port and the old servers' ports.
+EXPOSE 9000 5000 8080 8090 8765 50051
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-m", "gateway.healthcheck", "http://127.0.0.1:9000/readyz"]
+ENTRYPOINT ["python", "-m", "gateway"]
+CMD ["serve"]

@@ -1,0 +1,36 @@
+# syntax=docker/dockerfile:1
+# Triton without a GPU: the embedded server that `make run` and the tests use, from PyPI's
+# nvidia-pytriton. No image of NVIDIA's is needed. Build from the project's folder:
+#   docker build -f docker/triton-cpu.Dockerfile --build-arg PYTHON_TAG=... .
+ARG PYTHON_TAG
+
+FROM python:${PYTHON_TAG} AS models
+ARG PYTORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where pip finds a CPU build of torch beside the index; without one CUDA's libraries come along.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_EXTRA_INDEX_URL=${PYTORCH_INDEX}
+WORKDIR /opt/pentad
+COPY requirements requirements
+RUN python requirements/install.py venv runtime
+
+FROM python:${PYTHON_TAG}
+COPY --from=models /opt/pentad/venv /opt/pentad/venv
+# Named volumes take their owner from these folders.
+RUN install -d -o 1000 -g 1000 /models /blobs /plans /tenants /var/lib/pentad
+WORKDIR /opt/pentad
+COPY gateway gateway
+COPY embedded embedded
+COPY export export
+COPY model_repository model_repository
+COPY docker/config.yaml config.yaml
+ENV PATH=/opt/pentad/venv/bin:${PATH} \
+    VIRTUAL_ENV=/opt/pentad/venv \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/pentad \
+    PENTAD_CONFIG=/opt/pentad/config.yaml
+USER 1000:1000
+EXPOSE 8000 8001 8002
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8000/v2/health/live"]
+ENTRYPOINT ["python", "-m", "embedded.container"]
+CMD ["serve"]

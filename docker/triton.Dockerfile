@@ -1,0 +1,69 @@
+# syntax=docker/dockerfile:1
+# Triton with the Python environments of the models. Build from the project's folder:
+#   docker build -f docker/triton.Dockerfile --build-arg TRITON_TAG=... --target full .
+# Target `core` is without the environments of vLLM and of the diffusion engine, `full` has both.
+ARG TRITON_TAG
+
+FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG} AS tools
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /opt/pentad
+
+# The models' usual environment. PyTorch with CUDA; without nvidia-pytriton, the image has Triton.
+FROM tools AS models
+COPY requirements/runtime.lock requirements/torch.lock requirements/cuda.lock requirements/
+RUN python3 -m venv venv \
+    && venv/bin/pip install --no-deps --require-hashes \
+        -r requirements/runtime.lock -r requirements/torch.lock -r requirements/cuda.lock
+
+# TensorRT's Python API, which builds the plans, in the version of Triton's own TensorRT. NVIDIA's
+# index has the wheels (PyPI has only what points there), so their hashes are not pinned here.
+ARG TENSORRT_VERSION
+RUN venv/bin/pip install --no-deps --extra-index-url https://pypi.nvidia.com \
+        "tensorrt-cu13==${TENSORRT_VERSION}" "tensorrt-cu13-libs==${TENSORRT_VERSION}" \
+        "tensorrt-cu13-bindings==${TENSORRT_VERSION}"
+
+# vLLM: its own environment, reached by the link model_repository/vlm/1/env.
+FROM tools AS vlm
+COPY requirements/vlm-cuda.lock requirements/
+RUN python3 -m venv vlm && vlm/bin/pip install --no-deps --require-hashes -r requirements/vlm-cuda.lock
+
+# The diffusion engine of the try-on model: as the usual environment, with diffusers.
+FROM models AS tryon
+COPY export/tryon/libraries.lock export/tryon/
+RUN python3 -m venv tryon \
+    && tryon/bin/pip install --no-deps --require-hashes \
+        -r requirements/runtime.lock -r requirements/torch.lock -r requirements/cuda.lock \
+    && tryon/bin/pip install --no-deps --require-hashes -r export/tryon/libraries.lock
+
+FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG} AS core
+COPY --from=models /opt/pentad/venv /opt/pentad/venv
+# Named volumes take their owner from these folders.
+RUN install -d -o 1000 -g 1000 /models /blobs /plans /tenants /var/lib/pentad
+WORKDIR /opt/pentad
+COPY gateway gateway
+COPY embedded embedded
+COPY export export
+COPY model_repository model_repository
+COPY docker/config.yaml config.yaml
+# Triton's Python stub takes its packages from the pyvenv.cfg beside the first python3 on PATH.
+ENV PATH=/opt/pentad/venv/bin:${PATH} \
+    VIRTUAL_ENV=/opt/pentad/venv \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/pentad \
+    PENTAD_CONFIG=/opt/pentad/config.yaml
+USER 1000:1000
+EXPOSE 8000 8001 8002
+# Everything is loaded by the gateway: alive is what Triton itself can say.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8000/v2/health/live"]
+ENTRYPOINT ["python", "-m", "embedded.container"]
+CMD ["serve"]
+
+FROM core AS full
+COPY --from=vlm /opt/pentad/vlm /opt/pentad/vlm
+COPY --from=tryon /opt/pentad/tryon /opt/pentad/tryon

@@ -1,0 +1,1 @@
+"""Triton inside a container: fills the volume with models, then becomes tritonserver."""

@@ -1,0 +1,79 @@
+"""Command line: `python -m embedded.container prepare | plans | serve | healthy | shm`.
+
+`prepare` fills the volume with the models and becomes the exporter; `serve` becomes tritonserver,
+with the flags of the embedded server; `plans` becomes the builder of TensorRT plans; `shm` prints
+what `--shm-size` must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from embedded.container.invocation import invocation
+from embedded.container.repository_copy import link_environments, refresh
+from embedded.errors import EmbeddedError
+from embedded.shm_budget import MIB, container_bytes
+from gateway.healthcheck import answers
+from gateway.settings import ConfigError, Settings, load_settings
+
+SOURCE = Path(__file__).resolve().parents[2] / "model_repository"
+"""The models as the image brings them, without artefacts."""
+FITS = [sys.executable, "-m", "gateway", "plan"]
+EXPORT = [sys.executable, "-m", "export"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit status, unless it becomes another program."""
+    parser = argparse.ArgumentParser(prog="python -m embedded.container", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("prepare", help="copy the models to paths.repository, then export")
+    commands.add_parser("plans", help="build TensorRT plans for this machine's GPU")
+    commands.add_parser("serve", help="run tritonserver")
+    healthy = commands.add_parser("healthy", help="whether a URL answers with 200")
+    healthy.add_argument("url")
+    shm = commands.add_parser("shm", help="print the shared memory that the container needs")
+    shm.add_argument("--devices", type=int, default=1, help="lip-sync devices (GPUs)")
+    given = parser.parse_args(arguments)
+    if given.command == "healthy":
+        return 0 if answers(given.url) else 1
+    try:
+        settings = load_settings()
+        if given.command == "shm":
+            regions = settings.lipsync.shared_memory_mb * MIB
+            print(f"{container_bytes(SOURCE, regions, given.devices) // MIB}m")
+        elif given.command == "prepare":
+            _prepare(settings)
+        elif given.command == "plans":
+            os.execv(sys.executable, [*EXPORT, "plans"])  # noqa: S606
+        else:
+            if subprocess.run(FITS, check=False).returncode == 1:
+                return 1  # it has said what does not fit
+            command, variables = invocation(settings)
+            if settings.triton.use_plans:  # a plan of another GPU or version must not be loaded
+                subprocess.run([*EXPORT, "plans", "--retire"], check=True)
+            os.execve(command[0], command, variables)  # noqa: S606 (it gets the signals itself)
+    except ConfigError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    except EmbeddedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"error: stale plans could not be removed ({error.returncode})", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _prepare(settings: Settings) -> None:
+    repository = settings.paths.repository
+    refresh(SOURCE, repository)
+    link_environments(repository, settings.tryon.model.engine)
+    os.execv(sys.executable, EXPORT)  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())

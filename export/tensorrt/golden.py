@@ -1,0 +1,103 @@
+"""Inputs that a plan is judged on, and what the ONNX graph answers to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.errors import ExportError
+from export.graph_parity import difference, pictures
+from export.parity import cosines
+from export.samples import varied_texts
+from export.task import TASKS
+from gateway.plans.declared import Guard, PlanDeclaration, Shape
+
+Feed = dict[str, npt.NDArray[Any]]
+IDS, MASK = "input_ids", "attention_mask"
+
+
+def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
+    """Inputs of the smallest, the tuned and the largest shapes: texts, pictures or noise.
+
+    Raises:
+        ExportError: A text model without its tokenizer, or with longer texts than the plan takes.
+    """
+    names = list(declaration.inputs)
+    for bound in ("smallest", "tuned", "largest"):
+        shapes = {name: getattr(one, bound) for name, one in declaration.inputs.items()}
+        if set(names) == {IDS, MASK}:
+            yield _texts(declaration, repository, shapes[IDS])
+        else:
+            yield {name: _values(shape) for name, shape in shapes.items()}
+
+
+def _values(shape: Shape) -> npt.NDArray[Any]:
+    """UINT8 pictures where the last axis is 3, else FP32 noise."""
+    if len(shape) == 4 and shape[-1] == 3:
+        return pictures(shape[0], (shape[1], shape[2]))
+    return np.random.default_rng(shape[0]).standard_normal(shape, dtype=np.float32)
+
+
+def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed:
+    """Varied texts as the caller's tokenizer reads them, INT64 [rows, length] and their mask."""
+    from tokenizers import Tokenizer
+
+    folder = repository / _caller(declaration.model) / "1"
+    try:
+        facts = json.loads((folder / "metadata.json").read_text())
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library has one class for all
+        raise ExportError(f"{declaration.model}: its tokenizer cannot be read: {error}") from None
+    longest = declaration.inputs[IDS].largest[1]
+    if facts["max_tokens"] > longest:
+        raise ExportError(
+            f"{declaration.model}: texts have up to {facts['max_tokens']} tokens, the plan takes "
+            f"{longest}: raise plan_max_shapes"
+        )
+    rows, length = shape
+    tokenizer.enable_truncation(length) if length > 2 else tokenizer.no_truncation()
+    tokenizer.no_padding()
+    ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for row, encoding in enumerate(tokenizer.encode_batch(varied_texts(rows))):
+        kept = encoding.ids[:length]
+        ids[row, : len(kept)], mask[row, : len(kept)] = kept, 1
+    return {IDS: ids, MASK: mask}
+
+
+def _caller(encoder: str) -> str:
+    """The model whose tokenizer an encoder, perhaps a derived one, is called with."""
+    for task in TASKS.values():
+        if encoder == task.encoder or encoder.startswith(f"{task.encoder}_"):
+            return task.caller + encoder.removeprefix(task.encoder)
+    raise ExportError(f"{encoder}: no model is known that calls it with texts")
+
+
+def compare(
+    guard: Guard, feed: Feed, expected: list[npt.NDArray[Any]], got: list[npt.NDArray[Any]]
+) -> float:
+    """Smallest cosine of all rows, or largest difference, over the outputs.
+
+    What a text's padding answers does not count.
+
+    Raises:
+        ExportError: The shapes differ.
+    """
+    found = []
+    for one, other in zip(expected, got, strict=True):
+        if one.shape != other.shape:
+            raise ExportError(f"the plan gives {other.shape}, its graph {one.shape}")
+        if MASK in feed and one.ndim == 3:
+            kept = feed[MASK].astype(bool)
+            one, other = one[kept], other[kept]
+        if guard.measure == "difference":
+            found.append(difference(one, other))
+        else:
+            rows = (len(one), -1)
+            found.append(float(cosines(one.reshape(rows), other.reshape(rows)).min()))
+    worst = min if guard.measure == "cosine" else max
+    return float("nan") if np.isnan(found).any() else worst(found)

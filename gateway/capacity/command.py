@@ -1,0 +1,71 @@
+"""`python -m gateway plan`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gateway.capacity.compute import as_json, plan, with_all_gpus
+from gateway.capacity.machine import Machine, MachineError, described, from_file, this_machine
+from gateway.capacity.placement import Plan
+from gateway.capacity.report import text
+from gateway.placement import forced_devices
+from gateway.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that describe a machine."""
+    parser.add_argument("--gpus", type=int, metavar="N", help="of a machine with N equal GPUs")
+    parser.add_argument("--memory-gb", type=float, metavar="GB", help="of each, or of a CPU's host")
+    parser.add_argument("--host-memory-gb", type=float, metavar="GB", help="default: as the GPUs'")
+    parser.add_argument("--machine", type=Path, metavar="FILE", help="a machine in YAML or JSON")
+    parser.add_argument("--container", action="store_true", help="with NVIDIA's Triton, not ours")
+    parser.add_argument("--json", action="store_true", help="bytes, for programs")
+
+
+def run(settings: Settings, args: argparse.Namespace) -> int:
+    """Print the plan; 1: it does not fit, 2: the machine or the repository cannot be read."""
+    try:
+        machine = _machine(args)
+        if args.container:
+            triton = settings.triton.model_copy(update={"start": False})
+            settings = settings.model_copy(update={"triton": triton})
+        found = _plan(settings, machine, assume=_is_described(args))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"plan: {error}\n")
+        return 2
+    shown = json.dumps(as_json(found), indent=1) if args.json else text(found, machine)
+    sys.stdout.write(shown + "\n")
+    return 0 if found.fits else 1
+
+
+def _is_described(args: argparse.Namespace) -> bool:
+    """Whether another machine than this one is meant."""
+    return bool(args.machine) or args.gpus is not None or args.memory_gb is not None
+
+
+def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Plan:
+    """Work it out; for a described machine with lip-sync on every GPU unless the count is set."""
+    wanted = with_all_gpus(settings, machine) if assume else settings
+    found = plan(wanted, machine, forced_devices(wanted))
+    count = wanted.lipsync.gpus.count
+    if count != settings.lipsync.gpus.count:
+        found.notes.append(f"worked out with lipsync.gpus.count: {count}, which must be set")
+    return found
+
+
+def _machine(args: argparse.Namespace) -> Machine:
+    """The described machine; this one where nothing is said.
+
+    Raises:
+        MachineError: the description is none.
+    """
+    if args.machine:
+        return from_file(args.machine)
+    if not _is_described(args):
+        return this_machine()
+    if args.memory_gb is None:
+        raise MachineError("--gpus needs --memory-gb")
+    return described(args.gpus or 0, args.memory_gb, args.host_memory_gb)

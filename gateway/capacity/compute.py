@@ -1,0 +1,206 @@
+"""Works a configuration out for a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.capacity import facts
+from gateway.capacity.machine import GB, Machine
+from gateway.capacity.networks import Deployed, needed
+from gateway.capacity.placement import Device, Plan, TenantRoom, judge, tenants_that_fit
+from gateway.capacity.tenants import tenants_of
+from gateway.settings import Settings
+from gateway.triton.model_config import parameters, read_config
+
+_PYTHON_MODELS = {"text": 2, "iot": 2, "vision": 1, "tryon": 1}
+"""Python models of a service, a process each; lip-sync has one for each device."""
+
+
+def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
+    """Return what goes where.
+
+    ``devices`` are those that the configuration forces models to, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        OSError: a configuration in the model repository cannot be read.
+        ValueError: one is wrong.
+    """
+    gpus = [
+        Device(f"GPU {number}", round(gpu.memory_gb * GB))
+        for number, gpu in enumerate(machine.gpus)
+    ]
+    host = Device("host", round(machine.memory_gb * GB))
+    found = Plan([*gpus, host])
+    _place_networks(found, settings, gpus, host, needed(settings, devices))
+    _place_processes(settings, host)
+    if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
+        _place_vlm(found, settings, gpus)
+    if "tryon" in settings.services:
+        _place_tryon(found, settings, gpus)
+    if "lipsync" in settings.services:
+        _place_lipsync(found, settings, gpus, host)
+    for device in found.devices:
+        found.problems += judge(device)
+    return found
+
+
+def _place_networks(
+    found: Plan, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
+) -> None:
+    """On every GPU, as Triton makes instances of a group without GPUs; else on the host."""
+    plans = settings.triton.use_plans
+    if gpus and settings.triton.start:
+        found.notes.append(
+            "ONNX networks run on the CPU: the embedded Triton's ONNX Runtime has no CUDA "
+            "(triton.start: false with NVIDIA's container)"
+        )
+    used: set[str] = set()
+    for network in networks:
+        if not network.known:
+            found.notes.append(f"{network.model}: only its weights are counted")
+        targets = [] if settings.triton.start else _targets(found, network, gpus)
+        for gpu in targets:
+            engine = "plan, ONNX until it is there" if plans and network.on_plan else "ONNX Runtime"
+            gpu.add(network.model, engine, network.instances, network.gpu_bytes(plans))
+            used.add(gpu.name)
+        if not targets:
+            host.add(network.model, "ONNX Runtime", network.instances, network.cpu_bytes())
+            if settings.triton.start:  # a process for each instance of the Python-based backend
+                processes = network.instances * facts.PYTHON_PROCESS
+                host.add(f"{network.model}: processes", "python", network.instances, processes)
+    for gpu in gpus:
+        if gpu.name in used:
+            gpu.add("tritonserver: context", "CUDA", 1, facts.CONTEXT)
+            if plans and gpu is gpus[0]:
+                size = facts.CONTEXT + facts.PLAN_WORKSPACE
+                gpu.add("building of plans", "TensorRT", 1, size)
+
+
+def _targets(found: Plan, network: Deployed, gpus: list[Device]) -> list[Device]:
+    if network.forced == "cpu":
+        return []
+    if not network.forced:
+        return gpus
+    return _gpu(found, gpus, network.forced, network.model)
+
+
+def _gpu(found: Plan, gpus: list[Device], device: str, what: str) -> list[Device]:
+    index = int(device.partition(":")[2] or 0)
+    if index < len(gpus):
+        return [gpus[index]]
+    found.problems.append(f"{what} is to run on {device}, but there are {len(gpus)} GPUs")
+    return []
+
+
+def _place_processes(settings: Settings, host: Device) -> None:
+    count = sum(_PYTHON_MODELS.get(service, 0) for service in settings.services)
+    if count:
+        host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
+
+
+def _place_vlm(found: Plan, settings: Settings, gpus: list[Device]) -> None:
+    """As vLLM takes a share of the whole of each card, weights and key-value cache together."""
+    model = settings.iot.emotions.vlm_model
+    given = parameters(read_config(settings.paths.repository / model / "config.pbtxt"))
+    share, cards = float(given["memory_fraction"]), int(given["tensor_parallel_size"])
+    if len(gpus) < cards:
+        found.problems.append(f"{model} needs {cards} GPUs, there are {len(gpus)}")
+        return
+    for gpu in gpus[:cards]:
+        asked = share * gpu.capacity
+        if asked < facts.VLM_WEIGHTS / cards:
+            found.problems.append(
+                f"{gpu.name}: memory_fraction {share} of {model} is {asked / GB:.1f} GB, its "
+                f"weights alone are {facts.VLM_WEIGHTS / cards / GB:.1f} GB"
+            )
+        gpu.add(f"{model} (memory_fraction {share})", "vLLM", 1, asked)
+
+
+def _place_tryon(found: Plan, settings: Settings, gpus: list[Device]) -> None:
+    model = settings.tryon.model
+    if model.engine == "warp" or model.device == "cpu":
+        return
+    for gpu in _gpu(found, gpus, model.device, settings.tryon.triton_model):
+        small = model.default_mode == "fp8"
+        weights = facts.DIFFUSION["transformer"] * (1 if small else 2)
+        weights += facts.DIFFUSION["text encoder"] * 2
+        size = weights + facts.DIFFUSION_ACTIVATIONS + facts.CONTEXT
+        gpu.add(settings.tryon.triton_model, f"{model.engine} {model.default_mode}", 1, size)
+
+
+def _place_lipsync(found: Plan, settings: Settings, gpus: list[Device], host: Device) -> None:
+    lipsync = settings.lipsync
+    wanted = lipsync.capacity.max_models
+    tenants = tenants_of(settings)
+    budget = round(lipsync.gpus.memory_gb_per_gpu * 2**30)
+    on_gpus = bool(gpus) and lipsync.gpus.enabled is not False
+    if lipsync.gpus.enabled and not gpus:
+        found.notes.append("lipsync.gpus.enabled is true, but there is no GPU: the CPU computes")
+    if on_gpus and len(lipsync.device_models) > len(gpus):
+        found.problems.append(f"lipsync.gpus.count is {lipsync.gpus.count}, GPUs: {len(gpus)}")
+    if on_gpus and len(lipsync.device_models) < len(gpus):
+        found.notes.append(
+            f"{len(gpus) - lipsync.gpus.count} GPUs without lip-sync: lipsync.gpus.count is "
+            f"{lipsync.gpus.count}"
+        )
+    models = lipsync.device_models
+    host.add("lip-sync models", "python", len(models), len(models) * facts.PYTHON_PROCESS)
+    if not on_gpus:
+        host.add("lip-sync frames", "ONNX Runtime", 1, facts.FRAME_ACTIVATIONS)
+    for number, model in enumerate(models):
+        if on_gpus and number < len(gpus):
+            gpu = gpus[number]
+            slots = facts.GPU_SLOTS * facts.SLOT
+            gpu.add("lip-sync: context", "CUDA", 1, facts.CONTEXT)
+            free = gpu.usable - gpu.fixed
+            fit = tenants_that_fit(
+                free,
+                tenants.on_gpu,
+                slots=slots,
+                share=facts.WEIGHTS_SHARE,
+                budget=budget,
+            )
+            gpu.add("lip-sync: slots", "torch, CUDA graphs", facts.GPU_SLOTS, slots)
+            gpu.tenants.append(TenantRoom(model, fit, wanted, tenants.on_gpu))
+    if not on_gpus:
+        free = max(0, host.usable - host.fixed) // len(models)
+        size = tenants.on_cpu
+        fit = tenants_that_fit(free, size, budget=budget)
+        host.tenants += [TenantRoom(model, fit, wanted, size) for model in models]
+    _judge_tenants(found, tenants.kept)
+
+
+def _judge_tenants(found: Plan, kept: int) -> None:
+    """One tenant must fit on every device, and all that are pinned somewhere."""
+    rooms = [(device, room) for device in found.devices for room in device.tenants]
+    for device, room in rooms:
+        if room.fit == 0:
+            found.problems.append(f"{device.name}: no room for one lip-sync tenant")
+    together = sum(room.fit for _, room in rooms)
+    if rooms and kept > together:
+        found.problems.append(f"{kept} tenants are pinned, {together} have room")
+
+
+def with_all_gpus(settings: Settings, machine: Machine) -> Settings:
+    """Return the settings with a lip-sync device on every GPU, unless they say how many."""
+    gpus = settings.lipsync.gpus
+    if "count" in gpus.model_fields_set or not machine.gpus:
+        return settings
+    gpus = gpus.model_copy(update={"count": len(machine.gpus)})
+    lipsync = settings.lipsync.model_copy(update={"gpus": gpus})
+    return settings.model_copy(update={"lipsync": lipsync})
+
+
+def as_json(found: Plan) -> dict[str, object]:
+    """Return a plan as JSON-like values, bytes as they are."""
+    devices = []
+    for device in found.devices:
+        one = dataclasses.asdict(device)
+        one["usable"], one["used"] = device.usable, device.used
+        devices.append(one)
+    return {
+        "fits": found.fits,
+        "problems": found.problems,
+        "notes": found.notes,
+        "devices": devices,
+    }

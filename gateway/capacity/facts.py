@@ -1,0 +1,73 @@
+"""What things take, each number with where it comes from. All in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+GB = 10**9
+
+CONTEXT = 600 * MIB
+"""Of a process on a GPU: CUDA context and the kernels of its libraries. "Around 600 MiB"
+(https://forums.developer.nvidia.com/t/why-tensorrt-occupy-many-memory/56741/2); less with lazy
+loading. Not measured here."""
+ARENA_FACTOR = 2
+"""ONNX Runtime's CUDA arena grows to the next power of two (``arena_extend_strategy``,
+https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html): at most twice."""
+PLAN_WORKSPACE = 2**30
+"""Scratch memory that building a plan may use; export/tensorrt/engine.py gives it as much."""
+PYTHON_PROCESS = 140 * MIB
+"""Of a Python model's process before its model: measured with Triton 2.51, 137 MB unique."""
+KEPT_FREE = 0.05
+"""Share of every memory that is not planned with: fragments, and what others take."""
+
+TENANT_ON_GPU = 24_308_096
+"""A lip-sync tenant's weights on a GPU: 12,153,887 numbers in FP16 on 64-byte borders. Size of the
+blob of a tenant of the documented network; a test imports one."""
+TENANT_ON_CPU = 49_200_000
+"""A lip-sync tenant's memory on a CPU, measured (load_tests/RESULTS.md)."""
+FRAME_ACTIVATIONS = 104_857_600
+"""Live tensors of one frame in FP32, see :class:`Network`; half of it in FP16 on a GPU."""
+GPU_SLOTS = 4
+"""Slots of a lip-sync device, ``GPU_WORKERS`` of its model."""
+SLOT = 2 * GB
+"""Of a slot: 25 frames' activations in FP16 are 1.3 GB; the rest are libraries' workspaces. What
+the model's own ``SHARE_OF_FREE_MEMORY`` counts with. Not measured on a GPU."""
+WEIGHTS_SHARE = 0.7
+"""Share of a GPU's free memory that lip-sync takes for weights where no budget is set:
+``SHARE_OF_FREE_MEMORY`` of its model."""
+
+VLM_WEIGHTS = 18 * GB
+"""Qwen3-VL-8B-Thinking in bfloat16, as model_repository/vlm/config.pbtxt says."""
+DIFFUSION = {"transformer": 20.0e9, "text encoder": 8.3e9}
+"""Parameters of Qwen-Image-Edit's parts, of their model cards (huggingface.co/Qwen/Qwen-Image-Edit
+and Qwen/Qwen2.5-VL-7B-Instruct). The VAE is below a hundredth of them."""
+DIFFUSION_ACTIVATIONS = 8 * GB
+"""Of one picture of a megapixel. An assumption: not measured, and no source says."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """An ONNX network with dynamic batches.
+
+    Attributes:
+        weights: of the graph file that ``make models`` writes; a file that is there counts instead.
+        row: largest sum of the tensors that are alive at once while a row of the largest size runs
+            in FP32, every operator's output counted. By the graph; a test works it out again.
+        size: of that row: tokens, or the longer side in pixels; 0 for a fixed one.
+    """
+
+    weights: int
+    row: int
+    size: int = 0
+
+
+NETWORKS = {
+    "sentence_encoder": Network(90_364_401, 7_080_976, 256),
+    "token_encoder": Network(90_363_568, 26_740_752, 512),
+    "face_detector": Network(7_293_728, 78_643_200, 640),
+    "face_embedder": Network(4_898_009, 4_816_896),
+    "expression_classifier": Network(28_156_998, 8_429_568),
+    "image_classifier": Network(13_996_017, 9_784_320),
+    "audio_encoder": Network(6_274_089, 327_680),
+}

@@ -1,0 +1,103 @@
+"""The machine that is planned for: described, or this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pynvml
+import yaml
+from pydantic import Field, ValidationError
+
+from gateway.settings.base import Section
+
+GB = 10**9
+"""Bytes; cards and memory are sold in decimal gigabytes."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+class Gpu(Section):
+    """One GPU."""
+
+    name: str = "GPU"
+    """What it is called."""
+    memory_gb: float = Field(gt=0)
+    """Its memory, 10^9 bytes."""
+
+
+class Machine(Section):
+    """What there is to fill."""
+
+    gpus: list[Gpu] = []
+    """By the index that CUDA gives them."""
+    memory_gb: float = Field(gt=0)
+    """Memory of the host, 10^9 bytes."""
+
+
+class MachineError(ValueError):
+    """A description that cannot be understood; the text says why."""
+
+
+def described(gpus: int, memory_gb: float, host_gb: float | None) -> Machine:
+    """Return a machine with equal GPUs; without a host's memory, as much as on all of them.
+
+    Raises:
+        MachineError: a number that no machine has.
+    """
+    try:
+        host = host_gb if host_gb is not None else max(1, gpus) * memory_gb
+        return Machine(gpus=[Gpu(memory_gb=memory_gb)] * gpus, memory_gb=host)
+    except ValidationError as error:
+        raise MachineError(_reason(error)) from None
+
+
+def from_file(file: Path) -> Machine:
+    """Return the machine of a YAML or JSON file with the keys of :class:`Machine`.
+
+    Raises:
+        MachineError: it cannot be read or describes none.
+    """
+    try:
+        return Machine.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise MachineError(f"{file}: {_reason(error)}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise MachineError(f"{file}: {error}") from None
+
+
+def this_machine(nvml: Any = pynvml) -> Machine:
+    """Return this machine by NVML, without GPUs where there is no driver."""
+    return Machine(gpus=_gpus(nvml), memory_gb=host_bytes() / GB)
+
+
+def host_bytes(limit: Path = _CGROUP_LIMIT) -> int:
+    """Return the memory that this process may use: the machine's, or its control group's limit."""
+    total = int(psutil.virtual_memory().total)
+    try:
+        return min(total, int(limit.read_text()))
+    except (OSError, ValueError):  # no control group, or "max"
+        return total
+
+
+def _gpus(nvml: Any) -> list[Gpu]:
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return []
+    try:
+        found = []
+        for index in range(nvml.nvmlDeviceGetCount()):
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
+            found.append(Gpu(name=str(nvml.nvmlDeviceGetName(handle)), memory_gb=memory / GB))
+        return found
+    except nvml.NVMLError:
+        return []
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,0 +1,166 @@
+"""The Tritons of a pool: who is there, who gets work, who must be given models."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError, UnavailableError
+from gateway.settings.triton import TritonSettings
+from gateway.triton.addresses import resolve
+from gateway.triton.client import TritonClient
+from gateway.triton.member import Member
+from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, RegionUnknownError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Config = Mapping[str, Any]
+OWN_FAULTS = (AdminKeyError, RegionUnknownError, ModelDeadError)  # unavailable, but it is there
+UNLOAD_POLLS, UNLOAD_POLL_SECONDS = 100, 0.1  # until a dead model's requests have ended
+
+
+class Members:
+    """Every server that ``triton.url`` names.
+
+    Attributes:
+        everyone: all of them, live or not.
+        wanted: models that this gateway has loaded, in their order, and how they are configured.
+        repairs: servers that are being given models.
+    """
+
+    def __init__(self, settings: TritonSettings, admin_key: str) -> None:
+        self._settings = settings
+        self._admin_key = admin_key
+        self.everyone: list[Member] = []
+        self.wanted: dict[str, Config | None] = {}
+        self.repairs: dict[Member, asyncio.Task[None]] = {}
+        self._unloaded: set[str] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._turn = itertools.count()
+
+    def live(self) -> list[Member]:
+        """Return those that answer."""
+        return [member for member in self.everyone if member.live]
+
+    def models(self) -> set[str]:
+        """Return the models that any live one has."""
+        return set().union(*(member.ready for member in self.live()))
+
+    def pick(self, model: str, tried: set[Member]) -> Member:
+        """Return the one with the fewest inferences; those with every model come first.
+
+        Raises:
+            UnavailableError: none is left.
+        """
+        left = [member for member in self.live() if member not in tried]
+        every = self.models()
+        able = [member for member in left if member.serves(every)]
+        # While all are still loading, or none is whole, the model itself must do.
+        able = able or [one for one in left if model in one.ready and model not in one.broken]
+        able = able or left
+        if not able:
+            raise UnavailableError(retry_after=RETRY_AFTER)
+        turn = next(self._turn)
+        rotated = (able[(turn + place) % len(able)] for place in range(len(able)))
+        return min(rotated, key=lambda member: member.load)
+
+    def note(self, member: Member, live: bool) -> None:
+        """Note whether a server answers; what one that is back has loaded is asked anew."""
+        if member.live == live:
+            return
+        member.live = live
+        if live:
+            member.ready = set()
+            member.broken.clear()
+            log.info("Triton answers", extra={"address": member.address})
+        else:
+            log.warning("Triton does not answer", extra={"address": member.address})
+
+    async def find(self) -> None:
+        """Look the names up again, and open and close channels accordingly."""
+        addresses = await resolve(self._settings.urls)
+        known = {member.address: member for member in self.everyone}
+        for address in addresses:
+            if address not in known:
+                client = TritonClient(self._settings, self._admin_key, address)
+                self.everyone.append(Member(address, client))
+        for address, member in known.items():
+            if addresses and address not in addresses and not member.busy:
+                self.everyone.remove(member)
+                task = asyncio.ensure_future(member.client.close())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+
+    async def on_each(self, act: Callable[[Member], Awaitable[T]]) -> None:
+        """Do it on every live one; one that goes away meanwhile is no error while others do it.
+
+        Raises:
+            GatewayError: the first failure of a server that is there, or of all.
+        """
+        members = self.live()
+        outcomes = await asyncio.gather(*(act(one) for one in members), return_exceptions=True)
+        gone, failed = 0, []
+        for member, outcome in zip(members, outcomes, strict=True):
+            if isinstance(outcome, UnavailableError) and not isinstance(outcome, OWN_FAULTS):
+                self.note(member, False)
+                gone += 1
+            elif isinstance(outcome, BaseException):
+                failed.append(outcome)
+        if failed:
+            raise failed[0]
+        if gone == len(members):
+            raise UnavailableError(retry_after=RETRY_AFTER)
+
+    def want(self, model: str, config: Config | None) -> None:
+        """Note that a model is to be loaded everywhere."""
+        self.wanted[model] = config
+        self._unloaded.discard(model)
+
+    def unwant(self, model: str) -> None:
+        """Note that a model was unloaded on purpose; its place in the order stays."""
+        self._unloaded.add(model)
+
+    def follow(self) -> None:
+        """Begin to give each server the models that it lacks."""
+        for member in self.live():
+            present = [model for model in self.wanted if model not in self._unloaded]
+            if lacking := [model for model in present if model not in member.ready]:
+                self.repair(member, lacking)
+
+    def repair(self, member: Member, models: list[str]) -> None:
+        """Load these models on one server in the background, as they were loaded elsewhere."""
+        known = [model for model in models if model in self.wanted]
+        if member in self.repairs or not known:
+            return
+        task = asyncio.ensure_future(self._bring_up(member, known))
+        self.repairs[member] = task
+        task.add_done_callback(lambda _: self.repairs.pop(member, None))
+
+    async def close(self) -> None:
+        """Close all channels; running calls are cancelled."""
+        tasks = [*self.repairs.values(), *self._closing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(one.client.close() for one in self.everyone))
+
+    async def _bring_up(self, member: Member, models: list[str]) -> None:
+        for model in models:
+            named = {"model": model, "address": member.address}
+            log.warning("loading model", extra=named)
+            try:
+                if model in member.broken:
+                    await member.client.unload(model)
+                    for _ in range(UNLOAD_POLLS):
+                        if model not in await member.client.ready_models():
+                            break
+                        await asyncio.sleep(UNLOAD_POLL_SECONDS)
+                await member.client.load(model, self.wanted[model])
+            except GatewayError as error:
+                log.error("model not loaded", extra={**named, "reason": error.reason})
+                return  # the next look tries again
+            member.ready.add(model)
+            member.broken.discard(model)

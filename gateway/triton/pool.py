@@ -1,0 +1,210 @@
+"""Several Tritons as one: balancing, ejection, and model control that reaches all of them.
+
+gRPC's own round robin would hand requests to a Triton that is back but has no models yet (control
+is explicit), and could not load models on each. So every server has a channel of its own here, and
+serves only while it has every model that the others have.
+
+An inference that fails because its server went away, or because a model's process died there, is
+done again on another server: models keep nothing between requests. Streams are done again only
+before their first response. The tenants of lip-sync do live in one Triton; the settings refuse
+that service here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from gateway.errors import DeadlineError, GatewayError, UnavailableError
+from gateway.settings.triton import TritonSettings
+from gateway.triton.member import Member
+from gateway.triton.members import Config, Members
+from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, RegionUnknownError
+from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
+from gateway.triton.totals import added
+
+_FINAL = (AdminKeyError, RegionUnknownError)  # no other server would answer otherwise
+
+
+class TritonPool:
+    """Implements :class:`gateway.triton.port.TritonPort` with every server of ``triton.url``."""
+
+    def __init__(self, settings: TritonSettings, admin_key: str = "") -> None:
+        self.members = Members(settings, admin_key)
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor | PlacedTensor],
+        outputs: Sequence[str],
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        placed: Mapping[str, Placement] | None = None,
+        tell_timeout: bool = False,
+    ) -> dict[str, Array]:
+        """See :meth:`TritonPort.infer`."""
+        end = time.monotonic() + timeout
+
+        tried: set[Member] = set()
+        while True:
+            member = self.members.pick(model, tried)
+            tried.add(member)
+            member.busy += 1
+            try:
+                answer = await member.client.infer(
+                    model,
+                    inputs,
+                    outputs,
+                    timeout=max(end - time.monotonic(), 0.001),
+                    headers=headers,
+                    placed=placed,
+                    tell_timeout=tell_timeout,
+                )
+            except GatewayError as error:
+                if not self._elsewhere(model, member, tried, error):
+                    raise
+            else:
+                member.succeeded()
+                return answer
+            finally:
+                member.busy -= 1
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[dict[str, Array], None]:
+        """See :meth:`TritonPort.stream`."""
+        end = time.monotonic() + timeout
+        tried: set[Member] = set()
+        begun = False
+        while True:
+            member = self.members.pick(model, tried)
+            tried.add(member)
+            member.busy += 1
+            left = max(end - time.monotonic(), 0.001)
+            answers = member.client.stream(model, inputs, timeout=left, headers=headers)
+            try:
+                async for answer in answers:
+                    begun = True
+                    yield answer
+            except GatewayError as error:
+                if not self._elsewhere(model, member, tried, error) or begun:
+                    raise
+            else:
+                member.succeeded()
+                return
+            finally:
+                member.busy -= 1
+                await answers.aclose()
+
+    def abort(self, model: str) -> None:
+        """See :meth:`TritonPort.abort`; only where the model's process died, if that is known."""
+        everyone = self.members.everyone
+        guilty = [member for member in everyone if model in member.broken]
+        for member in guilty or everyone:
+            member.client.abort(model)
+
+    async def register_memory(self, name: str, size: int) -> None:
+        """See :meth:`TritonPort.register_memory`; every server maps it."""
+        await self.members.on_each(lambda one: one.client.register_memory(name, size))
+
+    async def unregister_memory(self, name: str) -> None:
+        """See :meth:`TritonPort.unregister_memory`."""
+        await self.members.on_each(lambda one: one.client.unregister_memory(name))
+
+    async def live(self) -> bool:
+        """See :meth:`TritonPort.live`: whether any does. Looks for servers that came or went."""
+        await self.members.find()
+        members = list(self.members.everyone)
+        states = await asyncio.gather(*(one.client.live() for one in members))
+        for member, live in zip(members, states, strict=True):
+            self.members.note(member, live)
+        return any(states)
+
+    async def ready_models(self) -> set[str]:
+        """See :meth:`TritonPort.ready_models`: what any server has; others are made to follow."""
+        every: set[str] = set()
+        for member in self.members.live():
+            try:
+                member.ready = await member.client.ready_models()
+            except AdminKeyError:
+                raise
+            except UnavailableError:
+                self.members.note(member, False)
+            every |= member.ready if member.live else set()
+        self.members.follow()
+        return every
+
+    async def load(self, model: str, config: Config | None = None) -> None:
+        """See :meth:`TritonPort.load`; on every server that has not loaded it."""
+        self.members.want(model, config)
+
+        async def one(member: Member) -> None:
+            if model not in member.ready:
+                await member.client.load(model, config)
+                member.ready.add(model)
+            member.broken.discard(model)
+
+        await self.members.on_each(one)
+
+    async def unload(self, model: str) -> None:
+        """See :meth:`TritonPort.unload`."""
+        self.members.unwant(model)
+
+        async def one(member: Member) -> None:
+            member.ready.discard(model)
+            await member.client.unload(model)
+
+        await self.members.on_each(one)
+
+    async def config(self, model: str) -> dict[str, Any]:
+        """See :meth:`TritonPort.config`."""
+        return await self.members.pick(model, set()).client.config(model)
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """See :meth:`TritonPort.statistics`: the sum over all servers."""
+        found = [one.client.statistics() for one in self.members.live()]
+        outcomes = await asyncio.gather(*found, return_exceptions=True)
+        return added([one for one in outcomes if not isinstance(one, BaseException)])
+
+    async def server_version(self) -> str:
+        """See :meth:`TritonPort.server_version`: of the first that answers."""
+        for member in self.members.live():
+            return await member.client.server_version()
+        raise UnavailableError(retry_after=RETRY_AFTER)
+
+    async def close(self) -> None:
+        """Close all channels; running calls are cancelled."""
+        await self.members.close()
+
+    def serving(self) -> dict[str, bool]:
+        """Return by address which servers answer and have every model."""
+        every = self.members.models()
+        return {member.address: member.serves(every) for member in self.members.everyone}
+
+    def _elsewhere(
+        self, model: str, member: Member, tried: set[Member], error: GatewayError
+    ) -> bool:
+        """Learn from a failure; return whether another server may answer this request."""
+        if isinstance(error, DeadlineError):
+            member.missed_a_deadline()
+            return False
+        if not isinstance(error, UnavailableError) or isinstance(error, _FINAL):
+            return False
+        others = [one for one in self.members.live() if one is not member]
+        if isinstance(error, ModelDeadError):
+            if others:  # else the health monitor repairs it, as with a single Triton
+                dead = error.model or model
+                member.broken.add(dead)
+                member.client.abort(model)
+                self.members.repair(member, [dead])
+        elif not member.client.connected():  # else the model itself refuses, e.g. its queue is full
+            self.members.note(member, False)  # the next look brings it back
+        return any(one not in tried for one in others)

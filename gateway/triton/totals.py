@@ -1,0 +1,47 @@
+"""Adds the statistics of several Tritons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LATEST = ("last_inference",)  # times, of which the latest counts
+
+
+def added(servers: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return one list of models with all counters summed.
+
+    Args:
+        servers: what :meth:`TritonPort.statistics` returns, of each; 64-bit integers are strings.
+    """
+    total: dict[tuple[str, str], dict[str, Any]] = {}
+    for models in servers:
+        for model in models:
+            key = (str(model.get("name")), str(model.get("version")))
+            total[key] = _both(total[key], model) if key in total else model
+    return list(total.values())
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(one)
+    for key, value in other.items():
+        merged[key] = _sum(key, one[key], value) if key in one else value
+    return merged
+
+
+def _sum(key: str, one: Any, other: Any) -> Any:
+    if key in ("name", "version"):
+        return one
+    if isinstance(one, dict):
+        return _both(one, other)
+    if isinstance(one, list):
+        sizes = {str(item.get("batch_size")): item for item in one}
+        for item in other:
+            size = str(item.get("batch_size"))
+            same = {"batch_size": item.get("batch_size")}
+            sizes[size] = {**_both(sizes[size], item), **same} if size in sizes else item
+        return list(sizes.values())
+    if isinstance(one, str):
+        values = int(one), int(other)
+        return str(max(values) if key in LATEST else sum(values))
+    return one + other

