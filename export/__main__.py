@@ -11,6 +11,7 @@ from export.lipsync import command
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
 from export.plan import MODELS, add_options, plan
 from export.progress import Progress
+from export.tryon import demo
 from gateway.settings import Settings, load_settings
 
 
@@ -19,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if command.concerns(given, MODELS):
         return command.main(given)
+    if given[:1] == [demo.COMMAND]:
+        return demo.main(given[1:])
     options = _parser().parse_args(given)
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services), settings)
@@ -44,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"models to make with what they call ({', '.join(MODELS)}); "
         f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
-        f"`{command.DEMO}` writes some",
+        f"`{command.DEMO}` writes some, `{demo.COMMAND} FOLDER` writes pictures to try on",
     )
     parser.add_argument(
         "--services",
