@@ -141,7 +141,7 @@ def test_cut_files(kind: str) -> None:
     assert code_of(whole[: len(whole) * 2 // 3]) == "image_truncated"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_damaged_files_are_refused_or_decoded_but_never_raise_anything_else(
     data: st.DataObject,
