@@ -297,7 +297,7 @@ async def test_an_event_stream_ends_when_the_gateway_stops(tmp_path: Path) -> No
 async def test_a_triton_that_is_away_costs_one_attempt(tmp_path: Path) -> None:
     health = {"canary_interval_seconds": 0.05}
     async with tryon_gateway(tmp_path, tryon=QUEUE, health=health) as g:
-        g.triton.is_live = False
+        g.triton.failures_kill = True
         g.triton.run_failures += [UnavailableError() for _ in range(100)]
         await g.submit("waits")
         await until(lambda: len(g.triton.runs) == 1)

@@ -1,6 +1,6 @@
 """Encoded picture files → RGB pixels: bounded, and with one clear code for each kind of bad file.
 
-Pillow and numpy only, no Triton. `face_enrollment` uses the same module (link).
+Pillow and numpy only, no Triton. `face_enrollment` and `tryon` use the same module (link).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise ImageError("image_empty", "the file has no bytes")
     _check_webp(data, max_pixels)
     try:
-        image = Image.open(_Pieces(data), formats=FORMATS)
+        image = Image.open(Pieces(data), formats=FORMATS)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -107,7 +107,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-class _Pieces(io.BytesIO):
+class Pieces(io.BytesIO):
     """A file in memory that ends the reading when it comes in too many pieces."""
 
     def __init__(self, data: bytes) -> None:
@@ -115,6 +115,7 @@ class _Pieces(io.BytesIO):
         self._left = MAX_READS + len(data) // 512
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """As BytesIO's; raises ImageError when it was called too often."""
         self._left -= 1
         if self._left < 0:
             raise ImageError("image_invalid", "the file consists of too many pieces")

@@ -28,9 +28,7 @@ def written(path: Path, parts: list[bytes]) -> bytes:
     return path.read_bytes()
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(EDGES | st.integers(0, BUFFER), max_size=4))
 def test_whatever_the_sizes(tmp_path: Path, sizes: list[int]) -> None:
     starts = [7 * size % 1000 for size in sizes]
