@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool vlm-env test-vlm
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql vlm-env test-vlm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ browser:
 
 promtool:
 	@$(PYTHON) requirements/promtool.py var/tools
+
+postgresql:
+	@$(PYTHON) requirements/postgresql.py
 
 run: env models dashboard ## set up, export models, start Triton and the gateway, print the URLs
 	@exec $(PY) -m embedded run
@@ -42,7 +45,7 @@ check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
 	@$(PY) -m embedded check
 
-test: env-test models dashboard browser promtool ## run the whole test suite
+test: env-test models dashboard browser promtool postgresql ## run the whole test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest $(PYTEST_ARGS)
 

@@ -12,6 +12,7 @@ from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
 from export.plan import MODELS, add_options, plan
 from export.progress import Progress
 from export.tensorrt import command as plans
+from export.tryon import demo
 from gateway.settings import Settings, load_settings
 
 
@@ -22,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
         return command.main(given)
     if given[:1] == [plans.NAME]:
         return plans.main(given[1:])
+    if given[:1] == [demo.COMMAND]:
+        return demo.main(given[1:])
     options = _parser().parse_args(given)
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services), settings)
@@ -47,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"models to make with what they call ({', '.join(MODELS)}); "
         f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
-        f"`{command.DEMO}` writes some; `{plans.NAME}` makes TensorRT plans",
+        f"`{command.DEMO}` writes some, `{demo.COMMAND} FOLDER` writes pictures to try on, "
+        f"`{plans.NAME}` makes TensorRT plans",
     )
     parser.add_argument(
         "--services",

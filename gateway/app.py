@@ -248,7 +248,11 @@ def _add_tryon(assembly: _Assembly) -> TryonService:
     settings = context.settings.tryon
     service = TryonService(context)
     context.monitor.watch(service)
-    open_paths = vton.OPEN_PATHS if settings.infer_requires_auth else (*vton.OPEN_PATHS, "/infer")
+    open_paths = list(vton.OPEN_PATHS)
+    if not settings.infer_requires_auth:
+        open_paths.append("/infer")
+    if not settings.security.require_auth:  # but not others' jobs, which the old server never told
+        open_paths += vton.DOCUMENTED_PATHS
     assembly.add(
         service.name,
         vton.vton_application(service),

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.settings.legacy import LEGACY
@@ -13,6 +14,12 @@ from gateway.settings.legacy import LEGACY
 LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile(
+    "pentad", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("pentad")
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

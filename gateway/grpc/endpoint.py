@@ -30,6 +30,7 @@ from gateway.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from gateway.grpc.drain import Drain
 from gateway.grpc.wire import MalformedError
 from gateway.telemetry.log import request_id, where
 
@@ -126,11 +127,15 @@ class Endpoint:
         context: keys, metrics, tracing, log.
         name: of the RPC.
         work: reads the request and answers it.
+        drain: of the server; it knows every call under way.
         control: whether it changes what is loaded: such a call may need a key of its own.
     """
 
-    def __init__(self, context: Context, name: str, work: Work, *, control: bool = False) -> None:
+    def __init__(
+        self, context: Context, name: str, work: Work, drain: Drain, *, control: bool = False
+    ) -> None:
         self._context = context
+        self._drain = drain
         self._name = name
         self._work = work
         self._control = control
@@ -146,6 +151,7 @@ class Endpoint:
         reply, failed, key = Reply(b"", CLIENT_GONE), None, None
         try:
             with self._context.tracing.request(self._name, metadata):
+                self._drain.enter(context)
                 key = self._authorize(metadata)
                 longest = self._context.settings.lipsync.server.deadline_seconds
                 reply = await self._work(Call(context, longest))

@@ -14,6 +14,7 @@ from gateway.context import Context
 from gateway.grpc.audio.features import AudioFeatures
 from gateway.grpc.control import Control
 from gateway.grpc.credentials import credentials
+from gateway.grpc.drain import Drain
 from gateway.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.grpc.health import HEALTH, NAME, HealthService
 from gateway.grpc.inference import InferBatch
@@ -39,6 +40,7 @@ class GrpcServer:
         self._settings = context.settings.lipsync.server
         self._server: grpc.aio.Server | None = None
         self._health = HealthService(self._serving)
+        self._drain = Drain()
         self.port = 0
 
     async def start(self) -> None:
@@ -72,7 +74,7 @@ class GrpcServer:
         """Take no more calls, and give those under way ``grace`` seconds."""
         if self._server:
             await self._health.stop()
-            await self._server.stop(grace)
+            await self._server.stop(await self._drain.finish(grace))
 
     def _serving(self) -> bool:
         ready = self._context.monitor.service_state(SERVICE) == "ready"
@@ -92,7 +94,7 @@ class GrpcServer:
     def _handler(
         self, name: str, work: Callable[[Call], Awaitable[Reply]], *, control: bool = False
     ) -> Any:
-        endpoint = Endpoint(self._context, name, work, control=control)
+        endpoint = Endpoint(self._context, name, work, self._drain, control=control)
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
 
     def _infer_batch(self) -> InferBatch:

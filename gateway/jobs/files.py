@@ -11,6 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
+from gateway.jobs.direct_file import DirectFile
+
 PERSON, GARMENT, COMPARISON = "person", "garment", "comparison"
 
 
@@ -18,7 +20,7 @@ class JobFiles(Protocol):
     """Files by folder (one per job) and name."""
 
     async def adopt(self, folder: str, incoming: Path) -> None:
-        """Keep an upload: its files in ``incoming`` are flushed; durable when it returns."""
+        """Keep an upload, all files in ``incoming``, which goes away; durable when it returns."""
 
     async def write(self, folder: str, name: str, data: bytes) -> None:
         """Keep one more file; durable when it returns."""
@@ -45,7 +47,7 @@ class FolderFiles:
         root.mkdir(parents=True, exist_ok=True)
 
     async def adopt(self, folder: str, incoming: Path) -> None:
-        """Move the folder to its place and flush both folders; the files are flushed already."""
+        """Move the folder to its place and flush it with all that is in it."""
         await asyncio.to_thread(self._adopt, folder, incoming)
 
     async def write(self, folder: str, name: str, data: bytes) -> None:
@@ -68,9 +70,11 @@ class FolderFiles:
         return await asyncio.to_thread(sweep_folders, self._root, known, older)
 
     def _adopt(self, folder: str, incoming: Path) -> None:
-        flush_folder(incoming)
-        os.rename(incoming, self._root / folder)
-        flush_folder(self._root)
+        here = self._root / folder
+        os.rename(incoming, here)
+        # In the end: a journalling file system commits all that was new with the first of them.
+        for path in (*here.iterdir(), here, self._root):
+            flush(path)
 
 
 def write_durably(file: Path, data: bytes) -> None:
@@ -80,18 +84,17 @@ def write_durably(file: Path, data: bytes) -> None:
         OSError: no room, or not permitted.
     """
     part = file.with_name(f".{file.name}.part")
-    descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as opened:
+    with contextlib.closing(DirectFile(part)) as opened:
         opened.write(data)
+        opened.finish()
         opened.flush()
-        os.fsync(descriptor)
     os.replace(part, file)
-    flush_folder(file.parent)
+    flush(file.parent)
 
 
-def flush_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def flush(path: Path) -> None:
+    """Put the content of a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

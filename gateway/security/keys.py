@@ -45,8 +45,6 @@ class KeyRing:
         if token.get_secret_value():
             self._fixed.append(ApiKey(name=LEGACY_TRYON_KEY, key=token, services=["tryon"]))
         self._open = set(settings.security.open_services)
-        if not settings.tryon.security.require_auth:
-            self._open.add("tryon")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._keys: list[tuple[bytes, ApiKey]] = []
         self._mtime = 0.0

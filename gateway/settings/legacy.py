@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from gateway.settings.tryon_file import is_old_file
 
 TEXT = {
     "API_KEY": ("text", "api_key"),
@@ -29,6 +32,9 @@ TRYON = {  # of the start script
     "JOB_COMPLETE_CALLBACK_URL": ("tryon", "load_balancer", "url"),
     "LOAD_BALANCER_AUTH_TOKEN": ("tryon", "load_balancer", "internal_auth_token"),
 }
+TRYON_FILE = "CONFIG_PATH"
+"""Names the try-on server's config.yaml. The face server had a variable of that name as well, so
+only a file with sections of the try-on server counts; a missing one is no error, as it was."""
 LEGACY = {**TEXT, **VISION, **TRYON}
 
 
@@ -41,6 +47,8 @@ def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
             for section in sections:
                 target = target.setdefault(section, {})
             target[field] = value
+    if (file := environ.get(TRYON_FILE, "")) and is_old_file(Path(file)):
+        found.setdefault("tryon", {})["config"] = file
     if "embed_chunk" in found.get("text", {}):
         # The old server took any integer and raised it to 1; Triton's batch is 128 at most.
         chunk = found["text"]["embed_chunk"]

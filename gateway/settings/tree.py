@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    services: list[ServiceName] = Field(["iot", "lipsync", "text", "vision"], min_length=1)
+    services: list[ServiceName] = Field(["iot", "lipsync", "text", "tryon", "vision"], min_length=1)
     """Services that are switched on."""
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()

@@ -40,8 +40,9 @@ class TryonSecuritySettings(Section):
     internal_auth_token: SecretStr = SecretStr("")
     """Accepted in `X-Internal-Auth`, beside the keys of the main section `security`."""
     require_auth: bool = True
-    """Whether a key is needed where any is configured; false: everybody who reaches the port may
-    submit jobs and see those of all others, their pictures included."""
+    """Whether a key is needed where any is configured. false: everybody who reaches the port may
+    submit jobs, as with the old server, whose example had it; what is below `/jobs` (lists,
+    pictures of people, cancellation) still needs a key then. Without any key all of it is open."""
 
 
 class TryonModelSettings(Section):
@@ -142,7 +143,7 @@ class TryonSettings(Section):
 
     config: Path | None = None
     """The old server's config.yaml, used as it is: its values hold unless given here. `${VAR}` in
-    it stands for a variable of the environment."""
+    it stands for a variable of the environment. Old environment variable: `CONFIG_PATH`."""
     server: TryonServerSettings = TryonServerSettings()
     security: TryonSecuritySettings = TryonSecuritySettings()
     infer_requires_auth: bool = False

@@ -30,6 +30,8 @@ KEYS: dict[str, Any] = {
     "logging": {"level", "format"},
 }  # fmt: skip
 """Keys the old server had by section; it ignored all others, and so does this reader."""
+OWN_SECTIONS = {"asset_service", "load_balancer", "workflow"}
+"""Sections that no other replaced server had."""
 
 
 def old_values(file: Path, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -49,6 +51,15 @@ def old_values(file: Path, environ: Mapping[str, str] = os.environ) -> dict[str,
     if not isinstance(values, dict):
         raise ValueError(f"{file} must hold a mapping of sections")
     return _only(KEYS, expand(values, environ))
+
+
+def is_old_file(file: Path) -> bool:
+    """Whether there is such a file and it has a section that only this server's file had."""
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return False
+    return isinstance(values, dict) and not OWN_SECTIONS.isdisjoint(values)
 
 
 def _only(known: Any, values: Any) -> dict[str, Any]:

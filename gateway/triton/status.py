@@ -32,7 +32,6 @@ _REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
 _INDEX = re.compile(r"\bindex=(\d+)")
 # A tenant that cannot be served now is told apart from a Triton that cannot be reached.
 _TENANT = re.compile(r"\b(tenant(?:_[a-z]+)+): ")
-_LATE = re.compile(r"the deadline has passed")
 # A step of the try-on workflow that failed, e.g. "pose:Inference: no shoulders".
 _CODES = r"(input|pose|garment|pipeline|cancelled|timeout)"
 _STEP = re.compile(rf"(?:^|\s){_CODES}:([A-Z]\w{{0,63}}): |^{_CODES}: ")

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from gateway.grpc import inference_pb2 as pb
+from load_tests.lipsync.pool_client import MOUTH_VALUES
 from load_tests.servers import ROOT, START_SECONDS, ServerError, free_port, stop
 
 INFER = "/inference.InferenceService/InferBatch"
@@ -63,7 +64,8 @@ class Client:
 
     Args:
         address: of the gRPC port.
-        frames: FP32 [n, 6, 320, 320].
+        frames: FP32 [n, 6, 320, 320] as old clients send, or UINT8 [n, 3, 320, 320], which is
+            answered in UINT8.
         audio: FP32 [1, 32, 16, 16].
     """
 
@@ -71,9 +73,18 @@ class Client:
         self.count = len(frames)
         self._channel = grpc.insecure_channel(address, options=UNLIMITED)
         self._call = self._channel.unary_unary(INFER)  # bytes as they are
+        compact = frames.dtype == np.uint8
+        kind = pb.UINT8 if compact else pb.FP32
         request = pb.InferBatchRequest(
-            visual_frames=frames.tobytes(), audio_features=audio.tobytes(), batch_size=self.count
+            visual_frames=frames.tobytes(),
+            audio_features=audio.tobytes(),
+            batch_size=self.count,
+            frame_format=kind,
+            output_format=kind,
+            input_channels=frames.shape[1] if compact else 0,
+            output_block=compact,
         )
+        self._least = self.count * MOUTH_VALUES * frames.itemsize
         self._rest = request.SerializeToString()
 
     def ask(self, tenant: str) -> float:
@@ -86,7 +97,7 @@ class Client:
         begin = time.perf_counter()
         answer = self._call(request)
         spent = (time.perf_counter() - begin) * 1e3
-        if len(answer) < self.count * 3 * 320 * 320 * 4:
+        if len(answer) < self._least:
             raise ServerError(pb.InferBatchResponse.FromString(answer).error)
         return spent
 

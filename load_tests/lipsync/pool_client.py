@@ -18,7 +18,7 @@ from tritonclient.utils import shared_memory
 from embedded.server import TritonServer
 
 MODEL = "lipsync"
-MOUTH_BYTES = 3 * 320 * 320 * 4
+MOUTH_VALUES = 3 * 320 * 320
 CHANNEL = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -51,12 +51,12 @@ class Pool:
 
 
 class Caller:
-    """One client: its frames lie in shared memory, and its mouths come back there."""
+    """One client: frames lie in shared memory, mouths of their dtype come back there."""
 
     def __init__(self, pool: Pool, frames: np.ndarray, audio: np.ndarray) -> None:
         self._client = grpc.InferenceServerClient(pool.url, channel_args=CHANNEL)
         self.count = len(frames)
-        self._sizes = [frames.nbytes, len(frames) * MOUTH_BYTES]
+        self._sizes = [frames.nbytes, len(frames) * MOUTH_VALUES * frames.itemsize]
         self._names = [f"pentad_bench_{uuid.uuid4().hex}" for _ in self._sizes]
         self._regions = []
         for name, size in zip(self._names, self._sizes, strict=True):
@@ -68,7 +68,7 @@ class Caller:
         self._frames.set_shared_memory(self._names[0], self._sizes[0])
         sound = grpc.InferInput("AUDIO", list(audio.shape), "FP32")
         self._audio = sound.set_data_from_numpy(audio)
-        self._mouths = grpc.InferRequestedOutput("MOUTH_FP32")
+        self._mouths = grpc.InferRequestedOutput(f"MOUTH_{kind}")
         self._mouths.set_shared_memory(self._names[1], self._sizes[1])
 
     def ask(self, tenant: str) -> float:

@@ -1,9 +1,11 @@
-"""Speed of the try-on jobs, with a scripted model: `python -m load_tests.tryon.jobs [SECTION …]`.
+"""Speed of the try-on jobs: `python -m load_tests.tryon.jobs [SECTION …]`.
 
 Sections: `gap` (idle time of the model between two jobs while callbacks take 5 s each),
-`acceptance` (two pictures of 2 MB, 10 requests a second, while a job keeps both cores busy),
+`acceptance` (two pictures of 2 MB, 10 requests a second, while one job after the other runs),
 `memory` (growth of the gateway while 100 such jobs wait), `soak` (200 jobs, 30 % failing
-deliveries, three kills). `--repository DIR` takes a model repository with the real `tryon`.
+deliveries, three kills). `acceptance` runs the engine of the exported `tryon` (`python -m export
+tryon`), from another model repository with `--repository DIR`; the others have a scripted model
+that sleeps.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from tests.support.tiny_pictures import padded
 from tests.support.tryon_gateway import tryon_form
 from tests.support.tryon_processes import GatewayProcess
 
-MODEL = Path(__file__).resolve().parents[2] / "tests/triton/jobs/scripted_tryon"
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "tests/triton/jobs/scripted_tryon"
+EXPORTED = Path("tryon/1/export.json")
 ADMIN_KEY = "load-test"
 PICTURE = 2_000_000  # bytes
 RATE, SECONDS = 10, 15
@@ -94,7 +98,7 @@ def bench(repository: Path | None, receiver: Receiver, **variables: str) -> Iter
                 receiver.stop()
 
 
-def gap(repository: Path | None) -> dict[str, float]:
+def gap(repository: Path) -> dict[str, float]:
     """Time between the end of one job's inference and the start of the next one's."""
     receiver = Receiver()
     receiver.delay = 5.0
@@ -111,11 +115,12 @@ def gap(repository: Path | None) -> dict[str, float]:
     return {"gaps": len(gaps), "gap_ms": statistics.median(gaps), "gap_p95_ms": _p95(gaps)}
 
 
-def acceptance(repository: Path | None) -> dict[str, float]:
-    """Time to 202 of a job with two pictures of 2 MB, at a steady rate under load."""
+def acceptance(repository: Path) -> dict[str, float]:
+    """Time to 202 of a job with two pictures of 2 MB, at a steady rate while the model works."""
     with bench(repository, Receiver()) as found:
-        real = _people() if repository else None
-        times = asyncio.run(_submit(found.gateway.url, RATE * SECONDS, 1 / RATE, pictures=real))
+        times = asyncio.run(
+            _submit(found.gateway.url, RATE * SECONDS, 1 / RATE, pictures=_people())
+        )
         running = found.gateway.get("/gpu/status")["busy"]
     return {
         "requests": len(times), "acceptance_p50_ms": statistics.median(times),
@@ -123,7 +128,7 @@ def acceptance(repository: Path | None) -> dict[str, float]:
     }  # fmt: skip
 
 
-def memory(repository: Path | None) -> dict[str, float]:
+def memory(repository: Path) -> dict[str, float]:
     """Growth of the gateway's resident memory while 100 jobs wait."""
     with bench(None, Receiver()) as found:
         assert found.gateway.process
@@ -136,7 +141,7 @@ def memory(repository: Path | None) -> dict[str, float]:
     return {"waiting": waiting, "rss_mb": after / 1e6, "growth_mb": (after - before) / 1e6}
 
 
-def soak(repository: Path | None) -> dict[str, float]:
+def soak(repository: Path) -> dict[str, float]:
     """200 jobs with failing deliveries and three kills: nothing lost, nothing twice."""
     seed = random.randrange(2**32)
     dice, jobs = random.Random(seed), 200
@@ -162,7 +167,7 @@ def soak(repository: Path | None) -> dict[str, float]:
     }  # fmt: skip
 
 
-SECTIONS: dict[str, Callable[[Path | None], dict[str, float]]] = {
+SECTIONS: dict[str, Callable[[Path], dict[str, float]]] = {
     "gap": gap, "acceptance": acceptance, "memory": memory, "soak": soak,
 }  # fmt: skip
 
@@ -221,8 +226,10 @@ def main() -> int:
     """Run the named sections; 1 when a limit is exceeded or something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", default=list(SECTIONS), metavar="SECTION")
-    parser.add_argument("--repository", type=Path, help="model repository with the real model")
+    parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
     args = parser.parse_args()
+    if "acceptance" in args.sections and not (args.repository / EXPORTED).is_file():
+        parser.error(f"no {EXPORTED} in {args.repository}: python -m export tryon")
     failed = False
     for name in args.sections:
         found = SECTIONS[name](args.repository)

@@ -50,7 +50,8 @@ def test_load_unload_and_memory(tab: Tab, stack: Stack) -> None:
     expect(device).to_contain_text("ready")
     if told(stack, "tenant_0")["state"] == "resident":
         page.get_by_role("button", name="Unload tenant_0").click()
-    page.get_by_role("button", name="Load tenant_0").click()
+    # exact: "Unload" and "Reload" contain it, and are there until the row has changed
+    page.get_by_role("button", name="Load tenant_0", exact=True).click()
     expect(row(page, "tenant_0")).to_contain_text("resident")
     loaded = told(stack, "tenant_0")
     assert loaded["state"] == "resident"
@@ -63,7 +64,7 @@ def test_load_unload_and_memory(tab: Tab, stack: Stack) -> None:
 
 def test_a_bad_file_is_told_and_harms_nobody(tab: Tab, stack: Stack) -> None:
     page = tab.open("lipsync")
-    page.get_by_role("button", name="Load broken").click()
+    page.get_by_role("button", name="Load broken", exact=True).click()
     message = page.get_by_role("region", name="Notifications")
     expect(message).to_contain_text("not a usable ONNX model")
     expect(row(page, "broken")).to_contain_text("failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from gateway.grpc.drain import LINGER_SECONDS
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.gateway import until
 from tests.support.lipsync_gateway import Served, audio, frames, serving
@@ -272,12 +274,38 @@ async def test_no_region_is_left_after_the_end(tmp_path: Path) -> None:
 
 
 async def test_a_stopping_server_finishes_its_calls(tmp_path: Path) -> None:
+    """Large answers: their clients lost one in thirty while connections closed at once."""
     async with serving(tmp_path) as served:
         served.triton.seconds = 0.5
+        message = request(served, 12)
+        calls = [served.client(1).InferBatch(message) for _ in range(3)]
+        await until(lambda: served.triton.running.get("tenant_1"))
+        begin = time.monotonic()
+        stopping = asyncio.create_task(served.server.stop(10))
+        await asyncio.sleep(0)
+        late = served.client(1).Health(served.client(1).messages.HealthRequest())
+        assert await code_of(late) is Code.UNAVAILABLE
+        assert ("retry-after", "1") in tuple(await late.trailing_metadata())
+        for call in calls:
+            assert (await call).success
+        await stopping
+        assert time.monotonic() - begin > LINGER_SECONDS  # the connection outlived its calls
+
+
+async def test_a_stopping_server_without_calls_does_not_wait(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        begin = time.monotonic()
+        await served.server.stop(20)
+        assert time.monotonic() - begin < 10
+
+
+async def test_a_stopping_server_waits_no_longer_than_its_grace(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        served.triton.seconds = 30
         call = served.client(1).InferBatch(request(served))
         await until(lambda: served.triton.running.get("tenant_1"))
-        await served.server.stop(10)
-        assert (await call).success
+        await served.server.stop(0.3)
+        assert await code_of(call) in (Code.UNAVAILABLE, Code.CANCELLED)
 
 
 async def test_a_taken_port_is_an_error(tmp_path: Path, served: Served) -> None:

@@ -365,3 +365,12 @@ async def test_switches_of_authentication(tmp_path: Path) -> None:
     async with tryon_gateway(tmp_path / "open", tryon=lax) as g:
         assert (await g.submit("x")).status_code == 202
         assert (await g.own.get("/gpu/status")).status_code == 200
+        for path in ("/jobs", "/jobs/x", "/jobs/x/person", "/jobs/x/events"):
+            assert (await g.own.get(path)).status_code == 401
+        assert (await g.own.delete("/jobs/x")).status_code == 401
+        key = {"X-Internal-Auth": SECRET["internal_auth_token"]}
+        assert (await g.own.get("/jobs/x/person", headers=key)).status_code == 200
+    (tmp_path / "no-key").mkdir()
+    async with tryon_gateway(tmp_path / "no-key") as g:
+        await g.submit("x")
+        assert (await g.own.get("/jobs/x/person")).status_code == 200

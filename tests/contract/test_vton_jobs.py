@@ -1,4 +1,4 @@
-"""Jobs: states, idempotency, queue, cancellation, events, pictures, expiry, redelivery."""
+"""Jobs: states, idempotency, queue, cancellation, events, pictures, expiry."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ async def test_an_event_stream_ends_when_the_gateway_stops(tmp_path: Path) -> No
 async def test_a_triton_that_is_away_costs_one_attempt(tmp_path: Path) -> None:
     health = {"canary_interval_seconds": 0.05}
     async with tryon_gateway(tmp_path, tryon=QUEUE, health=health) as g:
-        g.triton.is_live = False
+        g.triton.failures_kill = True
         g.triton.run_failures += [UnavailableError() for _ in range(100)]
         await g.submit("waits")
         await until(lambda: len(g.triton.runs) == 1)
@@ -307,29 +307,6 @@ async def test_a_triton_that_is_away_costs_one_attempt(tmp_path: Path) -> None:
         g.triton.run_failures.clear()
         g.triton.is_live = True
         assert (await g.until("waits", "delivered"))["attempts"] == 2
-
-
-async def test_redeliver(tmp_path: Path, receiver: Receiver) -> None:
-    async with tryon_gateway(tmp_path, tryon=sends(receiver)) as g:
-        await g.submit("r")
-        await g.until("r", "delivered")
-        assert (await g.own.post("/jobs/r/redeliver")).status_code == 202
-        await until(lambda: len(receiver.of(COMPLETE)) == 2)
-        await g.until("r", "delivered")
-        assert {one.event_id for one in receiver.of(RESULT)} == {"r_asset_service"}
-        receiver.behave = always(410)  # whoever is gone for good is not asked again
-        await g.own.post("/jobs/r/redeliver")
-        job = await g.until("r", "dead_letter")
-        assert job["callbacks"][0]["last_status"] == 410
-        assert job["callbacks"][0]["attempts"] == 1
-        assert (await g.own.post("/jobs/none/redeliver")).status_code == 404
-
-
-async def test_redeliver_not_while_running(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=5)) as g:
-        await g.submit("r")
-        await g.until("r", "running")
-        assert (await g.own.post("/jobs/r/redeliver")).status_code == 409
 
 
 async def test_expiry(tmp_path: Path) -> None:

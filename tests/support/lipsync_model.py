@@ -121,7 +121,7 @@ class LipsyncModel:
         end = time.monotonic() + 10
         while (value := self.metric(name, **labels)) < expected and time.monotonic() < end:
             time.sleep(0.05)
-        assert value == expected
+        assert value == expected, f"{name}{labels} is {value}, not {expected}"
 
 
 def inputs(tenant: str, frames: np.ndarray, sound: np.ndarray) -> list[grpc.InferInput]:

@@ -17,26 +17,14 @@ import psycopg
 import pytest
 
 from embedded.server import free_ports
+from requirements.postgresql import programs
 
-ROOT_OF_VERSIONS = Path("/usr/lib/postgresql")
 USER = "postgres"  # made by the package; the server refuses to run as root
 
 
-def find_binaries() -> Path | None:
-    """Return the folder of the newest installed version's programs."""
-    found = [folder for folder in ROOT_OF_VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
-    return max(found, key=lambda folder: int(folder.parent.name), default=None)
-
-
 def binaries() -> Path:
-    """Return the programs' folder, installing the package where that is possible, or skip."""
-    found = find_binaries()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "-qq", "update"], env=quiet, check=False)
-        install = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "postgresql"]
-        subprocess.run(install, env=quiet, check=False)
-        found = find_binaries()
+    """Return the programs' folder, or skip; `make test` installs them where it can."""
+    found = programs()
     if found is None:
         pytest.skip("no PostgreSQL is installed (Debian: apt-get install postgresql)")
     return found

@@ -31,14 +31,15 @@ class Stack:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        http, grpc, metrics, main, text, vision, iot, lipsync = free_ports(8)
+        http, grpc, metrics, main, text, vision, iot, lipsync, tryon = free_ports(9)
         self.main = f"http://127.0.0.1:{main}"
         self.text = f"http://127.0.0.1:{text}"
         self.vision = f"http://127.0.0.1:{vision}"
         self.iot = f"http://127.0.0.1:{iot}"
+        self.tryon = f"http://127.0.0.1:{tryon}"
         self.grpc_port = grpc
         self.lipsync = f"127.0.0.1:{lipsync}"
-        self.ports = [http, grpc, metrics, main, text, vision, iot, lipsync]
+        self.ports = [http, grpc, metrics, main, text, vision, iot, lipsync, tryon]
         self.environment = {
             "PENTAD_EMBEDDED__HTTP_PORT": str(http),
             "PENTAD_EMBEDDED__GRPC_PORT": str(grpc),
@@ -50,6 +51,7 @@ class Stack:
             "PENTAD_VISION__PORT": str(vision),
             "PENTAD_IOT__PORT": str(iot),
             "PENTAD_LIPSYNC__SERVER__PORT": str(lipsync),
+            "PENTAD_TRYON__SERVER__PORT": str(tryon),
             "PENTAD_SERVICES": json.dumps(WITHOUT_TENANTS),
             "PENTAD_PATHS__STATE": str(self.state),
             "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "1",

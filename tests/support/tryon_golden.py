@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from export.tryon.demo import PACKAGE
 from tests.support.tryon_model import ROOT, serving
-from tests.support.tryon_pictures import PACKAGE, garment, png, upper
+from tests.support.tryon_pictures import garment, png, upper
 
 GOLDEN = ROOT / "tests" / "golden" / "tryon" / "warp.json"
 BLOCKS = (12, 16)
@@ -24,6 +25,8 @@ CASES: dict[str, dict[str, Any]] = {
     "denim jacket over a blazer": {"person": 4, "garment": ["jackets", 1]},
     "leather jacket over a sweater": {"person": 3, "garment": ["jackets", 4]},
     "shirt over a denim jacket": {"person": 2, "garment": ["shirts", 1]},
+    "short sleeves over a denim jacket": {"person": 2, "garment": ["shirts", 2]},
+    "hoodie without its shadow": {"person": 2, "garment": ["jackets", 3]},
     "tee over a hoodie in the colour of skin": {"person": 1, "garment": ["shirts", 4]},
     "hoodie worn by another person": {"person": 4, "garment": ["person", 1]},
 }

@@ -1,8 +1,4 @@
-"""People and garments to try on: generated pictures (MIT licence) of the package `openvto`.
-
-Nobody's photo: the package's avatars and product shots were made by an image generator. They are
-downloaded once by pip, checked by their hash, and not part of this project.
-"""
+"""People and garments to try on: the generated pictures of `export/tryon/demo.py`."""
 
 from __future__ import annotations
 
@@ -13,47 +9,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export.catalogue import Package
-from export.fetch import checkpoint_folder
-from export.progress import Progress
+from export.tryon import demo
 
 CACHE = Path(__file__).resolve().parents[2] / "var" / "cache"
-KINDS = ("shirts", "jackets", "pants")
-PACKAGE = Package(
-    name="openvto",
-    version="0.1.7",
-    sha256="9373b6af2f7fac66bd2669c3d7047d6f4f57dcfc4abb4d0ea2d351cd99e42537",
-    folder="openvto/assets",
-    files=(
-        *(f"avatars/{number}.png" for number in (1, 2, 3, 4)),
-        *(f"clothes/{kind}/{number}_front.jpg" for kind in KINDS for number in (1, 2, 3, 4)),
-    ),
-)
-
-
-@cache
-def _folder() -> Path:
-    with Progress() as progress:
-        return checkpoint_folder(PACKAGE, CACHE, progress)
 
 
 @cache
 def person(number: int) -> Image.Image:
     """768 x 1376, standing before a plain background: 1 a man in a hoodie, 2 a woman in a denim
     jacket, 3 a man in a sweater, 4 a woman in a blazer."""
-    return Image.open(_folder() / "avatars" / f"{number}.png").convert("RGB")
+    return Image.open(demo.folder(CACHE) / "avatars" / f"{number}.png").convert("RGB")
 
 
 @cache
 def garment(kind: str, number: int) -> Image.Image:
-    """1024 x 1024, flat on a plain background; `kind` is one of KINDS, `number` 1 to 4."""
-    return Image.open(_folder() / "clothes" / kind / f"{number}_front.jpg").convert("RGB")
+    """1024 x 1024, flat on a plain background; `kind` is one of demo.KINDS, `number` 1 to 4."""
+    return demo.garment(demo.folder(CACHE), kind, number)
 
 
 def upper(number: int) -> Image.Image:
     """The person from head to knees, 3:4."""
-    whole = person(number)
-    return whole.crop((0, 40, whole.width, 40 + whole.width * 4 // 3))
+    return demo.upper(demo.folder(CACHE), number)
 
 
 def masked(number: int) -> tuple[Image.Image, np.ndarray]:

@@ -42,6 +42,8 @@ class TryonTriton(FakeTriton):
     at_once: int = 0
     most_at_once: int = 0
     run_failures: list[GatewayError] = field(default_factory=list)
+    failures_kill: bool = False
+    """Whether such a failure takes Triton with it."""
 
     async def stream(
         self,
@@ -62,6 +64,7 @@ class TryonTriton(FakeTriton):
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             if self.run_failures:
+                self.is_live = not self.failures_kill
                 raise self.run_failures.pop(0)
             for step in range(1, STEPS + 1):
                 await asyncio.sleep(self.seconds / STEPS)

@@ -11,6 +11,7 @@ PNG, JPEG, WEBP = "image/png", "image/jpeg", "image/webp"
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0..7
 _NOT_SOF = frozenset({0xC4, 0xC8, 0xCC})  # DHT, JPG, DAC lie among the frame headers
 MAX_SEGMENTS = 10_000
+MAX_FILL = 1_000  # bytes before a marker; the standard has no limit, encoders write one or none
 
 
 class ImageHeader(NamedTuple):
@@ -66,10 +67,11 @@ def _jpeg(file: BinaryIO) -> ImageHeader:
 def _marker(file: BinaryIO) -> int:
     if _exactly(file, 1) != b"\xff":
         raise NotAnImageError
-    code = 0xFF
-    while code == 0xFF:  # fill bytes
+    for _ in range(MAX_FILL):
         code = _exactly(file, 1)[0]
-    return code
+        if code != 0xFF:
+            return code
+    raise NotAnImageError
 
 
 def _webp(start: bytes) -> ImageHeader:

@@ -48,6 +48,8 @@ from gateway.triton.status import RETRY_AFTER, WorkflowError
 DESCRIPTION = "A person wears a garment: jobs with callbacks, or an answer at once."
 HEADER = "x-internal-auth"
 OPEN_PATHS = ("/health", "/test", "/version", "/metrics")
+DOCUMENTED_PATHS = ("/tryon", "/gpu/status")
+"""What the old server let everybody use with `require_auth: false`."""
 EXPOSED_HEADERS = ("X-Inference-Time-Ms", "X-Job-Id", "X-Seed", "Location", "Retry-After")
 NOT_LOADED = "Models not loaded yet"
 GPU_BUSY = "GPU is busy"

@@ -113,10 +113,11 @@ class TryonService:
 
     async def has_room(self, job_id: str) -> bool:
         """Whether another job would be accepted, or this one is known already."""
-        waiting = await self.jobs.store.queued(self.node)
-        self.slot.queued = waiting
-        busy = self.slot.current is not None
-        if waiting + busy < 1 + self.settings.jobs.queue_size:
+        busy, places = self.slot.current is not None, 1 + self.settings.jobs.queue_size
+        if self.slot.queued + busy < places:
+            return True  # as last counted: submitting asks the store
+        self.slot.queued = await self.jobs.store.queued(self.node)
+        if self.slot.queued + busy < places:
             return True
         if await self.jobs.store.get(job_id) is not None:
             return True
@@ -145,7 +146,7 @@ class TryonService:
             provider=fields["provider"], options=options, created=now, deadline=now + seconds,
         )  # fmt: skip
         await self.jobs.files.adopt(job.folder, form.folder)
-        accepted = False
+        accepted, form.temporary = False, False
         try:
             accepted = await self.jobs.store.add(job, self._capacity())
         except QueueFullError:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from gateway.errors import BadRequestError, BodyTooLargeError, ClientGoneError
+from gateway.jobs.direct_file import DirectFile
 
 MAX_PARTS = 32
 MAX_TEXT = 2**16  # bytes of one text field
-FLUSH = 2**20  # bytes that are collected before a thread writes them: each change of thread costs
+FLUSH = 2**20  # bytes that are collected for a thread to write: each change of thread costs
 MALFORMED = "There was an error parsing the body"
 
 
@@ -45,12 +44,14 @@ class Form:
     """What a form held.
 
     Attributes:
-        folder: of the files; whoever keeps it moves it away.
+        folder: of the files.
+        temporary: whether the folder is there and to be deleted; False for who moves it away.
         texts: by field; the last one wins when a field is sent twice.
         files: by field.
     """
 
     folder: Path
+    temporary: bool = False
     texts: dict[str, str] = field(default_factory=dict)
     files: dict[str, SavedFile] = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ class Form:
 async def read_form(
     request: Request, incoming: Path, names: Mapping[str, str], max_file: int
 ) -> AsyncIterator[Form]:
-    """Read a form for the block; its folder is deleted afterwards unless somebody moved it.
+    """Read a form for the block; its files are written, and deleted afterwards if temporary.
 
     Args:
         request: its body has not been read.
@@ -73,25 +74,26 @@ async def read_form(
         ClientGoneError: the client left in the middle.
         OSError: no room on the disk.
     """
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=incoming))
-    form = Form(folder)
+    form = Form(incoming / uuid.uuid4().hex)
     try:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind == b"multipart/form-data" and options.get(b"boundary"):
             await _Reader(form, options[b"boundary"], names, max_file).read(request)
         yield form
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if form.temporary:
+            await asyncio.to_thread(shutil.rmtree, form.folder, ignore_errors=True)
 
 
 class _Reader:
-    """Collects what the parser finds; a thread writes it down."""
+    """Collects what the parser finds; a thread writes it down while the next bytes arrive."""
 
     def __init__(
         self, form: Form, boundary: bytes, names: Mapping[str, str], max_file: int
     ) -> None:
         self._form, self._names, self._max_file = form, names, max_file
-        self._open: dict[str, tuple[BinaryIO, hashlib._Hash]] = {}
+        self._open: dict[str, tuple[DirectFile, hashlib._Hash]] = {}
+        self._writing: asyncio.Future[None] | None = None
         self._jobs: list[Callable[[], None]] = []
         self._pending = 0
         self._parts = 0
@@ -126,15 +128,17 @@ class _Reader:
                     await self._flush()
                 if not more:
                     break
+            await self._written()
         except FormParserError:
             raise BadRequestError(MALFORMED) from None
         finally:
-            for file, _ in self._open.values():
-                file.close()
+            await self._abandon()
         if not self._ended:
             raise BadRequestError(MALFORMED)
 
     async def _flush(self) -> None:
+        """Let a thread do what is to be done, once it has done what it was given before."""
+        await self._written()
         jobs, self._jobs, self._pending = self._jobs, [], 0
 
         def work() -> None:
@@ -142,7 +146,20 @@ class _Reader:
                 job()
 
         if jobs:
-            await asyncio.to_thread(work)
+            self._writing = asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def _written(self) -> None:
+        if self._writing:
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    async def _abandon(self) -> None:
+        """Close what a form that was not read to its end has left open."""
+        if self._writing:
+            await asyncio.wait({self._writing})
+            self._writing.exception()  # that of the form is told
+        for file, _ in self._open.values():
+            file.close()
 
     def _part_begin(self) -> None:
         self._parts += 1
@@ -171,10 +188,10 @@ class _Reader:
 
     def _begin_file(self, name: str, file: SavedFile) -> None:
         def begin() -> None:
-            if name in self._open:  # sent twice: the last one wins
-                self._open[name][0].close()
-            self._open[name] = (file.path.open("wb"), hashlib.sha256())
+            self._form.folder.mkdir(mode=0o700, exist_ok=True)
+            self._open[name] = (DirectFile(file.path), hashlib.sha256())
 
+        self._form.temporary = True
         self._jobs.append(begin)
         self._form.files[name] = file
 
@@ -207,9 +224,8 @@ class _Reader:
 
     def _done(self, name: str, file: SavedFile) -> None:
         opened, digest = self._open.pop(name)
-        with opened:
-            opened.flush()
-            os.fsync(opened.fileno())  # while the next file still arrives
+        with closing(opened):
+            opened.finish()
         file.digest = digest.hexdigest()
 
     def _end(self) -> None:

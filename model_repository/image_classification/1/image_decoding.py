@@ -1,6 +1,6 @@
 """Encoded picture files → RGB pixels: bounded, and with one clear code for each kind of bad file.
 
-Pillow and numpy only, no Triton. `face_enrollment` uses the same module (link).
+Pillow and numpy only, no Triton. `face_enrollment` and `tryon` use the same module (link).
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ small file of thousands would keep a core busy for minutes."""
 
 LARGE_PIXELS = 2**23
 """Larger pictures (8 megapixels) are decoded one at a time, which bounds the memory they need."""
+
+MAX_READS = 100_000
+"""Pieces a file may be read in, and one more for every 512 bytes. Pillow's header loops are Python:
+a JPEG of filler or a PNG of empty chunks had 50 MB read byte by byte, seconds of a core. Files of
+ordinary encoders need a hundredth of this."""
 
 _SCAN_MARKER = b"\xff\xda"  # cannot occur inside entropy-coded data, where 0 follows every 0xff
 _one_large = threading.Lock()
@@ -62,6 +67,8 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         try:
             image.load()
             rgb = _rgb(image)
+        except ImageError:
+            raise
         except Exception as error:  # a decoder may raise anything
             raise _damaged() from error
         turn = _TURNS.get(_orientation(image))
@@ -86,7 +93,9 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise ImageError("image_empty", "the file has no bytes")
     _check_webp(data, max_pixels)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(Pieces(data), formats=FORMATS)
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise _too_large(max_pixels) from error
     except Exception as error:
@@ -96,6 +105,21 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if image.format in ("JPEG", "MPO") and data.count(_SCAN_MARKER) > MAX_SCANS:
         raise ImageError("image_invalid", f"a JPEG of more than {MAX_SCANS} scans")
     return image
+
+
+class Pieces(io.BytesIO):
+    """A file in memory that ends the reading when it comes in too many pieces."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MAX_READS + len(data) // 512
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As BytesIO's; raises ImageError when it was called too often."""
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError("image_invalid", "the file consists of too many pieces")
+        return super().read(size)
 
 
 def _check_webp(data: bytes, max_pixels: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from garment_parts import GarmentParts, Sleeve
+from garment_shadow import shadow_of
 from tryon_errors import GarmentError
 from worn_garment import cut_out
 
@@ -12,8 +13,8 @@ CUT_SIDE = 512
 """Longest side in pixels at which the garment is cut out."""
 PLAIN = 14.0
 """Most spread (Lab, 80th percentile from the median) of a background that is taken for plain."""
-SHADOW = 45
-"""Width in pixels of the rim where the garment's shadow may be."""
+SMOOTH = 9
+"""Pixels over which the outline is made smooth."""
 SECTIONS = (0.35, 0.7, 1.0)
 """Where a sleeve's edges are measured, from its root to its end."""
 
@@ -37,11 +38,11 @@ def cut_flat(picture: np.ndarray, alpha: np.ndarray | None, seed: int) -> np.nda
     scale = min(1.0, CUT_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels = _seeds(small)
-    found = cut_out(small, labels, seed) * ~_shadow(small, labels)
+    found = cut_out(small, labels, seed) * ~shadow_of(small, labels)
     likely = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     if found.sum() < 0.6 * likely.sum():  # as light as its background: the outline must do
         found = likely
-    found = _one_piece(found)
+    found = cv2.medianBlur(_one_piece(found), SMOOTH)
     back = cv2.resize(found * 255, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     return (back > 127).astype(np.uint8)
 
@@ -75,30 +76,6 @@ def _seeds(picture: np.ndarray) -> np.ndarray:
     labels[inner & (labels == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
     labels[inner & (labels == cv2.GC_BGD)] = cv2.GC_PR_FGD
     return labels
-
-
-def _shadow(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Where shadows are, bool [height, width]: near the outline, darker, but not of another colour.
-
-    A pixel of a grey garment is its own when it is more like its middle than like the background.
-    """
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
-    likely = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    inner = cv2.erode(likely.astype(np.uint8), np.ones((SHADOW, SHADOW), np.uint8)) > 0
-    if not inner.any() or likely.all():
-        return np.zeros(likely.shape, bool)
-    ground = np.median(lab[labels == cv2.GC_BGD], axis=0)
-    apart = lab - ground
-    tint, dark = np.hypot(apart[..., 1], apart[..., 2]), -apart[..., 0]
-    middle = np.median(lab[inner], axis=0)
-    own = np.linalg.norm(lab - middle, axis=-1)
-    colourful = float(np.median(tint[inner])) > 10
-    nearer = colourful or own > 1.2 * dark
-    shadow = (tint < 8) & (dark > 12) & nearer
-    # Gaps between sleeves and torso, unless the garment is as light as its background. White
-    # prints are taken as well and come back with all holes.
-    ground_alike = np.linalg.norm(apart, axis=-1) < min(14, np.linalg.norm(middle - ground) / 4)
-    return np.asarray((~inner & shadow) | ground_alike)
 
 
 def _one_piece(mask: np.ndarray) -> np.ndarray:

@@ -15,6 +15,12 @@ NECK = (0.44, -0.56)
 COLLAR = -0.6
 ARMPIT = 0.27
 """Torso lengths below the shoulders."""
+HEM = (0.92, 1.28)
+"""Least and most torso lengths from the shoulders to the hem."""
+STRETCH = 0.25
+"""Torso lengths by which a garment may be made longer to cover the old one's hem."""
+LONG_SLEEVE = 0.75
+"""Share of an arm from which a sleeve is taken to reach the wrist."""
 SLEEVE_HALF = (0.2, 0.42)
 """Least and most half width of a sleeve, in half shoulder widths."""
 
@@ -60,18 +66,23 @@ class GarmentParts:
     hem: float | None = None
 
 
-def torso_target(frame: BodyFrame, parts: GarmentParts, body: np.ndarray) -> np.ndarray:
+def torso_target(
+    frame: BodyFrame, parts: GarmentParts, body: np.ndarray, old_hem: float
+) -> np.ndarray:
     """Places of `parts.torso` on the person, float64 [11, 2].
 
     Args:
         frame: Of the person.
         parts: The garment.
         body: bool [height, width], the person.
+        old_hem: Torso lengths from the shoulders to the hem of what is worn; a garment that is a
+            little shorter is stretched over it.
     """
     lift = frame.lift
     worn_hem = parts.hem
     hem = worn_hem if worn_hem is not None else TIP[1] * lift + parts.tall * 2 * CHEST * lift
-    hem = float(np.clip(hem, 0.92, 1.28))
+    hem = float(np.clip(hem, *HEM))
+    hem = float(np.clip(old_hem, hem, hem + STRETCH))
     bottom = ARMPIT + 0.94 * (hem - ARMPIT)
     middle = (ARMPIT + hem) / 2
     points = [frame.at(sign * TIP[0], TIP[1] * lift) for sign in (-1, 1)]
@@ -88,11 +99,7 @@ def sleeve_target(frame: BodyFrame, sleeve: Sleeve, side: int) -> np.ndarray:
     sign = -1 if side == 0 else 1
     tip, pit = frame.at(sign * TIP[0], TIP[1] * frame.lift), frame.at(sign * CHEST, ARMPIT)
     arm = frame.arms[side]
-    reach = float(np.hypot(*(arm[1] - arm[0])) + np.hypot(*(arm[2] - arm[1])))
-    covered = (
-        sleeve.worn if sleeve.worn is not None else sleeve.length * 2 * CHEST * frame.half / reach
-    )
-    covered = 1.0 if covered > 0.75 else max(0.15, covered)
+    covered = covered_share(frame, sleeve, side)
     root_width = float(np.hypot(*(sleeve.outer[0] - sleeve.inner[0]))) or 1.0
     outer, inner = [tip], [pit]
     for place, a, b in zip(sleeve.shares[1:], sleeve.outer[1:], sleeve.inner[1:], strict=True):
@@ -105,6 +112,18 @@ def sleeve_target(frame: BodyFrame, sleeve: Sleeve, side: int) -> np.ndarray:
         outer.append(point + normal * half)
         inner.append(point - normal * half)
     return np.array([*outer, *inner])
+
+
+def covered_share(frame: BodyFrame, sleeve: Sleeve | None, side: int) -> float:
+    """How much of the person's arm it covers: 0 at the shoulder, 1 at the wrist."""
+    if sleeve is None:
+        return 0.0
+    covered = sleeve.worn
+    if covered is None:
+        arm = frame.arms[side]
+        reach = float(np.hypot(*(arm[1] - arm[0])) + np.hypot(*(arm[2] - arm[1])))
+        covered = sleeve.length * 2 * CHEST * frame.half / reach
+    return 1.0 if covered > LONG_SLEEVE else max(0.15, covered)
 
 
 def along_arm(arm: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:

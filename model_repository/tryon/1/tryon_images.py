@@ -6,6 +6,7 @@ import io
 import warnings
 
 import numpy as np
+from image_decoding import Pieces
 from PIL import Image, ImageOps
 from tryon_errors import InputError
 from tryon_settings import PRESETS
@@ -28,7 +29,7 @@ def decode(file: bytes, what: str, max_bytes: int, max_pixels: int) -> Image.Ima
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(file), formats=FORMATS)
+            picture = Image.open(Pieces(file), formats=FORMATS)
             if picture.width * picture.height > max_pixels:
                 raise InputError(f"the {what} picture has too many pixels")
             if min(picture.size) < MULTIPLE:

@@ -23,7 +23,7 @@ from tryon_workflow import JobContext, TryonWorkflow, edit_by_file
 
 log = logging.getLogger("tryon")
 
-NICENESS = 5
+NICENESS = 10
 """How much the warp engine steps back behind the rest of the machine."""
 
 Answer = Callable[[JobContext], None]

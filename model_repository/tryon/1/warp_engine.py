@@ -1,13 +1,14 @@
 """The engine `warp`: bends the garment's photo over the person's pose, on a CPU.
 
 It moves pixels and invents none: tops, seen from the front. Bare arms do not appear where an old
-sleeve was; the garment's colour covers it.
+sleeve was: below a shorter new one the old one stays.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from arm_rest import below_sleeves
 from body_frame import BodyFrame, face_mask, frame_of, hand_mask
 from body_pose import BodyNetworks, BodyPose
 from flat_garment import cut_flat, flat_parts
@@ -20,10 +21,12 @@ from tryon_engine import EngineJob, EngineResult
 from tryon_errors import GarmentError, PoseError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
-from worn_garment import WornGarment, find_worn
+from worn_garment import WornGarment, find_worn, hem_of
 from worn_parts import worn_parts
 
 STAGES = 5
+BARE_HAND = 0.25
+"""Share of the pixels where hands are that must be skin in hands without gloves."""
 
 
 class WarpEngine:
@@ -68,9 +71,11 @@ class WarpEngine:
         green = find_green(person)
         worn = find_worn(person, pose, frame, seed)
         job.watch.engine_step(3, STAGES)
-        garment, alpha = _warped(photo, parts, frame, worn.person, size)
+        hem = hem_of(worn.mask, frame) if green is None else 0.0
+        garment, alpha = _warped(photo, parts, frame, worn.person, hem, size)
         job.watch.engine_step(4, STAGES)
-        made = _dressed(person, garment, alpha, frame, worn, green)
+        arms = below_sleeves(frame, parts, size)
+        made = _dressed(person, garment, alpha, frame, worn, arms, green)
         job.watch.engine_step(5, STAGES)
         return EngineResult(Image.fromarray(made), restored=True)
 
@@ -116,10 +121,11 @@ def _warped(
     parts: GarmentParts,
     frame: BodyFrame,
     body: np.ndarray,
+    old_hem: float,
     size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The garment on the body: float32 RGB and how much of it is there, [height, width]."""
-    pieces = [(parts.mask, torso_target(frame, parts, body), parts.torso)]
+    pieces = [(parts.mask, torso_target(frame, parts, body, old_hem), parts.torso)]
     for side, sleeve in enumerate(parts.sleeves):
         if sleeve is not None:
             source = np.vstack([sleeve.outer, sleeve.inner])
@@ -150,6 +156,7 @@ def _dressed(
     alpha: np.ndarray,
     frame: BodyFrame,
     worn: WornGarment,
+    arms: np.ndarray,
     green: np.ndarray | None,
 ) -> np.ndarray:
     """uint8 RGB [height, width, 3]."""
@@ -157,7 +164,7 @@ def _dressed(
     old = worn.mask > 0
     stay = _staying(frame, worn, size)
     if green is None:
-        cover = cv2.dilate(worn.mask, np.ones((5, 5), np.uint8)) > 0
+        cover = (cv2.dilate(worn.mask, np.ones((5, 5), np.uint8)) > 0) & ~arms
         shade = shading(person, old, frame.half)
     else:
         cover, stay = green, ~green
@@ -173,5 +180,21 @@ def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.n
     throat = (across / 0.4) ** 2 + ((down + 0.62) / 0.4) ** 2 < 1
     head = rest & ((down < -0.62) | throat) & (np.abs(across) < 1.2)
     hair = rest & ~worn.skin & (down < 0.75) & (np.abs(across) < 1.0)
-    hands = (hand_mask(frame, size) > 0) & worn.person & (worn.mask == 0)
+    hands = stay_of_hands(hand_mask(frame, size) > 0, rest, worn.skin)
     return head | hair | hands | (face_mask(frame, size) > 0)
+
+
+def stay_of_hands(found: np.ndarray, rest: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """The hands without what is behind them, bool [height, width]; gloves with it.
+
+    Args:
+        found: bool, around the hands.
+        rest: bool, the person without the old garment.
+        skin: bool.
+    """
+    hands = found & rest
+    bare = hands & skin
+    if bare.sum() < BARE_HAND * hands.sum():
+        return hands
+    grown = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return hands & grown

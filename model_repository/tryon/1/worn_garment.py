@@ -85,6 +85,18 @@ def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
     return (distance < SKIN_DISTANCE**2) & light
 
 
+def hem_of(mask: np.ndarray, frame: BodyFrame) -> float:
+    """Torso lengths from the shoulders to a worn garment's hem, 0 where there is none.
+
+    Args:
+        mask: uint8 [height, width], 1 on the garment.
+        frame: Of the person.
+    """
+    across, down = frame.coordinates(mask.shape[1::-1])
+    rows = down[(mask > 0) & (np.abs(across) < 0.8) & (down > 0)]
+    return float(np.percentile(rows, 99)) if len(rows) else 0.0
+
+
 def _seeds(
     body: np.ndarray,
     skin: np.ndarray,

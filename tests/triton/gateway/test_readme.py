@@ -23,6 +23,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", TEXT, re.S)
 
 
+TRYON = next(command for command, _ in COMMANDS if "/vton/tryon" in command)
 TRAFFIC = ("recent_errors", "p50_ms", "p95_ms")  # empty or null without any
 
 
@@ -38,12 +39,14 @@ def shape(value: object) -> object:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Every service, as `make run` has them: lip-sync with its demo tenants."""
+    demo = [sys.executable, "-m", "export", "tryon-demo", "var/demo"]
+    subprocess.run(demo, cwd=ROOT, check=True)
     running = Stack(
         tmp_path_factory.mktemp("readme") / "state",
-        {"PENTAD_SERVICES": json.dumps([*WITHOUT_TENANTS, "lipsync"])},
+        {"PENTAD_SERVICES": json.dumps([*WITHOUT_TENANTS, "lipsync", "tryon"])},
     )
     subprocess.run(
-        [sys.executable, "-m", "export", "--services", "lipsync"],
+        [sys.executable, "-m", "export", "--services", "lipsync", "tryon"],
         cwd=ROOT, env={**os.environ, **running.environment}, check=True,
     )  # fmt: skip
     try:
@@ -52,21 +55,50 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         httpx.get(
             running.main + "/lipsync/tenants/tenant_0001/preview", timeout=60
         ).raise_for_status()
+        tried_on(running)
         yield running
         running.stop()
     finally:
         running.kill()
 
 
+def tried_on(running: Stack) -> None:
+    """Whoever asks for the job in the README has just sent it, and waited for its end."""
+    subprocess.run(["bash", "-c", on_ports(running, TRYON)], cwd=ROOT, timeout=60, check=True)
+    job = running.main + "/vton/jobs/" + re.findall(r"job_id=(\S+)", TRYON)[0]
+    end = time.monotonic() + 60
+    while (state := httpx.get(job).json()["state"]) in ("queued", "running", "delivering"):
+        assert time.monotonic() < end, state
+        time.sleep(0.1)
+
+
+def on_ports(running: Stack, command: str) -> str:
+    """Return a command of the README with the ports of this test."""
+    command = command.replace("http://", "").replace("localhost:9000", running.main)
+    for port, url in (
+        (8765, running.text),
+        (8090, running.vision),
+        (5000, running.iot),
+        (8080, running.tryon),
+    ):
+        command = command.replace(f"localhost:{port}", url)
+    return command
+
+
 @pytest.mark.parametrize(("command", "output"), COMMANDS)
 def test_curl(whole: Stack, command: str, output: str) -> None:
-    command = command.replace("http://", "").replace("localhost:9000", whole.main)
-    command = command.replace("localhost:8765", whole.text)
-    command = command.replace("localhost:8090", whole.vision)
-    command = command.replace("localhost:5000", whole.iot)
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", on_ports(whole, command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
+    if "-o var/demo/result.png" in command:
+        with Image.open(ROOT / "var" / "demo" / "result.png") as picture:
+            assert picture.format == "PNG"
+        return
     if not output:
         assert "pentad_requests_total" in done.stdout
         return
@@ -88,8 +120,9 @@ def test_there_is_a_curl_for_every_endpoint() -> None:
     text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
     vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
     iot = ("/iot/vectorizer", "/iot/emotions", "/iot/health", "/iot/models")
+    tryon = ("/vton/tryon", "/vton/jobs/", "localhost:8080/infer")
     operations = ("/healthz", "/readyz", "/services", "/metrics")
-    for path in (*text, *vision, *iot, "/lipsync/tenants", *operations):
+    for path in (*text, *vision, *iot, *tryon, "/lipsync/tenants", *operations):
         assert path in commands
 
 

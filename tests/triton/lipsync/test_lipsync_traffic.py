@@ -146,6 +146,11 @@ def test_weights_that_change_on_disk_are_swapped_between_requests(
     lipsync.unload(fresh.name)
 
 
+def in_flight(lipsync: LipsyncModel, tenant: Tenant) -> int:
+    """Requests of a tenant that the model has and has not answered."""
+    return int(lipsync.stats()["tenants"][tenant.name]["in_flight"])
+
+
 def test_a_cancelled_request_frees_the_model_at_once(lipsync: LipsyncModel, tmp_path: Path) -> None:
     tenant = made(tmp_path, "cancelled", 40, width=0.5)
     lipsync.load(tenant.name, tenant.file)
@@ -154,13 +159,14 @@ def test_a_cancelled_request_frees_the_model_at_once(lipsync: LipsyncModel, tmp_
     calls = [
         lipsync.start(tenant.name, SLOW, audio(), lambda result, error: None) for _ in range(4)
     ]
-    time.sleep(0.3)
+    end = time.monotonic() + 30  # a call cancelled on its way in is no request yet
+    while in_flight(lipsync, tenant) < len(calls) and time.monotonic() < end:
+        time.sleep(0.02)
     for call in calls:
         call.cancel()
     lipsync.wait_metric(before + 4, "requests_total", outcome="cancelled")
-    row = lipsync.stats()["tenants"][tenant.name]
-    assert row["in_flight"] == 0
-    assert row["frames"] < 4 * len(SLOW)
+    assert in_flight(lipsync, tenant) == 0
+    assert lipsync.stats()["tenants"][tenant.name]["frames"] < len(calls) * len(SLOW)
     assert lipsync.unload(tenant.name)
 
 

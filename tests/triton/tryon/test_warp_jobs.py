@@ -51,6 +51,17 @@ def test_only_the_garment_changes(tryon: TryonModel) -> None:
     assert 0.1 < changed.mean() < 0.4
 
 
+@pytest.mark.parametrize(("what", "kept"), [(("shirts", 2), True), (("jackets", 4), False)])
+def test_below_short_sleeves_the_old_ones_stay(
+    what: tuple[str, int], kept: bool, tryon: TryonModel
+) -> None:
+    made = pixels(tryon.run(png(upper(2)), png(garment(*what))).image)
+    same = (made == small(2)).all(axis=-1)
+    for forearm in (slice(142, 154), slice(329, 341)):
+        assert same[370:410, forearm].mean() == pytest.approx(float(kept), abs=0.05)
+    assert same[290:310, 190:290].mean() < 0.05  # the torso is covered
+
+
 def test_a_job_streams_its_progress_and_its_report(tryon: TryonModel) -> None:
     answer = tryon.run(
         jpeg(upper(4)), jpeg(garment("jackets", 1)), seed=7, prompt="x", comparison=True

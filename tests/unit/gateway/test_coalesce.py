@@ -11,6 +11,7 @@ from gateway.errors import DeadlineError, UnavailableError
 from gateway.triton.coalesce import Coalescer
 from gateway.triton.tensors import Array, text_tensor
 from tests.support.fake_triton import FakeTriton
+from tests.support.gateway import until
 
 
 def coalescer(triton: FakeTriton, calls: int = 1, rows: int = 16) -> Coalescer:
@@ -81,18 +82,20 @@ async def test_one_who_leaves_does_not_hurt_the_others() -> None:
 
 
 async def test_a_call_nobody_waits_for_is_cancelled() -> None:
-    triton = FakeTriton(delay=0.05)
+    triton = FakeTriton(delay=0.5)
     joiner = coalescer(triton)
     first = asyncio.create_task(send(joiner, "a"))
-    await asyncio.sleep(0.01)
+    await until(lambda: triton.calls)
+    triton.delay = 60
     gone = [asyncio.create_task(send(joiner, "b")) for _ in range(2)]
     await first
-    await asyncio.sleep(0.01)  # now they travel
+    await until(lambda: len(triton.calls) == 2)  # now they travel
     for task in gone:
         task.cancel()
     await asyncio.gather(*gone, return_exceptions=True)
-    await asyncio.sleep(0.01)
+    await until(lambda: triton.cancelled)
     assert triton.cancelled == 1
+    triton.delay = 0
     np.testing.assert_array_equal(await send(joiner, "abc"), [[3, 97]])
 
 

@@ -62,7 +62,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with gateway(tmp_path / "a", main, text):
         wait_alive(f"http://127.0.0.1:{main}")
         with gateway(tmp_path / "b", main, other) as second:
-            assert second.wait(20) == 1
+            assert second.wait(60) == 1
             assert second.stderr
             assert f"127.0.0.1:{main}: Address already in use" in second.stderr.read()
 
@@ -110,4 +110,4 @@ def test_wrong_configuration_ends_all_workers(tmp_path: Path) -> None:
     main, text = free_ports(2)
     more = {"PENTAD_SERVER__WORKERS": "2", "PENTAD_SECURITY__KEYS_FILE": str(tmp_path / "absent")}
     with gateway(tmp_path, main, text, **more) as process:
-        assert process.wait(20) == 2
+        assert process.wait(60) == 2

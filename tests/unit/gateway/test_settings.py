@@ -19,7 +19,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_defaults(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, ""), {})
-    assert settings.services == ["iot", "lipsync", "text", "vision"]
+    assert settings.services == ["iot", "lipsync", "text", "tryon", "vision"]
     assert settings.server.host == "127.0.0.1"
     assert settings.text.port == 8765
 

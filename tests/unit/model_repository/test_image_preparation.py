@@ -12,7 +12,7 @@ from PIL import Image
 STANDARD = Preparation(224, 256, FILTERS["bilinear"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_any_shape_becomes_the_square(width: int, height: int) -> None:
     got = STANDARD(Image.new("RGB", (width, height), (10, 20, 30)))

@@ -166,7 +166,7 @@ def test_a_cut_fragment_is_left_out() -> None:
     assert len(header.data) == last - 4
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damage_never_raises_anything_else(draws: st.DataObject) -> None:
     data = bytearray(clip(draws.draw(st.sampled_from(["", "faststart", FRAGMENTS]))))

@@ -353,6 +353,7 @@ async def test_random_traffic_with_evictions_is_served_whole(
         tenants=12,
         gpus={"count": 2, "assignment_strategy": "least-loaded"},
         capacity={"max_models": 5, "eviction_policy": policy},
+        server={"slot_wait_seconds": 60.0},  # patience is not what this is about
     )
     home.models.load_seconds.update({f"t{n}": chance.random() / 100 for n in range(12)})
 

@@ -49,9 +49,7 @@ async def parse(
         return form.texts, files, sorted(one.name for one in form.folder.iterdir())
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=3000), st.binary(max_size=3000),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.data(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -82,6 +83,13 @@ def test_transparency_becomes_white() -> None:
 def test_bad_files_are_refused(file: bytes) -> None:
     with pytest.raises(InputError):
         images.decode(file, "person", 10**6, 10**6)
+
+
+def test_a_file_of_very_many_pieces_is_refused() -> None:
+    chunk = b"\0\0\0\0teXt" + zlib.crc32(b"teXt").to_bytes(4, "big")
+    file = png(Image.new("RGB", (40, 40)))
+    with pytest.raises(InputError, match="no readable"):
+        images.decode(file[:33] + 200_000 * chunk + file[33:], "person", 2**24, 10**6)
 
 
 def test_gif_is_none_of_the_formats() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from arm_rest import below_sleeves
+from body_frame import BodyFrame
 from flat_garment import cut_flat, flat_parts
 from garment_blend import blend, nearest_colours, shading
-from garment_parts import along_arm
+from garment_parts import ARMPIT, GarmentParts, Sleeve, along_arm, torso_target
 from green_mask import find_green
 from hypothesis import given
 from hypothesis import strategies as st
 from pose_anchors import SIDE, anchors, best_body, square_of
 from thin_plate import spline_maps
 from tryon_errors import GarmentError
+from warp_engine import stay_of_hands
+from worn_garment import hem_of
 
 from load_tests.originals import originals
 from tests.support.tryon_pictures import CACHE
@@ -104,6 +108,85 @@ def test_a_drawn_shirt_is_cut_out(size: int, colour: tuple[int, int, int]) -> No
     assert left.outer[-1][0] < 120 * scale
     assert right.outer[-1][0] > 360 * scale
     assert left.length == pytest.approx(right.length, abs=0.1)
+
+
+def shaded(level: int, edge: float) -> tuple[np.ndarray, np.ndarray]:
+    """A drawn garment of a grey level with a soft shadow below, and where it is."""
+    picture = np.full((500, 400, 3), 245, np.float32)
+    for row in range(40):
+        picture[380 + row, 100:300] = edge + (245 - edge) * row / 40
+    picture[100:380, 100:300] = level
+    where = np.zeros(picture.shape[:2], bool)
+    where[100:380, 100:300] = True
+    return cv2.GaussianBlur(picture, (0, 0), 0.7).astype(np.uint8), where
+
+
+@pytest.mark.parametrize(("level", "edge"), [(150, 80), (200, 110), (30, 60)])
+def test_a_shadow_is_not_the_garment_s(level: int, edge: float) -> None:
+    picture, where = shaded(level, edge)
+    mask = cut_flat(picture, None, seed=1) > 0
+    assert (mask & where).sum() > 0.95 * where.sum()  # its edge may go
+    assert mask[400:].sum() < 200
+    assert mask[392:, 110:290].mean() < 0.08
+
+
+def body() -> BodyFrame:
+    """Somebody with hanging arms, 100 pixels half the shoulders."""
+    arms = [[(300 + s * 100, 200), (300 + s * 120, 320), (300 + s * 120, 440)] for s in (-1, 1)]
+    hands = np.array([[(300 + s * 120, 480)] * 3 for s in (-1, 1)], float)
+    across, down = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    origin, face = np.array([300.0, 200.0]), np.full((5, 2), (300.0, 120.0))
+    return BodyFrame(origin, across, down, 100.0, 250.0, np.array(arms, float), hands, face)
+
+
+@pytest.mark.parametrize(("worn", "row"), [(0.3, 272), (0.5, 320), (None, 200)])
+def test_arms_are_free_below_the_sleeves(worn: float | None, row: int) -> None:
+    points = np.zeros((5, 2))
+    none = np.zeros((2, 2), np.uint8)
+    sleeve = worn and Sleeve(none, points, points, 0.0, (0.0, 1.0), worn)
+    parts = GarmentParts(none, np.zeros((11, 2)), 1.0, (sleeve or None, None))
+    free = below_sleeves(body(), parts, (600, 600))
+    left = np.flatnonzero(free[:, 180])
+    assert left[0] == pytest.approx(row, abs=4)
+    assert left[-1] >= 440
+    assert np.flatnonzero(free[:, 420])[0] == pytest.approx(200, abs=4)
+    assert not free[:, 225:375].any()  # the torso
+
+
+def test_long_sleeves_leave_nothing_free() -> None:
+    points = np.zeros((5, 2))
+    sleeve = Sleeve(np.zeros((2, 2), np.uint8), points, points, 0.0, (0.0, 1.0), 0.8)
+    parts = GarmentParts(sleeve.mask, np.zeros((11, 2)), 1.0, (sleeve, sleeve))
+    assert not below_sleeves(body(), parts, (600, 600)).any()
+
+
+@pytest.mark.parametrize("gloves", [False, True])
+def test_only_the_hand_stays_of_what_is_around_it(gloves: bool) -> None:
+    around, rest = np.zeros((60, 60), bool), np.ones((60, 60), bool)
+    around[10:50, 10:50] = True
+    skin = np.zeros_like(around)
+    if not gloves:
+        skin[10:50, 10:30] = True
+    kept = stay_of_hands(around, rest, skin)
+    assert kept[20:40, 12:28].all()
+    assert kept[20:40, 36:48].all() == gloves
+    assert not kept[:, 52:].any()
+
+
+@pytest.mark.parametrize(("old", "wanted"), [(0.0, 1.0), (1.1, 1.1), (1.6, 1.25)])
+def test_a_garment_is_stretched_over_the_old_hem(old: float, wanted: float) -> None:
+    parts = GarmentParts(np.zeros((2, 2), np.uint8), np.zeros((11, 2)), 1.0, (None, None), hem=1.0)
+    person = np.ones((600, 600), bool)
+    target = torso_target(body(), parts, person, old)
+    bottom = (target[9:, 1].mean() - 200) / 250
+    assert bottom == pytest.approx(ARMPIT + 0.94 * (wanted - ARMPIT), abs=0.01)
+
+
+def test_the_hem_of_what_is_worn() -> None:
+    mask = np.zeros((600, 600), np.uint8)
+    assert hem_of(mask, body()) == 0
+    mask[180:450, 240:360] = 1
+    assert hem_of(mask, body()) == pytest.approx(1.0, abs=0.02)
 
 
 def test_transparency_is_the_outline() -> None:
