@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql vlm-env test-vlm
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql vlm-env test-vlm gpu-check supply-env sbom audit licences
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/mypy
 	@$(PYTHON) requirements/dashboard.py $(VENV) check
 
+gpu-check: env-test models ## is it right, and how fast, on the GPU at hand? (docs/gpu.md)
+	@$(PY) -m tests.gpu.check $(GPU_CHECK_ARGS)
+
 perf: env models ## perf_analyzer against a running Triton
 	@$(PY) -m load_tests.perf
 
@@ -75,6 +78,20 @@ bench: env-test models ## compare with the peers, all on this machine in one run
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
 	@$(PYTHON) requirements/vlm_lock.py
+	@$(PY) docker/locks.py
+	@$(PY) -m supply licences
+
+supply-env: env
+	@$(PYTHON) requirements/install.py .venv-supply supply
+
+sbom: supply-env ## write var/sbom/pentad.cdx.json (CycloneDX)
+	@$(PY) -m supply sbom var/sbom/pentad.cdx.json --tool .venv-supply/bin/cyclonedx-py
+
+audit: supply-env ## report known vulnerabilities (pip-audit, npm audit); never fails on them
+	@$(PY) -m supply audit --tool .venv-supply/bin/pip-audit
+
+licences: env ## regenerate docs/licences.md
+	@$(PY) -m supply licences
 
 clean: ## remove environments, caches and exported models
 	rm -rf .venv .venv-* var dashboard/node_modules dashboard/dist
