@@ -16,6 +16,7 @@ from gateway.context import Context
 from gateway.grpc.server import GrpcServer
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
+from gateway.health.processes import ModelProcesses
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, tame_garbage_collector
 from gateway.security import KeyRing
@@ -85,6 +86,7 @@ def build_context(settings: Settings, triton: TritonClient) -> Context:
         metrics,
         ModelLoader(triton, metrics, forced_devices(settings)),
         Leadership(settings.paths.state / LOCK_FILE),
+        ModelProcesses(settings.triton.url),
     )
     return Context(
         settings=settings,
