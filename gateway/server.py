@@ -16,6 +16,7 @@ from gateway.context import Context
 from gateway.grpc.server import GrpcServer
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
+from gateway.health.processes import ModelProcesses
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, tame_garbage_collector
 from gateway.placement import forced_devices
@@ -95,6 +96,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
         metrics,
         ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings)),
         Leadership(settings.paths.state / LOCK_FILE, candidate=settings.triton.control),
+        ModelProcesses(settings.triton.url),
     )
     return Context(
         settings=settings,

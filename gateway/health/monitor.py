@@ -14,6 +14,7 @@ from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
+from gateway.health.processes import ModelProcesses
 from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
@@ -23,6 +24,7 @@ from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
+LOOK = 1.0  # seconds between looks whether a silent model's process is still there
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
 
 
@@ -47,12 +49,14 @@ class HealthMonitor:
         metrics: Metrics,
         loader: ModelLoader,
         leadership: Leadership,
+        processes: ModelProcesses,
     ) -> None:
         self._triton = triton
         self._settings = settings
         self._metrics = metrics
         self._loader = loader
         self._leadership = leadership
+        self._processes = processes
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -187,8 +191,7 @@ class HealthMonitor:
         if model.state == "ready" and fresh and not self._wake.is_set():
             return  # requests prove it already
         try:
-            timeout = self._settings.canary_timeout_seconds
-            model.info = await service.canary(model, timeout)
+            model.info = await self._canary(service, model)
             if not model.engine or model.state != "ready":
                 await self._identify(model)
         except StillLoadingError:
@@ -215,6 +218,24 @@ class HealthMonitor:
         model.canary_seconds = now - begin
         model.succeeded()
         self._metrics.canary_seconds.labels(model.triton_model).set(model.canary_seconds)
+
+    async def _canary(self, service: Probed, model: ModelState) -> dict[str, Any]:
+        """Run a canary; its answer is not waited for from a process that is gone.
+
+        Raises:
+            GatewayError: what the canary raises, or `ModelDeadError`.
+        """
+        timeout = self._settings.canary_timeout_seconds
+        canary = asyncio.ensure_future(service.canary(model, timeout))
+        canary.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            while not (await asyncio.wait({canary}, timeout=LOOK))[0]:
+                names = [*model.needs, model.triton_model]
+                if dead := await asyncio.to_thread(self._processes.missing, names):
+                    raise ModelDeadError(dead[0])
+            return canary.result()
+        finally:
+            canary.cancel()
 
     async def _identify(self, model: ModelState) -> None:
         config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)

@@ -49,6 +49,8 @@ class FakeTriton:
     cancelled: int = 0
     is_live: bool = True
     broken: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    """Models whose process is gone while their requests are kept, until they are loaded again."""
 
     async def infer(
         self,
@@ -61,6 +63,8 @@ class FakeTriton:
     ) -> dict[str, Array]:
         if model in self.broken:
             raise UnavailableError(retry_after=1)
+        if model in self.silent:
+            await asyncio.sleep(3600)
         if model in NETWORKS:  # a canary of the network itself
             return {name: np.zeros((1, 4), np.float32) for name in outputs}
         columns = {
@@ -173,6 +177,7 @@ class FakeTriton:
 
     async def unload(self, model: str) -> None:
         self.unloads.append(model)
+        self.silent.discard(model)
         self.loaded.discard(model)
 
     async def config(self, model: str) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.stack import Stack
+from tests.support.stack import WITHOUT_TENANTS, Stack
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    running = Stack(tmp_path_factory.mktemp("stack") / "state")
+    services = {"PENTAD_SERVICES": json.dumps([*WITHOUT_TENANTS, "tryon"])}
+    running = Stack(tmp_path_factory.mktemp("stack") / "state", services)
     try:
         running.start()
         yield running

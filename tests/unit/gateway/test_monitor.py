@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DeadlineError, InferenceError, UnavailableError
+from gateway.health import monitor
 from gateway.health.engine import device_name, engine_name, placed_on
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import LATE_CANARIES
+from gateway.health.processes import ModelProcesses
 from gateway.health.state import ModelState
 from gateway.telemetry.metrics import Metrics
 from gateway.triton.status import ModelDeadError
@@ -49,6 +51,37 @@ async def test_given_up_after_three_reloads_and_back_when_it_works(tmp_path: Pat
         assert (await g.text.post("/embed", json={"texts": ["a"]})).status_code == 503
         g.triton.failures.clear()
         await until(lambda: g.context.monitor.report()["status"] == "ready")
+
+
+async def test_a_silent_model_without_a_process_is_reloaded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton may keep the requests of a killed process: three late canaries were 30 s."""
+    silent: set[str] = set()
+    monkeypatch.setattr(
+        ModelProcesses, "missing", lambda self, names: [name for name in names if name in silent]
+    )
+    monkeypatch.setattr(monitor, "LOOK", 0.1)
+    health = {**FAST, "canary_timeout_seconds": 60}
+    async with running_gateway(tmp_path, health=health) as gateway:
+        gateway.triton.silent = silent
+        silent.add("text_embedding")
+        await until(lambda: gateway.triton.unloads == ["text_embedding"], 20)
+        assert gateway.triton.aborted == ["text_embedding"]
+        await until(lambda: gateway.context.monitor.report()["status"] == "ready")
+
+
+async def test_a_silent_model_whose_process_is_there_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    monkeypatch.setattr(ModelProcesses, "missing", lambda self, names: looks.append(names) or [])
+    monkeypatch.setattr(monitor, "LOOK", 0.02)
+    health = {**FAST, "canary_timeout_seconds": 60}
+    async with running_gateway(tmp_path, health=health) as gateway:
+        gateway.triton.silent.add("text_embedding")
+        await until(lambda: len(looks) > 10)
+        assert gateway.triton.unloads == []
 
 
 def models(gateway: object) -> list[dict[str, object]]:
