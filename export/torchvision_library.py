@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from export import packages
 from export.errors import ExportError
 from export.progress import Progress
 
@@ -82,23 +79,8 @@ class Torchvision:
 
 def _installed(cache: Path, progress: Progress) -> Path:
     """Folder that holds nothing but torchvision, for this Python."""
-    identity = hashlib.sha256(sys.version.encode() + LOCK.read_bytes()).hexdigest()
-    target = (cache / "packages" / f"torchvision-{identity[:12]}").resolve()
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
-        command += ["--target", f"{scratch}/site", "--requirement", str(LOCK)]
-        with progress.busy("download torchvision"):
-            outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        if outcome.returncode != 0:
-            last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise ExportError(f"pip could not install torchvision: {last[0]}")
-        if not target.is_dir():  # another process may have been quicker
-            shutil.move(f"{scratch}/site", target)
-    return target
+    target = packages.folder(cache, "torchvision", LOCK)
+    return packages.install(target, LOCK, "torchvision", progress)
 
 
 def _import(folder: Path) -> ModuleType:

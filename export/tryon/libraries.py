@@ -7,14 +7,9 @@ operators are declared first. The engine does that; nobody else has to.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
-from export.errors import ExportError
+from export import packages
 from export.progress import Progress
 from gateway.settings import Settings
 
@@ -28,12 +23,12 @@ def wanted(settings: Settings) -> bool:
 
 def identity() -> str:
     """Changes when the libraries or the Python do."""
-    return hashlib.sha256(sys.version.encode() + LOCK.read_bytes()).hexdigest()
+    return packages.identity(LOCK)
 
 
 def folder(cache: Path) -> Path:
     """Where they are, or will be."""
-    return (cache / "packages" / f"tryon-{identity()[:12]}").resolve()
+    return packages.folder(cache, "tryon", LOCK)
 
 
 def install(cache: Path, progress: Progress) -> Path:
@@ -42,19 +37,4 @@ def install(cache: Path, progress: Progress) -> Path:
     Raises:
         ExportError: pip cannot install them.
     """
-    target = folder(cache)
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
-        command += ["--target", f"{scratch}/site", "--requirement", str(LOCK)]
-        with progress.busy("download diffusers"):
-            outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        if outcome.returncode != 0:
-            last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise ExportError(f"pip could not install diffusers: {last[0]}")
-        if not target.is_dir():  # another process may have been quicker
-            shutil.move(f"{scratch}/site", target)
-    return target
+    return packages.install(folder(cache), LOCK, "diffusers", progress)

@@ -90,8 +90,8 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job as it is kept.
+class Job(NewJob):
+    """A job as it is kept: a new one, and what became of it.
 
     Attributes:
         state: see the diagram in docs/jobs.md.
@@ -110,16 +110,6 @@ class Job:
         deliveries: its callbacks.
     """
 
-    id: str
-    digest: str
-    folder: str
-    node: str
-    user_id: str
-    session_id: str
-    provider: str
-    options: dict[str, Any]
-    created: float
-    deadline: float
     state: State
     owner: str | None = None
     attempts: int = 0

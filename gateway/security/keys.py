@@ -44,7 +44,6 @@ class KeyRing:
         token = settings.tryon.security.internal_auth_token
         if token.get_secret_value():
             self._fixed.append(ApiKey(name=LEGACY_TRYON_KEY, key=token, services=["tryon"]))
-        self._open = set(settings.security.open_services)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._keys: list[tuple[bytes, ApiKey]] = []
         self._mtime = 0.0
@@ -83,7 +82,7 @@ class KeyRing:
             ForbiddenError: the key does not cover ``service``.
             RateLimitedError: the key's rate limit is used up; carries the seconds until it is not.
         """
-        if service in self._open or not (self._keys or self._mtime):
+        if service in self._settings.open_services or not (self._keys or self._mtime):
             return None
         key = self._find(presented or "")
         if key is None:

@@ -126,11 +126,11 @@ def test_the_largest_clip_of_the_settings(vlm: VlmModel) -> None:
 
 
 def test_four_clips_generate_at_the_same_time(vlm: VlmModel, clip: Clip, until) -> None:
-    calls = [start(vlm, clip, listing(200), seed=number) for number in range(4)]
+    calls = [start(vlm, clip, listing(400), seed=number) for number in range(4)]
     until(lambda: generating(vlm) == 4)
-    answers = [future.result(120).as_numpy("TEXT")[0] for _, future in calls]
+    answers = [future.result(150).as_numpy("TEXT")[0] for _, future in calls]
     assert len(set(answers)) == 4
-    assert all(len(json.loads(answer)) == 200 for answer in answers)
+    assert all(len(json.loads(answer)) == 400 for answer in answers)
 
 
 def test_a_client_that_leaves_frees_the_engine(vlm: VlmModel, clip: Clip, until) -> None:

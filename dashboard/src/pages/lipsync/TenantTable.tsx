@@ -1,5 +1,6 @@
 import type { Tenant, TenantState } from "../../api/types";
 import { Badge, type Tone } from "../../components/Badge";
+import { RowAction } from "../../components/RowAction";
 import { bytes, milliseconds, NO_VALUE, number, timeOfDay } from "../../format";
 
 interface TenantTableProps {
@@ -72,21 +73,26 @@ export function TenantTable({ tenants, busy, onLoad, onUnload, onPreview }: Tena
               <td className="numeric">{milliseconds(perCall(tenant))}</td>
               <td>{tenant.last_used === null ? NO_VALUE : timeOfDay(tenant.last_used)}</td>
               <td className="tenant-actions">
-                <Action name="Preview" tenant={tenant} disabled={false} onClick={onPreview} />
+                <RowAction name="Preview" id={tenant.id} onClick={() => onPreview(tenant)} />
                 {tenant.state === "resident" ? (
                   <>
-                    <Action
+                    <RowAction
                       name="Reload"
-                      tenant={tenant}
+                      id={tenant.id}
                       disabled={busy}
                       onClick={() => onLoad(tenant, true)}
                     />
-                    <Action name="Unload" tenant={tenant} disabled={busy} onClick={onUnload} />
+                    <RowAction
+                      name="Unload"
+                      id={tenant.id}
+                      disabled={busy}
+                      onClick={() => onUnload(tenant)}
+                    />
                   </>
                 ) : (
-                  <Action
+                  <RowAction
                     name="Load"
-                    tenant={tenant}
+                    id={tenant.id}
                     disabled={busy || tenant.state === "loading"}
                     // A file that failed may have been repaired: it is read in any case.
                     onClick={() => onLoad(tenant, tenant.state === "failed")}
@@ -98,26 +104,5 @@ export function TenantTable({ tenants, busy, onLoad, onUnload, onPreview }: Tena
         </tbody>
       </table>
     </section>
-  );
-}
-
-interface ActionProps {
-  name: string;
-  tenant: Tenant;
-  disabled: boolean;
-  onClick: (tenant: Tenant) => void;
-}
-
-function Action({ name, tenant, disabled, onClick }: ActionProps) {
-  return (
-    <button
-      type="button"
-      className="button button-small"
-      aria-label={`${name} ${tenant.id}`}
-      disabled={disabled}
-      onClick={() => onClick(tenant)}
-    >
-      {name}
-    </button>
   );
 }

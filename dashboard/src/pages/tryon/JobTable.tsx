@@ -1,5 +1,6 @@
 import type { JobCallback, TryonJob } from "../../api/types";
 import { Badge } from "../../components/Badge";
+import { RowAction } from "../../components/RowAction";
 import { milliseconds, moment, NO_VALUE, number } from "../../format";
 import { engineTitle } from "./options";
 import { adviceOn, isPending, isRedeliverable, receiverTitle, STATES, stepText } from "./words";
@@ -51,12 +52,22 @@ export function JobTable({ jobs, busy, onShow, onCancel, onRedeliver }: JobTable
                   : NO_VALUE}
               </td>
               <td className="job-actions">
-                <Action name="Show" job={job} disabled={false} onClick={onShow} />
+                <RowAction name="Show" id={job.job_id} onClick={() => onShow(job)} />
                 {isPending(job) && (
-                  <Action name="Cancel" job={job} disabled={busy} onClick={onCancel} />
+                  <RowAction
+                    name="Cancel"
+                    id={job.job_id}
+                    disabled={busy}
+                    onClick={() => onCancel(job)}
+                  />
                 )}
                 {isRedeliverable(job) && (
-                  <Action name="Redeliver" job={job} disabled={busy} onClick={onRedeliver} />
+                  <RowAction
+                    name="Redeliver"
+                    id={job.job_id}
+                    disabled={busy}
+                    onClick={() => onRedeliver(job)}
+                  />
                 )}
               </td>
             </tr>
@@ -100,26 +111,5 @@ function Delivery({ callback }: { callback: JobCallback }) {
       {receiverTitle(destination)}
       <small className="quiet">{parts.filter(Boolean).join(", ")}</small>
     </div>
-  );
-}
-
-interface ActionProps {
-  name: string;
-  job: TryonJob;
-  disabled: boolean;
-  onClick: (job: TryonJob) => void;
-}
-
-function Action({ name, job, disabled, onClick }: ActionProps) {
-  return (
-    <button
-      type="button"
-      className="button button-small"
-      aria-label={`${name} ${job.job_id}`}
-      disabled={disabled}
-      onClick={() => onClick(job)}
-    >
-      {name}
-    </button>
   );
 }

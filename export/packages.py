@@ -1,0 +1,52 @@
+"""Packages in folders of their own, which only those import who need them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from export.errors import ExportError
+from export.progress import Progress
+
+
+def identity(lock: Path) -> str:
+    """Changes when the packages of a lock file or the Python do."""
+    return hashlib.sha256(sys.version.encode() + lock.read_bytes()).hexdigest()
+
+
+def folder(cache: Path, prefix: str, lock: Path) -> Path:
+    """Where the packages of a lock file are, or will be."""
+    return (cache / "packages" / f"{prefix}-{identity(lock)[:12]}").resolve()
+
+
+def install(target: Path, lock: Path, title: str, progress: Progress) -> Path:
+    """Installs the pinned packages of a lock file into a folder unless it is there.
+
+    Args:
+        target: As `folder` names it; returned.
+        lock: Requirements with hashes.
+        title: What the progress line and the error call them.
+        progress: Shows the download.
+
+    Raises:
+        ExportError: pip cannot install them.
+    """
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
+        command += ["--target", f"{scratch}/site", "--requirement", str(lock)]
+        with progress.busy(f"download {title}"):
+            outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+        if outcome.returncode != 0:
+            last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise ExportError(f"pip could not install {title}: {last[0]}")
+        if not target.is_dir():  # another process may have been quicker
+            shutil.move(f"{scratch}/site", target)
+    return target
