@@ -1,4 +1,5 @@
 # syntax=docker/dockerfile:1
+# check=skip=InvalidDefaultArgInFrom
 # The gateway with the built dashboard: no compiler, no pip, no PyTorch; runs with a read-only root.
 # Build from the project's folder:
 #   docker build -f docker/gateway.Dockerfile --build-arg PYTHON_TAG=... .

@@ -1,4 +1,5 @@
 # syntax=docker/dockerfile:1
+# check=skip=InvalidDefaultArgInFrom
 # Triton without a GPU: the embedded server that `make run` and the tests use, from PyPI's
 # nvidia-pytriton. No image of NVIDIA's is needed. Build from the project's folder:
 #   docker build -f docker/triton-cpu.Dockerfile --build-arg PYTHON_TAG=... .

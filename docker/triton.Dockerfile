@@ -1,4 +1,5 @@
 # syntax=docker/dockerfile:1
+# check=skip=InvalidDefaultArgInFrom
 # Triton with the Python environments of the models. Build from the project's folder:
 #   docker build -f docker/triton.Dockerfile --build-arg TRITON_TAG=... --target full .
 # Target `core` is without the environments of vLLM and of the diffusion engine, `full` has both.
@@ -19,8 +20,8 @@ RUN python3 -m venv venv \
     && venv/bin/pip install --no-deps --require-hashes \
         -r requirements/runtime.lock -r requirements/torch.lock -r requirements/cuda.lock
 
-# TensorRT's Python API, which builds the plans, in the version of Triton's own TensorRT. NVIDIA's
-# index has the wheels (PyPI has only what points there), so their hashes are not pinned here.
+# TensorRT's Python API, which builds the plans, in the version of Triton's own TensorRT. The wheel
+# of its libraries is in NVIDIA's index alone, so the hashes are not pinned here.
 ARG TENSORRT_VERSION
 RUN venv/bin/pip install --no-deps --extra-index-url https://pypi.nvidia.com \
         "tensorrt-cu13==${TENSORRT_VERSION}" "tensorrt-cu13-libs==${TENSORRT_VERSION}" \
@@ -65,5 +66,12 @@ ENTRYPOINT ["python", "-m", "embedded.container"]
 CMD ["serve"]
 
 FROM core AS full
+USER 0:0
+# vLLM compiles kernels for the GPU at hand when it starts.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ libpython3-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER 1000:1000
 COPY --from=vlm /opt/pentad/vlm /opt/pentad/vlm
 COPY --from=tryon /opt/pentad/tryon /opt/pentad/tryon

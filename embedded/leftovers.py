@@ -68,6 +68,21 @@ def remove_stale() -> list[str]:
     return stale
 
 
+def clear_regions() -> list[str]:
+    """Removes the regions of killed Tritons where /dev/shm outlives their containers.
+
+    Other process namespaces count as dead: for a container whose /dev/shm no other Triton uses.
+    """
+    removed = []
+    for path in SHM.iterdir():
+        match = _PREFIX.match(path.name)
+        if match and (match["namespace"] != _namespace() or not _launcher_alive(match)):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                path.unlink()
+                removed.append(path.name)
+    return removed
+
+
 def _ours() -> Iterator[tuple[psutil.Process, list[str]]]:
     for process in psutil.process_iter(["cmdline"]):
         arguments = process.info["cmdline"] or [""]

@@ -128,10 +128,12 @@ async def serve(settings: Settings) -> None:
     keep_large_buffers()
     triton = connect(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
-    if isinstance(triton, TritonPool):
-        context.metrics.add(MemberCollector(triton.serving))
     lifecycle = Lifecycle()
     listeners = create_listeners(context, lifecycle)
+    if isinstance(triton, TritonPool):
+        context.metrics.add(MemberCollector(triton.serving))
+        monitor = context.monitor
+        triton.keep(monitor.needed(), monitor.leads, forced_devices(settings))
     apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
     server = settings.server
     shared = server.workers > 1

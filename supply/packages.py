@@ -11,6 +11,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("runtime", "binaries", "torch")
 """What `make run` installs; vLLM's environment and the test tools are not shipped with it."""
+FILES = tuple(f"requirements/{lock}.lock" for lock in LOCKS)
+IMAGE_FILES = (
+    "requirements/cuda.lock",
+    "export/torchvision.lock",
+    "export/tryon/libraries.lock",
+    "requirements/vlm-cuda.lock",
+)
+"""What docker/triton.Dockerfile and the exporters install beside it."""
 
 # What metadata calls a licence, by SPDX identifier.
 _SPDX = {

@@ -14,7 +14,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from supply.packages import LOCKS, ROOT, dashboard_packages
+from supply.packages import (
+    FILES,
+    IMAGE_FILES,
+    ROOT,
+    dashboard_packages,
+    licence,
+    locked,
+)
 from supply.weights import Weights, configured_weights, default_weights
 
 SPECIFICATION = "1.6"
@@ -22,14 +29,21 @@ Bom = dict[str, Any]
 
 
 def python_part(tool: str) -> Bom:
-    """Return the BOM of the locks, made by ``tool`` (cyclonedx-py)."""
+    """Return the BOM of the locks, made by ``tool`` (cyclonedx-py), each package once."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as together:
-        for lock in LOCKS:
-            together.write((ROOT / "requirements" / f"{lock}.lock").read_text() + "\n")
+        for lock in (*FILES, *IMAGE_FILES):
+            together.write((ROOT / lock).read_text() + "\n")
         together.flush()
         command = [tool, "requirements", together.name, "--spec-version", SPECIFICATION]
         done = subprocess.run([*command, "--output-reproducible"], check=True, capture_output=True)
-    return dict(json.loads(done.stdout))
+    found = dict(json.loads(done.stdout))
+    # Some are in several locks; the tool's description is the requirement with all its hashes.
+    once: dict[str, Bom] = {}
+    for one in found["components"]:
+        once.setdefault(one["purl"], one)
+    known = set(locked())
+    found["components"] = [_described(one, known) for one in once.values()]
+    return found
 
 
 def dashboard_part(node: Path) -> Bom:
@@ -87,6 +101,13 @@ def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom
             ),
         ],
     }
+
+
+def _described(component: Bom, known: set[str]) -> Bom:
+    found = {key: value for key, value in component.items() if key != "description"}
+    if found["name"] in known:  # of another environment only its own metadata would tell
+        found["licenses"] = [{"expression": licence(found["name"])}]
+    return found
 
 
 def _npm_name(component: Bom) -> str:

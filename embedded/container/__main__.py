@@ -16,7 +16,8 @@ from pathlib import Path
 from embedded.container.invocation import invocation
 from embedded.container.repository_copy import link_environments, refresh
 from embedded.errors import EmbeddedError
-from embedded.shm_budget import MIB, container_bytes
+from embedded.leftovers import clear_regions
+from embedded.shm_budget import MIB, check_shm, container_bytes
 from gateway.healthcheck import answers
 from gateway.settings import ConfigError, Settings, load_settings
 
@@ -55,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             command, variables = invocation(settings)
             if settings.triton.use_plans:  # a plan of another GPU or version must not be loaded
                 subprocess.run([*EXPORT, "plans", "--retire"], check=True)
+            clear_regions()  # of a tritonserver that was killed: the volume still has them
+            _look_at_shm(settings)
             os.execve(command[0], command, variables)  # noqa: S606 (it gets the signals itself)
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
@@ -66,6 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: stale plans could not be removed ({error.returncode})", file=sys.stderr)
         return 1
     return 0
+
+
+def _look_at_shm(settings: Settings) -> None:
+    """Warns only: it counts all models, also those that will not be loaded here."""
+    profile = settings.embedded.profile
+    try:
+        check_shm(settings.paths.repository, "default" if profile == "auto" else profile)
+    except EmbeddedError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 def _prepare(settings: Settings) -> None:

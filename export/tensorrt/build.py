@@ -12,7 +12,7 @@ import numpy.typing as npt
 from export.artefacts import version_folder
 from export.errors import ExportError
 from export.tensorrt.engine import PlanEngine
-from export.tensorrt.golden import Feed, compare, feeds
+from export.tensorrt.golden import Feed, compare, feeds, judged
 from export.tensorrt.machine import PlanMachine
 from export.tensorrt.store import PlanStore, installed, retire
 from gateway.plans.declared import PlanDeclaration, declared
@@ -64,10 +64,15 @@ def make_plan(
     refused = []
     expected: list[tuple[Feed, list[npt.NDArray[Any]]]] = []
     for key in keys(declaration, folder / GRAPH, machine):
-        if store.refused(key):
+        if judged(store.refusal(key) or {}, declaration.guard) is False:
             refused.append(f"{key.precision} was refused before")
             continue
         record = store.find(key)
+        if record and (verdict := judged(record.measured, declaration.guard)) is not True:
+            if verdict is False:
+                refused.append(f"{key.precision}: its plan does not keep the new guard")
+                continue
+            record = None
         if record is None:
             expected = expected or _golden(declaration, repository, folder / GRAPH)
             try:

@@ -17,6 +17,7 @@ import onnx
 
 from export.errors import ExportError
 from export.tensorrt.golden import Feed
+from export.tensorrt.pictures import cast_first
 from gateway.plans.declared import PlanDeclaration
 
 WORKSPACE_BYTES = 2**30
@@ -85,7 +86,8 @@ class TensorRtEngine:
         builder = trt.Builder(self._logger)
         network = builder.create_network(self._network_flags(graph, precision))
         parser = trt.OnnxParser(network, self._logger)
-        if not parser.parse_from_file(str(graph)):
+        changed = cast_first(graph)
+        if not (parser.parse(changed) if changed else parser.parse_from_file(str(graph))):
             errors = [parser.get_error(number).desc() for number in range(parser.num_errors)]
             raise ExportError(f"{declaration.model}: TensorRT cannot read it: {errors[:3]}")
         config = builder.create_builder_config()
@@ -96,7 +98,8 @@ class TensorRtEngine:
         profile = builder.create_optimization_profile()
         for name, one in declaration.inputs.items():
             profile.set_shape(name, one.smallest, one.tuned, one.largest)
-        config.add_optimization_profile(profile)
+        if config.add_optimization_profile(profile) < 0:
+            raise ExportError(f"{declaration.model}: TensorRT does not take the shapes")
         for known in (timings, b""):  # one of another driver, or a damaged one, is not taken
             cache = config.create_timing_cache(known)
             if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
@@ -125,7 +128,8 @@ class TensorRtEngine:
 
     def _call(self, engine: Any, context: Any, feed: Feed, outputs: list[str]) -> list[Any]:
         torch = self._torch
-        tensors = {name: torch.from_numpy(value).to(self._device) for name, value in feed.items()}
+        rows = {name: np.ascontiguousarray(value) for name, value in feed.items()}
+        tensors = {name: torch.from_numpy(value).to(self._device) for name, value in rows.items()}
         for name, tensor in tensors.items():
             if not context.set_input_shape(name, tuple(tensor.shape)):
                 raise ExportError(f"the plan takes no {name} of {tuple(tensor.shape)}")

@@ -77,6 +77,12 @@ def _caller(encoder: str) -> str:
     raise ExportError(f"{encoder}: no model is known that calls it with texts")
 
 
+def judged(measured: dict[str, Any], guard: Guard) -> bool | None:
+    """What a guard says to figures of an earlier build; None where its own is not among them."""
+    values = measured.get(guard.measure)
+    return all(map(guard.accepts, values)) if isinstance(values, list) and values else None
+
+
 def compare(
     guard: Guard, feed: Feed, expected: list[npt.NDArray[Any]], got: list[npt.NDArray[Any]]
 ) -> float:

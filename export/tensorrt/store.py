@@ -46,6 +46,7 @@ class PlanStore:
         """Keeps a plan; the key file is written last."""
         folder = self._folder / record.key.digest
         folder.mkdir(exist_ok=True)
+        (folder / REFUSED).unlink(missing_ok=True)
         (folder / KEY).unlink(missing_ok=True)
         _replace(folder / PLAN, plan)
         _write_record(folder / KEY, record)
@@ -57,9 +58,12 @@ class PlanStore:
         text = json.dumps({"key": asdict(key), **why}, indent=1, sort_keys=True)
         _replace(folder / REFUSED, text.encode())
 
-    def refused(self, key: PlanKey) -> bool:
-        """Whether the precision of this key has failed."""
-        return (self._folder / key.digest / REFUSED).is_file()
+    def refusal(self, key: PlanKey) -> dict[str, Any] | None:
+        """What was measured when the precision of this key failed; None where it has not."""
+        try:
+            return dict(json.loads((self._folder / key.digest / REFUSED).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
     def timings(self, machine: PlanMachine) -> bytes:
         """TensorRT's timing cache for a machine; empty at first."""

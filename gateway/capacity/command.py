@@ -41,9 +41,9 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     return 0 if found.fits else 1
 
 
-def _is_described(args: argparse.Namespace) -> bool:
+def _is_described(args: argparse.Namespace, *, file: bool = True) -> bool:
     """Whether another machine than this one is meant."""
-    return bool(args.machine) or args.gpus is not None or args.memory_gb is not None
+    return (file and bool(args.machine)) or args.gpus is not None or args.memory_gb is not None
 
 
 def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Plan:
@@ -62,10 +62,12 @@ def _machine(args: argparse.Namespace) -> Machine:
     Raises:
         MachineError: the description is none.
     """
+    if args.machine and (_is_described(args, file=False) or args.host_memory_gb is not None):
+        raise MachineError("--machine describes all of it: leave the other options out")
     if args.machine:
         return from_file(args.machine)
-    if not _is_described(args):
+    if not _is_described(args) and args.host_memory_gb is None:
         return this_machine()
     if args.memory_gb is None:
-        raise MachineError("--gpus needs --memory-gb")
+        raise MachineError("--gpus and --host-memory-gb need --memory-gb")
     return described(args.gpus or 0, args.memory_gb, args.host_memory_gb)

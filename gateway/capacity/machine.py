@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Gpu(Section):
 
     name: str = "GPU"
     """What it is called."""
-    memory_gb: float = Field(gt=0)
+    memory_gb: float = Field(gt=0, allow_inf_nan=False)
     """Its memory, 10^9 bytes."""
 
 
@@ -31,7 +32,7 @@ class Machine(Section):
 
     gpus: list[Gpu] = []
     """By the index that CUDA gives them."""
-    memory_gb: float = Field(gt=0)
+    memory_gb: float = Field(gt=0, allow_inf_nan=False)
     """Memory of the host, 10^9 bytes."""
 
 
@@ -45,6 +46,8 @@ def described(gpus: int, memory_gb: float, host_gb: float | None) -> Machine:
     Raises:
         MachineError: a number that no machine has.
     """
+    if gpus < 0:
+        raise MachineError(f"{gpus} GPUs: there are 0 or more")
     try:
         host = host_gb if host_gb is not None else max(1, gpus) * memory_gb
         return Machine(gpus=[Gpu(memory_gb=memory_gb)] * gpus, memory_gb=host)
@@ -66,9 +69,15 @@ def from_file(file: Path) -> Machine:
         raise MachineError(f"{file}: {error}") from None
 
 
-def this_machine(nvml: Any = pynvml) -> Machine:
-    """Return this machine by NVML, without GPUs where there is no driver."""
-    return Machine(gpus=_gpus(nvml), memory_gb=host_bytes() / GB)
+def this_machine(nvml: Any = pynvml, visible: str | None = None) -> Machine:
+    """Return this machine by NVML, without GPUs where there is no driver.
+
+    Args:
+        nvml: the module ``pynvml``, or what behaves like it.
+        visible: ``CUDA_VISIBLE_DEVICES``, which decides what Triton will see; None: as it is set.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    return Machine(gpus=_gpus(nvml, visible), memory_gb=host_bytes() / GB)
 
 
 def host_bytes(limit: Path = _CGROUP_LIMIT) -> int:
@@ -80,15 +89,14 @@ def host_bytes(limit: Path = _CGROUP_LIMIT) -> int:
         return total
 
 
-def _gpus(nvml: Any) -> list[Gpu]:
+def _gpus(nvml: Any, visible: str | None) -> list[Gpu]:
     try:
         nvml.nvmlInit()
     except nvml.NVMLError:
         return []
     try:
         found = []
-        for index in range(nvml.nvmlDeviceGetCount()):
-            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        for handle in _seen(nvml, visible):
             memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
             found.append(Gpu(name=str(nvml.nvmlDeviceGetName(handle)), memory_gb=memory / GB))
         return found
@@ -98,6 +106,26 @@ def _gpus(nvml: Any) -> list[Gpu]:
         nvml.nvmlShutdown()
 
 
+def _seen(nvml: Any, visible: str | None) -> list[Any]:
+    """Handles of the GPUs that CUDA shows, by number or UUID; an unknown one ends the list."""
+    handles = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
+    if visible is None:
+        return handles
+    found: list[Any] = []
+    for entry in filter(None, map(str.strip, visible.split(","))):
+        if entry.isdecimal():
+            matching = handles[int(entry) : int(entry) + 1]
+        else:
+            matching = [
+                one for one in handles if str(nvml.nvmlDeviceGetUUID(one)).startswith(entry)
+            ]
+        if len(matching) != 1:
+            break
+        found += matching
+    return found
+
+
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    place = ".".join(map(str, first["loc"])) or "the whole"
+    return f"{place}: {first['msg']}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gateway.capacity.machine import GB, Machine
 from gateway.capacity.placement import Device, Plan, TenantRoom
 
@@ -13,19 +15,30 @@ def text(found: Plan, machine: Machine) -> str:
     for device in found.devices:
         groups.setdefault(_body(device), []).append(device)
     for body, devices in groups.items():
-        names = devices[0].name
-        if len(devices) > 1:
-            names = f"{devices[0].name} to {devices[-1].name.split()[-1]}, each"
-        lines += [f"{names}: {devices[0].capacity / GB:.1f} GB", body, ""]
+        lines += [f"{_names(devices)}: {devices[0].capacity / GB:.1f} GB", body, ""]
     lines += [f"note: {note}" for note in found.notes]
     lines += [f"DOES NOT FIT: {problem}" for problem in found.problems]
     lines += ["fits"] if found.fits else []
     return "\n".join(lines)
 
 
+def _names(devices: list[Device]) -> str:
+    """``GPU 0 to 3, 6, each`` for several."""
+    if len(devices) == 1:
+        return devices[0].name
+    runs: list[list[int]] = []
+    for number in (int(device.name.split()[-1]) for device in devices):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    return f"GPU {', '.join(words)}, each"
+
+
 def _machine(machine: Machine) -> str:
-    names = sorted({gpu.name for gpu in machine.gpus})
-    gpus = f"{len(machine.gpus)} x {' / '.join(names)}" if names else "no GPU"
+    kinds = Counter(gpu.name for gpu in machine.gpus)
+    gpus = ", ".join(f"{count} x {name}" for name, count in kinds.items()) or "no GPU"
     return f"{gpus}, host memory {machine.memory_gb:.0f} GB"
 
 

@@ -45,7 +45,8 @@ class Leadership:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back, for good."""
+        self._candidate = False
         os.close(self._file)
 
 

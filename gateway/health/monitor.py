@@ -99,6 +99,15 @@ class HealthMonitor:
         if model.state != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
 
+    def leads(self) -> bool:
+        """Whether this gateway is the one that loads models."""
+        return self._leadership.held()
+
+    def needed(self) -> list[str]:
+        """Return the models of all services, each after those that it calls."""
+        names = (name for one in self._models() for name in (*one.needs, one.triton_model))
+        return list(dict.fromkeys(names))
+
     def service_state(self, name: str) -> State:
         """Return the state of one service."""
         return worst(self._services[name].models)

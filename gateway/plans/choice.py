@@ -50,18 +50,22 @@ class PlanChooser:
     def choose(self, model: str) -> Choice | None:
         """Return what to load a model with; None where it has no plan: as the repository says.
 
-        Reads files; a graph or plan that has not changed is hashed once.
+        Reads files; a graph or plan that has not changed is hashed once. Where something cannot be
+        read it is ONNX too: left to Triton, any plan that lies there might be loaded.
         """
         try:
             wanted = declared(self.repository, model)
             if wanted is None:
                 return None
             record, reason = self._usable(wanted)
-            if record is None:
-                self._tell(model, reason)
-                return Choice(read_config(self.repository / model / "config.pbtxt"))
-            config = read_config(declaration_file(self.repository, model))
-            return Choice(config, record.key.digest)
+            if record is not None:
+                config = read_config(declaration_file(self.repository, model))
+                return Choice(config, record.key.digest)
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        self._tell(model, reason)
+        try:
+            return Choice(read_config(self.repository / model / "config.pbtxt"))
         except (OSError, ValueError) as error:
             self._tell(model, str(error))
             return None

@@ -71,7 +71,7 @@ def read_record(file: Path) -> PlanRecord | None:
     """Return a key file; None where there is none or it is not one."""
     try:
         found = json.loads(file.read_text())
-        return PlanRecord(PlanKey(**found["key"]), found["plan_sha256"], found["measured"])
+        return PlanRecord(PlanKey(**found["key"]), found["plan_sha256"], dict(found["measured"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -20,7 +20,8 @@ class TritonSettings(Section):
     """Whether this gateway loads and unloads models. Of gateways on several machines that share
     their Tritons one does; the others only use what is loaded."""
     metrics_url: str | None = "http://127.0.0.1:8002/metrics"
-    """Triton's Prometheus endpoint; the source of GPU memory figures of a remote Triton."""
+    """Triton's Prometheus endpoint; the source of GPU memory figures of a remote Triton. Of several
+    servers: separated by commas, the first that answers counts."""
     start: bool = True
     """Whether `make run` starts the embedded server; false for a Triton elsewhere."""
     admin_key: SecretStr | None = None
@@ -68,9 +69,14 @@ class TritonSettings(Section):
         return tuple(one.strip() for one in self.url.split(","))
 
     @property
+    def metrics_urls(self) -> tuple[str, ...]:
+        """The entries of ``metrics_url``; none where it is not set."""
+        return tuple(one.strip() for one in (self.metrics_url or "").split(",") if one.strip())
+
+    @property
     def several(self) -> bool:
         """Whether ``url`` may name more than one server."""
-        return len(self.urls) > 1 or self.url.startswith("dns:///")
+        return len(self.urls) > 1 or self.urls[0].startswith("dns:///")
 
     @model_validator(mode="after")
     def _plans_need_nvidias_triton(self) -> TritonSettings:

@@ -22,7 +22,7 @@ class MemberCollector(Collector):
         """See prometheus_client."""
         up = GaugeMetricFamily(
             "pentad_triton_up",
-            "1 while a Triton of several answers and has every model.",
+            "1 while a Triton of several answers, has every model and gets work.",
             labels=["address"],
         )
         for address, serves in self._serving().items():

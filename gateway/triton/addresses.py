@@ -7,27 +7,30 @@ import socket
 from collections.abc import Sequence
 
 DNS = "dns:///"
+LOOKUP_SECONDS = 5.0  # a name server that is silent must not hold up the looks at the servers
 
 
-async def resolve(urls: Sequence[str]) -> list[str]:
-    """Return host:port of every server, in a stable order.
+async def resolve(urls: Sequence[str]) -> tuple[list[str], bool]:
+    """Return host:port of every server, in a stable order, and whether every name was found.
 
     Args:
         urls: host:port, or ``dns:///name:port`` for all addresses of a name, such as Kubernetes'
             headless services have. A name that cannot be looked up now gives none.
     """
-    found: list[str] = []
-    for url in urls:
-        found += await _addresses(url) if url.startswith(DNS) else [url]
-    return list(dict.fromkeys(found))
+    found = await asyncio.gather(*map(_addresses, urls))
+    addresses = [address for some in found for address in some]
+    return list(dict.fromkeys(addresses)), all(found)
 
 
 async def _addresses(url: str) -> list[str]:
+    if not url.startswith(DNS):
+        return [url]
     host, _, port = url.removeprefix(DNS).rpartition(":")
     loop = asyncio.get_running_loop()
+    lookup = loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     try:
-        entries = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except socket.gaierror:
+        entries = await asyncio.wait_for(lookup, LOOKUP_SECONDS)
+    except (OSError, UnicodeError, asyncio.TimeoutError):
         return []
     hosts = sorted({str(entry[4][0]) for entry in entries})
     return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in hosts]

@@ -43,7 +43,7 @@ class TritonClient:
             ("grpc.keepalive_time_ms", 20_000),
             ("grpc.keepalive_timeout_ms", 5_000),
         ]
-        self._channel = grpc.aio.insecure_channel(address or settings.url, options=options)
+        self._channel = grpc.aio.insecure_channel(address or settings.urls[0], options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()

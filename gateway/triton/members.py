@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, UnavailableError
@@ -37,7 +37,12 @@ class Members:
         self.everyone: list[Member] = []
         self.wanted: dict[str, Config | None] = {}
         self.repairs: dict[Member, asyncio.Task[None]] = {}
+        self._leads: Callable[[], bool] = lambda: settings.control
+        self._leading = settings.control
+        self._needed: tuple[str, ...] = ()
+        self._placed: frozenset[str] = frozenset()
         self._unloaded: set[str] = set()
+        self._loading: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
 
@@ -45,9 +50,20 @@ class Members:
         """Return those that answer."""
         return [member for member in self.everyone if member.live]
 
+    def keep(
+        self, models: Sequence[str], leads: Callable[[], bool], placed: Collection[str]
+    ) -> None:
+        """See :meth:`TritonPool.keep`."""
+        self._needed, self._leads, self._placed = tuple(models), leads, frozenset(placed)
+
     def models(self) -> set[str]:
-        """Return the models that any live one has."""
-        return set().union(*(member.ready for member in self.live()))
+        """Return the models that any live one has, of those that are needed where that is known.
+
+        A model that nobody needs, left on one server by an earlier configuration, must not keep
+        the others from work.
+        """
+        found = set().union(*(member.ready for member in self.live()))
+        return found.intersection(self._needed) if self._needed else found
 
     def pick(self, model: str, tried: set[Member]) -> Member:
         """Return the one with the fewest inferences; those with every model come first.
@@ -58,8 +74,13 @@ class Members:
         left = [member for member in self.live() if member not in tried]
         every = self.models()
         able = [member for member in left if member.serves(every)]
-        # While all are still loading, or none is whole, the model itself must do.
-        able = able or [one for one in left if model in one.ready and model not in one.broken]
+        if all(member.rests for member in able):
+            # While all are still loading, or none is whole and well, the model itself must do.
+            able += [
+                one
+                for one in left
+                if one not in able and model in one.ready and model not in one.broken
+            ]
         able = able or left
         if not able:
             raise UnavailableError(retry_after=RETRY_AFTER)
@@ -75,24 +96,39 @@ class Members:
         if live:
             member.ready = set()
             member.broken.clear()
+            member.succeeded()  # it may have been started again; it has no past
             log.info("Triton answers", extra={"address": member.address})
         else:
             log.warning("Triton does not answer", extra={"address": member.address})
 
     async def find(self) -> None:
-        """Look the names up again, and open and close channels accordingly."""
-        addresses = await resolve(self._settings.urls)
-        known = {member.address: member for member in self.everyone}
+        """Look the names up again, and open and close channels accordingly.
+
+        A server that has left its name, such as a pod that ends, finishes what it has; it is let
+        go when it is idle and others are there with all of its models.
+        """
+        addresses, complete = await resolve(self._settings.urls)
+        known = {member.address for member in self.everyone}
         for address in addresses:
             if address not in known:
                 client = TritonClient(self._settings, self._admin_key, address)
                 self.everyone.append(Member(address, client))
-        for address, member in known.items():
-            if addresses and address not in addresses and not member.busy:
-                self.everyone.remove(member)
-                task = asyncio.ensure_future(member.client.close())
-                self._closing.add(task)
-                task.add_done_callback(self._closing.discard)
+        if complete:  # else a name server is away, which is no reason to send anybody home
+            for member in self.everyone:
+                member.leaving = member.address not in addresses
+        every = self.models()
+        replaced = any(one.serves(every) for one in self.everyone if not one.leaving)
+        for member in [one for one in self.everyone if one.leaving and not one.busy]:
+            if replaced or not member.live:
+                self._let_go(member)
+
+    def _let_go(self, member: Member) -> None:
+        self.everyone.remove(member)
+        if repair := self.repairs.pop(member, None):
+            repair.cancel()
+        task = asyncio.ensure_future(member.client.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def on_each(self, act: Callable[[Member], Awaitable[T]]) -> None:
         """Do it on every live one; one that goes away meanwhile is no error while others do it.
@@ -118,24 +154,41 @@ class Members:
         """Note that a model is to be loaded everywhere."""
         self.wanted[model] = config
         self._unloaded.discard(model)
+        self._loading.add(model)
+
+    def loaded(self, model: str) -> None:
+        """Note that the loading has ended, well or not; servers that lack it follow from now."""
+        self._loading.discard(model)
 
     def unwant(self, model: str) -> None:
         """Note that a model was unloaded on purpose; its place in the order stays."""
         self._unloaded.add(model)
 
     def follow(self) -> None:
-        """Begin to give each server the models that it lacks."""
+        """Begin to give each server the models that others have and it lacks.
+
+        Whether this gateway has loaded them itself does not matter: it may be younger than they
+        are. What no server has is loaded by who loads models, not here.
+        """
+        self._leading = self._leads()
+        if not self._leading:
+            for member in self.live():
+                member.broken.clear()  # whoever leads may have repaired it: the next call tells
+            return
+        off = self._unloaded | self._loading
+        order = self._needed or tuple(self.wanted)
+        present = [model for model in order if model in self.models() and model not in off]
         for member in self.live():
-            present = [model for model in self.wanted if model not in self._unloaded]
-            if lacking := [model for model in present if model not in member.ready]:
+            ready = member.ready - member.broken
+            lacking = [model for model in present if model not in ready]
+            if lacking := [*lacking, *member.broken.difference(lacking, off)]:
                 self.repair(member, lacking)
 
     def repair(self, member: Member, models: list[str]) -> None:
         """Load these models on one server in the background, as they were loaded elsewhere."""
-        known = [model for model in models if model in self.wanted]
-        if member in self.repairs or not known:
-            return
-        task = asyncio.ensure_future(self._bring_up(member, known))
+        if member in self.repairs or not self._leading:
+            return  # the next look sees what is still lacking
+        task = asyncio.ensure_future(self._bring_up(member, models))
         self.repairs[member] = task
         task.add_done_callback(lambda _: self.repairs.pop(member, None))
 
@@ -158,9 +211,21 @@ class Members:
                         if model not in await member.client.ready_models():
                             break
                         await asyncio.sleep(UNLOAD_POLL_SECONDS)
-                await member.client.load(model, self.wanted[model])
+                elif model in await member.client.ready_models():
+                    member.ready.add(model)  # somebody else has loaded it since
+                    continue
+                await member.client.load(model, await self._config(model, member))
             except GatewayError as error:
                 log.error("model not loaded", extra={**named, "reason": error.reason})
                 return  # the next look tries again
             member.ready.add(model)
             member.broken.discard(model)
+
+    async def _config(self, model: str, lacking: Member) -> Config | None:
+        """How a model is loaded: as this gateway did, else placed as it is on another server."""
+        if model not in self.wanted and model in self._placed:
+            for member in self.live():
+                if member is not lacking and model in member.ready:
+                    self.wanted[model] = await member.client.config(model)
+                    break
+        return self.wanted.get(model)

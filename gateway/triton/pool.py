@@ -5,19 +5,21 @@ is explicit), and could not load models on each. So every server has a channel o
 serves only while it has every model that the others have.
 
 An inference that fails because its server went away, or because a model's process died there, is
-done again on another server: models keep nothing between requests. Streams are done again only
-before their first response. The tenants of lip-sync do live in one Triton; the settings refuse
-that service here.
+done again on another server: models keep nothing between requests. It is done again RETRIES times
+at most, as it may be what kills them. Streams are done again only before their first response. The
+tenants of lip-sync do live in one Triton; the settings refuse that service here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from gateway.errors import DeadlineError, GatewayError, UnavailableError
+from gateway.errors import DeadlineError, GatewayError, InferenceError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.member import Member
 from gateway.triton.members import Config, Members
@@ -25,6 +27,8 @@ from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, Re
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
 from gateway.triton.totals import added
 
+log = logging.getLogger(__name__)
+RETRIES = 2
 _FINAL = (AdminKeyError, RegionUnknownError)  # no other server would answer otherwise
 
 
@@ -33,6 +37,18 @@ class TritonPool:
 
     def __init__(self, settings: TritonSettings, admin_key: str = "") -> None:
         self.members = Members(settings, admin_key)
+
+    def keep(
+        self, models: Sequence[str], leads: Callable[[], bool], placed: Collection[str] = ()
+    ) -> None:
+        """Say which models the services need, so that every server gets those that any has.
+
+        Args:
+            models: in the order in which they are loaded.
+            leads: tells whether this gateway loads models now; others only watch.
+            placed: those that are not loaded as the repository says.
+        """
+        self.members.keep(models, leads, placed)
 
     async def infer(
         self,
@@ -47,7 +63,6 @@ class TritonPool:
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
         end = time.monotonic() + timeout
-
         tried: set[Member] = set()
         while True:
             member = self.members.pick(model, tried)
@@ -107,7 +122,7 @@ class TritonPool:
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`; only where the model's process died, if that is known."""
         everyone = self.members.everyone
-        guilty = [member for member in everyone if model in member.broken]
+        guilty = [member for member in everyone if member.broken]  # a need of it may have died
         for member in guilty or everyone:
             member.client.abort(model)
 
@@ -130,17 +145,24 @@ class TritonPool:
 
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`: what any server has; others are made to follow."""
-        every: set[str] = set()
-        for member in self.members.live():
-            try:
-                member.ready = await member.client.ready_models()
-            except AdminKeyError:
-                raise
-            except UnavailableError:
-                self.members.note(member, False)
-            every |= member.ready if member.live else set()
+        members = self.members.live()
+        refusals = [one for one in await asyncio.gather(*map(self._look, members)) if one]
+        if refusals and len(refusals) == len(members):
+            raise refusals[0]
         self.members.follow()
-        return every
+        return set().union(*(member.ready for member in members if member.live))
+
+    async def _look(self, member: Member) -> AdminKeyError | None:
+        """Read what one server has; one that does not tell is as good as away."""
+        try:
+            member.ready = await member.client.ready_models()
+        except AdminKeyError as error:
+            member.ready = set()
+            log.error("Triton refuses triton.admin_key", extra={"address": member.address})
+            return error
+        except GatewayError:
+            self.members.note(member, False)
+        return None
 
     async def load(self, model: str, config: Config | None = None) -> None:
         """See :meth:`TritonPort.load`; on every server that has not loaded it."""
@@ -152,7 +174,10 @@ class TritonPool:
                 member.ready.add(model)
             member.broken.discard(model)
 
-        await self.members.on_each(one)
+        try:
+            await self.members.on_each(one)
+        finally:
+            self.members.loaded(model)
 
     async def unload(self, model: str) -> None:
         """See :meth:`TritonPort.unload`."""
@@ -177,7 +202,8 @@ class TritonPool:
     async def server_version(self) -> str:
         """See :meth:`TritonPort.server_version`: of the first that answers."""
         for member in self.members.live():
-            return await member.client.server_version()
+            with contextlib.suppress(GatewayError):
+                return await member.client.server_version()
         raise UnavailableError(retry_after=RETRY_AFTER)
 
     async def close(self) -> None:
@@ -185,16 +211,17 @@ class TritonPool:
         await self.members.close()
 
     def serving(self) -> dict[str, bool]:
-        """Return by address which servers answer and have every model."""
-        every = self.members.models()
-        return {member.address: member.serves(every) for member in self.members.everyone}
+        """Return by address which servers answer, have every model and do not rest."""
+        every, everyone = self.members.models(), self.members.everyone
+        return {one.address: one.serves(every) and not one.rests for one in everyone}
 
     def _elsewhere(
         self, model: str, member: Member, tried: set[Member], error: GatewayError
     ) -> bool:
         """Learn from a failure; return whether another server may answer this request."""
-        if isinstance(error, DeadlineError):
-            member.missed_a_deadline()
+        if isinstance(error, DeadlineError) or type(error) is InferenceError:
+            if len(tried) == 1:  # else others have used most of the time up
+                member.failed()
             return False
         if not isinstance(error, UnavailableError) or isinstance(error, _FINAL):
             return False
@@ -207,4 +234,4 @@ class TritonPool:
                 self.members.repair(member, [dead])
         elif not member.client.connected():  # else the model itself refuses, e.g. its queue is full
             self.members.note(member, False)  # the next look brings it back
-        return any(one not in tried for one in others)
+        return len(tried) <= RETRIES and any(one not in tried for one in others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+NAMES = ("batch_size", "type", "id")  # of the items of `batch_stats` and `memory_usage`
 LATEST = ("last_inference",)  # times, of which the latest counts
 
 
@@ -30,18 +31,22 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sum(key: str, one: Any, other: Any) -> Any:
-    if key in ("name", "version"):
+    if key in ("name", "version", *NAMES):
         return one
     if isinstance(one, dict):
         return _both(one, other)
     if isinstance(one, list):
-        sizes = {str(item.get("batch_size")): item for item in one}
+        items = {_names(item): item for item in one}
         for item in other:
-            size = str(item.get("batch_size"))
-            same = {"batch_size": item.get("batch_size")}
-            sizes[size] = {**_both(sizes[size], item), **same} if size in sizes else item
-        return list(sizes.values())
+            name = _names(item)
+            items[name] = _both(items[name], item) if name in items else item
+        return list(items.values())
     if isinstance(one, str):
         values = int(one), int(other)
         return str(max(values) if key in LATEST else sum(values))
     return one + other
+
+
+def _names(item: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Which batch size, or which memory, an item of a list is about."""
+    return tuple((key, item[key]) for key in NAMES if key in item)

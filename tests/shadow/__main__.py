@@ -22,6 +22,8 @@ from tests.shadow import lipsync
 from tests.shadow.compare import Difference, Rules, differences, tell
 from tests.shadow.requests import SERVICES, BadRecordingError, Request, recorded, samples
 
+KEYS = ("SHADOW_OLD_KEY", "SHADOW_NEW_KEY")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
@@ -35,11 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     rules = Rules(options.absolute, options.relative, tuple(options.ignore))
     if options.service == lipsync.SERVICE:
-        shapes, values, count = lipsync.replay(options.old, options.new, options.dialect, rules)
+        keys = [_headers(variable, options) for variable in KEYS]
+        servers = zip((options.old, options.new), keys, strict=True)
+        shapes, values, count = lipsync.replay(*servers, options.dialect, rules)
         return _verdict(count, shapes, values, options)
     with (
-        _client(options.old, "SHADOW_OLD_KEY", options) as old,
-        _client(options.new, "SHADOW_NEW_KEY", options) as new,
+        _client(options.old, KEYS[0], options) as old,
+        _client(options.new, KEYS[1], options) as new,
     ):
         shapes, values = replay(requests, old, new, rules)
     return _verdict(len(requests), shapes, values, options)
@@ -74,9 +78,12 @@ def _one(request: Request, old: httpx.Client, new: httpx.Client, rules: Rules) -
 
 
 def _client(url: str, variable: str, options: argparse.Namespace) -> httpx.Client:
+    return httpx.Client(base_url=url, headers=_headers(variable, options), timeout=options.timeout)
+
+
+def _headers(variable: str, options: argparse.Namespace) -> dict[str, str]:
     key = os.environ.get(variable)
-    headers = {options.header: key} if key else {}
-    return httpx.Client(base_url=url, headers=headers, timeout=options.timeout)
+    return {options.header: key} if key else {}
 
 
 def _parser() -> argparse.ArgumentParser:

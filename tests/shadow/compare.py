@@ -63,7 +63,13 @@ def differences(old: httpx.Response, new: httpx.Response, rules: Rules) -> list[
         same = old.content == new.content
         sizes = f"{len(old.content)} bytes became {len(new.content)}"
         return [] if same else [Difference("value", "", f"other content, {sizes}")]
-    return list(_compare(json.loads(old.content), json.loads(new.content), "", rules))
+    bodies = []
+    for name, one in (("old", old), ("new", new)):
+        try:
+            bodies.append(json.loads(one.content))
+        except ValueError:
+            return [Difference("shape", "", f"the {name} server's answer is no JSON")]
+    return list(_compare(*bodies, "", rules))
 
 
 def tell(request: str, found: Sequence[Difference]) -> str:

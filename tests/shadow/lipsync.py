@@ -17,12 +17,15 @@ _LIMIT = 128 * 2**20
 _OPTIONS = [("grpc.max_receive_message_length", _LIMIT), ("grpc.max_send_message_length", _LIMIT)]
 
 
-def replay(old: str, new: str, dialect: int, rules: Rules) -> tuple[int, int, int]:
+Server = tuple[str, dict[str, str]]
+
+
+def replay(old: Server, new: Server, dialect: int, rules: Rules) -> tuple[int, int, int]:
     """Ask both servers, print what differs, and count.
 
     Args:
-        old: host:port.
-        new: host:port.
+        old: host:port, and headers of every call.
+        new: the same.
         dialect: 1 or 2, which of the documented ones both are asked in.
         rules: how equal the mouths must be.
 
@@ -30,10 +33,10 @@ def replay(old: str, new: str, dialect: int, rules: Rules) -> tuple[int, int, in
         Requests whose shape differs, of which only values do, and all.
     """
     with (
-        grpc.insecure_channel(old, options=_OPTIONS) as first,
-        grpc.insecure_channel(new, options=_OPTIONS) as second,
+        grpc.insecure_channel(old[0], options=_OPTIONS) as first,
+        grpc.insecure_channel(new[0], options=_OPTIONS) as second,
     ):
-        clients = OldClient(first, dialect), OldClient(second, dialect)
+        clients = OldClient(first, dialect, old[1]), OldClient(second, dialect, new[1])
         try:
             outcomes = _outcomes(*clients, rules)
         except grpc.RpcError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +47,8 @@ def messages(dialect: int) -> Any:
 class OldClient:
     """A client with the stubs of one dialect, over a channel of grpc or grpc.aio."""
 
-    def __init__(self, channel: Any, dialect: int) -> None:
+    def __init__(self, channel: Any, dialect: int, headers: dict[str, str] | None = None) -> None:
+        metadata = tuple((name.lower(), value) for name, value in (headers or {}).items())
         self.messages = messages(dialect)
         for name in RPCS:
             request = getattr(self.messages, f"{name}Request")
@@ -55,7 +56,7 @@ class OldClient:
             call = channel.unary_unary(
                 f"/{SERVICE}/{name}", request.SerializeToString, reply.FromString
             )
-            setattr(self, name, call)
+            setattr(self, name, partial(call, metadata=metadata) if metadata else call)
 
 
 def raw(channel: Any, rpc: str = "InferBatch") -> Any:

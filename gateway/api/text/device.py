@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
 from typing import Any
 
@@ -15,7 +16,7 @@ class DeviceReader:
     """Reads the GPU that runs the text models; without one all figures are null."""
 
     def __init__(self, context: Context) -> None:
-        self._metrics_url = context.settings.triton.metrics_url
+        self._metrics_urls = context.settings.triton.metrics_urls
         self._monitor = context.monitor
 
     def read(self, device: str) -> dict[str, Any]:
@@ -34,10 +35,12 @@ class DeviceReader:
         return read_nvml(index) or self._remote(index)
 
     def _remote(self, index: int) -> Gpu | None:
-        if not self._metrics_url or not self._metrics_url.startswith(("http://", "https://")):
-            return None
-        try:
-            with urllib.request.urlopen(self._metrics_url, timeout=TIMEOUT) as reply:  # noqa: S310
-                return read_triton(reply.read().decode(), index)
-        except OSError:
-            return None
+        for url in self._metrics_urls:
+            if not url.startswith(("http://", "https://")):
+                continue
+            try:
+                with urllib.request.urlopen(url, timeout=TIMEOUT) as reply:  # noqa: S310
+                    return read_triton(reply.read().decode(), index)
+            except (OSError, http.client.HTTPException):
+                continue  # another one may answer
+        return None

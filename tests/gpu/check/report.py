@@ -25,7 +25,8 @@ def markdown(facts: dict[str, Any], sections: list[Section]) -> str:
     lines += [f"- {key}: {_plain(value)}" for key, value in facts.items()]
     lines += ["", "| part | outcome | seconds |", "|---|---|--:|"]
     for section in sections:
-        outcome = f"{section.state}: {section.reason}" if section.reason else section.state
+        reason = " ".join(section.reason.split()).replace("|", "\\|")  # a cell is one line
+        outcome = f"{section.state}: {reason}" if reason else section.state
         lines.append(f"| {section.name} | {outcome} | {section.seconds} |")
     for section in sections:
         if section.facts or section.figures:

@@ -90,15 +90,43 @@ def test_shared_memory_is_what_the_embedded_check_computes(settings: Settings) -
     needed = container_bytes(SOURCE, settings.lipsync.shared_memory_mb * MIB)
     assert versions()["TRITON_SHM_SIZE"] == f"{needed // MIB}m"
     for path in COMPOSE:
-        services = compose(path)["services"]
-        assert services["triton"]["shm_size"] == versions()["TRITON_SHM_SIZE"]
-        assert services["triton"]["ipc"] == "shareable"
-        assert services["gateway"]["ipc"] == "service:triton"
+        stack = compose(path)
+        options = stack["volumes"]["shm"]["driver_opts"]
+        assert options["type"] == "tmpfs"
+        assert f"size={versions()['TRITON_SHM_SIZE']},mode=1777" in options["o"]
+        for name in ("triton", "gateway"):
+            # Without nocopy the image's folder would give it its mode.
+            assert "shm:/dev/shm:nocopy" in stack["services"][name]["volumes"]
+
+
+def test_no_container_lives_in_another_one(stack: dict[str, Any]) -> None:
+    """Docker does not start such a container again while the other one is down, as after a boot,
+    and leaves it with the old memory when the other one was started anew."""
+    for service in stack["services"].values():
+        for key in ("ipc", "pid", "network_mode"):
+            assert not str(service.get(key, "")).startswith(("service:", "container:"))
+
+
+def test_an_image_is_built_once(stack: dict[str, Any]) -> None:
+    """Two builds at a time that give an image the same name fail ("already exists")."""
+    built = [one["image"] for one in stack["services"].values() if "build" in one]
+    assert len(built) == len(set(built)) == 2
+    for service in stack["services"].values():
+        assert service["image"] in built or not service["image"].startswith("pentad-")
+
+
+def test_triton_s_containers_have_a_first_process_that_reaps(stack: dict[str, Any]) -> None:
+    for service in stack["services"].values():
+        if service["image"].startswith("pentad-triton"):
+            assert service["init"] is True
 
 
 def test_the_gateway_drains_before_triton_ends(stack: dict[str, Any], settings: Settings) -> None:
     services = stack["services"]
-    assert services["gateway"]["depends_on"] == {"triton": {"condition": "service_healthy"}}
+    assert services["gateway"]["depends_on"] == {
+        "triton": {"condition": "service_healthy"},
+        "postgres": {"condition": "service_healthy", "required": False},
+    }
     assert services["triton"]["depends_on"]["models"]["condition"] == (
         "service_completed_successfully"
     )

@@ -31,6 +31,13 @@ def test_hadolint_finds_nothing(dockerfile: Path) -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_buildkit_s_checks_know_that_versions_have_no_default(dockerfile: Path) -> None:
+    """`docker build --check` (CI) fails on any warning; directives must come first."""
+    directives = dockerfile.read_text().splitlines()[:2]
+    assert directives == ["# syntax=docker/dockerfile:1", "# check=skip=InvalidDefaultArgInFrom"]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
 def test_everything_copied_is_there(dockerfile: Path) -> None:
     files = carried()
     every = stages(dockerfile)
@@ -125,6 +132,15 @@ def test_the_gateway_image_has_no_build_tools() -> None:
     assert not [run for run in last.all("RUN") if re.search(r"apt|gcc|pip install", run)]
     assert any("pip uninstall -y pip" in run for run in last.all("RUN"))
     assert "/readyz" in last.all("HEALTHCHECK")[0]
+
+
+def test_vllm_finds_a_compiler() -> None:
+    (dockerfile,) = [path for path in DOCKERFILES if path.name == "triton.Dockerfile"]
+    assert (
+        'key: "enforce_eager" value: { string_value: "false" }'
+        in (ROOT / "model_repository" / "vlm" / "config.pbtxt").read_text()
+    )
+    assert re.search(r"g\+\+ libpython3-dev", "\n".join(stages(dockerfile)[-1].all("RUN")))
 
 
 def test_the_images_have_one_python() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.utils import canonicalize_name
 
 from tests.support.containers import DOCKER, ROOT
@@ -15,10 +17,18 @@ from tests.support.containers import DOCKER, ROOT
 OPTIONAL = {"dcgm_agent", "dcgm_fields", "dcgm_structs", "DcgmReader", "pydcgm"}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has other packages installed")
 def test_the_locks_are_current() -> None:
     made = runpy.run_path(str(DOCKER / "locks.py"))["locks"]()
     for name, text in made.items():
         assert (DOCKER / name).read_text() == text, "run .venv/bin/python docker/locks.py"
+
+
+def test_the_images_packages_are_those_of_every_python_that_makes_the_lock() -> None:
+    oldest = runpy.run_path(str(DOCKER / "locks.py"))["OLDEST"]
+    text = (ROOT / "requirements" / "runtime.lock").read_text()
+    changes = set(re.findall(r"python_full_version >= '3\.(\d+)'", text))
+    assert changes <= {str(oldest[1])}, "a version differs between them"
 
 
 def imported(folder: Path) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded import leftovers
 from embedded.container import __main__ as command
 from embedded.container import invocation
 from embedded.container.repository_copy import link_environments, refresh
@@ -118,6 +119,33 @@ def test_a_missing_key_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "key").unlink()
     with pytest.raises(EmbeddedError, match="admin_key_file: No such file"):
         invocation.invocation(lacking)
+
+
+def test_serving_starts_without_the_regions_of_a_killed_predecessor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The volume at /dev/shm outlives the process, which cannot remove them when it is killed."""
+    monkeypatch.setenv("PENTAD_CONFIG", str(DOCKER / "config.yaml"))
+    monkeypatch.setattr(leftovers, "SHM", tmp_path)
+    alive = f"{leftovers.new_prefix()}b2"  # another Triton of this machine, outside containers
+    before = leftovers.new_prefix().replace(f"-{os.getpid()}-", "-4194305-") + "c3"
+    kept = {alive, "pentad-frames-7-ab-0", "else"}
+    for name in {"pentad-1-7-1234-0-a1", before, *kept}:
+        (tmp_path / name).touch()
+    started: list[list[str]] = []
+
+    def small(repository: Path, profile: str) -> str:
+        assert (str(repository), profile) == ("/models", "default")
+        raise EmbeddedError("too little")
+
+    monkeypatch.setattr(command, "check_shm", small)
+    monkeypatch.setattr(command, "FITS", [sys.executable, "-c", ""])
+    monkeypatch.setattr(command, "invocation", lambda _: (["tritonserver"], {}))
+    monkeypatch.setattr(os, "execve", lambda _, line, __: started.append(line))
+    assert command.main(["serve"]) == 0
+    assert started == [["tritonserver"]], "a small /dev/shm is a warning"
+    assert "warning: too little" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_shared_memory_covers_every_profile_and_device() -> None:

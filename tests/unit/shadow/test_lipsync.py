@@ -19,11 +19,18 @@ BOTH = pytest.mark.parametrize("dialect", [1, 2])
 
 @contextmanager
 def server(
-    dialect: int, tenants: tuple[str, ...] = ("a", "b"), *, scale: float = 1.0, frames: int = 2
+    dialect: int,
+    tenants: tuple[str, ...] = ("a", "b"),
+    *,
+    scale: float = 1.0,
+    frames: int = 2,
+    key: str = "",
 ) -> Iterator[str]:
     kind = messages(dialect)
 
-    def listed(request: Any, _: object) -> Any:
+    def listed(request: Any, context: grpc.ServicerContext) -> Any:
+        if key and ("x-api-key", key) not in [tuple(one) for one in context.invocation_metadata()]:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no key")
         return kind.ListModelsResponse(models=[{"model_id": name} for name in tenants])
 
     def mouths(request: Any, context: grpc.ServicerContext) -> Any:
@@ -92,3 +99,11 @@ def test_a_server_that_is_away_is_a_difference(capsys: pytest.CaptureFixture[str
     with server(2) as old:
         assert compared(old, "127.0.0.1:1", 2) == 1
     assert "UNAVAILABLE" in capsys.readouterr().out
+
+
+def test_keys_are_sent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with server(2, ("a",)) as old, server(2, ("a",), key="key-of-the-new-server") as new:
+        assert compared(old, new, 2) == 1
+        assert "UNAUTHENTICATED" in capsys.readouterr().out
+        monkeypatch.setenv("SHADOW_NEW_KEY", "key-of-the-new-server")
+        assert compared(old, new, 2) == 0

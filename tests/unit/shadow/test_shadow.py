@@ -147,6 +147,7 @@ def test_two_equal_servers_agree_on_every_sample(
         (fixed({"state": "ok"}), False, 1),
         (fixed({"status": "ok"}, 500), False, 1),
         (lambda *_: (200, "text/plain", b"ok"), False, 1),
+        (lambda *_: (200, "application/json", b""), False, 1),
     ],
 )
 def test_the_exit_status(new: Callable[..., Answer], values: bool, status: int) -> None:

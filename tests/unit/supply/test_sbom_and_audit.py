@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from supply import audit, sbom
 from supply.__main__ import main
+from supply.packages import FILES, IMAGE_FILES
 from supply.sbom import dashboard_part, merged, weights_part
 from supply.weights import default_weights
+from tests.support.containers import DOCKERFILES, ROOT
 
 PYTHON = {
     "components": [{"type": "library", "bom-ref": "p", "name": "numpy", "version": "1"}],
@@ -53,6 +56,38 @@ def test_it_follows_the_specification(dashboard: dict[str, object]) -> None:
     assert checker.validate_str(json.dumps(bom)) is None
 
 
+def test_the_bill_has_what_the_gpu_image_adds_and_each_package_once(tmp_path: Path) -> None:
+    seen = tmp_path / "seen.txt"
+    parts = [
+        {"bom-ref": f"line {line}", "name": name, "purl": f"pkg:pypi/{name}@1", "description": "#"}
+        for line, name in enumerate(("numpy", "vllm", "numpy"))
+    ]
+    tool = tmp_path / "tool"
+    tool.write_text(
+        f"#!{sys.executable}\nimport shutil, sys\nshutil.copy(sys.argv[2], {str(seen)!r})\n"
+        f"print({json.dumps({'components': parts})!r})\n"
+    )
+    tool.chmod(0o755)
+    found = {one["name"]: one for one in sbom.python_part(str(tool))["components"]}
+    assert list(found) == ["numpy", "vllm"]
+    assert found["numpy"] == {
+        "bom-ref": "line 0", "name": "numpy", "purl": "pkg:pypi/numpy@1",
+        "licenses": [{"expression": "BSD-3-Clause"}],
+    }  # fmt: skip
+    assert "licenses" not in found["vllm"], "it is in an environment of its own"
+    given = seen.read_text()
+    for name in ("fastapi", "nvidia-pytriton", "nvidia-cublas", "vllm", "diffusers"):
+        assert f"\n{name}==" in given
+
+
+def test_every_lock_that_an_image_installs_is_looked_at() -> None:
+    every = "".join(path.read_text() for path in DOCKERFILES)
+    installed = set(re.findall(r"-r ((?:requirements|export)/[\w./-]+\.lock)", every))
+    assert installed - {"requirements/dashboard.lock"} <= {*FILES, *IMAGE_FILES}
+    for file in (*FILES, *IMAGE_FILES):
+        assert (ROOT / file).is_file()
+
+
 def test_a_tool_that_fails_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +106,7 @@ def test_a_tool_that_fails_is_told(
         (1, "jinja2 3.0 CVE-1", "jinja2 3.0 CVE-1"),
         (0, "x could not be audited\ny could not be audited", "2 packages are unknown"),
         (0, "requests.exceptions.ConnectionError", audit.UNREACHABLE),
-        (2, "usage", audit.UNREACHABLE),
+        (2, "usage: pip-audit", "the auditor failed; nothing is known:\nusage: pip-audit"),
     ],
 )
 def test_findings_are_reported_and_never_fail(

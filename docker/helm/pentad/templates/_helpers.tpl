@@ -1,4 +1,5 @@
-{{- define "pentad.name" -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- end }}
+{{/* Short: with "-triton-" and a pool's name it must fit into 52, a StatefulSet's limit. */}}
+{{- define "pentad.name" -}}{{ .Release.Name | trunc 28 | trimSuffix "-" }}{{- end }}
 
 {{- define "pentad.labels" -}}
 app.kubernetes.io/name: pentad
@@ -17,6 +18,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "pentad.image" -}}
 {{- $image := .root.Values.image -}}
 {{- with $image.registry }}{{ . }}/{{ end }}pentad-{{ .component }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{/* Whether any pool serves other services than lip-sync: "true" or nothing. */}}
+{{- define "pentad.common" -}}
+{{- range .Values.nodePools }}{{ if not .lipsync }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{/* Seconds in which a gateway leaves the endpoints and finishes what runs: preStop and drain. */}}
+{{- define "pentad.drain" -}}
+{{- $drain := 20 -}}
+{{- with .Values.config.server }}{{ $drain = .drain_seconds | default 20 }}{{ end -}}
+{{- add .Values.gateway.preStopSeconds (ceil $drain) -}}
 {{- end }}
 
 {{- define "pentad.podSecurity" -}}
@@ -50,6 +63,9 @@ env:
   - name: PENTAD_TRYON__JOBS__DATABASE_URL
     valueFrom:
       secretKeyRef: {name: {{ .root.Values.existingSecret }}, key: database-url}
+  {{- end }}
+  {{- with .root.Values.gateway.env }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 ports:
   - {name: http, containerPort: 9000}

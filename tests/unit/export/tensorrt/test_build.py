@@ -71,6 +71,24 @@ def test_a_precision_that_fails_its_guard_is_not_used(workshop: Workshop) -> Non
     assert engine.built == ["FP16", "FP32"]  # neither is built again
 
 
+def test_a_new_guard_judges_anew_what_was_measured(workshop: Workshop) -> None:
+    engine = StandInEngine(errors={"FP16": 0.01})
+    declaration = workshop.folder.parent / "configs" / "tensorrt.pbtxt"
+
+    def made_with(guard: str) -> str:
+        declaration.write_text(PLANNED.replace("difference:0.001", guard))
+        return workshop.make(engine).record.key.precision
+
+    assert made_with("difference:0.001") == "FP32"
+    assert made_with("difference:0.1") == "FP16"
+    assert engine.built == ["FP16", "FP32", "FP16"]  # what was refused had not been kept
+    assert made_with("difference:0.001") == "FP32"
+    assert made_with("difference:0.1") == "FP16"
+    assert len(engine.built) == 3
+    assert made_with("cosine:0.5") == "FP16"
+    assert len(engine.built) == 4
+
+
 @pytest.mark.parametrize("error", [0.1, float("nan"), float("inf")])
 def test_onnx_stays_where_no_precision_is_good_enough(error: float, workshop: Workshop) -> None:
     workshop.make(StandInEngine())

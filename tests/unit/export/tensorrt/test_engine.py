@@ -29,6 +29,7 @@ class Config:
         self.flags = {Flags.TF32}  # on by default
         self.limits: dict[str, int] = {}
         self.cache = b""
+        self.takes_shapes = True
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
@@ -39,8 +40,9 @@ class Config:
     def set_memory_pool_limit(self, pool: str, size: int) -> None:
         self.limits[pool] = size
 
-    def add_optimization_profile(self, profile: Any) -> None:
+    def add_optimization_profile(self, profile: Any) -> int:
         self.profile = profile
+        return 0 if self.takes_shapes else -1
 
     def create_timing_cache(self, data: bytes) -> bytes:
         return data
@@ -99,6 +101,7 @@ class TensorRt:
     def __init__(self) -> None:
         self.config = Config()
         self.readable, self.buildable, self.flags = True, True, -1
+        self.parsed = b""
 
     def Builder(self, logger: Any) -> Any:
         def create_network(flags: int) -> None:
@@ -116,7 +119,12 @@ class TensorRt:
         )
 
     def OnnxParser(self, network: Any, logger: Any) -> Any:
+        def parsed(model: bytes) -> bool:
+            self.parsed = model
+            return self.readable
+
         return SimpleNamespace(
+            parse=parsed,
             parse_from_file=lambda path: self.readable,
             num_errors=1,
             get_error=lambda number: SimpleNamespace(desc=lambda: f"error {number}"),
@@ -180,12 +188,35 @@ def test_what_tensorrt_cannot_do_is_said(tensorrt: TensorRt, tmp_path: Path) -> 
     assert wanted is not None
     with pytest.raises(ExportError, match="FP8 quantisation"):
         made().build(graph, wanted, "FP8", b"")
+    tensorrt.config.takes_shapes = False
+    with pytest.raises(ExportError, match="does not take the shapes"):
+        made().build(graph, wanted, "FP16", b"")
+    tensorrt.config.takes_shapes = True
     tensorrt.buildable = False
     with pytest.raises(ExportError, match="cannot build it in FP16"):
         made().build(graph, wanted, "FP16", b"")
     tensorrt.readable = False
     with pytest.raises(ExportError, match="error 0"):
         made().build(graph, wanted, "FP16", b"")
+
+
+def test_a_graph_of_bytes_is_read_with_its_cast_first(
+    tensorrt: TensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = write_model(tmp_path) / "model.onnx"
+    wanted = declared(tmp_path, MODEL)
+    assert wanted is not None
+    made().build(graph, wanted, "FP32", b"")
+    assert tensorrt.parsed == b""
+    monkeypatch.setattr(module, "cast_first", lambda file: b"changed")
+    made().build(graph, wanted, "FP32", b"")
+    assert tensorrt.parsed == b"changed"
+
+
+def test_inputs_are_contiguous_on_the_device(tensorrt: TensorRt) -> None:
+    x = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    (y,) = made().run(b"plan", {"x": x}, ["y"])
+    np.testing.assert_array_equal(y, 2 * x)
 
 
 def test_a_run(tensorrt: TensorRt) -> None:

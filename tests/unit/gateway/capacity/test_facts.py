@@ -64,6 +64,14 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
         if node.op_type == "Conv"
     )
     assert moved / 4e6 == pytest.approx(179, abs=0.5)
+    shapes = {one.name: one.dims for one in graph.initializer}
+    products = sum(
+        sizes[node.output[0]] / 4 * math.prod(shapes[node.input[1]][1:])
+        for node in graph.node
+        if node.op_type == "Conv"
+    )
+    page = (ROOT / "docs" / "scale.md").read_text()
+    assert f"for {2 * products / 1e9:.1f} GFLOP" in page
     assert scale.TRAFFIC == (179 + 20) * 2_000_000 + facts.TENANT_ON_GPU
 
 

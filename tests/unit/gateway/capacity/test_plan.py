@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from gateway.capacity.machine import (
     this_machine,
 )
 from gateway.capacity.placement import Device, Plan, judge, tenants_that_fit
+from gateway.capacity.report import text
 from gateway.capacity.tenants import OVERHEAD
 from gateway.placement import forced_devices
 from gateway.settings import Settings
@@ -185,8 +187,56 @@ def test_machines_from_files(tmp_path: Path) -> None:
             from_file(file)
     with pytest.raises(MachineError):
         from_file(tmp_path / "absent.yaml")
-    with pytest.raises(MachineError, match="memory_gb"):
-        described(1, 0, None)
+    for size in (0, float("nan"), float("inf")):
+        with pytest.raises(MachineError, match="memory_gb"):
+            described(1, size, None)
+        with pytest.raises(MachineError, match="memory_gb"):
+            described(1, 24, size)
+    with pytest.raises(MachineError, match="-1 GPUs"):
+        described(-1, 24, None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "sizes"),
+    [
+        (None, [80, 24, 48]),
+        ("", []),
+        ("1", [24]),
+        ("2, 0", [48, 80]),
+        ("GPU-b", [24]),
+        ("0,-1,1", [80]),
+        ("0,7,1", [80]),
+        ("GPU-", []),  # more than one
+    ],
+)
+def test_what_cuda_does_not_show_is_not_there(
+    visible: str | None, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = [("GPU-a", 80), ("GPU-b", 24), ("GPU-c", 48)]
+    nvml = SimpleNamespace(
+        NVMLError=OSError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: len(cards),
+        nvmlDeviceGetHandleByIndex=cards.__getitem__,
+        nvmlDeviceGetMemoryInfo=lambda card: SimpleNamespace(total=card[1] * GB),
+        nvmlDeviceGetName=lambda card: "Toy",
+        nvmlDeviceGetUUID=lambda card: card[0],
+    )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [gpu.memory_gb for gpu in this_machine(nvml, visible).gpus] == sizes
+
+
+def test_equal_cards_are_told_once() -> None:
+    gpus = [
+        {"name": name, "memory_gb": size}
+        for name, size in zip("ABAAB", (96, 24, 96, 96, 24), strict=True)
+    ]
+    machine = Machine.model_validate({"gpus": gpus, "memory_gb": 512})
+    told = text(worked_out(machine), machine)
+    assert told.startswith("3 x A, 2 x B, host memory 512 GB\n")
+    assert "GPU 0, 2 to 3, each: 96.0 GB" in told
+    assert "GPU 1, 4, each: 24.0 GB" in told
 
 
 def test_this_machine(tmp_path: Path) -> None:
@@ -229,8 +279,9 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(capsys.readouterr().out)
     assert told["fits"] is False
     assert [device["name"] for device in told["devices"]] == ["GPU 0", "host"]
-    assert main(["plan", "--gpus", "2"]) == 2
-    assert "--memory-gb" in capsys.readouterr().err
+    for wrong in (["--gpus", "2"], ["--host-memory-gb", "8"], ["--machine", "m", "--gpus", "2"]):
+        assert main(["plan", *wrong]) == 2
+        assert "--memory-gb" in (said := capsys.readouterr().err) or "--machine" in said
 
 
 @pytest.mark.usefixtures("_here")

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.capacity import facts, scale
+from gateway.capacity.compute import plan
+from gateway.capacity.machine import described
+from gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = ROOT / "docs" / "scale.md"
@@ -34,6 +37,15 @@ def test_the_prose_repeats_the_tables() -> None:
     assert 100 < compact.gigabits(10 * scale.FRAMES)[0] < 200  # "at least two machines"
     assert 900 < old.gigabits(10 * scale.FRAMES)[0] < 1000  # "ten"
     assert f"({1200 * facts.TENANT_ON_GPU / 1e9:.1f} GB of 96:" in page
+    settings = Settings(paths={"repository": ROOT / "model_repository"})
+    card = plan(settings, described(1, 96, None), {}).devices[0]
+    assert (
+        f"two pairs with all tenants each ({card.used / 1e9:.1f} GB of {card.usable / 1e9:.1f})"
+        in page
+    )
+    assert 2 * card.used <= card.usable
+    most = max(card.needed(scale.FRAMES) for card in scale.CARDS)
+    assert most < scale.FRAMES / compact.gateway_frames / scale.LOAD  # "more pairs than cards"
     assert f"{100 * 384 * 4 / 1e3:.0f} kB in binary" in page
 
 

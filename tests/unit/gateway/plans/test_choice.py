@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from gateway.plans.choice import PlanChooser
 from gateway.plans.key import KEY, PLAN, PlanKey, read_record
 from tests.support.plan_models import MODEL, PLANNED, PORTABLE, graph, write_model
 from tests.support.plan_models import install_plan as install
+
+MEASURED_BADLY = json.dumps(
+    {"key": dict.fromkeys(PlanKey.__annotations__, ""), "plan_sha256": "", "measured": 3}
+)
 
 
 def backend(chooser: PlanChooser) -> str:
@@ -65,7 +70,9 @@ def test_a_plan_goes_stale_under_a_running_gateway(tmp_path: Path) -> None:
     assert backend(chooser) == "onnxruntime"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"key": {}, "plan_sha256": "", "measured": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", MEASURED_BADLY, '{"key": {}, "plan_sha256": "", "measured": {}}']
+)
 def test_a_broken_key_file_is_none(text: str, tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     install(folder)
@@ -91,8 +98,16 @@ def test_requests_that_are_larger_than_the_plans_shapes(tmp_path: Path) -> None:
     assert backend(PlanChooser(tmp_path, {MODEL: 33})) == "onnxruntime"
 
 
-def test_a_wrong_declaration_leaves_the_model_as_configured(tmp_path: Path) -> None:
-    write_model(tmp_path, planned=PLANNED.replace("FP16,FP32", "FP12"))
+def test_what_cannot_be_read_is_onnx_and_not_left_to_triton(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, planned=PLANNED.replace("FP16,FP32", "FP12"))
+    assert backend(PlanChooser(tmp_path)) == "onnxruntime"
+    (folder.parent / "configs" / "tensorrt.pbtxt").write_text("no configuration")
+    assert backend(PlanChooser(tmp_path)) == "onnxruntime"
+    write_model(tmp_path)
+    install(folder)
+    (folder / "model.onnx").unlink()
+    assert backend(PlanChooser(tmp_path)) == "onnxruntime"
+    (folder.parent / "config.pbtxt").unlink()
     assert PlanChooser(tmp_path).choose(MODEL) is None
 
 

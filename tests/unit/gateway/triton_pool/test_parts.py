@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.health.loading import Leadership
+from gateway.health.processes import ModelProcesses
 from gateway.settings import ConfigError, Settings
 from gateway.settings.loader import load_settings
 from gateway.settings.triton import TritonSettings
+from gateway.triton import addresses as lookups
 from gateway.triton.addresses import resolve
 from gateway.triton.totals import added
 
@@ -26,15 +28,29 @@ async def test_a_name_gives_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -
         return [(0, 0, 0, "", (one, port)) for one in ("10.0.0.2", "10.0.0.1", "10.0.0.2", "::1")]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
-    assert await resolve(["dns:///tritons:8001"]) == [
-        "10.0.0.1:8001", "10.0.0.2:8001", "[::1]:8001",
-    ]  # fmt: skip
-    assert await resolve(["b:1", "a:1", "b:1"]) == ["b:1", "a:1"]
-    assert await resolve(["dns:///nowhere:1", "a:1"]) == ["a:1"]
+    addresses = ["10.0.0.1:8001", "10.0.0.2:8001", "[::1]:8001"]
+    assert await resolve(["dns:///tritons:8001"]) == (addresses, True)
+    assert await resolve(["b:1", "a:1", "b:1"]) == (["b:1", "a:1"], True)
+    assert await resolve(["dns:///nowhere:1", "a:1"]) == (["a:1"], False)
+
+
+async def test_a_silent_name_server_or_an_impossible_name_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def silent(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(lookups, "LOOKUP_SECONDS", 0.01)
+    assert await resolve([f"dns:///{'a' * 64}.example:1"]) == ([], False)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    assert await resolve(["dns:///tritons:1", "a:1"]) == (["a:1"], False)
 
 
 async def test_localhost_is_found() -> None:
-    assert "127.0.0.1:9" in await resolve(["dns:///localhost:9"])
+    found, complete = await resolve(["dns:///localhost:9"])
+    assert "127.0.0.1:9" in found
+    assert complete
 
 
 counters = st.integers(0, 2**40)
@@ -63,6 +79,20 @@ def test_counters_are_summed_and_the_latest_time_counts(
     assert batch["compute_infer"]["count"] == str(one[0] + other[0])
 
 
+def test_memory_is_summed_by_where_it_is() -> None:
+    def server(*sizes: int) -> list[dict[str, Any]]:
+        kinds = [("GPU", "0"), ("GPU", "1"), ("CPU", "0")]
+        usage = [
+            {"type": kind, "id": number, "byte_size": str(size)}
+            for (kind, number), size in zip(kinds, sizes, strict=False)
+        ]
+        return [{"name": "m", "version": "1", "memory_usage": usage}]
+
+    (total,) = added([server(1, 2), server(10, 20, 30)])
+    assert [one["byte_size"] for one in total["memory_usage"]] == ["11", "22", "30"]
+    assert total["memory_usage"][1]["id"] == "1"
+
+
 def test_models_of_one_server_alone_stay() -> None:
     found = added([[{"name": "a", "version": "1"}], [{"name": "b", "version": "1"}], []])
     assert [model["name"] for model in found] == ["a", "b"]
@@ -79,6 +109,17 @@ def test_several_servers_are_started_by_somebody_else() -> None:
         TritonSettings(url="a:1,b:1")
     assert TritonSettings(url="a:1 , b:1", start=False).urls == ("a:1", "b:1")
     assert not TritonSettings(url="a:1").several
+    assert TritonSettings(url=" dns:///a:1", start=False).several
+    assert TritonSettings(metrics_url="http://a , http://b").metrics_urls == (
+        "http://a",
+        "http://b",
+    )
+    assert TritonSettings(metrics_url=None).metrics_urls == ()
+
+
+def test_several_servers_have_no_processes_to_look_at() -> None:
+    assert ModelProcesses("127.0.0.1:8001,127.0.0.1:8011").missing(["text_embedding"]) == []
+    assert ModelProcesses("dns:///localhost:8001").missing(["text_embedding"]) == []
 
 
 def test_lipsync_wants_one_triton() -> None:
@@ -108,3 +149,4 @@ def test_a_gateway_without_control_never_leads(tmp_path: Path) -> None:
     assert leader.held()
     follower.release()
     leader.release()
+    assert not leader.held(), "its file is closed"
