@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql vlm-env test-vlm
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long vlm-env test-vlm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,12 @@ check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
 	@$(PY) -m embedded check
 
-test: env-test models dashboard browser promtool postgresql ## run the whole test suite
+test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest -m "not long" $(PYTEST_ARGS)
+
+test-long: env-test models dashboard postgresql ## crashes, floods, engines other than the default ones
+	@$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 vlm-env: ## the environment of the vision-language model (.venv-vlm)
 	@$(PYTHON) requirements/vlm.py .venv-vlm

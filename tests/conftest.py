@@ -11,6 +11,19 @@ import pytest
 
 from gateway.settings.legacy import LEGACY
 
+# Crashes, floods and other engines; `make test` leaves them to `make test-long`.
+LONG = (
+    "triton/gateway/test_elsewhere.py",
+    "triton/gateway/test_recovery.py",
+    "triton/gateway/test_tracing.py",
+    "triton/gateway_lipsync/test_restart.py",
+    "triton/gateway_lipsync/test_traffic.py",
+    "triton/iot/faces/test_other_networks.py",
+    "triton/jobs/",
+    "triton/lipsync/test_lipsync_traffic.py",
+    "triton/tryon/test_other_engines.py",
+    "triton/vision/test_other_classifiers.py",
+)
 LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,9 +40,11 @@ ROOT = HERE.parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        layer = item.path.relative_to(HERE).parts[0]
-        if layer in LAYERS:
-            item.add_marker(getattr(pytest.mark, layer))
+        path = item.path.relative_to(HERE)
+        if path.parts[0] in LAYERS:
+            item.add_marker(getattr(pytest.mark, path.parts[0]))
+        if path.as_posix().startswith(LONG):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(autouse=True)

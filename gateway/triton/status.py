@@ -37,9 +37,13 @@ _CODES = r"(input|pose|garment|pipeline|cancelled|timeout)"
 _STEP = re.compile(rf"(?:^|\s){_CODES}:([A-Z]\w{{0,63}}): |^{_CODES}: ")
 _NO_REGION = re.compile(r"unable to find \w*\s?shared memory region", re.I)
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
+_STOPPING = re.compile(r"stopped accepting|server is stopping", re.I)
 
-_REFUSING = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+_IN_BAND = None  # what a stream says has no status
+_UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, _IN_BAND)
+_REFUSING = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, _IN_BAND)
 _OF_WORKFLOWS = (
+    _IN_BAND,
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.CANCELLED,
@@ -107,11 +111,18 @@ class WorkflowError(InferenceError):
 
 def to_gateway_error(error: grpc.RpcError) -> GatewayError:
     """Translate a failed call; Triton's message decides but is never passed on."""
-    code = error.code()
-    message = error.details() or ""
-    if code is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL.search(message):
+    return _translated(error.code(), error.details() or "")
+
+
+def in_band_error(message: str) -> GatewayError:
+    """Translate an error that a stream carries as a message, which Triton gives no status."""
+    return _translated(_IN_BAND, message)
+
+
+def _translated(code: grpc.StatusCode | None, message: str) -> GatewayError:
+    if code in _UNAVAILABLE and _QUEUE_FULL.search(message):
         return BusyError(retry_after=RETRY_AFTER)
-    if code is grpc.StatusCode.UNAVAILABLE and _LATE.search(message):
+    if code in _UNAVAILABLE and _LATE.search(message):
         return DeadlineError()
     if _RESTRICTED.search(message):
         return AdminKeyError(retry_after=RETRY_AFTER)
@@ -122,10 +133,12 @@ def to_gateway_error(error: grpc.RpcError) -> GatewayError:
         return WorkflowError(failed.group(1) or failed.group(3), failed.group(2))
     if _NO_REGION.search(message):
         return RegionUnknownError(retry_after=RETRY_AFTER)
-    if code is grpc.StatusCode.UNAVAILABLE and (refusal := _TENANT.search(message)):
+    if code in _UNAVAILABLE and (refusal := _TENANT.search(message)):
         return RefusedInputError(refusal.group(1))
     if code in _REFUSING and (refusal := _REFUSAL.search(message)):
         index = _INDEX.search(message)
         return RefusedInputError(refusal.group(1), int(index.group(1)) if index else None)
-    kind = _TABLE.get(code, InferenceError)
+    kind = InferenceError if code is _IN_BAND else _TABLE.get(code, InferenceError)
+    if code is _IN_BAND and _STOPPING.search(message):
+        kind = UnavailableError
     return kind(retry_after=RETRY_AFTER if issubclass(kind, UnavailableError) else None)

@@ -87,12 +87,12 @@ class Refused(Exception):
     """A job's error.
 
     Attributes:
-        status: gRPC's.
+        status: gRPC's, when the call itself failed; None for an error that the stream told.
         words: Triton's message.
     """
 
-    def __init__(self, status: grpc.StatusCode, words: str) -> None:
-        super().__init__(f"{status.name} {words}")
+    def __init__(self, status: grpc.StatusCode | None, words: str) -> None:
+        super().__init__(f"{status.name} {words}" if status else words)
         self.status = status
         self.words = words
 
@@ -151,7 +151,7 @@ class TryonModel:
             options: The job's.
 
         Raises:
-            Refused: With Triton's status.
+            Refused: With Triton's words.
         """
         inputs = {"PERSON": person, "GARMENT": garment, "OPTIONS": json.dumps(options).encode()}
         answer = Answer()
@@ -179,12 +179,12 @@ class TryonModel:
         requests: queue.Queue[Any] = queue.Queue()
         requests.put(request)
         requests.put(None)
-        call = self.stub.ModelStreamInfer(
-            iter(requests.get, None), timeout=timeout, metadata=(("triton_grpc_error", "true"),)
-        )
+        call = self.stub.ModelStreamInfer(iter(requests.get, None), timeout=timeout)
         replies = []
         try:
             for reply in call:
+                if reply.error_message:
+                    raise Refused(None, reply.error_message)
                 found = reply.infer_response
                 contents = [_content(raw) for raw in found.raw_output_contents]
                 outputs = dict(zip([one.name for one in found.outputs], contents, strict=True))

@@ -50,6 +50,13 @@ def test_help_lists_the_verbs() -> None:
         assert re.search(rf"^\s+{verb}\s", out.stdout, re.M), verb
 
 
+def test_the_long_tests_are_where_they_are_listed() -> None:
+    found = re.findall(r'^    "(triton/[^"]+)",$', (ROOT / "tests/conftest.py").read_text(), re.M)
+    assert len(found) == len(set(found)) > 5
+    for name in found:
+        assert (ROOT / "tests" / name).exists(), name
+
+
 @pytest.mark.parametrize(
     "name", ["runtime", "test", "cuda", "binaries", "torch", "load", "vlm-cpu", "vlm-cuda"]
 )

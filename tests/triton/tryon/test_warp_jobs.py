@@ -139,7 +139,6 @@ def test_what_cannot_be_done_is_refused(
 ) -> None:
     with pytest.raises(Refused) as refused:
         tryon.run(png(who()), png(what()), **options)
-    assert refused.value.status is grpc.StatusCode.INVALID_ARGUMENT
     assert words in refused.value.words
 
 
@@ -208,7 +207,6 @@ def test_a_cancelled_job_ends_within_a_step_and_leaves_nothing_behind(
 def test_a_deadline_ends_the_job(tryon: TryonModel) -> None:
     with pytest.raises(Refused) as refused:
         tryon.run(png(person(3)), png(garment("shirts", 2)), deadline=0.03)
-    assert refused.value.status is grpc.StatusCode.UNAVAILABLE
     assert "the deadline has passed" in refused.value.words
     assert refused.value.words.split(":")[0].endswith("timeout")
 
@@ -256,7 +254,6 @@ def test_jobs_wait_for_each_other_and_too_many_are_refused(
     refused = [found for found in outcomes if isinstance(found, Refused)]
     assert 1 <= len(refused) <= 2
     for found in refused:
-        assert found.status is grpc.StatusCode.UNAVAILABLE
         assert "the model's queue is full" in found.words
     assert len({found for found in outcomes if isinstance(found, bytes)}) == 1
 

@@ -19,6 +19,8 @@ from gateway.triton.status import (
     ModelDeadError,
     RefusedInputError,
     RegionUnknownError,
+    WorkflowError,
+    in_band_error,
     to_gateway_error,
 )
 
@@ -71,3 +73,25 @@ def test_the_dead_model_is_named() -> None:
     error = to_gateway_error(AioRpcError(Code.INTERNAL, Metadata(), Metadata(), STUB))
     assert isinstance(error, ModelDeadError)
     assert error.model == "m"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "status"),
+    [
+        ("the model's queue is full", BusyError, 503),
+        ("timeout:Inference: the deadline has passed", DeadlineError, 504),
+        ("pose:Inference: no shoulders", WorkflowError, 502),
+        ("Request for unknown model: 'x' is not found", ModelDeadError, 503),
+        ("Server is stopping, scheduler for model has stopped accepting", UnavailableError, 503),
+        ("image_truncated: ends early", RefusedInputError, 400),
+        ("unexpected shape for /secret/path", InferenceError, 502),
+        (STUB, ModelDeadError, 503),
+    ],
+)
+def test_what_a_stream_says_without_a_status(
+    message: str, kind: type[GatewayError], status: int
+) -> None:
+    error = in_band_error(message)
+    assert type(error) is kind
+    assert error.status == status
+    assert "/secret" not in str(error.detail) + str(error)
