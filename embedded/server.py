@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import random
 import socket
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ from embedded.options import ServerOptions, command_line
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
+_PORTS = range(16_384, 32_768)
+_named: set[int] = set()
 
 
 class TritonServer:
@@ -190,9 +193,21 @@ class TritonServer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct TCP ports that are free on loopback right now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
+    """TCP ports that are free on loopback right now; none is named twice by a process.
+
+    They lie below those that Linux gives to outgoing connections, one of which could otherwise take
+    a port before its server does.
+    """
+    found: list[int] = []
+    candidates = [port for port in _PORTS if port not in _named]
+    random.SystemRandom().shuffle(candidates)
+    for port in candidates:
+        if len(found) == count:
+            break
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            found.append(port)
+    if len(found) < count:
+        raise EmbeddedError("there are no free ports")
+    _named.update(found)
+    return found

@@ -25,12 +25,15 @@ def supervise(count: int, config: str | None) -> int:
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}
     command = [*WORKER_COMMAND, *(["--config", config] if config else [])]
     stopping = False
+    told: set[int] = set()
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopping
         stopping = True
         for child in children:
-            child.send_signal(signal.SIGTERM)
+            if child.pid not in told:  # a second signal would cut its calls off
+                told.add(child.pid)
+                child.send_signal(signal.SIGTERM)
 
     children = [subprocess.Popen(command, env=env) for _ in range(count)]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,6 +49,7 @@ def supervise(count: int, config: str | None) -> int:
                     stop(signal.SIGTERM, None)
                     break
                 children[index] = subprocess.Popen(command, env=env)
+        stop(signal.SIGTERM, None)  # also a worker that was being started when the signal came
         # A worker that was told to stop while it was starting dies of the signal itself.
         codes = [child.wait() for child in children]
         return max(0 if code == -signal.SIGTERM else abs(code) for code in codes)

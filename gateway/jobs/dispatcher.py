@@ -108,9 +108,12 @@ class Dispatcher:
 
         Raises:
             BusyError: the model is taken, or jobs wait for it.
+            StoreError: the database fails.
             GatewayError: see :meth:`TryOnModel.run`.
         """
         async with self._slot.gate:
+            if self._slot.queued:  # as last counted; whoever it counts may have run since
+                self._slot.queued = await self._store.queued(self._node)
             if self._slot.current is not None or self._slot.queued or self.draining:
                 self._slot.reject("busy")
                 raise BusyError

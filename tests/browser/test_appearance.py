@@ -12,6 +12,7 @@ from tests.support.browser import Tab
 from tests.support.stack import Stack
 
 PAGES = ("classify", "emotions", "gpu", "lipsync", "services", "text", "tryon", "vectorizer")
+POLLED = {"gpu": "/metrics/gpus", "services": "/services"}
 PHONE = {"width": 360, "height": 740}
 SHIFTS = """async () => {
     const shifts = [];
@@ -126,6 +127,8 @@ def test_fits_a_phone(opened: Opener, samples: dict[str, Path], tmp_path: Path, 
 def test_nothing_moves_while_polling(opened: Opener, name: str) -> None:
     page = opened().open(name)
     page.get_by_text("Live").wait_for()
+    for _ in range(2):  # by the second poll everything has its place, however slow the machine
+        page.wait_for_event("response", lambda reply: POLLED[name] in reply.url)
     page.wait_for_timeout(500)
     assert page.evaluate(SHIFTS) == []
 

@@ -49,7 +49,7 @@ def test_reads_a_real_picture(tab: Tab, stack: Stack, photograph: Path) -> None:
     assert int(facts["Batch size"]) >= 1
     assert float(facts["Latency"].removesuffix(" ms")) > 0
     preview = page.get_by_role("img", name=f"Preview of {photograph.name}")
-    assert preview.evaluate("image => image.naturalWidth") == 640
+    expect(preview).to_have_js_property("naturalWidth", 640)
     expect(page.get_by_text(f"{photograph.name}: palace,")).to_have_attribute("role", "status")
 
 

@@ -40,6 +40,8 @@ def test_asks_once_and_keeps_the_key_for_the_tab(browser: Browser, guarded: Stac
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
     expect(dialog.get_by_text(WRONG)).to_be_visible()
+    selected = "key => key.selectionEnd - key.selectionStart === key.value.length"
+    page.wait_for_function(selected, arg=key.element_handle())  # after the words are there
     page.keyboard.type(KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("region", name="Text", exact=True)).to_contain_text("ready")

@@ -9,6 +9,7 @@ from tests.support.browser import Tab
 from tests.support.stack import Stack
 
 PICTURE = """async (image) => {
+    await image.decode();
     const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
     const context = canvas.getContext("2d");
     context.drawImage(image, 0, 0);
@@ -24,7 +25,8 @@ def row(page: Page, tenant: str) -> Locator:
 
 def told(stack: Stack, tenant: str) -> dict[str, object]:
     """What the API says of a tenant."""
-    found = httpx.get(stack.main + "/lipsync/tenants", params={"search": tenant}).json()
+    asked = {"search": tenant}
+    found = httpx.get(stack.main + "/lipsync/tenants", params=asked, timeout=60).json()
     return dict(found["tenants"][0])
 
 

@@ -15,7 +15,7 @@ TITLES = {
 
 def test_states_models_and_queue(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
-    report = httpx.get(stack.main + "/services").json()
+    report = httpx.get(stack.main + "/services", timeout=60).json()
     assert {service["name"] for service in report["services"]} == TITLES.keys()
     for service in report["services"]:
         card = page.get_by_role("region", name=TITLES[service["name"]], exact=True)
@@ -32,7 +32,8 @@ def test_traffic_and_errors_appear(tab: Tab, stack: Stack) -> None:
     page = tab.open("services")
     errors = page.get_by_role("region", name="List of recent errors")
     errors.wait_for()
-    refused = httpx.post(stack.main + "/text/embed", json={"texts": "not a list"})
+    asked = {"texts": "not a list"}
+    refused = httpx.post(stack.main + "/text/embed", json=asked, timeout=60)
     assert refused.status_code == 422
     row = errors.get_by_role("row").filter(has_text="/embed").filter(has_text="422").first
     expect(row).to_contain_text("texts: ")

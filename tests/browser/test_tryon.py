@@ -23,7 +23,6 @@ WATCH_PROGRESS = """() => {
         if (text && text !== window.progress.at(-1)) window.progress.push(text);
     }).observe(document.body, { subtree: true, childList: true, characterData: true });
 }"""
-SIZE = "image => [image.naturalWidth, image.naturalHeight]"
 
 
 def result(page: Page) -> Locator:
@@ -49,7 +48,7 @@ def run(page: Page, person: Path, garment: Path) -> str:
 
 def told(stack: Stack, job: str) -> dict[str, Any]:
     """What the API says of a job."""
-    return dict(httpx.get(f"{stack.main}/vton/jobs/{job}").json())
+    return dict(httpx.get(f"{stack.main}/vton/jobs/{job}", timeout=60).json())
 
 
 def row(page: Page, job: str) -> Locator:
@@ -73,7 +72,8 @@ def test_progress_result_and_slider(
     answer = told(stack, job)
     assert (answer["seed"], answer["engine"]) == (7, "warp")
     after = page.get_by_role("img", name="After: with the garment")
-    assert after.evaluate(SIZE) == [answer["width"], answer["height"]]
+    expect(after).to_have_js_property("naturalWidth", answer["width"])
+    expect(after).to_have_js_property("naturalHeight", answer["height"])
     assert min(answer["width"], answer["height"]) == 480
     expect(result(page)).to_contain_text("not photorealistic")
     expect(result(page)).to_contain_text(f"Inference{answer['inference_time_ms']:,} ms")
@@ -100,7 +100,8 @@ def test_progress_result_and_slider(
         page.get_by_role("link", name="Download").click()
     saved = tmp_path / "saved"
     download.value.save_as(saved)
-    assert saved.read_bytes() == httpx.get(f"{stack.main}/vton/jobs/{job}/result").content
+    result_of = f"{stack.main}/vton/jobs/{job}/result"
+    assert saved.read_bytes() == httpx.get(result_of, timeout=60).content
 
 
 def test_a_job_of_another_client_is_listed_and_shown(
@@ -119,6 +120,7 @@ def test_a_job_of_another_client_is_listed_and_shown(
         files={
             "masked_user_image": person.read_bytes(), "garment_image": garment.read_bytes(),
         },
+        timeout=60,
     )  # fmt: skip
     assert accepted.status_code == 202
     expect(row(page, job)).to_contain_text("delivered")

@@ -75,6 +75,12 @@ def slot(enrollment: Locator, pose: str) -> Locator:
     return enrollment.get_by_role("listitem", name=pose)
 
 
+def expect_size(image: Locator, width: int, height: int) -> None:
+    """Pictures are decoded in the background."""
+    expect(image).to_have_js_property("naturalWidth", width)
+    expect(image).to_have_js_property("naturalHeight", height)
+
+
 def enroll(enrollment: Locator, files: Sequence[Path]) -> None:
     """Choose pictures and wait for their vector."""
     enrollment.get_by_label("Choose pictures").set_input_files(files)
@@ -97,9 +103,9 @@ def test_compares_two_people(tab: Tab, stack: Stack, portrait: Path, other: Path
     assert float(meter.get_attribute("aria-valuenow") or "nan") == pytest.approx(cosine, abs=2e-3)
     expect(page.get_by_text("Different people are likely", exact=True)).to_be_visible()
     assert outline(card(page, "A"), "Front") == first["images"][0]["box"]
-    assert slot(card(page, "A"), "Front").locator("circle").count() == 5
+    expect(slot(card(page, "A"), "Front").locator("circle")).to_have_count(5)
     thumbnail = card(page, "B").get_by_role("img", name="Thumbnail")
-    assert thumbnail.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [128, 128]
+    expect_size(thumbnail, 128, 128)
     expect(card(page, "A")).to_contain_text(f"ArcFace · {first['weights']} · {first['engine']}")
     expect(card(page, "A")).to_contain_text("512 values")
     expect(card(page, "A")).to_contain_text("1.0000")
@@ -119,7 +125,7 @@ def test_recognises_the_same_person_upright(tab: Tab, portrait: Path, tmp_path: 
     enroll(card(page, "B"), [turned])
     expect(page.get_by_text("The same person is likely", exact=True)).to_be_visible()
     preview = card(page, "B").get_by_role("img", name="Preview of front")
-    assert preview.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [512, 400]
+    expect_size(preview, 512, 400)
     assert outline(card(page, "B"), "Front") == pytest.approx(
         outline(card(page, "A"), "Front"), abs=8
     )
@@ -216,8 +222,7 @@ class TestCamera:
             expect(opener).to_be_focused()
             assert page.evaluate(CAMERA_STATES) == ["ended"]
             preview = card(page).get_by_role("img", name="Preview of down")
-            size = preview.evaluate("image => [image.naturalWidth, image.naturalHeight]")
-            assert size == [640, 480]
+            expect_size(preview, 640, 480)
             card(page).get_by_role("button", name="Make vector").click()
             expect(card(page)).to_contain_text("5 of 5 used")
 

@@ -148,7 +148,7 @@ async def test_a_preview_nobody_waits_for_is_cancelled(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running:
         triton = running.triton
         assert isinstance(triton, LipsyncTriton)
-        triton.seconds = 5.0
+        triton.gate.clear()
         call = asyncio.ensure_future(running.main.get("/lipsync/tenants/tenant-00/preview"))
         await until(lambda: triton.running.get("tenant-00", 0) == 1)
         call.cancel()
@@ -203,7 +203,8 @@ async def test_a_missing_device_is_reported_and_the_other_serves(tmp_path: Path)
     async with running_gateway(
         tmp_path, triton, services=["lipsync"], lipsync=lipsync, wait=False
     ) as running:
-        await until(lambda: running.context.monitor.services()[0].models[0].state == "ready")
+        models = running.context.monitor.services()[0].models
+        await until(lambda: [model.state for model in models] == ["ready", "missing"])
         report = (await running.main.get("/readyz")).json()["services"]["lipsync"]
         assert [model["state"] for model in report["models"]] == ["ready", "missing"]
         for _ in range(3):
@@ -218,8 +219,9 @@ async def test_the_canary_computes_a_frame_where_a_tenant_is(tmp_path: Path) -> 
     health = {"canary_interval_seconds": 0.05}
     async with gateway(tmp_path, health=health) as running:
         triton = running.triton
-        await asyncio.sleep(0.2)
         assert isinstance(triton, LipsyncTriton)
+        before = len(triton.commands)
+        await until(lambda: len(triton.commands) >= before + 3)  # of three more canaries
         assert triton.tenants == {"lipsync": {}}  # nobody is brought in for it
         await running.main.post("/lipsync/tenants/tenant-00/load")
         await until(lambda: triton.tenants["lipsync"]["tenant-00"]["frames"] > 0)

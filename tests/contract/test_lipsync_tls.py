@@ -11,6 +11,7 @@ import trustme
 
 from tests.support.lipsync_gateway import Served, serving
 from tests.support.lipsync_protos import OldClient, secure
+from tests.support.waiting import PATIENCE
 
 NAME = "lipsync.example"
 
@@ -49,7 +50,7 @@ def authority(tmp_path: Path) -> Authority:
 async def health(served: Served, credentials: grpc.ChannelCredentials) -> bool:
     async with secure(served.address, credentials, NAME) as channel:
         client = OldClient(channel, 1)
-        reply = await client.Health(client.messages.HealthRequest(), timeout=5)
+        reply = await client.Health(client.messages.HealthRequest(), timeout=PATIENCE)
         return bool(reply.healthy)
 
 
@@ -66,7 +67,7 @@ async def test_tls(tmp_path: Path, authority: Authority) -> None:
         assert await refused(served, grpc.ssl_channel_credentials(strangers))
         client = served.client(1)
         with pytest.raises(grpc.aio.AioRpcError):  # plaintext
-            await client.Health(client.messages.HealthRequest(), timeout=5)
+            await client.Health(client.messages.HealthRequest(), timeout=PATIENCE)
 
 
 async def test_mutual_tls(tmp_path: Path, authority: Authority) -> None:

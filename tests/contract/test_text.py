@@ -188,7 +188,7 @@ async def test_content_type_does_not_matter(gateway: Running) -> None:
 
 
 async def test_status_shows_running_jobs(tmp_path: Path) -> None:
-    triton = FakeTriton(delay=0.2)
+    triton = FakeTriton()
     async with running_gateway(
         tmp_path, triton, text={"max_concurrent": 2, "chunks_in_flight": 2}
     ) as gateway:
@@ -202,10 +202,16 @@ async def test_status_shows_running_jobs(tmp_path: Path) -> None:
             },
             "active_jobs": [],
         }
+        first, rest = triton.gate, asyncio.Event()
+        first.clear()
         body = {"texts": ["a"] * 96}
         jobs = [asyncio.create_task(gateway.text.post("/embed", json=body)) for _ in range(3)]
-        await asyncio.sleep(0.3)  # the first two of three chunks of each are done by now
+        await until(lambda: len(triton.calls) == 4)  # two of three chunks of two jobs
+        triton.gate = rest
+        first.set()
+        await until(lambda: len(triton.calls) == 6)  # those are done, the last ones under way
         status = (await gateway.text.get("/status")).json()
+        rest.set()
         await asyncio.gather(*jobs)
     assert status["queue"] == {
         "max_concurrent": 2,
@@ -223,9 +229,13 @@ async def test_status_shows_running_jobs(tmp_path: Path) -> None:
 
 async def test_busy_is_503_with_integer_retry_after(tmp_path: Path) -> None:
     limits = {"max_concurrent": 1, "max_waiting": 1, "slot_wait_seconds": 0.05}
-    async with running_gateway(tmp_path, FakeTriton(delay=0.5), text=limits) as gateway:
-        send = [gateway.text.post("/embed", json={"texts": ["a"]}) for _ in range(3)]
-        replies = await asyncio.gather(*send)
+    async with running_gateway(tmp_path, text=limits) as gateway:
+        gateway.triton.gate.clear()
+        body = {"texts": ["a"]}
+        sent = [asyncio.create_task(gateway.text.post("/embed", json=body)) for _ in range(3)]
+        await until(lambda: sum(one.done() for one in sent) == 2)
+        gateway.triton.gate.set()
+        replies = await asyncio.gather(*sent)
     assert sorted(reply.status_code for reply in replies) == [200, 503, 503]
     for reply in replies:
         if reply.status_code == 503:

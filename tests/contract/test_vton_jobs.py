@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import pytest
 from gateway.errors import BusyError, UnavailableError
 from gateway.triton.status import ModelDeadError
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver, always
-from tests.support.gateway import until
 from tests.support.tiny_pictures import png
 from tests.support.tryon_gateway import tryon_gateway
 from tests.support.tryon_triton import TryonTriton
+from tests.support.waiting import PATIENCE, until
 
 QUEUE = {"jobs": {"queue_size": 5, "poll_seconds": 0.05}}
 
@@ -71,13 +72,17 @@ async def test_many_at_once_with_one_id_are_one_job(tmp_path: Path) -> None:
 
 
 async def test_queue_order_positions_and_limit(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=0.3), tryon=QUEUE) as g:
-        for number in range(6):
+    async with tryon_gateway(tmp_path, tryon=QUEUE) as g:
+        g.triton.gate.clear()
+        assert (await g.submit("q0")).status_code == 202
+        await g.until("q0", "running")
+        for number in range(1, 6):
             assert (await g.submit(f"q{number}")).status_code == 202
         assert (await g.submit("q6")).status_code == 429
-        await g.until("q0", "running")
         assert (await g.job("q3"))["position"] == 2
+        await until(lambda: g.service.slot.queued == 5)  # is counted now and then
         assert (await g.own.get("/gpu/status")).json()["queue_length"] == 5
+        g.triton.gate.set()
         await g.until("q5", "delivered")
         assert g.triton.ended == [f"q{number}" for number in range(6)]
         assert g.triton.most_at_once == 1
@@ -105,12 +110,14 @@ async def test_list_is_paged_and_counted(tmp_path: Path) -> None:
 
 
 async def test_pictures_of_a_job(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=0.2)) as g:
+    async with tryon_gateway(tmp_path) as g:
+        g.triton.gate.clear()
         person, garment = png(40, 60), png(33, 44, b"zzz")
         await g.submit(
             "p", masked_user_image=person, garment_image=garment, config='{"comparison": true}'
         )
         assert (await g.own.get("/jobs/p/result")).status_code == 409
+        g.triton.gate.set()
         job = await g.until("p", "delivered")
         result = await g.own.get(job["result"])
         assert (result.status_code, result.headers["content-type"]) == (200, "image/png")
@@ -140,28 +147,30 @@ async def test_ids_may_hold_any_characters(tmp_path: Path, receiver: Receiver) -
         assert reply.status_code == 202
         job_id = reply.json()["job_id"]
         place = reply.headers["location"]
-        await until(lambda: bool(receiver.of(COMPLETE)))
-        await asyncio.sleep(0.1)
-        job = (await g.own.get(place)).json()
-        assert (job["job_id"], job["state"]) == (job_id, "delivered")
+        end = time.monotonic() + PATIENCE
+        while (job := (await g.own.get(place)).json())["state"] != "delivered":
+            assert time.monotonic() < end, job
+            await asyncio.sleep(0.01)
+        assert job["job_id"] == job_id
         assert (await g.own.get(f"{place}/result")).status_code == 200
         assert receiver.of(COMPLETE)[0].fields["job_id"] == job_id
         assert {path.name for path in tmp_path.iterdir()} == {"tryon", "empty.yaml", "gateway.lock"}
 
 
 async def test_cancel_in_the_queue_and_in_inference(tmp_path: Path, receiver: Receiver) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=20), tryon=sends(receiver)) as g:
+    async with tryon_gateway(tmp_path, tryon=sends(receiver)) as g:
+        g.triton.gate.clear()  # without a cancellation it runs for ever
         await g.submit("runs")
         await g.submit("waits")
         await g.until("runs", "running")
         gone = await g.own.delete("/jobs/waits")
         assert (gone.status_code, gone.json()) == (202, {"job_id": "waits", "state": "cancelled"})
         assert (await g.own.delete("/jobs/runs")).status_code == 202
-        job = await g.until("runs", "cancelled", seconds=2)
+        job = await g.until("runs", "cancelled")
         assert job["error"]["code"] == "cancelled"
         assert g.triton.stopped == ["runs"]
         assert (await g.own.delete("/jobs/runs")).status_code == 409
-        g.triton.seconds = 0
+        g.triton.gate.set()
         await g.submit("next")
         await g.until("next", "delivered")
         await until(lambda: len(receiver.of(COMPLETE)) == 3)  # the balancer learns of each
@@ -172,11 +181,17 @@ async def test_cancel_in_the_queue_and_in_inference(tmp_path: Path, receiver: Re
 
 
 async def test_events_until_the_end(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=0.4)) as g:
+    async with tryon_gateway(tmp_path) as g:
+        g.triton.permits = asyncio.Semaphore(0)
         await g.submit("e")
-        reply = await g.own.get("/jobs/e/events", headers={"Last-Event-ID": "3"})
-        assert reply.headers["content-type"].startswith("text/event-stream")
-        events = [part.split("\n") for part in reply.text.strip().split("\n\n")]
+        stream = g.follow("e", (b"last-event-id", b"3"))
+        for fraction in (0.25, 0.5, 0.75):
+            g.triton.permits.release()
+            await until(lambda told=f'"progress":{fraction}': told in stream.text)
+        g.triton.permits.release()
+        await stream.task
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        events = [part.split("\n") for part in stream.text.strip().split("\n\n")]
         kinds = [lines[0] for lines in events]
         assert kinds[-1] == "event: end"
         assert set(kinds[:-1]) == {"event: progress"}
@@ -243,27 +258,27 @@ async def test_callbacks_as_documented(tmp_path: Path, receiver: Receiver) -> No
 
 
 async def test_the_model_is_free_while_a_receiver_hangs(tmp_path: Path, receiver: Receiver) -> None:
-    receiver.delay = 1.0
-    async with tryon_gateway(tmp_path, tryon=sends(receiver)) as g:
+    receiver.behave = always(-1)
+    patient = {"callback_url": receiver.result_url, "timeout": 600}
+    async with tryon_gateway(tmp_path, tryon=sends(receiver, asset_service=patient)) as g:
         for number in range(4):
             await g.submit(f"h{number}")
-        await until(lambda: len(g.triton.ended) == 4, seconds=1)
+        await until(lambda: len(g.triton.ended) == 4)
         for number in range(4):
             await g.until(f"h{number}", "delivering")
         assert receiver.of(COMPLETE) == []
+        assert len(receiver.of(RESULT)) <= 4  # nobody was asked a second time, so the first hang
+        receiver.release()
 
 
 async def test_private_receivers_only_if_allowed(tmp_path: Path, receiver: Receiver) -> None:
     tryon = sends(receiver, callbacks={"private_addresses": False, "max_delay_seconds": 0.1})
     async with tryon_gateway(tmp_path, tryon=tryon) as g:
         await g.submit("p")
-        await until(lambda: bool(g.triton.ended))
-        for _ in range(200):
-            asset = (await g.job("p"))["callbacks"]
-            if asset and asset[0]["attempts"] >= 2:
-                break
+        end = time.monotonic() + PATIENCE
+        while not (asset := (await g.job("p"))["callbacks"]) or asset[0]["attempts"] < 2:
+            assert time.monotonic() < end, asset
             await asyncio.sleep(0.02)
-        assert asset[0]["attempts"] >= 2
         assert asset[0]["last_status"] is None
         assert receiver.received == []
 
@@ -283,15 +298,15 @@ async def test_rotated_secrets(tmp_path: Path, receiver: Receiver) -> None:
 
 
 async def test_an_event_stream_ends_when_the_gateway_stops(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=30)) as g:
+    async with tryon_gateway(tmp_path) as g:
+        g.triton.gate.clear()
         await g.submit("e")
         await g.until("e", "running")
-        asked = asyncio.ensure_future(g.own.get("/jobs/e/events"))
-        await asyncio.sleep(0.1)
+        stream = g.follow("e")
+        await until(lambda: "event: progress" in stream.text)
         await g.service.drain(0)
-        reply = await asked
-        assert "event: progress" in reply.text
-        assert "event: end" not in reply.text  # the job is not over
+        await stream.task
+        assert "event: end" not in stream.text  # the job is not over
 
 
 async def test_a_triton_that_is_away_costs_one_attempt(tmp_path: Path) -> None:
@@ -301,6 +316,7 @@ async def test_a_triton_that_is_away_costs_one_attempt(tmp_path: Path) -> None:
         g.triton.run_failures += [UnavailableError() for _ in range(100)]
         await g.submit("waits")
         await until(lambda: len(g.triton.runs) == 1)
+        await g.until("waits", "queued")
         await asyncio.sleep(0.5)  # many a look
         assert len(g.triton.runs) == 1
         assert (await g.job("waits"))["state"] == "queued"
@@ -313,7 +329,7 @@ async def test_expiry(tmp_path: Path) -> None:
     jobs = {"jobs": {"poll_seconds": 0.05, "result_ttl_seconds": 0.3}}
     async with tryon_gateway(tmp_path, tryon=jobs) as g:
         await g.submit("old")
-        await g.until("old", "delivered")
+        await g.until("old", "delivered", "expired")  # on a slow machine it may be that far
         await asyncio.sleep(0.35)
         await g.service.jobs.keeper.rare_round()
         job = await g.job("old")
@@ -325,11 +341,14 @@ async def test_expiry(tmp_path: Path) -> None:
 
 
 async def test_deadline_in_the_queue_and_in_inference(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=1), tryon=QUEUE) as g:
+    async with tryon_gateway(tmp_path, tryon=QUEUE) as g:
+        g.triton.gate.clear()
         await g.submit("long")
+        await g.until("long", "running")
         await g.submit("short", config='{"deadline_seconds": 0.2}')
         job = await g.until("short", "failed")
         assert job["error"]["code"] == "timeout"
+        g.triton.gate.set()
         await g.until("long", "delivered")
         assert [run["job_id"] for run in g.triton.runs] == ["long"]
 
@@ -355,8 +374,10 @@ async def test_a_job_that_kills_the_model_is_given_up(tmp_path: Path) -> None:
 
 async def test_jobs_outlive_the_gateway(tmp_path: Path, receiver: Receiver) -> None:
     receiver.behave = always(500)
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=0.3), tryon=sends(receiver)) as g:
+    async with tryon_gateway(tmp_path, tryon=sends(receiver)) as g:
         await g.submit("first")
+        await g.until("first", "delivering")
+        g.triton.gate.clear()
         await g.submit("second")
         await g.until("second", "running")
     receiver.behave = always(200)

@@ -10,7 +10,6 @@ import pytest
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver, always
 from tests.support.gateway import until
 from tests.support.tryon_gateway import tryon_gateway
-from tests.support.tryon_triton import TryonTriton
 
 
 @pytest.fixture
@@ -54,7 +53,8 @@ async def test_redeliver_without_a_receiver(tmp_path: Path) -> None:
 
 
 async def test_redeliver_not_while_running(tmp_path: Path) -> None:
-    async with tryon_gateway(tmp_path, TryonTriton(seconds=5)) as g:
+    async with tryon_gateway(tmp_path) as g:
+        g.triton.gate.clear()
         await g.submit("r")
         await g.until("r", "running")
         assert (await g.own.post("/jobs/r/redeliver")).status_code == 409

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
+
+from tests.support.waiting import PATIENCE
 
 RESULT, COMPLETE = "/v1/vton/result", "/job_complete"
 
@@ -82,6 +85,7 @@ class Receiver:
     def __post_init__(self) -> None:
         self._released = threading.Event()
         self._server: ThreadingHTTPServer | None = None
+        self._kept: socket.socket | None = None
         self.start()
 
     @property
@@ -96,15 +100,26 @@ class Receiver:
         """Listen, on the same port as before."""
         self._server = _Server(("127.0.0.1", self.port), _handler(self))
         self.port = self._server.server_address[1]
+        if self._kept:
+            self._kept.close()
+            self._kept = None
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def release(self) -> None:
+        """Cut the connections that hang."""
+        self._released.set()
 
     def stop(self) -> None:
         """Refuse connections from now on."""
-        self._released.set()
+        self.release()
         if self._server:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+            # Bound without listening: connections are refused, and nobody else takes the port.
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(("127.0.0.1", self.port))
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         size = int(handler.headers.get("content-length", "0"))
@@ -114,7 +129,7 @@ class Receiver:
         received.status = status
         self.received.append(received)
         if status == -1:
-            self._released.wait(30)
+            self._released.wait(PATIENCE)
         if status <= 0:
             handler.close_connection = True
             return

@@ -13,6 +13,7 @@ import numpy as np
 from gateway.errors import GatewayError, UnavailableError
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
+from tests.support.waiting import opened
 
 ENCODER_CONFIG = {
     "backend": "onnxruntime",
@@ -51,6 +52,8 @@ class FakeTriton:
     broken: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     """Models whose process is gone while their requests are kept, until they are loaded again."""
+    gate: asyncio.Event = field(default_factory=opened)
+    """Inferences, but for canaries, wait for the gate that was there when they began."""
 
     async def infer(
         self,
@@ -77,6 +80,8 @@ class FakeTriton:
         if self.failures:
             raise self.failures.pop(0)
         try:
+            if not canary:
+                await self.gate.wait()
             await asyncio.sleep(0 if canary else self.delay)
         except asyncio.CancelledError:
             self.cancelled += 1

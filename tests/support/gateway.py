@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
 from gateway.settings import Settings, load_settings
 from tests.support.fake_triton import FakeTriton
+from tests.support.waiting import until
 
 
 @dataclass
@@ -85,12 +85,3 @@ async def running_gateway(
             await listeners.lipsync.stop()
         if listeners.tryon:
             await listeners.tryon.stop()
-
-
-async def until(condition: Any, seconds: float = 5.0) -> None:
-    """Wait for a condition, without a fixed sleep."""
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("condition not reached")

@@ -18,6 +18,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from embedded.server import TritonServer
 from tests.support.vlm_model import series
+from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "lipsync"
@@ -106,6 +107,14 @@ class LipsyncModel:
             self.model, inputs(tenant, frames, sound), done, outputs=outputs("FP32")
         )
 
+    def in_flight(self, tenant: str) -> int:
+        """Requests of a tenant that the model has and has not answered."""
+        return int(self.stats()["tenants"][tenant]["in_flight"])
+
+    def wait_in_flight(self, tenant: str, requests: int) -> None:
+        """Waits until the model has so many requests of a tenant."""
+        wait_for(lambda: self.in_flight(tenant) == requests)
+
     def stub(self) -> psutil.Process:
         """The model's process."""
         children = psutil.Process(self.server.process.pid).children(recursive=True)
@@ -118,7 +127,7 @@ class LipsyncModel:
 
     def wait_metric(self, expected: float, name: str, **labels: str) -> None:
         """Waits until a series has a value, and fails when it gets another one."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while (value := self.metric(name, **labels)) < expected and time.monotonic() < end:
             time.sleep(0.05)
         assert value == expected, f"{name}{labels} is {value}, not {expected}"

@@ -21,6 +21,7 @@ from gateway.errors import GatewayError
 from gateway.triton.status import RefusedInputError, RegionUnknownError
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
 from tests.support.fake_triton import FakeTriton
+from tests.support.waiting import opened
 
 BYTES = {"FP32": 4, "FP16": 2, "UINT8": 1}
 KINDS = {"FP32": np.float32, "FP16": np.float16, "UINT8": np.uint8}
@@ -57,6 +58,10 @@ class LipsyncTriton(FakeTriton):
     running: dict[str, int] = field(default_factory=dict)
     answers_late: bool = False
     """Whether a cancelled inference runs on and writes its answer, as Triton's may."""
+    late_gate: asyncio.Event = field(default_factory=opened)
+    """Such an inference ends when it is open."""
+    commands: list[tuple[str, str]] = field(default_factory=list)
+    """Operation and tenant of every command."""
     stragglers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def infer(
@@ -91,6 +96,8 @@ class LipsyncTriton(FakeTriton):
             self.timeouts.append(timeout)
         self.running[tenant] = self.running.get(tenant, 0) + 1
         try:
+            if tell_timeout:
+                await self.gate.wait()
             await asyncio.sleep(self.seconds if tell_timeout else 0)
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -114,7 +121,7 @@ class LipsyncTriton(FakeTriton):
         name: str,
         placed: Mapping[str, Placement] | None,
     ) -> None:
-        await asyncio.sleep(0.3)
+        await self.late_gate.wait()
         self._write(self._answer(tenant, inputs, name, set(placed or {})), placed)
         self.running[tenant] -= 1
 
@@ -157,6 +164,7 @@ class LipsyncTriton(FakeTriton):
     async def _command(self, model: str, command: dict[str, Any]) -> dict[str, Any]:
         table = self.tenants.setdefault(model, {})
         tenant = command.get("tenant", "")
+        self.commands.append((command["op"], tenant))
         if command["op"] == "load":
             text = self._file(Path(command["path"]))
             await asyncio.sleep(self.delay)

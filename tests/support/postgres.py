@@ -60,15 +60,15 @@ def postgres() -> Iterator[str]:
         yield f"postgresql+psycopg://{address}"
     finally:
         server.send_signal(signal.SIGINT)  # fast shutdown
-        server.wait(20)
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end and server.poll() is None:
         try:
-            psycopg.connect(url, connect_timeout=2).close()
+            psycopg.connect(url, connect_timeout=10).close()
             return
         except psycopg.OperationalError:
             time.sleep(0.05)

@@ -18,7 +18,7 @@ import psutil
 from embedded.server import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 120
+READY_SECONDS = 240
 WITHOUT_TENANTS = ("iot", "text", "vision")  # services that need nothing but exported models
 
 
@@ -86,7 +86,7 @@ class Stack:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.log[-4000:]}")
             try:
-                reply = httpx.get(self.main + "/readyz", timeout=5)
+                reply = httpx.get(self.main + "/readyz", timeout=20)
                 if reply.status_code == 200:
                     return dict(reply.json())
             except httpx.HTTPError:
@@ -111,7 +111,7 @@ class Stack:
                 continue
         return found
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> float:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 90) -> float:
         """Send a signal, wait, and return how long it took."""
         assert self.process
         begin = time.monotonic()
@@ -127,4 +127,4 @@ class Stack:
                     process.kill()
                 except psutil.NoSuchProcess:
                     continue
-            self.process.wait(10)
+            self.process.wait(60)

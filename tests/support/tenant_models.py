@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gateway.tenants.metrics import PoolMetrics
 from gateway.tenants.pool import TenantPool
 from gateway.triton.status import ModelDeadError, RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
+from tests.support.waiting import PATIENCE, passed
 
 
 @dataclass
@@ -31,7 +33,7 @@ class ToyModels:
     """The commands of the models by name; files hold a tenant's weights as text.
 
     Attributes:
-        load_seconds: how long a load takes, by tenant; others take none.
+        load_seconds: how long a load takes, by tenant, or what it waits for; others take no time.
         memory: measured bytes by tenant.
         resident: weights by model and tenant.
         in_flight: inferences under way by model and tenant.
@@ -41,7 +43,7 @@ class ToyModels:
         wrongs: what a correct pool never does.
     """
 
-    load_seconds: dict[str, float] = field(default_factory=dict)
+    load_seconds: dict[str, float | asyncio.Event] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     resident: dict[str, dict[str, str]] = field(default_factory=dict)
     in_flight: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -70,8 +72,8 @@ class ToyModels:
         report = await getattr(self, f"_{command['op']}")(model, command)
         return {"REPORT": np.array([json.dumps(report).encode()], object)}
 
-    async def frames(self, lease: Lease, seconds: float = 0.0) -> str:
-        """Infer with a lease: returns the weights that were used."""
+    async def frames(self, lease: Lease, seconds: float | asyncio.Event = 0.0) -> str:
+        """Infer with a lease for so long, or until told: returns the weights that were used."""
         model, tenant = lease.model, lease.tenant
         if model in self.dead:
             raise ModelDeadError(model)
@@ -81,7 +83,7 @@ class ToyModels:
         self.in_flight[key] = self.in_flight.get(key, 0) + 1
         weights = self.resident[model][tenant]
         try:
-            await asyncio.sleep(seconds)
+            await passed(seconds)
             if model in self.dead:
                 raise ModelDeadError(model)
         finally:
@@ -104,7 +106,7 @@ class ToyModels:
         tenant, file = command["tenant"], Path(command["path"])
         self.loads.append((model, tenant))
         life = self.lives.get(model)
-        await asyncio.sleep(self.load_seconds.get(tenant, 0))
+        await passed(self.load_seconds.get(tenant, 0))
         if life != self.lives.get(model):
             raise ModelDeadError(model)
         if not file.is_file():
@@ -172,7 +174,7 @@ class House:
         """A catalogue entry for a file of the folder."""
         return Entry(tenant, f"{tenant}.onnx", self.folder / f"{tenant}.onnx", **values)
 
-    async def infer(self, tenant: str, seconds: float = 0.0) -> str:
+    async def infer(self, tenant: str, seconds: float | asyncio.Event = 0.0) -> str:
         """One call, tried again as the gateway does."""
         async with self.pool.lease(tenant) as lease:
             while True:
@@ -188,9 +190,11 @@ class House:
         return {row.id for row in self.pool.rows() if row.state == "resident"}
 
 
-def house(folder: Path, tenants: int = 4, **settings: Any) -> House:
+def house(
+    folder: Path, tenants: int = 4, clock: Callable[[], float] = time.monotonic, **settings: Any
+) -> House:
     """A pool whose devices are ready; tenant ``t0``'s weights are ``w0``, and so on."""
-    server = {"slot_wait_seconds": 2.0, **settings.pop("server", {})}
+    server = {"slot_wait_seconds": PATIENCE, **settings.pop("server", {})}
     capacity = {"min_residency_seconds": 0.0, **settings.pop("capacity", {})}
     made = LipsyncSettings(server=server, capacity=capacity, **settings)
     models, watcher, metrics = ToyModels(), Watcher(), Metrics()
@@ -204,7 +208,7 @@ def house(folder: Path, tenants: int = 4, **settings: Any) -> House:
         for index, name in enumerate(made.device_models)
     ]
     pool_metrics = PoolMetrics(metrics, made.metrics_tenants)
-    pool = TenantPool(made, devices, watcher, pool_metrics)  # type: ignore[arg-type]
+    pool = TenantPool(made, devices, watcher, pool_metrics, clock)  # type: ignore[arg-type]
     found = House(folder, made, models, pool, watcher, metrics)
     for number in range(tenants):
         found.write(f"t{number}", f"w{number}")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from tritonclient import grpc
 
 from embedded.server import TritonServer
 from export.catalogue import ALL_MINILM_L6_V2
 from export.fetch import checkpoint_folder
 from export.progress import Progress
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = ROOT / "model_repository"
@@ -75,15 +77,34 @@ class TextModels:
     def executions(self, model: str) -> tuple[int, int]:
         """Inferences (rows) and executions of a model so far.
 
-        Triton counts an execution a moment after it answered: read until nothing changes.
+        Triton counts an execution a moment after it answered: read until nothing changes. Where
+        the numbers must be exact, wait for them with `wait_rows`.
         """
-        found = None
-        while True:
-            stats = self.client.get_inference_statistics(model).model_stats[0]
-            earlier, found = found, (int(stats.inference_count), int(stats.execution_count))
-            if found == earlier:
-                return found
+        found, same = self.counted(model), 0
+        while same < 5:
             time.sleep(0.1)
+            earlier, found = found, self.counted(model)
+            same = same + 1 if found == earlier else 0
+        return found
+
+    def wait_rows(self, model: str, rows: int) -> tuple[int, int]:
+        """As `executions`, once so many rows are counted."""
+        wait_for(lambda: self.counted(model)[0] >= rows)
+        return self.executions(model)
+
+    def counted(self, model: str) -> tuple[int, int]:
+        """Inferences (rows) and executions that Triton has counted by now."""
+        stats = self.client.get_inference_statistics(model).model_stats[0]
+        return int(stats.inference_count), int(stats.execution_count)
+
+    def family(self) -> list[psutil.Process]:
+        """The server and its stubs."""
+        server = psutil.Process(self.server.process.pid)
+        return [server, *server.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """What they have computed so far; wall time would be that of all neighbours."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.family())
 
 
 def bert_scorer(folder: str, layer: int) -> Any:

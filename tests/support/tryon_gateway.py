@@ -17,8 +17,41 @@ from gateway.api.vton.service import TryonService
 from tests.support.gateway import Running, running_gateway
 from tests.support.tiny_pictures import png
 from tests.support.tryon_triton import TryonTriton
+from tests.support.waiting import PATIENCE
 
 UNDER_WAY = ("queued", "running", "delivering")
+
+
+class EventStream:
+    """A stream that is read as it comes: httpx's own transport waits for its end.
+
+    Attributes:
+        text: what has come so far.
+        headers: of the answer.
+        task: ends with the stream.
+    """
+
+    def __init__(self, app: Any, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+        self.text = ""
+        self.headers: dict[str, str] = {}
+        scope = {
+            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+            "root_path": "", "query_string": b"", "headers": headers, "http_version": "1.1",
+            "scheme": "http", "server": ("own", 80), "client": ("c", 1),
+            "asgi": {"version": "3.0"},
+        }  # fmt: skip
+        self._requests = [{"type": "http.request", "body": b"", "more_body": False}]
+        self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._requests:
+            await asyncio.Event().wait()  # the client stays
+        return self._requests.pop()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.text += message.get("body", b"").decode()
+        for name, value in message.get("headers", ()):
+            self.headers[name.decode()] = value.decode()
 
 
 @dataclass
@@ -52,7 +85,12 @@ class TryonGateway:
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
 
-    async def until(self, job_id: str, *states: str, seconds: float = 10) -> dict[str, Any]:
+    def follow(self, job_id: str, *headers: tuple[bytes, bytes]) -> EventStream:
+        """Follow a job's events."""
+        app = self.running.listeners.ports[self.running.context.settings.tryon.port or 0]
+        return EventStream(app, f"/jobs/{job_id}/events", list(headers))
+
+    async def until(self, job_id: str, *states: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until a job has one of ``states``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -23,6 +23,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from embedded.server import TritonServer
 from tests.support.vlm_model import series
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "tryon"
@@ -114,14 +115,14 @@ class TryonModel:
     def reload(self) -> None:
         """Unloads and loads the model."""
         self.unload()
-        self.stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name=MODEL), timeout=60)
+        self.stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name=MODEL), timeout=180)
 
     def describe(self) -> dict[str, Any]:
         """What the model says about itself."""
-        (reply,) = self._stream({"COMMAND": json.dumps({"op": "describe"}).encode()}, timeout=10)
+        (reply,) = self._stream({"COMMAND": json.dumps({"op": "describe"}).encode()}, timeout=60)
         return dict(json.loads(reply["REPORT"]))
 
-    def wait_loaded(self, seconds: float = 60) -> dict[str, Any]:
+    def wait_loaded(self, seconds: float = 120) -> dict[str, Any]:
         """Waits until jobs are taken."""
         end = time.monotonic() + seconds
         while not (report := self.describe())["loaded"]:
@@ -135,7 +136,7 @@ class TryonModel:
         person: bytes,
         garment: bytes,
         told: Callable[[dict[str, Any], grpc.Call], None] = lambda progress, call: None,
-        timeout: float = 60,
+        timeout: float = 120,
         deadline: float = 0,
         **options: Any,
     ) -> Answer:
@@ -207,6 +208,11 @@ class TryonModel:
     def metric(self, name: str, **labels: str) -> float:
         """Value of one series of the model's metrics; they come half a second late."""
         return series(self.server.metrics_url, f"pentad_tryon_model_{name}", **labels)
+
+    def wait_metric(self, expected: float, name: str, **labels: str) -> None:
+        """Waits until a series has a value, and fails when it gets another one."""
+        wait_for(lambda: self.metric(name, **labels) >= expected)
+        assert self.metric(name, **labels) == expected
 
 
 def _content(raw: bytes) -> bytes:

@@ -17,8 +17,9 @@ import httpx
 from embedded.server import free_ports
 from tests.support.stack import ROOT
 from tests.support.tryon_gateway import tryon_form
+from tests.support.waiting import PATIENCE
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 @dataclass
@@ -71,18 +72,18 @@ class GatewayProcess:
         """End it as a power failure does."""
         assert self.process
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> None:
         """End it if it runs."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until something is so, whatever the gateway answers meanwhile."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -99,15 +100,15 @@ class GatewayProcess:
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the JSON of a GET."""
-        return dict(httpx.get(self.url + path, timeout=5).json())
+        return dict(httpx.get(self.url + path, timeout=30).json())
 
     def submit(self, job_id: str, prompt: str = "", **changes: Any) -> httpx.Response:
         """Send a complete `/tryon`."""
         config = f'{{"prompt": "{prompt}"}}' if prompt else "{}"
         data, files = tryon_form(job_id, config=config, **changes)
-        return httpx.post(self.url + "/tryon", data=data, files=files, timeout=20)
+        return httpx.post(self.url + "/tryon", data=data, files=files, timeout=60)
 
-    def until(self, job_id: str, *states: str, seconds: float = 15) -> dict[str, Any]:
+    def until(self, job_id: str, *states: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until a job is in one of ``states`` and return it."""
         self.wait(lambda: self.get(f"/jobs/{job_id}")["state"] in states, seconds)
         return self.get(f"/jobs/{job_id}")

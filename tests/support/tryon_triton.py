@@ -44,6 +44,10 @@ class TryonTriton(FakeTriton):
     run_failures: list[GatewayError] = field(default_factory=list)
     failures_kill: bool = False
     """Whether such a failure takes Triton with it."""
+    permits: asyncio.Semaphore | None = None
+    """If given, each step takes one of them before it is told."""
+    described: int = 0
+    """How often the model was asked what it is."""
 
     async def stream(
         self,
@@ -56,6 +60,7 @@ class TryonTriton(FakeTriton):
         found = {n: to_array(t.datatype, t.shape, t.data).flat[0] for n, t in inputs.items()}
         if "COMMAND" in found:
             assert json.loads(found["COMMAND"]) == {"op": "describe"}
+            self.described += 1
             yield {"REPORT": _one(self.describe())}
             return
         options = json.loads(found["OPTIONS"])
@@ -66,7 +71,10 @@ class TryonTriton(FakeTriton):
             if self.run_failures:
                 self.is_live = not self.failures_kill
                 raise self.run_failures.pop(0)
+            await self.gate.wait()
             for step in range(1, STEPS + 1):
+                if self.permits:
+                    await self.permits.acquire()
                 await asyncio.sleep(self.seconds / STEPS)
                 told = {"step": "Inference", "fraction": step / STEPS,
                         "engine_step": step, "engine_steps": STEPS}  # fmt: skip

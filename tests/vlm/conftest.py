@@ -78,7 +78,7 @@ def clip() -> Clip:
 def until() -> object:
     """Waits for a condition."""
 
-    def wait(condition: object, seconds: float = 60) -> None:
+    def wait(condition: object, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not condition():  # type: ignore[operator]
             assert time.monotonic() < end, "it did not happen"

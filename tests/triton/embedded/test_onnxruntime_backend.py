@@ -11,6 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException
 
+from tests.support.waiting import wait_for
+
 from .conftest import Models
 
 Graph = Callable[..., Any]
@@ -232,9 +234,9 @@ def test_scalars_and_optional_inputs(models: Models, graph: Graph) -> None:
 
 def test_one_forward_per_batch(models: Models, double: Any) -> None:
     config = RIGHT.replace("max_batch_size: 4", "max_batch_size: 32")
-    config += (
-        "dynamic_batching { max_queue_delay_microseconds: 300000 preferred_batch_size: [16] }\n"
-    )
+    # With sixteen a batch is full and does not wait; how long they take to come does not matter.
+    delay = "max_queue_delay_microseconds: 60000000"
+    config += f"dynamic_batching {{ {delay} preferred_batch_size: [16] }}\n"
     models.load("batched", config, double)
     answers: dict[int, Any] = {}
 
@@ -249,9 +251,14 @@ def test_one_forward_per_batch(models: Models, double: Any) -> None:
         thread.join()
     for number, answer in answers.items():
         assert answer.tolist() == [[2 * number] * 3]
-    stats = models.client.get_inference_statistics("batched", as_json=True)["model_stats"][0]
-    assert int(stats["inference_count"]) == 16
-    assert int(stats["execution_count"]) <= 4
+
+    def counted() -> tuple[int, int]:
+        stats = models.client.get_inference_statistics("batched").model_stats[0]
+        return int(stats.inference_count), int(stats.execution_count)
+
+    wait_for(lambda: counted()[0] >= 16 and counted()[1])  # a moment after the answers
+    assert counted()[0] == 16
+    assert counted()[1] <= 4
 
 
 def test_an_error_in_the_graph_is_an_answer_and_the_model_lives_on(

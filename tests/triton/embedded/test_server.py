@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,17 +16,11 @@ from tritonclient.utils import InferenceServerException
 from embedded import leftovers
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
+from tests.support.waiting import wait_for
 
 KEY = "test-key"
 HEADERS = {"triton-grpc-protocol-triton-admin-key": KEY}
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_round_trip_and_restricted_api(tmp_path: Path) -> None:
@@ -92,7 +84,7 @@ def test_a_killed_launcher_takes_its_server_along(tmp_path: Path) -> None:
         f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
         f"with TritonServer.on_free_ports(REPOSITORY, log=log, load_models=({MODEL!r},)) as s:\n"
         "    print(s.process.pid, s.shm_prefix, flush=True)\n"
-        "    time.sleep(120)\n"
+        "    time.sleep(600)\n"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -109,9 +108,9 @@ def test_bad_clips_are_refused_quickly_with_their_codes(emotion_models: EmotionM
     }
     for code, clips in cases.items():
         for clip in clips:
-            begin = time.perf_counter()
+            before = emotion_models.cpu_seconds()
             assert code in refusal(emotion_models, clip)
-            assert time.perf_counter() - begin < 1
+            assert emotion_models.cpu_seconds() - before < 1
 
 
 def test_pictures(emotion_models: EmotionModels, astronaut: bytes, black: bytes) -> None:

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 from tests.support.clips import carphone, encode, talking
 from tests.support.emotion_models import EmotionModels, story_inputs
 
-SECONDS = 15
+SECONDS = 60
 
 
 @pytest.fixture

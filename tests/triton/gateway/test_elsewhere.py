@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from embedded.server import TritonServer
 from tests.support.stack import Stack
+from tests.support.waiting import wait_for
 
 KEY = "a-key-of-the-operator"
 
@@ -23,7 +25,7 @@ def variables(exported_models: Path, tmp_path: Path):  # type: ignore[no-untyped
             "PENTAD_TRITON__METRICS_URL": server.metrics_url,
             "PENTAD_SERVICES": '["text"]',
         }
-        live = httpx.get(f"http://{server.http_url}/v2/health/live", timeout=5)
+        live = httpx.get(f"http://{server.http_url}/v2/health/live", timeout=60)
         live.raise_for_status()
 
 
@@ -44,11 +46,18 @@ def test_a_wrong_admin_key_is_reported(variables: dict[str, str], tmp_path: Path
     try:
         with pytest.raises(AssertionError, match="not ready"):
             stack.start(8)
-        report = httpx.get(stack.main + "/readyz", timeout=5)
+
+        def told() -> httpx.Response | None:
+            with contextlib.suppress(httpx.HTTPError):
+                return httpx.get(stack.main + "/readyz", timeout=60)
+            return None
+
+        wait_for(lambda: (found := told()) and "refuses triton.admin_key" in found.text)
+        report = told()
+        assert report
         assert report.status_code == 503
         models = report.json()["services"]["text"]["models"]
         assert all(model["state"] == "down" for model in models)
-        assert "refuses triton.admin_key" in report.text
         assert KEY not in stack.log
     finally:
         stack.kill()

@@ -7,14 +7,22 @@ import pytest
 
 from tests.support import monitoring
 from tests.support.stack import Stack
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
 def scrapes(stack: Stack) -> dict[str, set[str]]:
     """Series of the gateway and of Triton together, after one request."""
-    httpx.post(stack.main + "/text/embed", json={"texts": ["hello"]}).raise_for_status()
+    asked = httpx.post(stack.main + "/text/embed", json={"texts": ["hello"]}, timeout=60)
+    asked.raise_for_status()
     triton = stack.environment["PENTAD_TRITON__METRICS_URL"]
-    texts = [httpx.get(url).raise_for_status().text for url in (stack.main + "/metrics", triton)]
+
+    def scraped(url: str) -> str:
+        return httpx.get(url, timeout=60).raise_for_status().text
+
+    # The gateway reads Triton's statistics now and then.
+    wait_for(lambda: "pentad_triton_requests_total{" in scraped(stack.main + "/metrics"))
+    texts = [scraped(url) for url in (stack.main + "/metrics", triton)]
     return {name: labels for text in texts for name, labels in monitoring.exported(text).items()}
 
 

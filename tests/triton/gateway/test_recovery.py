@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support.stack import Stack
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -30,59 +32,94 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def embed(stack: Stack, client: httpx.Client | None = None) -> httpx.Response:
     send = client.post if client else httpx.post
-    return send(stack.text + "/embed", json={"texts": ["still there?"]}, timeout=30)
+    return send(stack.text + "/embed", json={"texts": ["still there?"]}, timeout=120)
 
 
-def under_load(stack: Stack, hurt: object, seconds: float) -> list[tuple[int, str | None, float]]:
-    """Send requests from 8 threads while ``hurt`` runs; return status, Retry-After, duration."""
+Seen = list[tuple[int, str | None, float]]
+
+
+def under_load(
+    stack: Stack, hurt: Callable[[], object], recovered: Callable[[], object]
+) -> tuple[Seen, int]:
+    """Send requests from 8 threads from before ``hurt`` until the end of it shows.
+
+    Returns:
+        Status, Retry-After and duration of each, and the status of one request after them all.
+    """
     stop = threading.Event()
+    served = threading.Event()
 
-    def client() -> list[tuple[int, str | None, float]]:
-        seen = []
+    def client() -> Seen:
+        seen: Seen = []
         with httpx.Client() as session:
             while not stop.is_set():
                 begin = time.monotonic()
                 reply = embed(stack, session)
                 took = time.monotonic() - begin
                 seen.append((reply.status_code, reply.headers.get("retry-after"), took))
-                if reply.status_code != 200:
+                if reply.status_code == 200:
+                    served.set()
+                else:
                     time.sleep(0.05)
         return seen
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(client) for _ in range(8)]
-        time.sleep(1)
-        hurt()  # type: ignore[operator]
-        time.sleep(seconds)
-        stack.wait_ready(60)
-        time.sleep(1)
-        stop.set()
-        return [item for future in futures for item in future.result()]
+        try:
+            assert served.wait(PATIENCE)
+            time.sleep(1)
+            hurt()
+            wait_for(recovered, 2 * PATIENCE)
+            wait_for(lambda: stack.wait_ready() and embed(stack).status_code == 200)
+        finally:
+            stop.set()
+        seen = [item for future in futures for item in future.result()]
+    return seen, embed(stack).status_code
+
+
+def servers(stack: Stack) -> list[psutil.Process]:
+    """Return the tritonserver, and for moments what it is about to start."""
+    found = []
+    for process in stack.named("bin/tritonserver"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "stub" not in process.name():
+                found.append(process)
+    return found
 
 
 def stubs_of(stack: Stack, model: str) -> list[psutil.Process]:
     """Return the processes that run a model's instances."""
     stubs = stack.named("triton_python_backend_stub")
-    return [p for p in stubs if f"/{model}/" in " ".join(p.cmdline())]
+    found = []
+    for process in stubs:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if f"/{model}/" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
-def check(seen: list[tuple[int, str | None, float]]) -> None:
+def check(seen: Seen, last: int) -> None:
     assert {status for status, _, _ in seen} <= {200, 503}
     for status, retry, _ in seen:
         if status == 503:
             assert retry
             assert re.fullmatch(r"[1-9]\d*", retry)
-    assert max(took for _, _, took in seen) < 15, "a request hung"
-    assert seen[-1][0] == 200
+    # Late canaries would free a request that hangs after 30 s.
+    assert max(took for _, _, took in seen) < 25, "a request hung"
+    assert last == 200
 
 
 def test_tritonserver_killed_under_load(own: Stack) -> None:
-    (server,) = [p for p in own.named("bin/tritonserver") if "stub" not in p.name()]
-    seen = under_load(own, server.kill, 3)
-    check(seen)
+    (server,) = servers(own)
+
+    def succeeded() -> bool:
+        found = servers(own)
+        return len(found) == 1 and found[0].pid != server.pid
+
+    seen, last = under_load(own, server.kill, succeeded)
+    check(seen, last)
     assert any(status == 503 for status, _, _ in seen)
-    (successor,) = [p for p in own.named("bin/tritonserver") if "stub" not in p.name()]
-    assert successor.pid != server.pid
+    assert succeeded()
 
 
 @pytest.mark.parametrize("model", ["text_embedding", "sentence_encoder"])
@@ -90,34 +127,39 @@ def test_a_models_process_killed_under_load(own: Stack, model: str) -> None:
     victims = stubs_of(own, model)
     assert victims
     before = len(own.log)
-    seen = under_load(own, lambda: [p.kill() for p in victims], 3)
-    check(seen)
+
+    def taken_over() -> bool:
+        successors = {p.pid for p in stubs_of(own, model)}
+        return len(successors) == len(victims) and not successors & {p.pid for p in victims}
+
     # By a reload, or with the whole server where Triton itself aborts over a stub's death (it does
     # when the stub's locks are not free within a second): what counts is that others took over.
-    successors = stubs_of(own, model)
+    seen, last = under_load(own, lambda: [p.kill() for p in victims], taken_over)
+    check(seen, last)
     happened = [line for line in own.log[before:].splitlines() if "gateway.access" not in line]
-    assert len(successors) == len(victims), "\n".join(happened)
-    assert not {p.pid for p in successors} & {p.pid for p in victims}, "\n".join(happened)
+    assert taken_over(), "\n".join(happened)
 
 
 def test_gateway_killed(own: Stack) -> None:
     (gateway,) = own.named("-m gateway")
     gateway.kill()
-    time.sleep(0.5)
-    own.wait_ready(60)
+    psutil.wait_procs([gateway], timeout=PATIENCE)
+    own.wait_ready()
     assert embed(own).status_code == 200
 
 
 def test_sigterm_finishes_what_runs_and_leaves_nothing(tmp_path: Path) -> None:
-    before = set(os.listdir("/dev/shm"))
     stack = Stack(tmp_path / "state")
     try:
         stack.start()
         mine = stack.processes()
         body = {"texts": ["long text " * 200 + str(i) for i in range(64)]}
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            running = pool.submit(httpx.post, stack.text + "/embed", json=body, timeout=60)
-            time.sleep(0.3)
+            running = pool.submit(httpx.post, stack.text + "/embed", json=body, timeout=120)
+            status = stack.text + "/status"
+            wait_for(
+                lambda: running.done() or httpx.get(status, timeout=60).json()["queue"]["in_flight"]
+            )
             took = stack.stop()
             assert running.result().status_code == 200
     finally:
@@ -125,10 +167,11 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(tmp_path: Path) -> None:
     assert took < 30
     assert stack.process
     assert stack.process.returncode == 0
-    _, alive = psutil.wait_procs(mine, timeout=2)
+    _, alive = psutil.wait_procs(mine, timeout=PATIENCE)
     assert not alive
-    left = {name for name in set(os.listdir("/dev/shm")) - before if "pentad" in name}
-    assert not left
+    own = {str(process.pid) for process in mine}  # other installations come and go meanwhile
+    regions = [name for name in os.listdir("/dev/shm") if name.startswith("pentad-")]
+    assert not [name for name in regions if own & set(name.split("-"))]
 
 
 def test_no_secret_and_no_path_in_the_log(own: Stack) -> None:
@@ -141,4 +184,4 @@ def test_no_secret_and_no_path_in_the_log(own: Stack) -> None:
 def test_triton_refuses_control_without_the_key(own: Stack) -> None:
     http = own.environment["PENTAD_EMBEDDED__HTTP_PORT"]
     url = f"http://127.0.0.1:{http}/v2/repository/models/text_embedding/unload"
-    assert httpx.post(url).status_code == 403
+    assert httpx.post(url, timeout=60).status_code == 403

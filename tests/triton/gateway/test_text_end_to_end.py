@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import concurrent.futures
 import time
+from http.client import HTTPConnection
 
 import httpx
 import numpy as np
 import openai
-import pytest
 
 from tests.support.stack import Stack
+from tests.support.waiting import wait_for
 
 PAIR = {"candidates": ["A man plays the guitar."], "references": ["Someone is playing guitar."]}
 
 
 def post(url: str, body: object, **headers: str) -> httpx.Response:
     return httpx.post(url, json=body, headers=headers, timeout=60)
+
+
+def in_flight(stack: Stack) -> int:
+    """Requests that the text API works on."""
+    status = httpx.get(stack.text + "/status", timeout=60).json()
+    return int(status["queue"]["in_flight"])
 
 
 def test_ready_report(stack: Stack) -> None:
@@ -33,13 +40,13 @@ def test_ready_report(stack: Stack) -> None:
 
 def test_the_old_clients_calls(stack: Stack) -> None:
     headers = {"content-type": "application/json"}
-    health = httpx.get(stack.text + "/health", headers=headers).json()
+    health = httpx.get(stack.text + "/health", headers=headers, timeout=60).json()
     assert health == {"status": "ok", "device": "cpu"}
-    info = httpx.get(stack.text + "/info", headers=headers).json()
+    info = httpx.get(stack.text + "/info", headers=headers, timeout=60).json()
     assert info["device_name"] == "cpu"
     assert info["vram_total_mb"] is None
     assert info["loaded_models"] == ["bertscore:all-MiniLM-L6-v2", "embed:all-MiniLM-L6-v2"]
-    status = httpx.get(stack.text + "/status", headers=headers).json()
+    status = httpx.get(stack.text + "/status", headers=headers, timeout=60).json()
     assert status["queue"]["waiting_estimate"] == 0
     body = {**PAIR, "lang": "en", "model_type": "microsoft/deberta-xlarge-mnli"}
     scores = post(stack.text + "/bertscore", body).json()
@@ -83,25 +90,29 @@ def test_concurrent_requests_are_batched_in_triton(stack: Stack) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert set(pool.map(one, range(200))) == {200}
-    time.sleep(1.5)  # the monitor reads Triton's statistics every second
-    text = httpx.get(stack.main + "/metrics").text
-    sizes = {
-        int(line.split('batch_size="')[1].split('"')[0])
-        for line in text.splitlines()
-        if line.startswith("pentad_triton_batches_total{") and '"text_embedding"' in line
-    }
-    assert max(sizes) > 1, sizes
+
+    def sizes() -> set[int]:
+        return {
+            int(line.split('batch_size="')[1].split('"')[0])
+            for line in httpx.get(stack.main + "/metrics", timeout=60).text.splitlines()
+            if line.startswith("pentad_triton_batches_total{") and '"text_embedding"' in line
+        }
+
+    # The monitor reads Triton's statistics now and then.
+    wait_for(lambda: max(sizes(), default=0) > 1, told=sizes)
 
 
 def test_a_client_that_leaves_frees_its_slot(stack: Stack) -> None:
     long = {"candidates": ["word " * 1900 + str(i) for i in range(60)]}
     long["references"] = ["other " * 1600 + str(i) for i in range(60)]
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(stack.text + "/bertscore", json=long, timeout=httpx.Timeout(0.5))
-    end = time.monotonic() + 5
-    while httpx.get(stack.text + "/status").json()["queue"]["in_flight"]:
-        assert time.monotonic() < end, "the slot is still taken"
-        time.sleep(0.05)
+    request = httpx.Request("POST", stack.text + "/bertscore", json=long)
+    client = HTTPConnection(request.url.host, request.url.port, timeout=60)
+    client.request("POST", "/bertscore", request.read(), dict(request.headers))
+    wait_for(lambda: in_flight(stack))
+    client.close()
+    wait_for(lambda: not in_flight(stack), told=lambda: "the slot is still taken")
+    left = 'pentad_requests_total{method="POST",route="/bertscore",service="text",status="499"}'
+    wait_for(lambda: left in httpx.get(stack.main + "/metrics", timeout=60).text)  # not answered
     reply = post(stack.text + "/embed", {"texts": ["quick"]})
     assert reply.status_code == 200
 
@@ -109,9 +120,9 @@ def test_a_client_that_leaves_frees_its_slot(stack: Stack) -> None:
 def test_a_long_job_shows_progress_and_does_not_block_short_ones(stack: Stack) -> None:
     bulk = {"texts": ["long text " * 120 + str(i) for i in range(100)]}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(post, stack.text + "/embed", bulk) for _ in range(3)]
-        time.sleep(0.5)
-        status = httpx.get(stack.text + "/status").json()
+        jobs = [pool.submit(post, stack.text + "/embed", bulk) for _ in range(4)]
+        wait_for(lambda: in_flight(stack))
+        status = httpx.get(stack.text + "/status", timeout=60).json()
         begin = time.monotonic()
         assert post(stack.text + "/embed", {"texts": ["short"]}).status_code == 200
         short = time.monotonic() - begin
@@ -120,4 +131,4 @@ def test_a_long_job_shows_progress_and_does_not_block_short_ones(stack: Stack) -
     assert status["queue"]["in_flight"] >= 1
     assert all(0 <= job["progress"] < 1 for job in status["active_jobs"])
     assert unfinished >= 1, "the short request waited for all of the bulk"
-    assert short < 10
+    assert short < 60

@@ -84,10 +84,11 @@ def test_one_trace_from_caller_to_model(tmp_path: Path, collector: Collector) ->
         headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
         wanted = {("pentad-gateway", "POST"), ("pentad-triton", "text_embedding")}
         mine: set[tuple[str, str]] = set()
-        for _ in range(4):  # exporters do not repeat a batch that got lost
-            reply = httpx.post(stack.text + "/embed", json={"texts": ["a"]}, headers=headers)
+        for _ in range(6):  # exporters do not repeat a batch that got lost
+            asked = {"texts": ["a"]}
+            reply = httpx.post(stack.text + "/embed", json=asked, headers=headers, timeout=60)
             assert reply.status_code == 200
-            end = time.monotonic() + 20  # both send batches, and a model's own span comes last
+            end = time.monotonic() + 30  # both send batches, and a model's own span comes last
             while not wanted <= mine and time.monotonic() < end:
                 time.sleep(0.2)
                 mine = {(one, name) for one, trace, name in collector.spans if trace == TRACE}

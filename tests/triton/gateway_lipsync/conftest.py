@@ -72,6 +72,7 @@ def lipsync_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LipsyncS
         "PENTAD_LIPSYNC__AUDIO_ENCODER": str(encoder),
         "PENTAD_LIPSYNC__GPUS__COUNT": "2",
         "PENTAD_LIPSYNC__SERVER__PORT": str(port),
+        "PENTAD_LIPSYNC__SERVER__KEEPALIVE_TIMEOUT_SECONDS": "30",  # this process may be stopped
     }
     stack = Stack(folder / "state", variables)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.gateway import until
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_tenants import audio, frames
+from tests.support.waiting import until
 from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
 
 CLOSE = 1e-5
@@ -25,7 +26,8 @@ class Traffic:
     def __init__(self, stack: LipsyncStack, client: OldClient, tenants: int = TENANTS) -> None:
         self.client = client
         self.tenants = tenants
-        self.answered = 0
+        self.asked = self.answered = 0
+        self.least = self.disturbances = 0
         self.inputs = [frames(1, seed=seed) for seed in range(2)]
         self.expected = {
             (number, seed): stack.plain(f"tenant_{number}")(given, audio())
@@ -33,19 +35,27 @@ class Traffic:
             for seed, given in enumerate(self.inputs)
         }
 
-    async def run(self, disturb: Callable[[], Awaitable[Any]], workers: int = 6) -> int:
-        """Drive the workers while ``disturb`` runs again and again; return how often it ran."""
+    async def run(
+        self, disturb: Callable[[], Awaitable[Any]], least: int = 1, workers: int = 6
+    ) -> int:
+        """Drive the workers while ``disturb`` runs again and again; return how often it ran.
+
+        They make their calls, and more of them until it has run ``least`` times.
+        """
+        self.least = least
         busy = [asyncio.create_task(self._work(number)) for number in range(workers)]
-        disturbances = 0
         while not all(task.done() for task in busy):
             await disturb()
-            disturbances += 1
+            self.disturbances += 1
         await asyncio.gather(*busy)
-        assert self.answered == workers * CALLS
-        return disturbances
+        assert self.answered == self.asked >= workers * CALLS
+        return self.disturbances
 
     async def _work(self, worker: int) -> None:
-        for call in range(CALLS):
+        for call in itertools.count():
+            if call >= CALLS and self.disturbances >= self.least:
+                return
+            self.asked += 1
             number, seed = (worker + call) % self.tenants, call % 2
             request = self.client.messages.InferBatchRequest(
                 model_id=f"tenant_{number}", visual_frames=self.inputs[seed].tobytes(),
@@ -75,7 +85,7 @@ async def test_unload_and_reload_lose_nothing(lipsync_stack: LipsyncStack) -> No
                 assert reply.success, reply.error
             await asyncio.sleep(0.02)
 
-        assert await Traffic(lipsync_stack, client).run(disturb) >= 8
+        assert await Traffic(lipsync_stack, client).run(disturb, 8) >= 8
 
 
 @pytest.mark.parametrize("tenants", [1, TENANTS])  # one: more calls than slots, so some wait
@@ -100,11 +110,12 @@ async def test_a_killed_model_process_loses_no_call(
                 stub.kill()
                 killed.append(stub.pid)
 
-        await Traffic(lipsync_stack, client, tenants).run(disturb)
+        # Twice: calls are made when it is killed, and afterwards.
+        await Traffic(lipsync_stack, client, tenants).run(disturb, 2)
         assert killed
     # An idle device's death shows at its next canary only: ready does not yet mean repaired.
-    await until(lambda: any(one.pid not in killed for one in processes()), 60)
-    lipsync_stack.stack.wait_ready(60)
+    await until(lambda: any(one.pid not in killed for one in processes()))
+    lipsync_stack.stack.wait_ready()
 
 
 async def test_cancelled_calls_leave_the_others_right(lipsync_stack: LipsyncStack) -> None:
@@ -121,4 +132,4 @@ async def test_cancelled_calls_leave_the_others_right(lipsync_stack: LipsyncStac
             await asyncio.sleep(0.03)
             call.cancel()
 
-        assert await Traffic(lipsync_stack, client).run(disturb) >= 5
+        assert await Traffic(lipsync_stack, client).run(disturb, 5) >= 5

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from embedded.server import TritonServer
-from tests.support.callback_receiver import Receiver
+from tests.support.callback_receiver import Receiver, always
 from tests.support.text_models import ADMIN_KEY
 from tests.support.tryon_processes import GatewayProcess
 
@@ -28,6 +28,10 @@ class ScriptedTriton:
         """Time, what, job of every line, or of one job's lines."""
         found = [line.split(" ") for line in self.runs.read_text().splitlines()]
         return [(float(one[0]), one[1], one[2]) for one in found if job_id in ("", one[2])]
+
+    def open(self, gate: str) -> None:
+        """Let a run with `gate=` in its prompt go on behind its first step."""
+        (self.runs.parent / gate).touch()
 
     def count(self, job_id: str, what: str) -> int:
         """How often a job's run began, ended or was cancelled."""
@@ -99,9 +103,7 @@ def _standing(
     scripted_triton: ScriptedTriton, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Standing]:
     receiver = Receiver()
-    impatient = {
-        f"PENTAD_TRYON__{one}__TIMEOUT": "0.5" for one in ("ASSET_SERVICE", "LOAD_BALANCER")
-    }
+    impatient = {f"PENTAD_TRYON__{one}__TIMEOUT": "4" for one in ("ASSET_SERVICE", "LOAD_BALANCER")}
     folder = tmp_path_factory.mktemp("standing")
     gateway = make_gateway(folder, scripted_triton, receiver, **impatient)
     gateway.start()
@@ -113,6 +115,7 @@ def _standing(
 @pytest.fixture
 def standing(_standing: Standing) -> Standing:
     """The gateway that is not killed; its receiver is friendly and has forgotten everything."""
+    _standing.receiver.behave = always(200)
     _standing.gateway.wait(
         lambda: not any(
             one["state"] == "pending"

@@ -30,7 +30,7 @@ def test_every_accepted_job_is_delivered_once(
             gateway.kill()
             gateway.start()
             receiver.behave = failing(SHARE, seed + number)
-    gateway.wait(lambda: gateway.get("/jobs")["counts"] == {"delivered": JOBS}, 40)
+    gateway.wait(lambda: gateway.get("/jobs")["counts"] == {"delivered": JOBS}, 120)
     receiver.behave = always(200)
     for path, name in ((RESULT, "asset_service"), (COMPLETE, "load_balancer")):
         events = {one.event_id for one in receiver.of(path, 200)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from gateway.health.processes import ModelProcesses
 from tests.support.lipsync_model import serving
+from tests.support.waiting import wait_for
 
 
 def test_a_killed_process_is_missing(tmp_path: Path) -> None:
@@ -15,11 +15,8 @@ def test_a_killed_process_is_missing(tmp_path: Path) -> None:
         assert processes.missing([model.model]) == []
         assert processes.missing(["another", model.model]) == ["another"]
         model.stub().kill()
-        end = time.monotonic() + 10
         # The last stub of this server: without any, nothing can be told.
-        while processes._alive() and time.monotonic() < end:
-            time.sleep(0.05)
-        assert processes._alive() == set()
+        wait_for(lambda: processes._alive() == set())
 
 
 def test_nothing_is_told_of_another_machine_or_server() -> None:

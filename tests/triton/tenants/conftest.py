@@ -66,7 +66,7 @@ def gateway(lipsync_server: TritonServer, tenant_files: Path, tmp_path: Path) ->
             state, client, services=["lipsync"], lipsync=section, wait=False
         ) as running:  # type: ignore[arg-type]
             ready = lambda: running.context.monitor.report()["status"] == "ready"  # noqa: E731
-            await until(ready, 60)
+            await until(ready, 120)
             yield running
         await client.close()
 

@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from export.progress import Progress
 from export.tryon import libraries
 from tests.support.tryon_model import ROOT, Refused, TryonModel, serving
 from tests.support.tryon_pictures import CACHE, garment, png, upper
+from tests.support.waiting import wait_for
 
 WRITE = """
 import sys
@@ -111,12 +111,12 @@ def test_diffusers_runs_a_checkpoint(diffusers: TryonModel) -> None:
         if progress["engine_step"] == 1:
             call.cancel()
 
-    begin = time.monotonic()
+    before = model.metric("jobs_total", outcome="cancelled")
     with pytest.raises(Refused) as refused:
         model.run(*files, told=cancel, seed=3, steps=100)
     assert refused.value.status is grpc.StatusCode.CANCELLED
     assert model.run(*files, seed=3).image == first.image
-    assert time.monotonic() - begin < 20  # a hundred steps take longer
+    model.wait_metric(before + 1, "jobs_total", outcome="cancelled")  # it did not end by itself
 
     others = [{"seed": 4}, {"steps": 3}, {"cfg": 6.0}, {"prompt": "another one"}]
     made = {first.image}
@@ -155,9 +155,8 @@ def test_a_broken_steps_file_is_told_and_nothing_is_run(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
     file.write_text("def edit(workflow):\n    workflow.remove_step('Nowhere')\n")
     with serving(tmp_path, wait=False, steps_file=str(file)) as model:
-        end = time.monotonic() + 30
-        while (report := model.describe())["loading_error"] is None and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_for(lambda: model.describe()["loading_error"])
+        report = model.describe()
         assert (report["loaded"], report["loading_error"]) == (False, "steps_file_invalid")
         with pytest.raises(Refused, match="pipeline: the engine is dead"):
             model.run(PERSON, GARMENT)
@@ -174,9 +173,11 @@ def test_a_killed_model_can_be_loaded_again(tmp_path: Path) -> None:
         def kill(progress: dict[str, Any], call: grpc.Call) -> None:
             if progress["step"] == "Slow":
                 process.kill()
+                process.wait(60)
 
         with pytest.raises(Refused):
-            model.run(PERSON, GARMENT, told=kill, timeout=3)
+            model.run(PERSON, GARMENT, told=kill, timeout=20)
+        assert not process.is_running()
         settings = tmp_path / "repository" / "tryon" / "1" / "settings.json"
         own = json.loads(settings.read_text())
         settings.write_text(json.dumps({**own, "steps_file": "", "default_resolution": "480p"}))

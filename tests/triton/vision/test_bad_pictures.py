@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
@@ -18,20 +16,9 @@ from tests.support.vision_models import Answer, VisionModels
 MIB = 2**20
 
 
-def family(models: VisionModels) -> list[psutil.Process]:
-    """The server and its stubs."""
-    server = psutil.Process(models.server.process.pid)
-    return [server, *server.children(recursive=True)]
-
-
 def resident(models: VisionModels) -> int:
     """Memory of the server and its stubs in bytes."""
-    return sum(process.memory_info().rss for process in family(models))
-
-
-def cpu_seconds(models: VisionModels) -> float:
-    """What server and stubs have computed so far; wall time would be that of all neighbours."""
-    return sum(sum(process.cpu_times()[:2]) for process in family(models))
+    return sum(process.memory_info().rss for process in models.family())
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +37,10 @@ def bad(pictures: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
 @pytest.mark.parametrize("name", ["no bytes", "text", "half", "huge header", "50 MB"])
 def test_codes(name: str, vision_models: VisionModels, bad: dict[str, tuple[bytes, str]]) -> None:
     data, code = bad[name]
-    before = cpu_seconds(vision_models)
+    before = vision_models.cpu_seconds()
     with pytest.raises(InferenceServerException) as caught:
         vision_models.classify(data)
-    assert cpu_seconds(vision_models) - before < 3
+    assert vision_models.cpu_seconds() - before < 3
     assert caught.value.message().startswith(code + ": ")
     assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
 
@@ -87,12 +74,9 @@ def test_bombs_in_bounded_memory_while_others_are_answered(
     with ThreadPoolExecutor(6) as pool:
         bombs = [limit.getvalue(), animation, over.getvalue()] * 2
         pending = [pool.submit(vision_models.classify_all, [bomb], 1) for bomb in bombs]
-        waits = []
         while not all(future.done() for future in pending):
             peak = max(peak, resident(vision_models))
-            started = time.monotonic()
             vision_models.classify(pictures["rocket.webp"])
-            waits.append(time.monotonic() - started)
         answers = [future.result()[0] for future in pending]
     assert [isinstance(answer, Answer) for answer in answers] == [True, True, False] * 2
     assert "image_too_large: " in str(answers[2])
@@ -108,7 +92,7 @@ def test_an_absent_network_fails_requests_and_recovers(
     vision_models.unload("image_classifier")
     try:
         with pytest.raises(InferenceServerException, match="image_classifier"):
-            vision_models.classify(good, client_timeout=20)
+            vision_models.classify(good, client_timeout=60)
     finally:
         vision_models.load("image_classifier")
     assert len(vision_models.classify(good).labels) == 5

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from embedded import leftovers, shm_budget
 from embedded.errors import EmbeddedError
 from embedded.pbtxt import parse
+from tests.support.waiting import wait_for
 
 CONFIG = """
 # a comment with { brackets
@@ -88,11 +88,9 @@ def test_leftovers_of_a_dead_launcher_are_removed() -> None:
     try:
         for path in (own, foreign, dead):
             path.touch()
-        deadline = time.monotonic() + 10
-        while not leftovers.processes(stale) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: leftovers.processes(stale))
         assert stale in leftovers.remove_stale()
-        process.wait(5)
+        process.wait(60)
         assert own.exists()
         assert foreign.exists()
         assert not dead.exists()

@@ -103,20 +103,20 @@ def test_keeps_a_picture_once(
     kind = {"Content-Type": request.headers["Content-Type"]}
     headers = {**kind, **signed(body.decode(), at=time.time())}
     for _ in range(2):
-        answer = httpx.post(receiver + "/result", content=body, headers=headers)
+        answer = httpx.post(receiver + "/result", content=body, headers=headers, timeout=60)
         assert answer.status_code == 200
     (saved,) = tmp_path.iterdir()
     assert saved.read_bytes() == picture.encode()
     first, second = capsys.readouterr().out.splitlines()
     assert "job_id=job-1" in first
     assert "once more" in second
-    forged = httpx.post(receiver + "/result", content=body + b" ", headers=headers)
+    forged = httpx.post(receiver + "/result", content=body + b" ", headers=headers, timeout=60)
     assert forged.status_code == 401
 
 
 def test_takes_a_notice(receiver: str, capsys: pytest.CaptureFixture[str]) -> None:
     body = '{"node_id": "n", "job_id": "job-1", "metadata": {}}'
     headers = {"Content-Type": "application/json", **signed(body, at=time.time())}
-    answer = httpx.post(receiver + "/job_complete", content=body, headers=headers)
+    answer = httpx.post(receiver + "/job_complete", content=body, headers=headers, timeout=60)
     assert answer.status_code == 200
     assert 'job_id="job-1"' in capsys.readouterr().out

@@ -8,22 +8,25 @@ import pytest
 
 from gateway.admission import MAX_RETRY_AFTER, Admission
 from gateway.errors import BusyError
+from tests.support.waiting import PATIENCE, passed
 
 
-async def hold(admission: Admission, seconds: float) -> None:
+async def hold(admission: Admission, seconds: float | asyncio.Event) -> None:
     async with admission.slot():
-        await asyncio.sleep(seconds)
+        await passed(seconds)
 
 
 async def test_slots_then_queue_then_refusal() -> None:
     reasons: list[str] = []
-    admission = Admission(2, 1, 1.0, reasons.append)
-    tasks = [asyncio.create_task(hold(admission, 0.1)) for _ in range(3)]
+    done = asyncio.Event()
+    admission = Admission(2, 1, PATIENCE, reasons.append)
+    tasks = [asyncio.create_task(hold(admission, done)) for _ in range(3)]
     await asyncio.sleep(0.01)
     assert (admission.in_flight, admission.waiting) == (2, 1)
     with pytest.raises(BusyError):
         await hold(admission, 0)
     assert reasons == ["queue_full"]
+    done.set()
     await asyncio.gather(*tasks)
     assert (admission.in_flight, admission.waiting) == (0, 0)
 
@@ -31,17 +34,19 @@ async def test_slots_then_queue_then_refusal() -> None:
 async def test_waiting_is_bounded() -> None:
     reasons: list[str] = []
     admission = Admission(1, 5, 0.05, reasons.append)
-    task = asyncio.create_task(hold(admission, 0.3))
+    done = asyncio.Event()
+    task = asyncio.create_task(hold(admission, done))
     await asyncio.sleep(0.01)
     with pytest.raises(BusyError):
         await hold(admission, 0)
     assert reasons == ["wait"]
     assert admission.waiting == 0
+    done.set()
     await task
 
 
 async def test_first_come_first_served() -> None:
-    admission = Admission(1, 10, 5.0)
+    admission = Admission(1, 10, PATIENCE)
     order: list[int] = []
 
     async def job(number: int) -> None:
@@ -54,19 +59,22 @@ async def test_first_come_first_served() -> None:
 
 
 async def test_a_cancelled_waiter_loses_no_slot() -> None:
-    admission = Admission(1, 10, 5.0)
-    first = asyncio.create_task(hold(admission, 0.05))
+    admission = Admission(1, 10, PATIENCE)
+    done = asyncio.Event()
+    first = asyncio.create_task(hold(admission, done))
     await asyncio.sleep(0.01)
     waiters = [asyncio.create_task(hold(admission, 0)) for _ in range(3)]
     await asyncio.sleep(0.01)
+    assert admission.waiting == 3
     waiters[0].cancel()
+    done.set()
     await asyncio.gather(first, *waiters, return_exceptions=True)
     assert (admission.in_flight, admission.waiting) == (0, 0)
-    await asyncio.wait_for(hold(admission, 0), 1)
+    await asyncio.wait_for(hold(admission, 0), PATIENCE)
 
 
 async def test_cancelled_in_the_moment_the_slot_comes() -> None:
-    admission = Admission(1, 10, 5.0)
+    admission = Admission(1, 10, PATIENCE)
     await admission._acquire()
     waiter = asyncio.create_task(hold(admission, 0))
     await asyncio.sleep(0.01)
@@ -87,6 +95,6 @@ async def test_retry_after_follows_the_measured_rate() -> None:
 
 async def test_changes_are_reported() -> None:
     seen: list[tuple[int, int]] = []
-    admission = Admission(1, 1, 1.0, on_change=lambda *values: seen.append(values))
+    admission = Admission(1, 1, PATIENCE, on_change=lambda *values: seen.append(values))
     await asyncio.gather(hold(admission, 0.01), hold(admission, 0.01))
     assert seen == [(1, 0), (1, 1), (1, 0), (0, 0)]

@@ -11,14 +11,14 @@ from gateway.errors import DeadlineError, UnavailableError
 from gateway.triton.coalesce import Coalescer
 from gateway.triton.tensors import Array, text_tensor
 from tests.support.fake_triton import FakeTriton
-from tests.support.gateway import until
+from tests.support.waiting import PATIENCE, until
 
 
 def coalescer(triton: FakeTriton, calls: int = 1, rows: int = 16) -> Coalescer:
     return Coalescer(triton, "text_embedding", ("EMBEDDING",), calls, rows)
 
 
-async def send(joiner: Coalescer, *texts: str, timeout: float = 5.0) -> Array:
+async def send(joiner: Coalescer, *texts: str, timeout: float = PATIENCE) -> Array:
     return (await joiner.infer({"TEXT": text_tensor(texts)}, timeout))["EMBEDDING"]
 
 
@@ -54,13 +54,15 @@ async def test_calls_up_to_the_limit_are_not_delayed() -> None:
 
 
 async def test_an_error_reaches_everybody_who_shared_the_call() -> None:
-    triton = FakeTriton(delay=0.02)
+    triton = FakeTriton()
+    triton.gate.clear()
     joiner = coalescer(triton)
     first = asyncio.create_task(send(joiner, "a"))
-    await asyncio.sleep(0)
+    await until(lambda: triton.calls)
     others = [asyncio.create_task(send(joiner, "b")) for _ in range(3)]
     await asyncio.sleep(0.005)
     triton.failures.append(UnavailableError(retry_after=2))
+    triton.gate.set()
     results = await asyncio.gather(first, *others, return_exceptions=True)
     assert not isinstance(results[0], BaseException)
     for result in results[1:]:
@@ -70,11 +72,14 @@ async def test_an_error_reaches_everybody_who_shared_the_call() -> None:
 
 
 async def test_one_who_leaves_does_not_hurt_the_others() -> None:
-    triton = FakeTriton(delay=0.03)
+    triton = FakeTriton()
+    triton.gate.clear()
     joiner = coalescer(triton)
     tasks = [asyncio.create_task(send(joiner, text)) for text in ("a", "bb", "ccc")]
+    await until(lambda: triton.calls)
     await asyncio.sleep(0.01)
     tasks[1].cancel()
+    triton.gate.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(results[1], asyncio.CancelledError)
     np.testing.assert_array_equal(results[2], [[3, 99]])
@@ -82,12 +87,16 @@ async def test_one_who_leaves_does_not_hurt_the_others() -> None:
 
 
 async def test_a_call_nobody_waits_for_is_cancelled() -> None:
-    triton = FakeTriton(delay=0.5)
+    triton = FakeTriton()
+    here, never = triton.gate, asyncio.Event()
+    here.clear()
     joiner = coalescer(triton)
     first = asyncio.create_task(send(joiner, "a"))
     await until(lambda: triton.calls)
-    triton.delay = 60
+    triton.gate = never
     gone = [asyncio.create_task(send(joiner, "b")) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    here.set()
     await first
     await until(lambda: len(triton.calls) == 2)  # now they travel
     for task in gone:
@@ -95,16 +104,18 @@ async def test_a_call_nobody_waits_for_is_cancelled() -> None:
     await asyncio.gather(*gone, return_exceptions=True)
     await until(lambda: triton.cancelled)
     assert triton.cancelled == 1
-    triton.delay = 0
+    triton.gate = here
     np.testing.assert_array_equal(await send(joiner, "abc"), [[3, 97]])
 
 
 async def test_waiting_counts_towards_the_deadline() -> None:
-    triton = FakeTriton(delay=0.2)
+    triton = FakeTriton()
+    triton.gate.clear()
     joiner = coalescer(triton)
     first = asyncio.create_task(send(joiner, "a"))
-    await asyncio.sleep(0)
+    await until(lambda: triton.calls)
     with pytest.raises(DeadlineError):
         await send(joiner, "b", timeout=0.02)
+    triton.gate.set()
     await first
     assert [rows for _, rows in triton.calls] == [1]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx
 import psutil
 
 from embedded.server import free_ports
+from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,15 +46,18 @@ def gateway(state: Path, main: int, text: int, **more: str) -> Iterator[subproce
         process.stderr.close()
 
 
+def get(url: str) -> httpx.Response:
+    return httpx.get(url, timeout=PATIENCE)
+
+
 def wait_alive(url: str) -> None:
-    end = time.monotonic() + 20
-    while True:
+    def alive() -> bool:
         try:
-            assert httpx.get(url + "/healthz").json() == {"status": "alive"}
-            return
+            return bool(get(url + "/healthz").json() == {"status": "alive"})
         except httpx.HTTPError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+            return False
+
+    wait_for(alive)
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
@@ -69,11 +72,11 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 def test_sigterm_ends_quickly_without_triton(tmp_path: Path) -> None:
     main, text = free_ports(2)
-    with gateway(tmp_path, main, text) as process:
+    with gateway(tmp_path, main, text, PENTAD_SERVER__DRAIN_SECONDS="600") as process:
         wait_alive(f"http://127.0.0.1:{main}")
-        assert httpx.get(f"http://127.0.0.1:{text}/health").status_code == 503
+        assert get(f"http://127.0.0.1:{text}/health").status_code == 503
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0  # there is nothing to drain
 
 
 def test_workers_share_ports_and_metrics(tmp_path: Path) -> None:
@@ -82,27 +85,27 @@ def test_workers_share_ports_and_metrics(tmp_path: Path) -> None:
     with gateway(tmp_path, main, text, PENTAD_SERVER__WORKERS="2") as process:
         wait_alive(url)
         parent = psutil.Process(process.pid)
-        end = time.monotonic() + 10
-        while len(parent.children()) < 2:
-            assert time.monotonic() < end
+        wait_for(lambda: len(parent.children()) == 2)
         for _ in range(10):
-            httpx.get(f"http://127.0.0.1:{text}/status")  # a new connection each
-        found = re.search(
-            r'pentad_requests_total\{[^}]*route="/status"[^}]*\} (\d+)',
-            httpx.get(url + "/metrics").text,
-        )
-        assert found
-        assert int(found.group(1)) == 10
+            get(f"http://127.0.0.1:{text}/status")  # a new connection each
+
+        def counted() -> int:
+            found = re.search(
+                r'pentad_requests_total\{[^}]*route="/status"[^}]*\} (\d+)',
+                get(url + "/metrics").text,
+            )
+            return int(found.group(1)) if found else 0
+
+        wait_for(lambda: counted() >= 10)  # a worker counts after it has answered
+        assert counted() == 10
         victim, survivor = parent.children()
         victim.kill()
-        while {child.pid for child in parent.children()} & {victim.pid}:
-            assert time.monotonic() < end + 10
-            time.sleep(0.05)
+        wait_for(lambda: victim.pid not in {child.pid for child in parent.children()})
         wait_alive(url)
         children = parent.children()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-    _, alive = psutil.wait_procs([*children, survivor], timeout=2)
+        assert process.wait(PATIENCE) == 0
+    _, alive = psutil.wait_procs([*children, survivor], timeout=PATIENCE)
     assert not alive
 
 

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError, UnavailableError
 from gateway.triton.region_files import PREFIX, SHM, RegionFile, remove_leftovers
 from gateway.triton.shared_memory import Regions, rounded
+from tests.support.waiting import PATIENCE, until
 
 MIB = 2**20
 HERE = "127.0.0.1:1"
@@ -29,8 +32,10 @@ class Mapper:
         self.error: GatewayError | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = 0
 
     async def register_memory(self, name: str, size: int) -> None:
+        self.asked += 1
         await self.gate.wait()
         if self.error:
             raise self.error
@@ -148,15 +153,19 @@ async def test_an_abandoned_region_rests_until_triton_is_done(mapper: Mapper) ->
     async with pool.lease(2 * MIB) as other:
         assert other is None  # it counts, and nobody else gets it
     done.set()
-    for _ in range(100):
-        async with pool.lease(2 * MIB) as other:
-            if other:
-                assert other.region.name == name
-                break
-        await asyncio.sleep(0.02)
-    else:
-        raise AssertionError("the region never came back")
+    assert await back(pool, 2 * MIB) == name
     await pool.close()
+
+
+async def back(pool: Regions, size: int) -> str:
+    """Name of the only region, once it is free again."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        async with pool.lease(size) as lease:
+            if lease:
+                return lease.region.name
+        assert time.monotonic() < end, "the region never came back"
+        await asyncio.sleep(0.02)
 
 
 async def test_time_ends_the_rest_where_triton_cannot_tell(mapper: Mapper) -> None:
@@ -168,9 +177,7 @@ async def test_time_ends_the_rest_where_triton_cannot_tell(mapper: Mapper) -> No
     async with pool.lease(2 * MIB) as lease:
         assert lease
         lease.abandon(ended, 0.2)
-    await asyncio.sleep(0.4)
-    async with pool.lease(2 * MIB) as lease:
-        assert lease
+    assert await back(pool, 2 * MIB) == lease.region.name
     await pool.close()
 
 
@@ -199,14 +206,12 @@ async def test_a_call_cancelled_while_its_region_is_made_leaves_it_to_the_next(
             raise AssertionError("not reached")
 
     task = asyncio.create_task(hold())
-    await asyncio.sleep(0.05)
+    await until(lambda: mapper.asked)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     mapper.gate.set()
-    await asyncio.sleep(0.05)
-    async with pool.lease(MIB) as lease:
-        assert lease
+    await back(pool, MIB)
     assert len(mapper.known) == 1
     await pool.close()
 
@@ -214,7 +219,9 @@ async def test_a_call_cancelled_while_its_region_is_made_leaves_it_to_the_next(
 async def test_triton_unmaps_what_a_dead_gateway_left(
     mapper: Mapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.triton.shared_memory.LEFTOVER_SECONDS", 0.05)
+    over = asyncio.Event()
+    clock = SimpleNamespace(**{**vars(asyncio), "sleep": lambda seconds: over.wait()})
+    monkeypatch.setattr("gateway.triton.shared_memory.asyncio", clock)
     dead = SHM / f"{PREFIX}0-left-0"
     dead.write_bytes(b"x")
     mapper.known[dead.name] = 1
@@ -222,16 +229,17 @@ async def test_triton_unmaps_what_a_dead_gateway_left(
     assert not dead.exists()
     async with pool.lease(MIB):
         assert dead.name in mapper.known  # an inference may still use it
-        await asyncio.sleep(0.1)
-        assert dead.name not in mapper.known
+        over.set()  # so much time has passed
+        await until(lambda: dead.name not in mapper.known)
     await pool.close()
 
 
 def test_no_room_is_an_error_at_once() -> None:
-    before = set(SHM.glob(f"{PREFIX}*"))
+    own = f"{PREFIX}{os.getpid()}-*"  # other processes come and go meanwhile
+    before = set(SHM.glob(own))
     with pytest.raises(OSError, match=r"No space"):
         RegionFile(2**50)
-    assert set(SHM.glob(f"{PREFIX}*")) <= before
+    assert set(SHM.glob(own)) <= before
 
 
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay() -> None:

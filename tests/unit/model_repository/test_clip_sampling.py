@@ -22,10 +22,10 @@ def counted(gop: int = 250, movflags: str = "", codec: str = "libx264") -> bytes
 
 
 def code_of(data: bytes, **limits: float) -> str:
-    begin = time.perf_counter()
+    begin = time.process_time()  # of all threads; what other processes do does not count
     with pytest.raises(ClipError) as caught:
         sample_clip(data, Sampling(ClipLimits(**limits)))
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5
     return caught.value.code
 
 

@@ -12,7 +12,7 @@ from crop_batches import CropBatches
 from enrollment_jobs import CancelledError, Enroller, Job
 from face_search import Found
 
-SECONDS = 10
+SECONDS = 60
 
 
 def crops(*values: int) -> np.ndarray:

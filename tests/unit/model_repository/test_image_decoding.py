@@ -158,9 +158,9 @@ def test_damaged_files_are_refused_or_decoded_but_never_raise_anything_else(
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (2**31 - 1, 1), (100_000, 100_000)])
 def test_headers_of_huge_pictures_are_refused_at_once(size: tuple[int, int]) -> None:
-    started = time.monotonic()
+    started = time.thread_time()  # not the wall clock's: other processes do not count
     assert code_of(png_with_header(*size), 2**26) == "image_too_large"
-    assert time.monotonic() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_webp_canvas_is_checked_before_it_is_reserved() -> None:

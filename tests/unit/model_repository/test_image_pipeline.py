@@ -46,7 +46,7 @@ class Request:
 
     @property
     def pictures(self) -> list[int]:
-        assert self.done.wait(10)
+        assert self.done.wait(60)
         assert self.outcomes is not None
         return [int(outcome.logits[0]) for outcome in self.outcomes]
 
@@ -78,7 +78,7 @@ def test_what_is_ready_goes_together_and_the_batch_is_told() -> None:
 
     def slow(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sizes.append(len(images))
-        assert free.wait(10)
+        assert free.wait(60)
         return classify(images)
 
     first, others = Request(b"a"), [Request(bytes([i])) for i in range(6)]
@@ -100,7 +100,7 @@ def test_a_bad_picture_fails_its_own_request_only() -> None:
         for request in [*good[:10], bad, *good[10:]]:
             assert running.submit(request.job)
         assert [request.pictures for request in good] == [[i] for i in range(20)]
-        assert bad.done.wait(10)
+        assert bad.done.wait(60)
     assert str(bad.error) == "no picture"
     assert bad.outcomes is None
 
@@ -110,7 +110,7 @@ def test_a_slow_picture_lets_others_pass() -> None:
 
     def slow(data: bytes) -> np.ndarray:
         if data == b"slow":
-            assert free.wait(10)
+            assert free.wait(60)
         return prepare(data)
 
     late, quick = Request(b"slow"), [Request(bytes([i])) for i in range(5)]
@@ -129,7 +129,7 @@ def test_pictures_are_decoded_side_by_side() -> None:
     together = threading.Barrier(3)
 
     def meet(data: bytes) -> np.ndarray:
-        together.wait(10)
+        together.wait(60)
         return prepare(data)
 
     requests = [Request(bytes([i])) for i in range(3)]
@@ -151,7 +151,7 @@ def test_a_failing_network_fails_its_batch_and_the_pipeline_goes_on(wrong: str) 
     bad, good = Request(b"x"), Request(b"y")
     with pipeline(classify=fail_on_x, batches=1) as running:
         running.submit(bad.job)
-        assert bad.done.wait(10)
+        assert bad.done.wait(60)
         running.submit(good.job)
         assert good.pictures == [ord("y")]
     assert isinstance(bad.error, RuntimeError)
@@ -161,7 +161,7 @@ def test_too_many_waiting_bytes_are_refused_and_given_back() -> None:
     free = threading.Event()
 
     def slow(data: bytes) -> np.ndarray:
-        assert free.wait(10)
+        assert free.wait(60)
         return prepare(data)
 
     held = Request(b"a" * 600)
@@ -186,7 +186,7 @@ def test_cancelled_requests_are_not_decoded() -> None:
     gone = Request(b"a", b"b", cancelled=True)
     with pipeline(count, cancel_check_seconds=-1) as running:
         running.submit(gone.job)
-        assert gone.done.wait(10)
+        assert gone.done.wait(60)
     assert isinstance(gone.error, CancelledError)
     assert decoded == []
 
@@ -216,7 +216,7 @@ def test_stopping_finishes_what_waits() -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -75,9 +75,9 @@ def test_a_failing_chunk_fails_its_jobs_and_the_workers_go_on() -> None:
     running = encoding(encode, workers=1)
     bad, good = Outcome(["x"]), Outcome(["y"])
     running.submit(bad.job, bad.rows)
-    assert bad.done.wait(5)
+    assert bad.done.wait(60)
     running.submit(good.job, good.rows)
-    assert good.done.wait(5)
+    assert good.done.wait(60)
     running.stop()
     assert (bad.answer, bad.reason) == (None, "engine says no")
     assert good.answer is not None
@@ -92,7 +92,7 @@ def test_an_answer_that_cannot_be_sent_does_not_end_the_worker() -> None:
     running.submit(lost, {"a": [1]})
     good = Outcome(["b"])
     running.submit(good.job, good.rows)
-    assert good.done.wait(5)
+    assert good.done.wait(60)
     running.stop()
 
 
@@ -106,7 +106,7 @@ def test_cancelled_jobs_are_not_encoded() -> None:
     running = encoding(encode, cancel_check_seconds=0)
     gone = Outcome(["a", "b"], cancelled=True)
     running.submit(gone.job, gone.rows)
-    assert gone.done.wait(5)
+    assert gone.done.wait(60)
     running.stop()
     assert gone.reason == "cancelled"
     assert encoded == []
@@ -133,6 +133,6 @@ def test_an_encoder_that_loses_rows_is_an_error(wrong: int) -> None:
     running = encoding(lambda ids, mask: np.zeros((wrong, 2), np.float32))
     outcome = Outcome(["a"])
     running.submit(outcome.job, outcome.rows)
-    assert outcome.done.wait(5)
+    assert outcome.done.wait(60)
     running.stop()
     assert outcome.answer is None

@@ -112,7 +112,7 @@ def test_alone_or_among_many_the_vector_is_the_same(face_models: FaceModels) -> 
     rows, executions = face_models.executions("face_embedder")
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda r: face_models.enroll(r).vector, requests * 4))
-    more_rows, more_executions = face_models.executions("face_embedder")
+    more_rows, more_executions = face_models.wait_rows("face_embedder", rows + 4 * 8 * 6)
     assert more_rows - rows == 4 * 8 * 6
     assert more_executions - executions < more_rows - rows
     for place, vector in enumerate(together):

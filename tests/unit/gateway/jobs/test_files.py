@@ -58,7 +58,7 @@ def test_a_killed_owner_is_seen_at_once(tmp_path: Path) -> None:
     me = Owner(tmp_path)
     assert me.dead({name, "of-another-machine", me.name}) == set()
     child.kill()
-    child.wait(10)
+    child.wait(60)
     assert me.dead({name, "of-another-machine", me.name}) == {name}
     me.tidy({name})
     assert len(list(tmp_path.iterdir())) == 2  # it still owns something

@@ -13,8 +13,8 @@ from gateway.tenants import keeper as rounds
 from gateway.tenants.catalogue import Catalogue
 from gateway.tenants.keeper import Keeper
 from gateway.tenants.metrics import PoolCollector
-from tests.support.gateway import until
 from tests.support.tenant_models import House, house
+from tests.support.waiting import until
 
 
 class Shelf:

@@ -18,6 +18,8 @@ from gateway.errors import BadRequestError, BodyTooLargeError, ClientGoneError
 
 NAMES = {"masked_user_image": "person", "garment_image": "garment"}
 Parts = tuple[dict[str, str], dict[str, bytes], list[str]]
+# The machine may be slow, and the folder serves all examples.
+LENIENT = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
 def body_of(data: dict[str, str], files: dict[str, bytes]) -> tuple[bytes, str]:
@@ -49,7 +51,7 @@ async def parse(
         return form.texts, files, sorted(one.name for one in form.folder.iterdir())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=LENIENT)
 @given(
     st.binary(max_size=3000), st.binary(max_size=3000),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.data(),

@@ -40,7 +40,7 @@ class Store:
         self.error: Exception | None = None
 
     def open(self, path: Path, *, force: bool = False) -> tuple[Any, bool]:
-        self.hold.wait(5)
+        self.hold.wait(60)
         self.opened.append((path, force))
         if self.error:
             raise self.error
@@ -70,7 +70,7 @@ class Bench:
 
 def test_a_load_reports_what_was_measured() -> None:
     bench = Bench()
-    report = bench.send("load").result(5)
+    report = bench.send("load").result(60)
     assert report["memory_bytes"] == 100
     assert report["graph"] == "g" * 64
     assert report["imported"] is True
@@ -85,17 +85,17 @@ def test_callers_at_the_same_time_load_once() -> None:
     bench.stores[0].hold.clear()
     answers = [bench.send("load") for _ in range(3)]
     bench.stores[0].hold.set()
-    assert sorted(answer.result(5)["imported"] for answer in answers) == [False, False, True]
+    assert sorted(answer.result(60)["imported"] for answer in answers) == [False, False, True]
     assert bench.engines[0].loaded == 1
 
 
 def test_force_and_another_path_load_again_and_free_the_old() -> None:
     bench = Bench()
-    bench.send("load").result(5)
-    bench.send("load").result(5)
+    bench.send("load").result(60)
+    bench.send("load").result(60)
     assert bench.engines[0].loaded == 1
-    bench.send("load", force=True).result(5)
-    bench.send("load", path="/b.onnx").result(5)
+    bench.send("load", force=True).result(60)
+    bench.send("load", path="/b.onnx").result(60)
     assert [path for path, _ in bench.stores[0].opened] == [
         Path("/a.onnx"),
         Path("/a.onnx"),
@@ -106,7 +106,7 @@ def test_force_and_another_path_load_again_and_free_the_old() -> None:
 
 def test_an_unload_is_answered_when_the_last_request_is_done() -> None:
     bench = Bench()
-    bench.send("load").result(5)
+    bench.send("load").result(60)
     running = bench.table.acquire("a")
     answer = bench.send("unload")
     assert not answer.done()
@@ -119,13 +119,13 @@ def test_an_unload_is_answered_when_the_last_request_is_done() -> None:
 
 def test_loads_that_wait_do_not_keep_an_unload_waiting() -> None:
     bench = Bench()
-    bench.send("load", "other").result(5)
+    bench.send("load", "other").result(60)
     bench.stores[0].hold.clear()
     loads = [bench.send("load", f"t{number}") for number in range(8)]
     assert bench.send("unload", "other").result(0) == {"unloaded": True}
     bench.stores[0].hold.set()
     for load in loads:
-        load.result(5)
+        load.result(60)
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_a_failed_load_leaves_what_was_there(
     error: Exception, expected: type[RefusedError], code: str
 ) -> None:
     bench = Bench()
-    bench.send("load").result(5)
+    bench.send("load").result(60)
     bench.stores[0].error = error
     with pytest.raises(expected) as caught:
-        bench.send("load", force=True).result(5)
+        bench.send("load", force=True).result(60)
     assert caught.value.code == code
     assert "/secret" not in str(caught.value)
     assert bench.table.acquire("a").weights[1].number == 1
@@ -155,6 +155,6 @@ def test_a_tenant_that_the_first_engine_does_not_run_goes_to_the_second(where: s
     bench = Bench(engines=2)
     target = bench.engines[0] if where == "engine" else bench.stores[0]
     target.error = UnsuitableTenantError("If")
-    assert bench.send("load").result(5)["engine"] == "engine 1"
+    assert bench.send("load").result(60)["engine"] == "engine 1"
     engine, _ = bench.table.acquire("a").weights
     assert engine is bench.engines[1]

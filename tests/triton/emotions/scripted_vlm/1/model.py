@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-SECONDS = 20
+SECONDS = 120
 
 
 class TritonPythonModel:

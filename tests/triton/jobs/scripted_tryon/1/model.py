@@ -1,4 +1,5 @@
-"""Does what the prompt says: `seconds=2` takes so long, `fail=pose:Inference` fails.
+"""Does what the prompt says: `seconds=2` takes so long, `fail=pose:Inference` fails, and `gate=x`
+goes on behind its first step only when a file `x` lies beside the file of the runs.
 
 Every run is a line in the file that the environment variable TRYON_RUNS names: time, `begin`, `end`
 or `cancel`, the job's id.
@@ -71,7 +72,11 @@ class TritonPythonModel:
         for step in range(1, STEPS + 1):
             while time.monotonic() < begin + seconds * step / STEPS:
                 time.sleep(0.001)
-            if sender.is_cancelled():
+            cancelled = sender.is_cancelled()
+            while not cancelled and step > 1 and self._closed(wanted.get("gate")):
+                time.sleep(0.1)
+                cancelled = sender.is_cancelled()
+            if cancelled:
                 self._note("cancel", options)
                 self._fail(sender, "cancelled:Inference: cancelled", pb_utils.TritonError.CANCELLED)
                 return
@@ -103,6 +108,11 @@ class TritonPythonModel:
         digest = hashlib.sha256(found["PERSON"] + found["GARMENT"] + str(seed).encode()).digest()
         self._note("end", options)
         self._send(sender, FINAL, IMAGE=png(digest), REPORT=json.dumps(report).encode())
+
+    def _closed(self, gate):
+        return gate is not None and not os.path.exists(
+            os.path.join(os.path.dirname(self._runs), gate)
+        )
 
     def _note(self, what, options):
         with open(self._runs, "a") as file:
