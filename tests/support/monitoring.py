@@ -25,6 +25,7 @@ TRITON_GPU_ONLY = frozenset({
     "nv_gpu_power_limit",
 })  # fmt: skip
 TRITON_GPU_LABELS = {"gpu_uuid"}
+SEVERAL_TRITONS_ONLY = {"pentad_triton_up"}  # in a scrape: tests/triton/scale
 PROMETHEUS_OWN = {"up"}  # made by Prometheus for every target
 TARGET_LABELS = {"job", "instance"}  # added by Prometheus to every series
 
