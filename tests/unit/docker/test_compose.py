@@ -148,6 +148,17 @@ def test_every_port_of_an_old_server_is_published(
         assert port.startswith("127.0.0.1:"), "open to the network only where the operator says so"
 
 
+def test_all_services_are_on_unless_the_operator_chooses(
+    stack: dict[str, Any], settings: Settings
+) -> None:
+    assert settings.services == Settings.model_fields["services"].default
+    for name in ("models", "triton", "gateway"):
+        default = stack["services"][name]["environment"]["PENTAD_SERVICES"]
+        assert json.loads(default.removeprefix("${PENTAD_SERVICES:-").removesuffix("}")) == (
+            settings.services
+        )
+
+
 def test_triton_is_not_published(stack: dict[str, Any], settings: Settings) -> None:
     assert "ports" not in stack["services"]["triton"]
     assert settings.triton.url == f"triton:{settings.embedded.grpc_port}"
