@@ -22,6 +22,7 @@ from enrollment_refusals import RefusedError, refuse_pictures
 from face_detection import Detector
 from face_search import SearchOptions, search
 from face_vector import pooled
+from guarded_sender import GuardedSender
 from network_facts import network_facts
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
@@ -62,7 +63,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = request.get_response_sender()
+            sender = GuardedSender(request.get_response_sender())
             try:
                 self._queue(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

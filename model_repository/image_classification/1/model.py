@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
+from guarded_sender import GuardedSender
 from image_decoding import ImageError, decode
 from image_pipeline import ImagePipeline, Job
 from image_preparation import FILTERS, Preparation
@@ -52,7 +53,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = request.get_response_sender()
+            sender = GuardedSender(request.get_response_sender())
             try:
                 self._queue(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

@@ -20,6 +20,7 @@ import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
 from frame_scheduler import FrameQueue, Job  # noqa: E402
 from frame_workers import FrameWorkers  # noqa: E402
+from guarded_sender import GuardedSender  # noqa: E402
 from import_process import ImportProcesses  # noqa: E402
 from lipsync_device import make_control, make_engines  # noqa: E402
 from lipsync_errors import (  # noqa: E402
@@ -76,7 +77,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = request.get_response_sender()
+            sender = GuardedSender(request.get_response_sender(), self._messages)
             refuse = partial(self._refuse, sender)
             try:
                 command = _first(request, "COMMAND")
@@ -111,7 +112,7 @@ class TritonPythonModel:
             MOUTHS[output],
             partial(self._answer, sender, output),
             refuse,
-            partial(self._is_cancelled, sender),
+            sender.is_cancelled,
             deadline=_deadline(request),
         )
         if not self._workers.submit(Job(tenant, len(frames), work)):
@@ -134,10 +135,6 @@ class TritonPythonModel:
             "engine": engine.name,
             "model": self._model,
         }
-
-    def _is_cancelled(self, sender):
-        with self._messages:  # see lipsync_metrics.py
-            return sender.is_cancelled()
 
     def _answer(self, sender, output, work):
         timing = np.array([work.queue_ms, work.compute_ms], np.float32)

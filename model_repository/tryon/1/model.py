@@ -16,6 +16,7 @@ locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts 
 
 import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
+from guarded_sender import GuardedSender  # noqa: E402
 from tryon_errors import InputError, PipelineError, QueueFullError, TryonError  # noqa: E402
 from tryon_metrics import TryonMetrics  # noqa: E402
 from tryon_progress import JobWatch  # noqa: E402
@@ -48,7 +49,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the jobs and answers the commands."""
         for request in requests:
-            sender = request.get_response_sender()
+            sender = GuardedSender(request.get_response_sender(), self._messages)
             try:
                 command = _bytes(request, "COMMAND")
                 if command is None:
@@ -75,10 +76,7 @@ class TritonPythonModel:
         self._service.submit(context, answer, refuse)
 
     def _is_cancelled(self, sender):
-        if self._service.stopping():
-            return True
-        with self._messages:  # see tryon_metrics.py
-            return sender.is_cancelled()
+        return self._service.stopping() or sender.is_cancelled()
 
     def _answer(self, sender, context):
         described = self._service.describe()

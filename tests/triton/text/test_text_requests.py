@@ -17,7 +17,7 @@ from embedded.server import TritonServer
 from tests.support.text_models import ADMIN_KEY, SCORES, TextModels, text_input
 from tests.support.waiting import wait_for
 
-BULK = 512
+BULK = 128
 """Texts that take many seconds, so that what happens meanwhile does happen meanwhile."""
 LONG = "a sentence of some words that goes on and on " * 60
 
