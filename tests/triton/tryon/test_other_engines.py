@@ -173,11 +173,10 @@ def test_a_killed_model_can_be_loaded_again(tmp_path: Path) -> None:
         def kill(progress: dict[str, Any], call: grpc.Call) -> None:
             if progress["step"] == "Slow":
                 process.kill()
-                process.wait(60)
 
         with pytest.raises(Refused):
             model.run(PERSON, GARMENT, told=kill, timeout=20)
-        assert not process.is_running()
+        wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE)  # until Triton unloads it
         settings = tmp_path / "repository" / "tryon" / "1" / "settings.json"
         own = json.loads(settings.read_text())
         settings.write_text(json.dumps({**own, "steps_file": "", "default_resolution": "480p"}))
