@@ -34,7 +34,7 @@ def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
     _place_networks(found, settings, gpus, host, needed(settings, devices))
     _place_processes(settings, host)
     if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
-        _place_vlm(found, settings, gpus)
+        _place_vlm(found, settings, gpus, host)
     if "tryon" in settings.services:
         _place_tryon(found, settings, gpus)
     if "lipsync" in settings.services:
@@ -98,11 +98,21 @@ def _place_processes(settings: Settings, host: Device) -> None:
         host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
 
 
-def _place_vlm(found: Plan, settings: Settings, gpus: list[Device]) -> None:
-    """As vLLM takes a share of the whole of each card, weights and key-value cache together."""
+def _place_vlm(found: Plan, settings: Settings, gpus: list[Device], host: Device) -> None:
+    """As vLLM takes a share of the whole of each card, weights and key-value cache together.
+
+    A checkpoint in a folder may be small enough for vLLM's CPU build; the one of the hub is not.
+    """
     model = settings.iot.emotions.vlm_model
-    given = parameters(read_config(settings.paths.repository / model / "config.pbtxt"))
+    folder = settings.paths.repository / model
+    given = parameters(read_config(folder / "config.pbtxt"))
     share, cards = float(given["memory_fraction"]), int(given["tensor_parallel_size"])
+    checkpoint = folder / given["model"]
+    if not gpus and checkpoint.is_dir():
+        weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
+        host.add(model, "vLLM on the CPU", 1, weights)
+        found.notes.append(f"{model} runs on the CPU: its key-value cache is not counted")
+        return
     if len(gpus) < cards:
         found.problems.append(f"{model} needs {cards} GPUs, there are {len(gpus)}")
         return

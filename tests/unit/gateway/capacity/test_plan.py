@@ -60,6 +60,23 @@ def test_one_configuration_for_one_gpu_and_for_a_cpu() -> None:
     assert 0 < on_cpu.fit < 1200
 
 
+def test_a_small_checkpoint_of_the_vlm_runs_without_a_gpu(tmp_path: Path) -> None:
+    for model in REPOSITORY.iterdir():
+        if model.name != "vlm":
+            (tmp_path / model.name).symlink_to(model)
+    checkpoint = tmp_path / "vlm" / "1" / "small"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(bytes(1000))
+    config = (REPOSITORY / "vlm" / "config.pbtxt").read_text()
+    asked = config.replace('Qwen/Qwen3-VL-8B-Thinking" } }', '1/small" } }', 1)
+    assert asked != config
+    (tmp_path / "vlm" / "config.pbtxt").write_text(asked)
+    settings = Settings(paths={"repository": tmp_path}, iot={"emotions": {"engine": "vlm"}})
+    found = plan(settings, described(0, 16, None), {})
+    assert found.fits, found.problems
+    assert any(one.startswith("vlm runs on the CPU") for one in found.notes)
+
+
 def test_the_vlm_leaves_no_room_for_lipsync_on_its_card() -> None:
     found = worked_out(EIGHT, iot={"emotions": {"engine": "vlm"}}, triton=CONTAINER)
     assert not found.fits
