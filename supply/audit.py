@@ -15,7 +15,7 @@ from supply.packages import FILES, IMAGE_FILES, ROOT
 SECONDS = 300
 UNREACHABLE = "the advisory service could not be reached; nothing is known"
 SKIPPED = "could not be audited"
-_SIGNS = ("ConnectionError", "ServiceError", "audit endpoint returned")
+_SIGNS = ("ConnectionError", "ServiceError", "Max retries exceeded", "audit endpoint returned")
 
 
 def report(title: str, command: Sequence[str], folder: Path) -> str:

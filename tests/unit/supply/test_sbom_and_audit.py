@@ -106,6 +106,7 @@ def test_a_tool_that_fails_is_told(
         (1, "jinja2 3.0 CVE-1", "jinja2 3.0 CVE-1"),
         (0, "x could not be audited\ny could not be audited", "2 packages are unknown"),
         (0, "requests.exceptions.ConnectionError", audit.UNREACHABLE),
+        (1, "SSLError: Max retries exceeded with url: /json", audit.UNREACHABLE),
         (2, "usage: pip-audit", "the auditor failed; nothing is known:\nusage: pip-audit"),
     ],
 )
