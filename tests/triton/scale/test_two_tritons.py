@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ import pytest
 from embedded import leftovers
 from embedded.server import TritonServer
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 KEY = "a-key-of-two-servers"
 CLIENTS = 8
@@ -123,19 +124,12 @@ async def _load(url: str, victim: TritonServer) -> _Outcome:
         clients = [asyncio.create_task(client(http)) for _ in range(CLIENTS)]
         try:
             at_first = await asyncio.to_thread(served, victim)
-            await _until(lambda: outcome.before > 20)
+            await until(lambda: outcome.before > 20)
             assert await asyncio.to_thread(served, victim) > at_first + 5, "it was not balanced"
             await asyncio.to_thread(kill, victim)
             dead.set()
-            await _until(lambda: outcome.after > 20)
+            await until(lambda: outcome.after > 20)
         finally:
             stop.set()
             await asyncio.gather(*clients)
     return outcome
-
-
-async def _until(met: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "it takes too long"
-        await asyncio.sleep(0.05)
