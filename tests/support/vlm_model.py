@@ -28,6 +28,13 @@ LOAD_SECONDS = 300
 _HTTP = httpx.Client(timeout=30)
 RUN_VARIABLE, RUN = "TEST_RUN", uuid.uuid4().hex
 """In the environment of the server, and so of all that it starts."""
+
+
+def engine_options(executor: str) -> str:
+    """Options of vLLM: what runs its workers, and a small cache (the machine is shared)."""
+    return json.dumps({"kv_cache_memory_bytes": 1 << 26, "distributed_executor_backend": executor})
+
+
 PARAMETERS = {
     "model": f"1/{CHECKPOINT}",
     "source": "random weights",
@@ -37,9 +44,12 @@ PARAMETERS = {
     "max_requests": "8",
     "enforce_eager": "true",
     "start_seconds": "120",
-    # Little: the machine of the tests is shared.
-    "engine_options": json.dumps({"kv_cache_memory_bytes": 1 << 26}),
+    # Without a worker process, as on one GPU. With one, both wait in loops of sched_yield, and on
+    # two cores with a Linux 6.18 every other process slept for up to 17 s.
+    "engine_options": engine_options("vllm.v1.executor.uniproc_executor.UniProcExecutor"),
 }
+WITH_WORKER = {"engine_options": engine_options("mp")}
+"""Parameters of an engine whose worker is a process of its own, as on several GPUs."""
 
 
 def random_model(repository: Path, **parameters: str) -> Path:

@@ -27,8 +27,8 @@ Clip = tuple[np.ndarray, np.ndarray]
 class Keeper:
     """Starts the server and the model as needed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.repository = random_model(folder / "repository")
+    def __init__(self, folder: Path, **parameters: str) -> None:
+        self.repository = random_model(folder / "repository", **parameters)
         self._log = folder / "triton.log"
         self._server = None
         self._model: VlmModel | None = None

@@ -64,21 +64,23 @@ def start(
 class Kept:
     """A long request that must not be disturbed; when it is answered it is asked again."""
 
-    def __init__(self, vlm: VlmModel, clip: Clip, **options: object) -> None:
-        self._vlm, self._inputs = vlm, tensors(*clip, "Long", {**LONG, **options})
+    def __init__(self, vlm: VlmModel, clip: Clip, size: dict = LONG, **options: object) -> None:
+        self._vlm, self._inputs = vlm, tensors(*clip, "Long", {**size, **options})
         self._stopped = False
         self.errors: list[Exception] = []
+        self.answers: list[bytes] = []
         self._ask()
 
     def _ask(self) -> None:
         self._call = self._vlm.client.async_infer("vlm", self._inputs, self._done)
 
-    def _done(self, result: object, error: Exception | None) -> None:
+    def _done(self, result: Any, error: Exception | None) -> None:
         if self._stopped:
             return
         if error:
             self.errors.append(error)
         else:
+            self.answers.append(result.as_numpy("TEXT")[0])
             self._ask()
 
     def stop(self) -> None:
@@ -151,11 +153,15 @@ def test_the_largest_clip_of_the_settings(vlm: VlmModel) -> None:
 
 
 def test_four_clips_generate_at_the_same_time(vlm: VlmModel, clip: Clip, until) -> None:
-    calls = [start(vlm, clip, listing(400), seed=number) for number in range(4)]
+    kept = [Kept(vlm, clip, listing(400), seed=number) for number in range(4)]
     until(lambda: generating(vlm) == 4)
-    answers = [future.result(400).as_numpy("TEXT")[0] for _, future in calls]
-    assert len(set(answers)) == 4
-    assert all(len(json.loads(answer)) == 400 for answer in answers)
+    until(lambda: all(one.answers for one in kept), 400)
+    for one in kept:
+        one.stop()
+        assert not one.errors
+        assert len(json.loads(one.answers[0])) == 400
+    assert len({one.answers[0] for one in kept}) == 4
+    until(lambda: generating(vlm) == 0)
 
 
 def test_a_client_that_leaves_frees_the_engine(vlm: VlmModel, clip: Clip, until) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import grpc
 import psutil
@@ -10,11 +11,20 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.triton.status import ModelDeadError, to_gateway_error
-from tests.support.vlm_model import VlmModel, engines, shared_memory
+from tests.support.vlm_model import WITH_WORKER, VlmModel, engines, shared_memory
 from tests.vlm.conftest import Clip, Keeper
 from tests.vlm.test_answers import generating, outcome, start
 
 pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def keeper(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+    """Of the engine with the most processes."""
+    keeper.stop()  # one engine at a time
+    found = Keeper(tmp_path_factory.mktemp("processes"), **WITH_WORKER)
+    yield found
+    found.stop()
 
 
 class Refusal(grpc.RpcError):
