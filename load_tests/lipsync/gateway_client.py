@@ -67,6 +67,10 @@ class Client:
         frames: FP32 [n, 6, 320, 320] as old clients send, or UINT8 [n, 3, 320, 320], which is
             answered in UINT8.
         audio: FP32 [1, 32, 16, 16].
+
+    Attributes:
+        count: frames of a call.
+        least: bytes of an answer that holds its mouths.
     """
 
     def __init__(self, address: str, frames: np.ndarray, audio: np.ndarray) -> None:
@@ -84,7 +88,7 @@ class Client:
             input_channels=frames.shape[1] if compact else 0,
             output_block=compact,
         )
-        self._least = self.count * MOUTH_VALUES * frames.itemsize
+        self.least = self.count * MOUTH_VALUES * frames.itemsize
         self._rest = request.SerializeToString()
 
     def ask(self, tenant: str) -> float:
@@ -97,7 +101,7 @@ class Client:
         begin = time.perf_counter()
         answer = self._call(request)
         spent = (time.perf_counter() - begin) * 1e3
-        if len(answer) < self._least:
+        if len(answer) < self.least:
             raise ServerError(pb.InferBatchResponse.FromString(answer).error)
         return spent
 

@@ -22,6 +22,7 @@ import numpy as np
 from export.lipsync.demo import write_tenants
 from export.lipsync.importing import import_files
 from load_tests import machine
+from load_tests.lipsync.bare_transport import answering
 from load_tests.lipsync.gateway_client import Client, Gateway, serving
 from load_tests.lipsync.plain_sessions import CORES, WAYS, PlainSessions, in_threads
 from load_tests.lipsync.pool_client import Caller
@@ -72,7 +73,7 @@ def throughput(gateway: Gateway, file: Path, rounds: int, seconds: float) -> lis
 
 
 def latency(gateway: Gateway, file: Path, rounds: int) -> list[Row]:
-    """One call alone, through the gateway and straight to the model, in turns."""
+    """One call alone, through the gateway, straight to the model and to gRPC alone, in turns."""
     rows = []
     old, compact = frames(25), (frames(25)[:, :3] * 255).astype(np.uint8)
     for kind, batch, wanted in (
@@ -85,16 +86,21 @@ def latency(gateway: Gateway, file: Path, rounds: int) -> list[Row]:
         client = Client(gateway.address, given, sound)
         caller = Caller(SimpleNamespace(url=gateway.url), given, sound)
         client.ask(file.stem)
-        through, direct = [], []
-        for _ in range(max(3, 8 * rounds // batch)):
-            through.append(client.ask(file.stem))
-            direct.append(caller.ask(file.stem))
+        through, direct, bare = [], [], []
+        with answering(client.least) as address:
+            echo = Client(address, given, sound)
+            for _ in range(max(3, 8 * rounds // batch)):
+                through.append(client.ask(file.stem))
+                direct.append(caller.ask(file.stem))
+                bare.append(echo.ask(file.stem))
+            echo.close()
         added = median(a - b for a, b in zip(through, direct, strict=True))
         figure = (
             f"{added:+.1f} ms on {median(direct):.1f} ms ({100 * added / median(direct):.0f} %)"
         )
-        wire = f"{given.dtype}, {given.nbytes / 1e6:.1f} MB in"
-        rows.append((f"batch {batch} ({wire}): added by the gateway", figure, wanted))
+        wire = f"batch {batch} ({given.dtype}, {given.nbytes / 1e6:.1f} MB in)"
+        rows.append((f"{wire}: added by the gateway", figure, wanted))
+        rows.append((f"{wire}: gRPC alone, no work", f"{median(bare):.1f} ms", ""))
         client.close()
         caller.close()
     return rows
