@@ -18,7 +18,7 @@ from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
 from gateway.lifecycle import Lifecycle
-from gateway.memory import keep_large_buffers, tame_garbage_collector
+from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices
 from gateway.plans.choice import PlanChooser
 from gateway.security import KeyRing
@@ -149,7 +149,10 @@ async def serve(settings: Settings) -> None:
         await grpc_server.start()
     await context.gpus.start()
     context.monitor.start()
-    watcher = asyncio.create_task(_watch_keys(context.keys))
+    background = [
+        asyncio.create_task(_watch_keys(context.keys)),
+        asyncio.create_task(keep_returning()),
+    ]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -173,7 +176,8 @@ async def serve(settings: Settings) -> None:
             running.append(asyncio.create_task(listeners.tryon.drain(server.drain_seconds)))
         await asyncio.gather(*running)
     finally:
-        watcher.cancel()
+        for task in background:
+            task.cancel()
         await context.monitor.stop()
         if listeners.lipsync:
             await listeners.lipsync.stop()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from export.lipsync.demo import write_tenants
 from export.lipsync.importing import import_files
 from load_tests import machine
 from load_tests.lipsync.bare_transport import answering
-from load_tests.lipsync.gateway_client import Client, Gateway, serving
+from load_tests.lipsync.gateway_client import Client, Gateway, send_cheaply, serving
 from load_tests.lipsync.plain_sessions import CORES, WAYS, PlainSessions, in_threads
 from load_tests.lipsync.pool_client import Caller
 from load_tests.lipsync.sections import MIB, Row, audio, frames
@@ -34,10 +35,11 @@ HOT = 2  # tenants whose calls always are hits
 SECTIONS = ("throughput", "latency", "many")
 
 
-def throughput(gateway: Gateway, file: Path, rounds: int, seconds: float) -> list[Row]:
-    """Frames per second at batches of 4, 8 and 25, in rounds that alternate with the peers."""
-    rows = []
-    for batch in (4, 8, 25):
+def throughput(
+    gateway: Gateway, file: Path, rounds: int, seconds: float, batches: list[int]
+) -> Iterator[Row]:
+    """Frames per second at each size of batch, in rounds that alternate with the peers."""
+    for batch in batches:
         given, sound = frames(batch), audio()
         compact = (given[:, :3] * 255).astype(np.uint8)
         clients = {
@@ -62,19 +64,17 @@ def throughput(gateway: Gateway, file: Path, rounds: int, seconds: float) -> lis
                 if number:  # the first round warms up
                     rates[name].append(rate)
         best = max(WAYS, key=lambda way: median(rates[way]))
-        rows.append((f"batch {batch}: plain, {best}", f"{median(rates[best]):.2f} frames/s", ""))
+        yield f"batch {batch}: plain, {best}", f"{median(rates[best]):.2f} frames/s", ""
         for name, some in clients.items():
             share = median(a / b for a, b in zip(rates[name], rates[best], strict=True))
             figure = f"{median(rates[name]):.2f} frames/s, {share:.3f} of plain"
-            rows.append((f"batch {batch}: {name}", figure, ">= 0.95"))
+            yield f"batch {batch}: {name}", figure, ">= 0.95"
             for client in some:
                 client.close()
-    return rows
 
 
-def latency(gateway: Gateway, file: Path, rounds: int) -> list[Row]:
+def latency(gateway: Gateway, file: Path, rounds: int) -> Iterator[Row]:
     """One call alone, through the gateway, straight to the model and to gRPC alone, in turns."""
-    rows = []
     old, compact = frames(25), (frames(25)[:, :3] * 255).astype(np.uint8)
     for kind, batch, wanted in (
         (old, 1, "<= 3 ms"),
@@ -99,14 +99,13 @@ def latency(gateway: Gateway, file: Path, rounds: int) -> list[Row]:
             f"{added:+.1f} ms on {median(direct):.1f} ms ({100 * added / median(direct):.0f} %)"
         )
         wire = f"batch {batch} ({given.dtype}, {given.nbytes / 1e6:.1f} MB in)"
-        rows.append((f"{wire}: added by the gateway", figure, wanted))
-        rows.append((f"{wire}: gRPC alone, no work", f"{median(bare):.1f} ms", ""))
+        yield f"{wire}: added by the gateway", figure, wanted
+        yield f"{wire}: gRPC alone, no work", f"{median(bare):.1f} ms", ""
         client.close()
         caller.close()
-    return rows
 
 
-def many(gateway: Gateway, files: list[Path], calls: int, places: int) -> list[Row]:
+def many(gateway: Gateway, files: list[Path], calls: int, places: int) -> Iterator[Row]:
     """Tenants at random with few places; beside them calls that always are hits."""
     hot, cold = files[:HOT], files[HOT:]
     given, sound = np.zeros((1, 6, 320, 320), np.float32), audio()
@@ -144,7 +143,7 @@ def many(gateway: Gateway, files: list[Path], calls: int, places: int) -> list[R
     seconds = time.monotonic() - begin
     resident = gateway.tenants()["resident"]
     name = f"{len(files)} narrow tenants, {places} places"
-    return [
+    yield from (
         (f"{name}: {calls} calls", f"0 errors, {calls / seconds:.0f} calls/s", "0 errors"),
         (f"{name}: resident at the end", str(resident), f"<= {places}"),
         (f"{name}: all calls", _figures(spent), ""),
@@ -158,7 +157,7 @@ def many(gateway: Gateway, files: list[Path], calls: int, places: int) -> list[R
             )
             for part in sizes[0]
         ),
-    ]
+    )
 
 
 def _hits(
@@ -205,16 +204,25 @@ def _tenants(folder: Path, count: int, width: float) -> list[Path]:
     return files
 
 
+def _shown(rows: Iterator[Row]) -> Iterator[Row]:
+    for row in rows:
+        print(*row, sep=" | ", file=sys.stderr)
+        yield row
+
+
 def main() -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="of one measurement")
+    parser.add_argument("--batches", type=int, nargs="+", default=[4, 8, 25])
     parser.add_argument("--narrow", type=int, default=1200, help="narrow tenants of `many`")
     parser.add_argument("--calls", type=int, default=20_000, help="of `many`")
     parser.add_argument("--out", type=Path, help="file for the table")
     options = parser.parse_args()
+    send_cheaply()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, which ends Pentad
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="pentad-bench-") as name:
         folder = Path(name)
@@ -222,15 +230,19 @@ def main() -> int:
             full = _tenants(folder / "full", 1, 1.0)
             with serving(folder / "one", folder / "full") as gateway:
                 if "latency" in options.sections:
-                    rows += latency(gateway, full[0], 10 * options.rounds)
+                    rows += _shown(latency(gateway, full[0], 10 * options.rounds))
                 if "throughput" in options.sections:
-                    rows += throughput(gateway, full[0], options.rounds, options.seconds)
+                    rows += _shown(
+                        throughput(
+                            gateway, full[0], options.rounds, options.seconds, options.batches
+                        )
+                    )
         if "many" in options.sections:
             narrow = _tenants(folder / "narrow", options.narrow, 0.125)
             for places in (options.narrow, max(HOT + 1, options.narrow // 12)):
                 limit = {"CAPACITY__MAX_MODELS": str(places)}
                 with serving(folder / str(places), folder / "narrow", **limit) as gateway:
-                    rows += many(gateway, narrow, options.calls, places)
+                    rows += _shown(many(gateway, narrow, options.calls, places))
     facts = machine.processor()
     head = f"{facts['cores']} cores of {facts['cpu']}, load {facts['load_average']:.1f} at the end"
     lines = ["| | measured | wanted |", "|---|---|---|"]
