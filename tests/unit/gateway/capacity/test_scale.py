@@ -57,8 +57,15 @@ def test_bytes_of_frames_are_those_of_the_lipsync_page() -> None:
 
 def test_what_was_measured_is_in_the_results() -> None:
     results = (ROOT / "load_tests" / "RESULTS.md").read_text()
-    milliseconds = scale.GATEWAY_SECONDS_25 * 1e3
-    assert f"batch 25: added by the gateway | +{milliseconds:.1f} ms" in results
+    for wire, seconds in (
+        ("float32, 61.4 MB", scale.ADDED_FLOAT32),
+        ("uint8, 7.7 MB", scale.ADDED_UINT8),
+    ):
+        assert f"batch 25, {wire} in: added by the gateway | +{seconds * 1e3:.1f} ms" in results
+    page = PAGE.read_text()
+    assert f"25 / {scale.ADDED_FLOAT32} s for float32, 25 / {scale.ADDED_UINT8} s for uint8" in page
+    assert scale.WIRES[0].gateway_frames == pytest.approx(25 / scale.ADDED_FLOAT32)
+    assert scale.WIRES[-1].gateway_frames == pytest.approx(25 / scale.ADDED_UINT8)
 
 
 def test_both_design_figures_agree() -> None:
