@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import grpc
 import numpy as np
+import psutil
 import pytest
 
 from tests.support.lipsync_protos import OldClient
@@ -18,6 +21,15 @@ from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
 
 CLOSE = 1e-5
 CALLS = 24  # per worker
+KILLS = 4  # until one does not end Triton as well
+
+
+def runs(process: psutil.Process | None) -> bool:
+    """Whether it still runs after 5 s: a server that aborts writes its trace first."""
+    assert process
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(5)
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 class Traffic:
@@ -98,21 +110,35 @@ async def test_a_killed_model_process_loses_no_call(
             model_id="tenant_0", visual_frames=frames(1).tobytes(),
             audio_features=audio().tobytes(), batch_size=1,
         )  # fmt: skip
-        device = (await client.InferBatch(request)).gpu_id
-        model = f"/lipsync_{device}/1/" if device else "/lipsync/1/"
-        processes = partial(lipsync_stack.stack.named, model + "model.py")
         killed: list[int] = []
+        for _ in range(KILLS):
+            device = (await client.InferBatch(request)).gpu_id
+            model = f"/lipsync_{device}/1/" if device else "/lipsync/1/"
+            processes = partial(lipsync_stack.stack.named, model + "model.py")
+            (stub,) = processes()
+            server = stub.parent()
+            done = False
 
-        async def disturb() -> None:
-            await asyncio.sleep(0.3)
-            if not killed:
-                (stub,) = processes()
-                stub.kill()
-                killed.append(stub.pid)
+            async def disturb(stub: psutil.Process = stub) -> None:
+                nonlocal done
+                await asyncio.sleep(0.3)
+                if not done:
+                    done = True
+                    stub.kill()
+                    killed.append(stub.pid)
 
-        # Twice: calls are made when it is killed, and afterwards.
-        await Traffic(lipsync_stack, client, tenants).run(disturb, 2)
-        assert killed
+            try:
+                # Twice: calls are made when it is killed, and afterwards.
+                await Traffic(lipsync_stack, client, tenants).run(disturb, 2)
+                break
+            except grpc.RpcError:
+                # Killed while it holds a lock of the shared memory, a stub takes Triton 2.51 with
+                # it (lock_exception). Calls are answered 503 then, as whenever Triton dies.
+                if runs(server):
+                    raise
+                lipsync_stack.stack.wait_ready()
+        else:
+            pytest.fail("Triton died with every stub")
     # An idle device's death shows at its next canary only: ready does not yet mean repaired.
     await until(lambda: any(one.pid not in killed for one in processes()))
     lipsync_stack.stack.wait_ready()
