@@ -18,9 +18,9 @@ def keep_large_buffers() -> None:
     """Let glibc reuse the memory of large bodies instead of returning it each time.
 
     Otherwise every buffer above some hundred kilobytes is mapped, zeroed page by page and unmapped
-    again: for a body of 13 MB that was 31 of 36 ms of CPU, for a gRPC message of 61 MB 2 to
-    3 of the 5.6 ms of each of its 25 frames. A threshold for mapping would do, but glibc allows 32 MiB at
-    most. Does nothing with another C library.
+    again: for a body of 13 MB that was 31 of 36 ms of CPU, for a gRPC message of 61 MB 2 to 3 of
+    the 5.6 ms of each of its 25 frames. A threshold for mapping would do, but glibc allows 32 MiB
+    at most. Does nothing with another C library.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
