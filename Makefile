@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that `make test` runs the tests in; servers are not shared between them.
+TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
@@ -47,7 +49,7 @@ check: env ## check this machine and the configuration
 
 test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
-	@$(PY) -m pytest -m "not long" $(PYTEST_ARGS)
+	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
 test-long: env-test models dashboard postgresql ## crashes, floods, engines other than the default ones
 	@$(PY) -m pytest -m long $(PYTEST_ARGS)

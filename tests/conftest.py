@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
+from collections import OrderedDict
+from pathlib import Path, PurePosixPath
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from gateway.settings.legacy import LEGACY
 
@@ -42,7 +45,44 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 
+def group(path: PurePosixPath) -> str:
+    """Return what the tests of a file run with in one process: their folder's servers, or nothing.
+
+    ``path`` is relative to this folder. Those with servers sort first: they take the longest.
+    """
+    layer, *folders = path.parts[:-1] or (path.name,)
+    if layer == "browser":
+        return "0 browser"
+    if layer == "triton" and folders and folders[0] != "embedded":  # a server for each module there
+        return "1 " + "/".join(folders)
+    return ("1 " if layer == "triton" else "2 ") + path.as_posix()
+
+
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each worker of ``pytest -n`` whole groups, in the order in which they were sorted."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePosixPath(nodeid.split("::")[0])
+        return group(path.relative_to("tests")) if path.parts[0] == "tests" else path.as_posix()
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        ordered = sorted(self.workqueue.items(), key=lambda item: item[0][:1])
+        self.workqueue = OrderedDict(ordered)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return _ByGroup(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # behind pytest-randomly, which shuffles
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places: dict[str, int] = {}
+    for item in items:
+        path = PurePosixPath(item.path.relative_to(HERE))
+        places.setdefault(group(path), len(places))
+    # A group's tests stand together, so that its servers end with the last of them.
+    items.sort(key=lambda item: places[group(PurePosixPath(item.path.relative_to(HERE)))])
     for item in items:
         path = item.path.relative_to(HERE)
         if path.parts[0] in LAYERS:

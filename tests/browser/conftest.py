@@ -23,19 +23,19 @@ EXPORTED = ("iot", "text", "tryon", "vision")
 SERVICES = (*EXPORTED, "lipsync")  # whose model needs no artefact but tenants
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def built() -> None:
     """The dashboard as an operator gets it, and the packages its checks need."""
     dashboard("install")
     dashboard("build")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vision_port() -> int:
     return free_ports(1)[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of narrow lip-sync tenants, and a file that is none."""
     folder = tmp_path_factory.mktemp("tenants")
@@ -45,7 +45,7 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def receiver() -> Iterator[Receiver]:
     """The asset service that try-on's results go to."""
     running = Receiver()
@@ -53,7 +53,7 @@ def receiver() -> Iterator[Receiver]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
     built: None,
     vision_port: int,
@@ -100,7 +100,7 @@ def tab(browser: Browser, stack: Stack) -> Iterator[Tab]:
     assert opened.complaints == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def photograph() -> Path:
     """A real photograph of a palace, 640x427 (danielbuechele, CC BY 2.0) in scikit-learn."""
     import sklearn.datasets
@@ -108,13 +108,13 @@ def photograph() -> Path:
     return Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portrait() -> Path:
     """Eileen Collins, 512x512, a small face in front of a space shuttle (NASA, public domain)."""
     return ROOT / "docs" / "pictures" / "astronaut.jpg"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dressed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A man from head to knees, and a jacket lying flat."""
     folder = tmp_path_factory.mktemp("dressed")
@@ -124,7 +124,7 @@ def dressed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return paths
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A man who talks in a car for 4 s."""
     path = tmp_path_factory.mktemp("clips") / "carphone.mp4"

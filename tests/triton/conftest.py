@@ -1,15 +1,14 @@
-"""One tritonserver with the real text models for all tests that only ask it questions."""
+"""The model repository as it is exported."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT, TextModels
+from tests.support.text_models import REPOSITORY, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -17,18 +16,3 @@ def exported_models() -> Path:
     """The model repository with its artefacts, exported unless they are up to date."""
     subprocess.run([sys.executable, "-m", "export", "--services", "text"], cwd=ROOT, check=True)
     return REPOSITORY
-
-
-@pytest.fixture(scope="session")
-def text_models(
-    exported_models: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TextModels]:
-    """The text models in their portable fp32 configuration."""
-    from embedded.server import TritonServer
-
-    log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=ADMIN_KEY, log=log) as server:
-        models = TextModels(server)
-        models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
-        yield models
-        models.close()

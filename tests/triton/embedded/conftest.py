@@ -58,7 +58,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         yield Models(root, server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def graph() -> Callable[..., Any]:
     """Builds ONNX graphs: graph(nodes, inputs, outputs, initializers)."""
     from onnx import helper

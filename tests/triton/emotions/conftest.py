@@ -21,7 +21,7 @@ NETWORKS = ("face_detector", "expression_classifier")
 VLM = Path(__file__).parent / "scripted_vlm"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def emotion_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmotionModels]:
     """The emotion models in their portable configuration, beside a VLM that answers by script.
 
@@ -42,13 +42,13 @@ def emotion_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emotion
         models.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def astronaut() -> bytes:
     """A smile: Eileen Collins, NASA, public domain."""
     return (PICTURES / "astronaut_tall.jpg").read_bytes()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def black() -> bytes:
     """Nobody."""
     sink = io.BytesIO()

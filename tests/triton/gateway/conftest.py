@@ -10,7 +10,7 @@ import pytest
 from tests.support.stack import WITHOUT_TENANTS, Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = {"PENTAD_SERVICES": json.dumps([*WITHOUT_TENANTS, "tryon"])}
     running = Stack(tmp_path_factory.mktemp("stack") / "state", services)

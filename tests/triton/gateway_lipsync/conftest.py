@@ -53,7 +53,7 @@ def own_repository(folder: Path) -> Path:
     return repository
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lipsync_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LipsyncStack]:
     folder = tmp_path_factory.mktemp("lipsync")
     tenants = folder / "tenants"

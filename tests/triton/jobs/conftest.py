@@ -38,7 +38,7 @@ class ScriptedTriton:
         return sum(line[1] == what for line in self.lines(job_id))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scripted_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedTriton]:
     folder = tmp_path_factory.mktemp("scripted")
     repository = folder / "repository"
@@ -98,7 +98,7 @@ class Standing:
     receiver: Receiver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _standing(
     scripted_triton: ScriptedTriton, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Standing]:

@@ -11,14 +11,14 @@ from tests.support.lipsync_model import LipsyncModel, serving
 from tests.support.lipsync_tenants import Tenant, made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lipsync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LipsyncModel]:
     """The model, with two workers whatever the machine has."""
     with serving(tmp_path_factory.mktemp("lipsync"), workers="2") as model:
         yield model
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> list[Tenant]:
     """Three narrow tenants; tests load them as they need them."""
     folder = tmp_path_factory.mktemp("tenants")

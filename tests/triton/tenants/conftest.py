@@ -23,7 +23,7 @@ KEY = "key-of-the-tests"
 Opener = Callable[..., AbstractAsyncContextManager[Running]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tenant_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of narrow tenants, ``tenant_00`` and so on, each with weights of its own."""
     folder = tmp_path_factory.mktemp("tenants")
@@ -33,7 +33,7 @@ def tenant_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lipsync_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     from export.lipsync.devices import write_devices
 

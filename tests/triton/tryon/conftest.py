@@ -9,7 +9,7 @@ import pytest
 from tests.support.tryon_model import TryonModel, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tryon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TryonModel]:
     """The model at 480p."""
     with serving(tmp_path_factory.mktemp("tryon"), default_resolution="480p") as model:

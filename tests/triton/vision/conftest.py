@@ -15,14 +15,14 @@ from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT
 from tests.support.vision_models import VisionModels
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported_classifier() -> Path:
     """The model repository with the vision models, exported unless they are up to date."""
     subprocess.run([sys.executable, "-m", "export", "--services", "vision"], cwd=ROOT, check=True)
     return REPOSITORY
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vision_models(
     exported_classifier: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VisionModels]:
@@ -35,7 +35,7 @@ def vision_models(
         models.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pictures() -> dict[str, bytes]:
     """The ten golden pictures by name."""
     return {file.name: file.read_bytes() for file in sorted(PICTURES.iterdir())}

@@ -14,7 +14,7 @@ from tests.support.face_models import MODELS, FaceModels
 from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported_faces() -> Path:
     """The model repository with the face networks, exported unless they are up to date."""
     command = [sys.executable, "-m", "export", "face_detector", "face_embedder"]
@@ -22,7 +22,7 @@ def exported_faces() -> Path:
     return REPOSITORY
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def face_models(
     exported_faces: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaceModels]:
