@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from lipsync_errors import RefusedError, UnsuitableTenantError
 
 WORKER = Path(__file__).with_name("import_worker.py")
 TIMEOUT_SECONDS = 300.0
+"""Of the clock, for a machine that does other work; import_worker.py bounds the computing."""
 
 
 class ImportProcesses:
@@ -23,6 +25,7 @@ class ImportProcesses:
 
     def __init__(self, most: int, timeout: float = TIMEOUT_SECONDS) -> None:
         """`timeout` is how long one import may take."""
+        self.most = most
         self._timeout = timeout
         self._slots = threading.BoundedSemaphore(most)
         self._lock = threading.Lock()
@@ -107,6 +110,7 @@ class _Process:
             answer: dict[str, str] = json.loads(received)
             return answer
         self.end()
+        self.late |= process.returncode == -signal.SIGPROF
         return None
 
     @property

@@ -50,7 +50,9 @@ def make_control(
         (engine, TenantStore(engine.layout, imports.run, settings.blob_folder))
         for engine in engines
     ]
-    return TenantControl(table, backings, settings.loads, settings.frame_limit, counted)
+    return TenantControl(
+        table, backings, settings.loads, imports.most, settings.frame_limit, counted
+    )
 
 
 def _without_cuda(settings: Settings) -> str:

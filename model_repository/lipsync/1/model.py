@@ -59,7 +59,7 @@ class TritonPythonModel:
         self._model = args["model_name"]
         self._engines = make_engines(settings)
         engine = self._engines[0]
-        self._imports = ImportProcesses(max(1, (os.cpu_count() or 1) // 2))
+        self._imports = ImportProcesses(max(2, (os.cpu_count() or 1) // 2))
         self._table = TenantTable(lambda weights: weights[0].free(weights[1]))
         self._messages = threading.Lock()
         self._metrics = LipsyncMetrics(self._model, self._messages, self._table.size)

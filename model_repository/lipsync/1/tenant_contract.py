@@ -142,7 +142,22 @@ def _external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
         path = folder / name
         if not name or Path(name).name != name or path.is_symlink() or not path.is_file():
             raise RefusedError("tenant_file_invalid", "external data must lie beside the file")
-        if path.stat().st_size > MAX_BYTES:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
             raise RefusedError("tenant_file_invalid", "external data is too large")
+        _check_place(tensor, entries, size)
         found[path] = None
     return list(found)
+
+
+def _check_place(tensor: TensorProto, entries: dict[str, str], file_bytes: int) -> None:
+    """Whether a tensor takes from its file what its shape says, and no more."""
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", file_bytes - offset))
+    except ValueError:
+        offset = length = -1
+    if offset < 0 or not 0 <= length <= file_bytes - offset:
+        raise RefusedError("tenant_file_invalid", "external data is cut off")
+    if length > _checked_size(tensor):
+        raise RefusedError("tenant_file_invalid", "external data is more than its shape says")

@@ -6,9 +6,10 @@ nothing away that is in use.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from lipsync_errors import RefusedError, TenantMemoryError, UnsuitableTenantError
 from lipsync_request import Command
 from tenant_blob import OpenBlob
-from tenant_store import TenantStore
+from tenant_store import NotImportedError, TenantStore
 from tenant_table import Resident, TenantTable
 
 Answer = Callable[[dict[str, Any]], None]
@@ -33,6 +34,7 @@ class TenantControl:
         table: TenantTable,
         backings: list[Backing],
         loads: int,
+        imports: int,
         frame_limit: int,
         counted: Callable[[str], None] = lambda outcome: None,
     ) -> None:
@@ -42,6 +44,8 @@ class TenantControl:
             table: Of the device; weights in it are pairs of engine and its weights.
             backings: By preference; a tenant that the first does not run goes to the next.
             loads: Loads at once.
+            imports: Imports at once, beside them: a tenant that was imported before waits for no
+                import of another.
             frame_limit: Reported to callers.
             counted: Told the outcome of every load: loaded, imported or failed.
         """
@@ -52,6 +56,7 @@ class TenantControl:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._pool = ThreadPoolExecutor(loads, thread_name_prefix="control")
+        self._imports = ThreadPoolExecutor(imports, thread_name_prefix="import")
 
     def submit(self, command: Command, answer: Answer, refuse: Refuse) -> None:
         """Carries out a load or an unload; calls `answer` or `refuse` once.
@@ -60,28 +65,30 @@ class TenantControl:
         tenant, so it needs no thread that waits.
         """
         if command.op == "load":
-            self._pool.submit(self._load_and_answer, command, answer, refuse)
+            self._pool.submit(self._load_and_answer, command, answer, refuse, False)
         elif not self._table.remove(command.tenant, lambda: answer({"unloaded": True})):
             answer({"unloaded": False})
 
     def close(self) -> None:
         """Waits for the loads under way."""
         self._pool.shutdown(wait=True)
+        self._imports.shutdown(wait=True)
 
-    def load(self, command: Command) -> dict[str, Any]:
+    def load(self, command: Command, may_import: bool = True) -> dict[str, Any]:
         """Makes a tenant resident; a second caller waits for the first and loads nothing.
 
         Raises:
             RefusedError: The file is refused, or there is no memory.
+            NotImportedError: It had to be imported first, and may not be, or somebody loads it.
         """
         begin = time.monotonic()
         with self._lock:
             lock = self._loading.setdefault(command.tenant, threading.Lock())
-        with lock:
+        with _held(lock, wait=may_import):
             resident = self._table.get(command.tenant)
             imported = False
             if resident is None or command.force or resident.facts["path"] != command.path:
-                resident, imported = self._load(command)
+                resident, imported = self._load(command, may_import)
                 self._table.install(resident)
                 self._counted("imported" if imported else "loaded")
         return {
@@ -103,23 +110,27 @@ class TenantControl:
             for row in self._table.rows()
         }
 
-    def _load_and_answer(self, command: Command, answer: Answer, refuse: Refuse) -> None:
+    def _load_and_answer(
+        self, command: Command, answer: Answer, refuse: Refuse, may_import: bool
+    ) -> None:
         try:
-            report = self.load(command)
+            report = self.load(command, may_import)
+        except NotImportedError:
+            self._imports.submit(self._load_and_answer, command, answer, refuse, True)
         except Exception as error:
             self._counted("failed")
             refuse(error)
         else:
             answer(report)
 
-    def _load(self, command: Command) -> tuple[Resident, bool]:
+    def _load(self, command: Command, may_import: bool) -> tuple[Resident, bool]:
         first, *others = self._backings
         try:
-            blob, imported, engine, weights = self._open(first, command)
+            blob, imported, engine, weights = self._open(first, command, may_import)
         except UnsuitableTenantError:
             if not others:
                 raise
-            blob, imported, engine, weights = self._open(others[0], command)
+            blob, imported, engine, weights = self._open(others[0], command, may_import)
         facts = {
             "path": command.path,
             "graph": blob.manifest.graph,
@@ -128,10 +139,13 @@ class TenantControl:
         }
         return Resident(command.tenant, (engine, weights), facts), imported
 
-    def _open(self, backing: Backing, command: Command) -> tuple[OpenBlob, bool, Any, Any]:
+    def _open(
+        self, backing: Backing, command: Command, may_import: bool
+    ) -> tuple[OpenBlob, bool, Any, Any]:
         engine, store = backing
+        path = Path(command.path)
         try:
-            blob, imported = store.open(Path(command.path), force=command.force)
+            blob, imported = store.open(path, force=command.force, may_import=may_import)
             return blob, imported, engine, engine.load(blob)
         except MemoryError:
             raise TenantMemoryError from None
@@ -142,3 +156,13 @@ class TenantControl:
     @staticmethod
     def _facts(resident: Resident) -> dict[str, Any]:
         return {key: resident.facts[key] for key in ("memory_bytes", "graph", "engine")}
+
+
+@contextlib.contextmanager
+def _held(lock: threading.Lock, *, wait: bool) -> Iterator[None]:
+    if not lock.acquire(blocking=wait):
+        raise NotImportedError
+    try:
+        yield
+    finally:
+        lock.release()

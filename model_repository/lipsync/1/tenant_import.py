@@ -15,6 +15,7 @@ import onnxruntime as ort
 from lipsync_errors import RefusedError, UnsuitableTenantError
 from tenant_blob import Manifest, file_digest, write_blob
 from tenant_contract import OUTPUTS, fix_batch, read_model
+from tenant_cost import frame_cost
 from tenant_golden import MAX_DIFFERENCE, MIN_PSNR, golden_inputs, max_difference, psnr
 from tenant_graph import Parted, part, remove_zero_pads
 from tenant_layout import BLOCKED, HALF
@@ -40,6 +41,7 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
     sources = [identity(file, with_digest=True) for file in files]
     original = model.SerializeToString()
     fix_batch(model)
+    frame_cost(model)
     try:
         expected = _run(original, golden_inputs())
         parted = _parted(model, layout)

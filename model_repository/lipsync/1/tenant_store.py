@@ -21,6 +21,10 @@ Importer = Callable[[Path, Path, str], None]
 """Imports a file to a folder in a layout; raises RefusedError."""
 
 
+class NotImportedError(Exception):
+    """There is no import that may be used as it is."""
+
+
 class TenantStore:
     """Imports on disk, of one layout."""
 
@@ -39,7 +43,9 @@ class TenantStore:
         self._lock = threading.Lock()
         self._verified: dict[Path, tuple[int, int, int]] = {}
 
-    def open(self, path: Path, *, force: bool = False) -> tuple[OpenBlob, bool]:
+    def open(
+        self, path: Path, *, force: bool = False, may_import: bool = True
+    ) -> tuple[OpenBlob, bool]:
         """The tenant's weights, and whether they had to be imported now.
 
         Callers of one tenant wait for each other, in other processes too, so it is imported once.
@@ -48,14 +54,18 @@ class TenantStore:
 
         Raises:
             RefusedError: tenant_file_missing, tenant_file_invalid or tenant_contract.
+            NotImportedError: They had to be imported, or somebody imports them now, and this
+                caller may not.
         """
         path = Path(os.path.abspath(path))
         file_size(path)
         folder = self._place(path)
-        with _locked(folder):
+        with _locked(folder, wait=may_import):
             manifest = self._current(path, folder, force)
             imported = manifest is None
             if manifest is None:
+                if not may_import:
+                    raise NotImportedError
                 self._import(path, folder, self._layout)
                 manifest = self._current(path, folder, False)
             if manifest is None:
@@ -106,9 +116,12 @@ def state_folder() -> Path:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
     with (folder / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotImportedError from None
         yield
 
 

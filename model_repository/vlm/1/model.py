@@ -7,6 +7,7 @@ and each answer is sent when it is complete.
 import asyncio
 import json
 import locale
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,8 @@ class TritonPythonModel:
         self._limits = settings.limits
         self._max_requests = settings.max_requests
         self._calls = set()
-        self._metrics = VlmMetrics(args["model_name"])
+        self._messages = threading.Lock()
+        self._metrics = VlmMetrics(args["model_name"], self._messages)
         self._guard = EngineGuard(stub_interpreter.prepare(offline=settings.local))
         self._engine = VideoLanguageEngine(settings.arguments, self._metrics.show_load)
         try:
@@ -57,7 +59,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the engine's loop."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = GuardedSender(request.get_response_sender(), self._messages)
             try:
                 self._take(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.support.lipsync_model import (
     tensor,
 )
 from tests.support.lipsync_tenants import Tenant, audio, frames, made
+from tests.support.tenant_graphs import loop, sizes_from_the_frame
 
 
 @pytest.fixture
@@ -193,6 +195,25 @@ def test_files_that_cannot_be_served_do_not_concern_others(
     np.testing.assert_allclose(
         lipsync.ask(tenant.name, given, sound), tenant.plain(given, sound), atol=1e-5
     )
+
+
+def test_graphs_that_could_cost_anything_are_refused_beside_frames(
+    lipsync: LipsyncModel, tenant: Tenant, tmp_path: Path
+) -> None:
+    zeros = sizes_from_the_frame([("ConstantOfShape", ["n"], ["x"], {})])
+    files = {"loop": loop(), "frame": zeros}
+    for name, graph in files.items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph.SerializeToString())
+    given, sound = frames(1), audio()
+    with ThreadPoolExecutor() as pool:
+        loads = [
+            pool.submit(refusal, lipsync.load, name, tmp_path / f"{name}.onnx") for name in files
+        ]
+        np.testing.assert_allclose(
+            lipsync.ask(tenant.name, given, sound), tenant.plain(given, sound), atol=1e-5
+        )
+        for load in loads:
+            assert "INVALID_ARGUMENT tenant_contract: " in load.result(120)
 
 
 def test_an_import_is_made_once_and_used_again(lipsync: LipsyncModel, fresh: Tenant) -> None:

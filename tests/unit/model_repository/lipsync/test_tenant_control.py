@@ -12,6 +12,7 @@ import pytest
 from lipsync_errors import RefusedError, TenantMemoryError, UnsuitableTenantError
 from lipsync_request import Command
 from tenant_control import TenantControl
+from tenant_store import NotImportedError
 from tenant_table import TenantTable
 
 
@@ -31,15 +32,21 @@ class Engine:
 
 
 class Store:
-    """Opens anything; `hold` keeps it waiting."""
+    """Opens anything; `hold` keeps it waiting, `importing` need an import, which waits."""
 
     def __init__(self) -> None:
+        self.importing: set[str] = set()
+        self.import_hold = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
         self.opened: list[tuple[Path, bool]] = []
         self.error: Exception | None = None
 
-    def open(self, path: Path, *, force: bool = False) -> tuple[Any, bool]:
+    def open(self, path: Path, *, force: bool = False, may_import: bool = True) -> tuple[Any, bool]:
+        if path.name in self.importing:
+            if not may_import:
+                raise NotImportedError
+            assert self.import_hold.wait(60)
         self.hold.wait(60)
         self.opened.append((path, force))
         if self.error:
@@ -57,7 +64,7 @@ class Bench:
         self.stores = [Store() for _ in range(engines)]
         self.counts: list[str] = []
         backings = list(zip(self.engines, self.stores, strict=True))
-        self.control = TenantControl(self.table, backings, 4, 50, self.counts.append)
+        self.control = TenantControl(self.table, backings, 4, 2, 50, self.counts.append)
 
     def send(
         self, op: str, tenant: str = "a", path: str = "/a.onnx", force: bool = False
@@ -158,3 +165,17 @@ def test_a_tenant_that_the_first_engine_does_not_run_goes_to_the_second(where: s
     assert bench.send("load").result(60)["engine"] == "engine 1"
     engine, _ = bench.table.acquire("a").weights
     assert engine is bench.engines[1]
+
+
+def test_a_tenant_that_was_imported_before_waits_for_no_import() -> None:
+    bench = Bench()
+    store = bench.stores[0]
+    slow = [f"slow{number}.onnx" for number in range(12)]  # more than there are threads
+    store.importing = set(slow)
+    go_on = store.import_hold = threading.Event()
+    imports = [bench.send("load", name, f"/{name}") for name in slow]
+    assert bench.send("load", "quick", "/quick.onnx").result(60)["memory_bytes"] == 100
+    assert not any(answer.done() for answer in imports)
+    go_on.set()
+    for answer in imports:
+        answer.result(60)

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import import_process
@@ -19,7 +20,7 @@ from lipsync_errors import RefusedError
 from tenant_blob import read_manifest
 from tenant_import import import_tenant
 from tenant_layout import BLOCKED
-from tenant_store import FOLDER, TenantStore
+from tenant_store import FOLDER, NotImportedError, TenantStore
 
 from tests.support.lipsync_tenants import write_tenant
 
@@ -219,3 +220,41 @@ def test_an_idle_process_that_ended_is_replaced(file: Path, tmp_path: Path) -> N
     process._process.wait()
     processes.run(file, tmp_path / "import", BLOCKED)
     processes.close()
+
+
+def test_computing_is_bounded_wherever_it_happens(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = tmp_path / "worker.py"
+    starts = tmp_path / "starts"
+    folder = str(import_process.WORKER.parent)
+    worker.write_text(
+        f"import sys\nsys.path.insert(0, {folder!r})\nopen({str(starts)!r}, 'a').write('x')\n"
+        "import import_worker\nimport_worker.CPU_SECONDS = 0.02\nimport_worker.main()\n"
+    )
+    monkeypatch.setattr(import_process, "WORKER", worker)
+    monkeypatch.setenv("PYTHONPATH", folder)
+    with pytest.raises(RefusedError, match=r"tenant_file_invalid: .*too long"):
+        ImportProcesses(1).run(file, tmp_path / "import", BLOCKED)
+    assert starts.read_text() == "x", "it is not tried again"
+
+
+def test_who_may_not_import_is_told_and_waits_for_nobody(file: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, folder: Path, layout: str) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        raise RefusedError("tenant_contract", "in the end")
+
+    store = TenantStore(BLOCKED, slow)
+    with pytest.raises(NotImportedError):
+        store.open(file, may_import=False)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(store.open, file)
+        assert begun.wait(60)
+        with pytest.raises(NotImportedError):
+            store.open(file, may_import=False)
+        go_on.set()
+        with pytest.raises(RefusedError, match="in the end"):
+            first.result(60)

@@ -1,0 +1,1 @@
+../../lipsync/1/guarded_metrics.py
