@@ -50,6 +50,7 @@ class Dispatcher:
         failed: told of each failed run, for the health monitor.
         metrics: counts and times.
         changes: told of progress.
+        clock: seconds since the epoch, of the jobs.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class Dispatcher:
         failed: Callable[[GatewayError], None],
         metrics: JobMetrics,
         changes: Changes,
+        clock: Callable[[], float],
     ) -> None:
         self._store, self._files, self._model = store, files, model
         self._slot, self._plan, self._settings = slot, plan, settings
         self._node, self._owner = node, owner
         self._ready, self._failed = ready, failed
-        self._metrics, self._changes = metrics, changes
+        self._metrics, self._changes, self._clock = metrics, changes, clock
         self.progress: dict[str, tuple[float, str | None]] = {}
         self.finished: Callable[[], None] = lambda: None
         self._runs: dict[str, asyncio.Task[TryOn]] = {}
@@ -169,7 +171,7 @@ class Dispatcher:
         async with self._slot.gate:
             if self._slot.current is not None:
                 return False
-            now = time.time()
+            now = self._clock()
             lease = self._settings.lease_seconds
             job = await self._store.claim(self._node, self._owner, lease, now)
             if job is None:
@@ -187,7 +189,7 @@ class Dispatcher:
             del self._runs[job.id]
             self._tell_health(run)
             self._slot.free()
-            self._spawn(self._settle(job, run, time.time()))
+            self._spawn(self._settle(job, run, self._clock()))
         return True
 
     async def _run(self, job: Job) -> TryOn:
@@ -201,7 +203,7 @@ class Dispatcher:
         if person is None or garment is None:
             raise Lost
         options = {**job.options, "job_id": job.id}
-        timeout = max(0.001, job.deadline - time.time())
+        timeout = max(0.001, job.deadline - self._clock())
 
         def tell(fraction: float, step: str | None) -> None:
             self.progress[job.id] = (fraction, step)
