@@ -148,7 +148,7 @@ def open_jobs(
     room = Room(folder, jobs, in_folder or engine.dialect.name == "sqlite", unfinished)
     keeper = Keeper(
         store, files, incoming, owner, slot, plan, jobs, node, metrics, changes, wake, clock,
-        attempt, room,
+        attempt, room, lambda: dispatcher.progress,
     )  # fmt: skip
     return Jobs(store, files, incoming, owner, plan, dispatcher, courier, keeper, clock, room)
 

@@ -78,6 +78,7 @@ class Dispatcher:
         self.finished: Callable[[], None] = lambda: None
         self._runs: dict[str, asyncio.Task[TryOn]] = {}
         self._cancelled: set[str] = set()
+        self._unwritten: set[str] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -157,7 +158,7 @@ class Dispatcher:
         while True:
             worked, pause = False, self._settings.poll_seconds
             try:
-                worked = not self.draining and self._ready() and await self._next()
+                worked = self._may_take() and await self._next()
             except StoreError as error:
                 log.error("job store failed", extra=where(error))
                 pause = STORE_PAUSE
@@ -166,6 +167,10 @@ class Dispatcher:
                 pause = STORE_PAUSE
             if not worked:
                 await wait_for_event(self._wake, pause)
+
+    def _may_take(self) -> bool:
+        """Whether a job may begin: not while the end of another one cannot be written down."""
+        return not self.draining and not self._unwritten and self._ready()
 
     async def _next(self) -> bool:
         async with self._slot.gate:
@@ -227,10 +232,12 @@ class Dispatcher:
                 break
             except (StoreError, OSError) as error:
                 log.error("end of a job not written", extra=where(error))
+                self._unwritten.add(job.id)
                 if self.draining:
                     break
                 await asyncio.sleep(STORE_PAUSE)
         self._cancelled.discard(job.id)
+        self._unwritten.discard(job.id)
         self.progress.pop(job.id, None)
         self._changes.tell(job.id)
         self.finished()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from gateway.jobs.changes import Changes
@@ -45,6 +45,7 @@ class Keeper:
         clock: of the jobs.
         attempt_seconds: how long an attempt of a callback takes at the most.
         room: on the disk.
+        working: ids of the jobs in work in this process, whose leases it need not doubt.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Keeper:
         clock: SteadyClock,
         attempt_seconds: float,
         room: Room,
+        working: Callable[[], Collection[str]],
     ) -> None:
         self._store, self._files, self._incoming = store, files, incoming
         self._owner, self._slot, self._plan = owner, slot, plan
         self._settings, self._node = settings, node
         self._metrics, self._changes, self._wake = metrics, changes, wake
         self._clock, self._attempt_seconds, self._room = clock, attempt_seconds, room
+        self._working = working
         self._leases = Sightings(settings.lease_seconds / 2 + 2 * settings.poll_seconds)
         self._uploads = Sightings()
         self._task: asyncio.Task[None] | None = None
@@ -108,12 +111,20 @@ class Keeper:
         held = await self._store.held()
         dead = self._owner.dead({one.owner for one in held})
         ages = self._leases.ages(held)
-        lost = [one for one in held if one.owner in dead or ages[one] > self._lease(one)]
+        lost = [
+            one for one in held
+            if one.owner in dead or (ages[one] > self._lease(one) and not self._here(one))
+        ]  # fmt: skip
         if not lost:
             return
         if freed := await self._store.take_over(lost):
             log.warning("jobs taken over from a gateway that died", extra={"jobs": freed})
         self._wake()
+
+    def _here(self, one: Held) -> bool:
+        """Whether it is in work in this process, even if that cannot be written down."""
+        mine = one.owner == self._owner.name and one.destination is None
+        return mine and one.job_id in self._working()
 
     def _lease(self, one: Held) -> float:
         attempt = 0.0 if one.destination is None else self._attempt_seconds

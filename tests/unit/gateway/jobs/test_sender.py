@@ -97,14 +97,17 @@ HEADS: dict[str, tuple[Rude, int]] = {
         endless(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\ny\r\n"), 500,
     ),
     "gzip bomb": (
-        raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(10**8))), 200,
+        raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(10**8))),
+        200,
     ),
     "not gzip": (raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip"), 200),
     "cut": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nyy"), 200),
     "early hints": (raw(b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 204 None\r\n\r\n"), 204),
     "redirect": (raw(b"HTTP/1.1 307 There\r\nLocation: http://[\r\n\r\n"), 307),
     "charset": (raw(b"HTTP/1.1 200 OK\r\nContent-Type: a; charset=\xff\xfe\r\n\r\n"), 200),
-    "cookies": (raw(b"HTTP/1.1 200 OK\r\n" + b"Set-Cookie: a=b; Expires=x\r\n" * 900 + b"\r\n"), 200),
+    "cookies": (
+        raw(b"HTTP/1.1 200 OK\r\n" + b"Set-Cookie: a=b; Expires=x\r\n" * 900 + b"\r\n"), 200,
+    ),
 }  # fmt: skip
 
 
@@ -135,8 +138,8 @@ async def test_what_is_no_http_is_no_answer(sender: Sender, data: bytes) -> None
 @pytest.mark.parametrize(
     "host",
     [
-        "a\x00b.test", "xn--\x00", "\udcff", "a" * 300 + ".test", "..", "", "[::1", "999.999.999.999",
-        "ex ample.test", "ﬀ.test", "١٢٧.٠.٠.١",
+        "a\x00b.test", "xn--\x00", "\udcff", "a" * 300 + ".test", "..", "", "[::1",
+        "999.999.999.999", "ex ample.test", "ﬀ.test", "١٢٧.٠.٠.١",
     ],
 )  # fmt: skip
 async def test_impossible_names_are_no_answer(sender: Sender, host: str) -> None:
