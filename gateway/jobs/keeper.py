@@ -136,7 +136,7 @@ class Keeper:
         self._metrics.pending = await self._store.pending()
         self._slot.queued = await self._store.queued(self._node)
         self._slot.changed()
-        self._metrics.disk = {"free": await self._room.free(), "needed": self._room.needed}
+        self._metrics.disk = await self._room.measure()
 
     async def rare_round(self) -> None:
         """Do what is not urgent: delete what has had its time."""

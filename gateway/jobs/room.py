@@ -12,6 +12,8 @@ from gateway.errors import UnavailableError
 from gateway.settings.tryon_jobs import JobSettings
 
 RETRY_SECONDS = 30
+SMALL = 10
+"""Of a small disk no more than this part is kept free beside the shares."""
 
 
 class NoRoomError(UnavailableError):
@@ -38,19 +40,16 @@ class Room:
         self._share = settings.result_reserve_bytes if results else 0
         self._arriving = 0
 
-    @property
-    def needed(self) -> int:
-        """Bytes that must be free for one more job to be accepted."""
-        return self._margin + self._share * (self._unfinished() + self._arriving + 1)
-
-    async def free(self) -> int:
-        """Return the bytes that are free.
+    async def measure(self) -> dict[str, int]:
+        """Return the bytes that are `free`, and `needed` for one more job to be accepted.
 
         Raises:
             OSError: the folder cannot be asked.
         """
         found = await asyncio.to_thread(os.statvfs, self._folder)
-        return found.f_bavail * found.f_frsize
+        margin = min(self._margin, found.f_blocks * found.f_frsize // SMALL)
+        needed = margin + self._share * (self._unfinished() + self._arriving + 1)
+        return {"free": found.f_bavail * found.f_frsize, "needed": needed}
 
     async def check(self) -> None:
         """Check that one more job can be accepted.
@@ -59,7 +58,8 @@ class Room:
             NoRoomError: it cannot.
             OSError: the folder cannot be asked.
         """
-        if await self.free() < self.needed:
+        found = await self.measure()
+        if found["free"] < found["needed"]:
             raise NoRoomError(retry_after=RETRY_SECONDS)
 
     @contextmanager

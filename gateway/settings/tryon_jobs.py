@@ -36,7 +36,7 @@ class JobSettings(Section):
     """A job whose gateway has not been heard of for so long is taken over by another one."""
     disk_reserve_bytes: int = Field(256 * 2**20, ge=0)
     """Room on the disk of `folder` that no new job may take (503 beyond): for the database, for
-    uploads under way, for what else writes there."""
+    uploads under way, for what else writes there. A tenth of a small disk is enough."""
     result_reserve_bytes: int = Field(32 * 2**20, ge=0)
     """Room that is kept there beside it for the result of every accepted job until it is written;
     not with a database server, where results are."""

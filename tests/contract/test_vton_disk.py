@@ -21,7 +21,6 @@ from tests.support.callback_receiver import COMPLETE, RESULT, Receiver
 from tests.support.tiny_pictures import padded
 from tests.support.tryon_gateway import TryonGateway, tryon_gateway
 from tests.support.tryon_triton import TryonTriton
-from tests.support.waiting import until
 
 MIB = 2**20
 RESULT_BYTES = 900_000
@@ -82,7 +81,6 @@ async def test_accepted_jobs_have_their_room(small_disk: Path) -> None:
                 accepted.append(f"late-{len(accepted)}")
             for job_id in ("later", "latest"):  # it stays so, and costs no room
                 assert (await g.submit(job_id)).status_code == 503
-            await until(lambda: g.service.jobs.room.needed > 0)
             await asyncio.sleep(0.2)
             assert await gauge(g, "free") < await gauge(g, "needed")
             # Somebody else takes all that was kept free; the jobs run into it.
@@ -139,7 +137,7 @@ def _fill(file: Path) -> Path:
 
 
 async def test_a_refusal_comes_before_the_body_is_kept(tmp_path: Path) -> None:
-    full = {"jobs": {"disk_reserve_bytes": 2**62}}
+    full = {"jobs": {"result_reserve_bytes": 2**62}}
     async with tryon_gateway(tmp_path, tryon=full) as g:
         reply = await g.submit("x")
         assert reply.status_code == 503
@@ -150,13 +148,21 @@ async def test_a_refusal_comes_before_the_body_is_kept(tmp_path: Path) -> None:
         assert 'pentad_rejected_total{reason="disk",service="tryon"} 1.0' in text
 
 
-def test_what_is_needed(tmp_path: Path) -> None:
+async def test_what_is_needed(tmp_path: Path) -> None:
     settings = JobSettings(disk_reserve_bytes=1000, result_reserve_bytes=10)
     unfinished = [0]
     room = Room(tmp_path, settings, True, lambda: unfinished[0])
-    assert room.needed == 1010
+
+    async def needed() -> int:
+        return (await room.measure())["needed"]
+
+    assert await needed() == 1010
     unfinished[0] = 3
     with room.arrival():
-        assert room.needed == 1050
-    assert room.needed == 1040
-    assert Room(tmp_path, settings, False, lambda: 99).needed == 1000  # a server keeps the results
+        assert await needed() == 1050
+    assert await needed() == 1040
+    on_a_server = Room(tmp_path, settings, False, lambda: 99)
+    assert (await on_a_server.measure())["needed"] == 1000
+    greedy = JobSettings(disk_reserve_bytes=2**62, result_reserve_bytes=0)
+    total = shutil.disk_usage(tmp_path).total
+    assert (await Room(tmp_path, greedy, True, lambda: 0).measure())["needed"] == total // 10
