@@ -13,6 +13,7 @@ from embedded.errors import EmbeddedError
 from embedded.layout import find_wheel, libpython_folder
 from embedded.profile import choose_profile
 from embedded.shm_budget import check_shm
+from gateway.settings.ports import public_ports
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -149,10 +150,5 @@ def _ports(
         yield "embedded.metrics_port", (embedded.host, embedded.metrics_port)
     if not gateway:
         return
-    host = settings.server.host
-    named: dict[str, int | None] = {"server.port": settings.server.port}
-    for service in settings.services:
-        named[f"{service}.port"] = getattr(getattr(settings, service), "port", None)
-    for setting, port in named.items():
-        if port:
-            yield setting, (host, port)
+    for setting, port in public_ports(settings).items():
+        yield setting, (settings.server.host, port)

@@ -91,6 +91,8 @@ class Supervisor:
             self._stop()
 
     def _run(self) -> int:
+        for words in self._settings.moved:
+            self._log.write("supervisor", words)
         for keeper in self._keepers:
             if self._stopping.is_set():
                 return 0

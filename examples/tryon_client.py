@@ -125,7 +125,13 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float) -
 def fields_of(content_type: str, body: bytes) -> dict[str, bytes]:
     """Return the fields of a multipart or JSON body; a picture is one of them."""
     if content_type.startswith("application/json"):
-        return {name: json.dumps(value).encode() for name, value in json.loads(body).items()}
+        told = json.loads(body)
+        fields = {
+            name: json.dumps(value).encode() for name, value in told.get("data", told).items()
+        }
+        if "output_image" in fields:  # asset_service.format: json
+            fields["output_image"] = base64.b64decode(told["data"]["output_image"])
+        return fields
     message = BytesParser().parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     parts = message.get_payload() if message.is_multipart() else []
     return {

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(reference())
     elif args.check:
-        print("configuration: valid")
+        print("; ".join(("configuration: valid", *settings.moved)))
     else:
         print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
     return 0

@@ -24,6 +24,7 @@ from gateway.plans.choice import PlanChooser
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.telemetry.activity import Activity
+from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
@@ -90,6 +91,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
     metrics = Metrics()
     gpus = GpuSampler(settings.telemetry.gpu)
     metrics.add(GpuCollector(gpus.histories))
+    metrics.add(DiskCollector({"state": settings.paths.state, "tmp": temporary_folder()}))
     monitor = HealthMonitor(
         triton,
         settings.health,

@@ -9,10 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Iterator
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 Address = IPv4Address | IPv6Address
-NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 addresses as IPv6-only networks see them
+Network = IPv4Network | IPv6Network
+MAX_ADDRESSES = 8
+"""That are tried in one attempt, whatever number a name server returns."""
+NEVER: tuple[Network, ...] = tuple(
+    ip_network(one)
+    for one in (
+        # Metadata services that are not link-local: of Azure, Oracle (with what else the IETF has
+        # assigned), Alibaba, AWS (with its other services for instances), Google.
+        "168.63.129.16/32",
+        "192.0.0.0/24",
+        "100.100.100.200/32",
+        "fd00:ec2::/32",
+        "fd20:ce::/32",
+        "fec0::/10",  # site-local (RFC 3879: withdrawn)
+        "2001::/32",  # Teredo: whose relay sends it where, nobody knows
+    )
+)
+SHARED = ip_network("100.64.0.0/10")  # RFC 6598: inside a provider's or a cloud's network
+NAT64 = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48"))  # RFC 6052, 8215
+ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: before the IPv4 address, in any prefix
 
 
 class ForbiddenAddressError(Exception):
@@ -30,6 +57,7 @@ async def allowed_addresses(host: str, port: int, *, private: bool) -> list[str]
     Raises:
         ForbiddenAddressError: there is none.
         OSError: the name cannot be resolved.
+        ValueError: it is no name.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -37,21 +65,35 @@ async def allowed_addresses(host: str, port: int, *, private: bool) -> list[str]
     good = [one for one in addresses if is_allowed(ip_address(one), private=private)]
     if not good:
         raise ForbiddenAddressError
-    return good
+    return good[:MAX_ADDRESSES]
 
 
 def is_allowed(address: Address, *, private: bool) -> bool:
-    """Whether an address may be called; one that wraps an IPv4 address counts as that."""
+    """Whether an address may be called, and any IPv4 address that is reached through it."""
+    if any(address in network for network in NEVER):
+        return False
     if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = IPv4Address(int(address) & 0xFFFF_FFFF)
-        if inner:
-            return is_allowed(inner, private=private)
+        inner = list(_embedded(address))
+        if not all(is_allowed(one, private=private) for one in inner):
+            return False
+        if inner and not _isatap(address):  # it stands for nothing else
+            return True
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
     if address.is_loopback:  # of IPv6, it is among the reserved ones
         return private
     if address.is_reserved:
         return False
-    return private if address.is_private else address.is_global
+    return private if address.is_private or address in SHARED else address.is_global
+
+
+def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
+    """Yield the IPv4 addresses that an IPv6 address carries."""
+    if wrapped := address.ipv4_mapped or address.sixtofour:
+        yield wrapped
+    if any(address in network for network in NAT64) or _isatap(address):
+        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+
+
+def _isatap(address: IPv6Address) -> bool:
+    return int(address) >> 32 & 0xFFFF_FFFF in ISATAP

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,17 +21,21 @@ from gateway.jobs.keeper import Keeper
 from gateway.jobs.metrics import JobMetrics
 from gateway.jobs.owner import Owner
 from gateway.jobs.plan import CallbackPlan
-from gateway.jobs.record import Destination
+from gateway.jobs.record import ACTIVE, Destination
+from gateway.jobs.room import Room
 from gateway.jobs.schema import open_database
 from gateway.jobs.sender import Sender, Target
 from gateway.jobs.signature import key_of, own_secret
 from gateway.jobs.slot import Slot
 from gateway.jobs.sql_store import SqlStore
+from gateway.jobs.steady_clock import SteadyClock
 from gateway.jobs.store import JobStore
 from gateway.settings.tryon import TryonSettings
 from gateway.settings.tryon_jobs import Receiver
 
 DATABASE = "jobs.sqlite"
+CLOCK = "clock.json"
+SKEW = 60.0  # seconds by which the clocks of gateways may differ
 SECRET = "webhook.secret"  # noqa: S105 - a file's name
 
 
@@ -41,6 +45,8 @@ class Jobs:
 
     Attributes:
         incoming: folder of uploads, on the file system of the files.
+        clock: gives the times in the store.
+        room: on the disk.
     """
 
     store: JobStore
@@ -51,6 +57,8 @@ class Jobs:
     dispatcher: Dispatcher
     courier: Courier
     keeper: Keeper
+    clock: SteadyClock
+    room: Room
 
     async def start(self) -> None:
         """Take over what was left, then begin to work.
@@ -93,32 +101,38 @@ def open_jobs(
     jobs, callbacks = settings.jobs, settings.callbacks
     try:
         engine = open_database(database_url(settings, folder))
+        now = database_time(engine)
     except (SQLAlchemyError, ImportError) as error:
         raise ValueError(f"tryon.jobs: no database ({type(error).__name__})") from None
-    store = SqlStore(engine, jobs.result_ttl_seconds)
+    clock = SteadyClock(folder / CLOCK, jobs.lease_seconds, now)
+    plan = CallbackPlan.of(settings)
+    store = SqlStore(engine, jobs.result_ttl_seconds, clock, plan.longest_pause + SKEW)
     in_folder = jobs.storage == "folder" or (jobs.storage == "auto" and jobs.database_url is None)
     files = FolderFiles(folder / "files") if in_folder else DatabaseFiles(engine)
     owner = Owner(folder / "owners")
-    plan = CallbackPlan.of(settings)
     node = settings.server.node_id
     dispatcher = Dispatcher(
-        store, files, model, slot, plan, jobs, node, owner.name, ready, failed, metrics, changes
-    )
+        store, files, model, slot, plan, jobs, node, owner.name, ready, failed, metrics, changes,
+        clock,
+    )  # fmt: skip
+    receivers = targets(settings, folder)
+    attempt = max((one.timeout for one in receivers.values()), default=0.0)
     courier = Courier(
         store,
         files,
         Sender(callbacks),
-        targets(settings, folder),
+        receivers,
         plan,
         model_version=settings.model.model_version,
+        as_json=settings.asset_service.format == "json",
         multipart_errors=settings.asset_service.multipart_errors,
         owner=owner.name,
-        lease=jobs.lease_seconds,
+        lease=jobs.lease_seconds + attempt,
         in_flight=callbacks.in_flight,
         poll=jobs.poll_seconds,
         metrics=metrics,
         changes=changes,
-        clock=time.time,
+        clock=clock,
     )
 
     def wake() -> None:
@@ -126,8 +140,17 @@ def open_jobs(
         courier.wake()
 
     dispatcher.finished = courier.wake
-    keeper = Keeper(store, files, incoming, owner, slot, plan, jobs, node, metrics, changes, wake)
-    return Jobs(store, files, incoming, owner, plan, dispatcher, courier, keeper)
+
+    def unfinished() -> int:
+        here = slot.queued + len(dispatcher.progress)
+        return max(here, sum(metrics.counts.get(state, 0) for state in ACTIVE))
+
+    room = Room(folder, jobs, in_folder or engine.dialect.name == "sqlite", unfinished)
+    keeper = Keeper(
+        store, files, incoming, owner, slot, plan, jobs, node, metrics, changes, wake, clock,
+        attempt, room, lambda: dispatcher.progress,
+    )  # fmt: skip
+    return Jobs(store, files, incoming, owner, plan, dispatcher, courier, keeper, clock, room)
 
 
 def database_url(settings: TryonSettings, folder: Path) -> str:
@@ -135,6 +158,21 @@ def database_url(settings: TryonSettings, folder: Path) -> str:
     if settings.jobs.database_url is not None:
         return settings.jobs.database_url.get_secret_value()
     return URL.create("sqlite", database=str(folder / DATABASE)).render_as_string()
+
+
+def database_time(engine: Engine) -> float | None:
+    """Return what a database server believes to be the time; None for a file's.
+
+    Gateways on several machines begin to count at the same point then.
+
+    Raises:
+        SQLAlchemyError: it does not answer.
+    """
+    if engine.dialect.name == "sqlite":
+        return None
+    with engine.connect() as connection:
+        query = text("SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) AS DOUBLE PRECISION)")
+        return float(connection.execute(query).scalar_one())
 
 
 def targets(settings: TryonSettings, folder: Path) -> dict[Destination, Target]:

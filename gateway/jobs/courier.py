@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.jobs.changes import Changes, wait_for_event
 from gateway.jobs.files import JobFiles
-from gateway.jobs.messages import Message, completion_message, result_message
+from gateway.jobs.messages import Message, completion_message, result_event, result_message
 from gateway.jobs.metrics import JobMetrics
 from gateway.jobs.plan import CallbackPlan
 from gateway.jobs.record import DESTINATIONS, Delivery, Destination, Job
 from gateway.jobs.sender import Answer, Sender, Target
+from gateway.jobs.steady_clock import SteadyClock
 from gateway.jobs.store import JobStore, StoreError
 from gateway.telemetry.log import where
 
@@ -35,14 +36,15 @@ class Courier:
         targets: who receives, by destination.
         plan: pauses and ages.
         model_version: told to the asset service.
+        as_json: whether results are sent as JSON; see `asset_service.format`.
         multipart_errors: see `asset_service.multipart_errors`.
         owner: name of this process.
-        lease: seconds an attempt is this process's beyond its timeout.
+        lease: seconds after which an attempt that was not written down is another process's.
         in_flight: attempts at once, for each receiver.
         poll: seconds between looks for callbacks of other gateways.
         metrics: counts and times.
         changes: told of each attempt.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch, of the jobs.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Courier:
         plan: CallbackPlan,
         *,
         model_version: str,
+        as_json: bool,
         multipart_errors: bool,
         owner: str,
         lease: float,
@@ -61,14 +64,14 @@ class Courier:
         poll: float,
         metrics: JobMetrics,
         changes: Changes,
-        clock: Callable[[], float] = time.time,
+        clock: SteadyClock,
     ) -> None:
         self._store, self._files, self._sender = store, files, sender
         self._targets, self._plan = targets, plan
-        self._model_version, self._multipart_errors = model_version, multipart_errors
+        self._model_version, self._as_json = model_version, as_json
+        self._multipart_errors = multipart_errors
         self._owner, self._in_flight, self._poll = owner, in_flight, poll
-        longest = max((target.timeout for target in targets.values()), default=0.0)
-        self._lease = lease + longest
+        self._lease = lease
         self._metrics, self._changes, self._clock = metrics, changes, clock
         self._tasks: dict[Destination, set[asyncio.Task[None]]] = {
             destination: set() for destination in DESTINATIONS
@@ -134,19 +137,30 @@ class Courier:
             if target is None:  # no longer configured
                 after = replace(delivery, state="skipped", next_attempt=None)
             else:
-                message = await self._message(job, delivery.destination)
-                answer = await self._sender.send(target, message, delivery.event_id)
-                del message  # may be large, and the database may be slow
+                answer = await self._attempt(job, target, delivery)
                 after = self._after(delivery, answer)
                 self._note(after, time.perf_counter() - begin)
             await self._write(after)
         except Exception as error:  # its lease ends, and it is tried again
             log.error("callback broke", extra=where(error))
 
+    async def _attempt(self, job: Job, target: Target, delivery: Delivery) -> Answer:
+        try:
+            message = await self._message(job, delivery.destination)
+        except StoreError:
+            raise
+        except Exception as error:  # a result that cannot be read is no reason to try for ever
+            log.error("callback not made", extra=where(error))
+            return Answer()
+        return await self._sender.send(target, message, delivery.event_id)
+
     async def _message(self, job: Job, destination: Destination) -> Message:
         if destination == "load_balancer":
             return completion_message(job)
         image = await self._files.read(job.folder, job.result) if job.result else None
+        if self._as_json:
+            ended = (job.finished or 0.0) + self._clock.shift
+            return await asyncio.to_thread(result_event, job, image, self._model_version, ended)
         return await asyncio.to_thread(
             result_message, job, image, self._model_version, multipart_errors=self._multipart_errors
         )

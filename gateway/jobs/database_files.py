@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.jobs.schema import files, jobs
 from gateway.jobs.store import StoreError
+from gateway.sightings import Sightings
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class DatabaseFiles:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._unknown = Sightings()
 
     async def adopt(self, folder: str, incoming: Path) -> None:
         """Insert the files of the upload and delete them."""
@@ -45,10 +47,13 @@ class DatabaseFiles:
 
     async def sweep(self, known: Collection[str], older: float) -> int:
         """Delete files of jobs that were never accepted; the database itself knows the others."""
-        accepted = select(jobs.c.folder).where(jobs.c.state != "expired")
-        unknown = files.c.folder.not_in(accepted)
-        old = delete(files).where(unknown, files.c.created < time.time() - older)
-        return int(await self._run(lambda connection: connection.execute(old).rowcount))
+        unknown = files.c.folder.not_in(select(jobs.c.folder).where(jobs.c.state != "expired"))
+        query = select(files.c.folder).where(unknown).distinct()
+        seen = await self._run(lambda connection: connection.execute(query).scalars().all())
+        old = [one for one, age in self._unknown.ages(seen).items() if age >= older]
+        gone = delete(files).where(unknown, files.c.folder.in_(old))
+        await self._run(lambda connection: connection.execute(gone))
+        return len(old)
 
     def _adopt(self, folder: str, incoming: Path) -> None:
         found = [(file.name, file.read_bytes()) for file in incoming.iterdir()]

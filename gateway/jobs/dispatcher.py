@@ -50,6 +50,7 @@ class Dispatcher:
         failed: told of each failed run, for the health monitor.
         metrics: counts and times.
         changes: told of progress.
+        clock: seconds since the epoch, of the jobs.
     """
 
     def __init__(
@@ -66,16 +67,18 @@ class Dispatcher:
         failed: Callable[[GatewayError], None],
         metrics: JobMetrics,
         changes: Changes,
+        clock: Callable[[], float],
     ) -> None:
         self._store, self._files, self._model = store, files, model
         self._slot, self._plan, self._settings = slot, plan, settings
         self._node, self._owner = node, owner
         self._ready, self._failed = ready, failed
-        self._metrics, self._changes = metrics, changes
+        self._metrics, self._changes, self._clock = metrics, changes, clock
         self.progress: dict[str, tuple[float, str | None]] = {}
         self.finished: Callable[[], None] = lambda: None
         self._runs: dict[str, asyncio.Task[TryOn]] = {}
         self._cancelled: set[str] = set()
+        self._unwritten: set[str] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -155,7 +158,7 @@ class Dispatcher:
         while True:
             worked, pause = False, self._settings.poll_seconds
             try:
-                worked = not self.draining and self._ready() and await self._next()
+                worked = self._may_take() and await self._next()
             except StoreError as error:
                 log.error("job store failed", extra=where(error))
                 pause = STORE_PAUSE
@@ -165,11 +168,15 @@ class Dispatcher:
             if not worked:
                 await wait_for_event(self._wake, pause)
 
+    def _may_take(self) -> bool:
+        """Whether a job may begin: not while the end of another one cannot be written down."""
+        return not self.draining and not self._unwritten and self._ready()
+
     async def _next(self) -> bool:
         async with self._slot.gate:
             if self._slot.current is not None:
                 return False
-            now = time.time()
+            now = self._clock()
             lease = self._settings.lease_seconds
             job = await self._store.claim(self._node, self._owner, lease, now)
             if job is None:
@@ -187,7 +194,7 @@ class Dispatcher:
             del self._runs[job.id]
             self._tell_health(run)
             self._slot.free()
-            self._spawn(self._settle(job, run, time.time()))
+            self._spawn(self._settle(job, run, self._clock()))
         return True
 
     async def _run(self, job: Job) -> TryOn:
@@ -201,7 +208,7 @@ class Dispatcher:
         if person is None or garment is None:
             raise Lost
         options = {**job.options, "job_id": job.id}
-        timeout = max(0.001, job.deadline - time.time())
+        timeout = max(0.001, job.deadline - self._clock())
 
         def tell(fraction: float, step: str | None) -> None:
             self.progress[job.id] = (fraction, step)
@@ -225,10 +232,12 @@ class Dispatcher:
                 break
             except (StoreError, OSError) as error:
                 log.error("end of a job not written", extra=where(error))
+                self._unwritten.add(job.id)
                 if self.draining:
                     break
                 await asyncio.sleep(STORE_PAUSE)
         self._cancelled.discard(job.id)
+        self._unwritten.discard(job.id)
         self.progress.pop(job.id, None)
         self._changes.tell(job.id)
         self.finished()

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 from gateway.jobs.direct_file import DirectFile
+from gateway.sightings import Sightings
 
 PERSON, GARMENT, COMPARISON = "person", "garment", "comparison"
 
@@ -32,7 +32,10 @@ class JobFiles(Protocol):
         """Delete a folder and what is in it; a missing one is no error."""
 
     async def sweep(self, known: Collection[str], older: float) -> int:
-        """Delete folders nobody knows that are ``older`` than so many seconds; return how many."""
+        """Delete folders that nobody has known for longer than so many seconds of this process.
+
+        Return how many.
+        """
 
 
 class FolderFiles:
@@ -44,6 +47,7 @@ class FolderFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._unknown = Sightings()
         root.mkdir(parents=True, exist_ok=True)
 
     async def adopt(self, folder: str, incoming: Path) -> None:
@@ -67,7 +71,7 @@ class FolderFiles:
 
     async def sweep(self, known: Collection[str], older: float) -> int:
         """Delete what an upload or a crash has left."""
-        return await asyncio.to_thread(sweep_folders, self._root, known, older)
+        return await asyncio.to_thread(sweep_folders, self._root, known, self._unknown, older)
 
     def _adopt(self, folder: str, incoming: Path) -> None:
         here = self._root / folder
@@ -101,12 +105,14 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep_folders(root: Path, known: Collection[str], older: float) -> int:
-    """Delete the folders in ``root`` that are not ``known`` and have not changed for so long."""
-    before, swept = time.time() - older, 0
+def sweep_folders(root: Path, known: Collection[str], unknown: Sightings, older: float) -> int:
+    """Delete the folders in ``root`` that have been ``unknown``, and unchanged, for so long."""
+    seen: dict[tuple[str, int], Path] = {}
     for folder in root.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if folder.name not in known and folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)
-                swept += 1
-    return swept
+            if folder.name not in known:
+                seen[folder.name, folder.stat().st_mtime_ns] = folder
+    old = [seen[one] for one, age in unknown.ages(seen).items() if age >= older]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from gateway.jobs.changes import Changes
@@ -13,10 +13,13 @@ from gateway.jobs.files import JobFiles, sweep_folders
 from gateway.jobs.metrics import JobMetrics
 from gateway.jobs.owner import Owner
 from gateway.jobs.plan import CallbackPlan
-from gateway.jobs.record import JobError, Outcome
+from gateway.jobs.record import Held, JobError, Outcome
+from gateway.jobs.room import Room
 from gateway.jobs.slot import Slot
+from gateway.jobs.steady_clock import SteadyClock
 from gateway.jobs.store import JobStore, StoreError
 from gateway.settings.tryon_jobs import JobSettings
+from gateway.sightings import Sightings
 from gateway.telemetry.log import where
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,10 @@ class Keeper:
         metrics: learns the counts.
         changes: told of jobs that timed out.
         wake: called when there may be something to do for dispatcher and courier.
+        clock: of the jobs.
+        attempt_seconds: how long an attempt of a callback takes at the most.
+        room: on the disk.
+        working: ids of the jobs in work in this process, whose leases it need not doubt.
     """
 
     def __init__(
@@ -54,11 +61,19 @@ class Keeper:
         metrics: JobMetrics,
         changes: Changes,
         wake: Callable[[], None],
+        clock: SteadyClock,
+        attempt_seconds: float,
+        room: Room,
+        working: Callable[[], Collection[str]],
     ) -> None:
         self._store, self._files, self._incoming = store, files, incoming
         self._owner, self._slot, self._plan = owner, slot, plan
         self._settings, self._node = settings, node
         self._metrics, self._changes, self._wake = metrics, changes, wake
+        self._clock, self._attempt_seconds, self._room = clock, attempt_seconds, room
+        self._working = working
+        self._leases = Sightings(settings.lease_seconds / 2 + 2 * settings.poll_seconds)
+        self._uploads = Sightings()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -78,12 +93,9 @@ class Keeper:
 
     async def round(self) -> None:
         """Do what is urgent."""
-        now = time.time()
-        dead = self._owner.dead(await self._store.owners())
-        if freed := await self._store.take_over(dead, now):
-            log.warning("jobs taken over from a gateway that died", extra={"jobs": freed})
-        if dead or freed:
-            self._wake()
+        self._clock.look()
+        await self._take_over()
+        now = self._clock()
         for job in await self._store.overdue(now):
             failed = Outcome("failed", now, error=JobError("timeout"))
             deliveries = self._plan.deliveries(job.id, now)
@@ -94,22 +106,47 @@ class Keeper:
                 self._wake()
         await self.count()
 
+    async def _take_over(self) -> None:
+        """Free what those held who have died, or have not been heard of for a lease."""
+        held = await self._store.held()
+        dead = self._owner.dead({one.owner for one in held})
+        ages = self._leases.ages(held)
+        lost = [
+            one for one in held
+            if one.owner in dead or (ages[one] > self._lease(one) and not self._here(one))
+        ]  # fmt: skip
+        if not lost:
+            return
+        if freed := await self._store.take_over(lost):
+            log.warning("jobs taken over from a gateway that died", extra={"jobs": freed})
+        self._wake()
+
+    def _here(self, one: Held) -> bool:
+        """Whether it is in work in this process, even if that cannot be written down."""
+        mine = one.owner == self._owner.name and one.destination is None
+        return mine and one.job_id in self._working()
+
+    def _lease(self, one: Held) -> float:
+        attempt = 0.0 if one.destination is None else self._attempt_seconds
+        return self._settings.lease_seconds + attempt
+
     async def count(self) -> None:
         """Count what waits, for admission and metrics."""
         self._metrics.counts = await self._store.counts()
         self._metrics.pending = await self._store.pending()
         self._slot.queued = await self._store.queued(self._node)
         self._slot.changed()
+        self._metrics.disk = await self._room.measure()
 
     async def rare_round(self) -> None:
         """Do what is not urgent: delete what has had its time."""
-        now = time.time()
+        now = self._clock()
         for folder in await self._store.expire(now):
             await self._files.remove(folder)
         await self._store.forget(now - self._settings.record_ttl_seconds)
         await self._files.sweep(await self._store.folders(), UPLOAD_SECONDS)
-        await asyncio.to_thread(sweep_folders, self._incoming, (), UPLOAD_SECONDS)
-        self._owner.tidy(await self._store.owners())
+        await asyncio.to_thread(sweep_folders, self._incoming, (), self._uploads, UPLOAD_SECONDS)
+        self._owner.tidy({one.owner for one in await self._store.held()})
 
     async def _rounds(self) -> None:
         rare = 0.0

@@ -24,6 +24,7 @@ class JobMetrics:
     Attributes:
         counts: jobs by state, as last counted.
         pending: callbacks by destination, as last counted.
+        disk: bytes that are free, and bytes that must be for one more job to be accepted.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -54,6 +55,7 @@ class JobMetrics:
         self._on_failure: list[Callable[[str], None]] = []
         self.counts: Mapping[State, int] = {}
         self.pending: Mapping[str, int] = {}
+        self.disk: Mapping[str, int] = {}
 
     def watch(self, on_run: Callable[[float], None], on_failure: Callable[[str], None]) -> None:
         """Call one of two functions after each run, with its ms or the error's code."""
@@ -90,7 +92,7 @@ class JobCollector(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield jobs by state and pending callbacks by destination."""
+        """Yield jobs by state, pending callbacks by destination, and the disk."""
         jobs = GaugeMetricFamily("pentad_tryon_jobs", "Jobs by state.", labels=["state"])
         for state in STATES:
             jobs.add_metric([state], self._metrics.counts.get(state, 0))
@@ -99,4 +101,11 @@ class JobCollector(Collector):
         )
         for destination in ("asset_service", "load_balancer"):
             pending.add_metric([destination], self._metrics.pending.get(destination, 0))
-        yield from (jobs, pending)
+        disk = GaugeMetricFamily(
+            "pentad_tryon_disk_bytes",
+            "Disk of the jobs: free, and needed for a further job to be accepted.",
+            labels=["state"],
+        )
+        for what in ("free", "needed"):
+            disk.add_metric([what], self._metrics.disk.get(what, 0))
+        yield from (jobs, pending, disk)

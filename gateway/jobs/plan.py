@@ -8,6 +8,8 @@ from random import Random
 from gateway.jobs.record import Delivery, Destination, event_id
 from gateway.settings.tryon import TryonSettings
 
+MAX_RETRY_AFTER = 3600.0
+"""Seconds that a receiver can ask to be spared; one that asks for more is asked again then."""
 _DICE = Random()  # noqa: S311 - spreads retries, keeps no secret
 
 
@@ -42,6 +44,11 @@ class CallbackPlan:
             max_delay=settings.callbacks.max_delay_seconds,
             max_age=settings.callbacks.max_age_seconds,
         )
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds between two attempts at the most."""
+        return max(self.max_delay, MAX_RETRY_AFTER)
 
     def deliveries(self, job_id: str, now: float) -> list[Delivery]:
         """Return a job's callbacks at its end: the load balancer's waits for the other one."""

@@ -90,6 +90,23 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What a gateway has in work; as long as it lives, it renews a job's lease.
+
+    Attributes:
+        job_id: the job.
+        destination: of the callback, None for the job itself.
+        owner: the gateway process.
+        lease: a mark that every renewal changes.
+    """
+
+    job_id: str
+    destination: Destination | None
+    owner: str
+    lease: float
+
+
+@dataclass(frozen=True)
 class Job(NewJob):
     """A job as it is kept: a new one, and what became of it.
 

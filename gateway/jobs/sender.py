@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 from gateway.jobs.addresses import ForbiddenAddressError, allowed_addresses
 from gateway.jobs.messages import Message
+from gateway.jobs.plan import MAX_RETRY_AFTER
 from gateway.jobs.signature import sign
 from gateway.settings.tryon_jobs import CallbackSettings
+from gateway.telemetry.log import where
+
+log = logging.getLogger(__name__)
+EXPECTED = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ForbiddenAddressError)
+"""What receivers, name servers and networks can do to an attempt."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Answer:
 
     Attributes:
         status: HTTP status, None without an answer.
-        retry_after: seconds that the receiver asks to wait, None when it does not.
+        retry_after: seconds that the receiver asks to wait, up to MAX_RETRY_AFTER; None when it
+            does not.
     """
 
     status: int | None = None
@@ -54,7 +63,10 @@ class Answer:
 
 
 class Sender:
-    """Sends messages: no redirects, no proxies from the environment, bodies of answers unread.
+    """Sends messages.
+
+    Redirects are not followed, proxies of the environment not used, cookies not kept, bodies of
+    answers not read.
 
     Raises:
         ValueError: the file of authorities is unusable.
@@ -70,6 +82,7 @@ class Sender:
         self._client = httpx.AsyncClient(
             verify=trusted, trust_env=False, follow_redirects=False,
             limits=httpx.Limits(max_keepalive_connections=0),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )  # fmt: skip
 
     async def send(self, target: Target, message: Message, event_id: str) -> Answer:
@@ -85,7 +98,10 @@ class Sender:
             return Answer()
         try:
             return attempt.result()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ForbiddenAddressError):
+        except EXPECTED:
+            return Answer()
+        except Exception as error:  # nothing that a receiver does may go uncounted
+            log.error("attempt of a callback broke", extra=where(error))
             return Answer()
 
     async def close(self) -> None:
@@ -95,7 +111,8 @@ class Sender:
     async def _attempt(self, target: Target, message: Message, event_id: str) -> Answer:
         url = httpx.URL(target.url)
         port = url.port or (443 if url.scheme == "https" else 80)
-        addresses = await allowed_addresses(url.host, port, private=self._private)
+        host = url.raw_host.decode("ascii")  # of an international name, what name servers know
+        addresses = await allowed_addresses(host, port, private=self._private)
         headers = {
             "Host": url.netloc.decode("ascii"),
             "Content-Type": message.content_type,
@@ -110,7 +127,7 @@ class Sender:
                 content=message.body,
                 headers=headers,
                 timeout=target.timeout,
-                extensions={"sni_hostname": url.host} if url.scheme == "https" else {},
+                extensions={"sni_hostname": host} if url.scheme == "https" else {},
             )
             try:
                 response = await self._client.send(request, stream=True)
@@ -124,11 +141,23 @@ class Sender:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `Retry-After` header in either form (RFC 9110, 10.2.3)."""
+    """Return the seconds of a `Retry-After` header in either form (RFC 9110, 10.2.3).
+
+    A date counts from the receiver's own, where it says one. What is neither form is not there.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
+    if re.fullmatch("[0-9]+", value):
+        return min(float(value), MAX_RETRY_AFTER)  # a float has no limit of digits: inf
+    moment = _timestamp(value)
+    if moment is None:
+        return None
+    now = _timestamp(headers.get("date", ""))
+    return min(max(0.0, moment - (time.time() if now is None else now)), MAX_RETRY_AFTER)
+
+
+def _timestamp(date: str) -> float | None:
+    """Return the seconds since the epoch of an HTTP date, None where it is none."""
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
         return None

@@ -19,17 +19,17 @@ def due(
     owner: str,
     lease: float,
     now: float,
+    latest: float,
     limit: int,
 ) -> list[Delivery]:
-    """See :meth:`JobStore.due`."""
-    free = or_(deliveries.c.owner.is_(None), deliveries.c.lease < now)
+    """See :meth:`JobStore.due`; ``latest`` is when the longest pause that begins now is over."""
     query = (
         select(deliveries)
         .where(
             _PENDING,
             deliveries.c.destination == destination,
-            deliveries.c.next_attempt <= now,
-            free,
+            deliveries.c.owner.is_(None),
+            or_(deliveries.c.next_attempt <= now, deliveries.c.next_attempt > latest),
         )
         .order_by(deliveries.c.next_attempt)
         .limit(limit)

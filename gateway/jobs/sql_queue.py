@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, exists, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.jobs.record import ACTIVE, Delivery, Job, NewJob, Outcome, State
+from gateway.jobs.record import ACTIVE, Delivery, Held, Job, NewJob, Outcome, State
 from gateway.jobs.schema import deliveries, jobs
 from gateway.jobs.sql_rows import (
     deliveries_of,
@@ -169,25 +169,38 @@ def cancel(
     return job
 
 
-def owners(connection: Connection) -> set[str]:
-    """See :meth:`JobStore.owners`."""
-    found: set[str] = set()
-    for table in (jobs, deliveries):
-        query = select(table.c.owner).where(table.c.owner.is_not(None)).distinct()
-        found |= set(connection.execute(query).scalars())
-    return found
+def held(connection: Connection) -> set[Held]:
+    """See :meth:`JobStore.held`."""
+    running = select(jobs.c.id, jobs.c.owner, jobs.c.lease).where(jobs.c.state == "running")
+    sent = select(
+        deliveries.c.job_id, deliveries.c.destination, deliveries.c.owner, deliveries.c.lease
+    ).where(deliveries.c.owner.is_not(None))
+
+    def found() -> Iterator[Held]:
+        for job_id, owner, lease in connection.execute(running):
+            yield Held(job_id, None, owner, lease)
+        for row in connection.execute(sent):
+            yield Held(*row)
+
+    return set(found())
 
 
-def take_over(connection: Connection, dead: Collection[str], now: float) -> int:
+def take_over(connection: Connection, lost: Collection[Held]) -> int:
     """See :meth:`JobStore.take_over`."""
-    lost = and_(jobs.c.state == "running", or_(jobs.c.lease < now, jobs.c.owner.in_(tuple(dead))))
-    back = connection.execute(update(jobs).where(lost).values({**_FREE, "state": "queued"}))
-    orphaned = and_(
-        deliveries.c.owner.is_not(None),
-        or_(deliveries.c.lease < now, deliveries.c.owner.in_(tuple(dead))),
-    )
-    connection.execute(update(deliveries).where(orphaned).values(owner=None, lease=None))
-    return int(back.rowcount)
+    freed = 0
+    for one in lost:
+        table = jobs if one.destination is None else deliveries
+        same = and_(table.c.owner == one.owner, table.c.lease == one.lease)
+        if one.destination is None:
+            this = and_(jobs.c.id == one.job_id, jobs.c.state == "running", same)
+            back = update(jobs).where(this).values({**_FREE, "state": "queued"})
+            freed += connection.execute(back).rowcount
+        else:
+            this = and_(
+                deliveries.c.job_id == one.job_id, deliveries.c.destination == one.destination, same
+            )
+            connection.execute(update(deliveries).where(this).values(owner=None, lease=None))
+    return freed
 
 
 def overdue(connection: Connection, now: float) -> list[Job]:

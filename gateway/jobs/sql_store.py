@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.jobs import sql_deliveries, sql_queue
-from gateway.jobs.record import Delivery, Destination, Job, NewJob, Outcome, State
+from gateway.jobs.record import Delivery, Destination, Held, Job, NewJob, Outcome, State
 from gateway.jobs.schema import jobs
 from gateway.jobs.sql_rows import read_job
 from gateway.jobs.store import StoreError
@@ -31,12 +31,20 @@ class SqlStore:
         engine: from :func:`gateway.jobs.schema.open_database`.
         ttl: seconds that files are kept after the last callback.
         clock: seconds since the epoch.
+        longest_pause: seconds between two attempts of a callback at the most.
     """
 
-    def __init__(self, engine: Engine, ttl: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ttl: float,
+        clock: Callable[[], float] = time.time,
+        longest_pause: float = float("inf"),
+    ) -> None:
         self._engine = engine
         self._ttl = ttl
         self._clock = clock
+        self._longest_pause = longest_pause
         threads = 1 if engine.dialect.name == "sqlite" else SERVER_THREADS
         self._threads = ThreadPoolExecutor(threads, "jobs")
 
@@ -96,13 +104,13 @@ class SqlStore:
         """Cancel a job."""
         return await self._run(sql_queue.cancel, job_id, now, deliveries, ttl)
 
-    async def owners(self) -> Collection[str]:
-        """List owners."""
-        return await self._run(sql_queue.owners)
+    async def held(self) -> Collection[Held]:
+        """List what is in work."""
+        return await self._run(sql_queue.held)
 
-    async def take_over(self, dead: Collection[str], now: float) -> int:
-        """Free what the dead held."""
-        return await self._run(sql_queue.take_over, dead, now)
+    async def take_over(self, lost: Collection[Held]) -> int:
+        """Free what is lost."""
+        return await self._run(sql_queue.take_over, lost)
 
     async def overdue(self, now: float) -> Sequence[Job]:
         """List jobs past their deadline."""
@@ -112,7 +120,8 @@ class SqlStore:
         self, destination: Destination, owner: str, lease: float, now: float, limit: int
     ) -> Sequence[Delivery]:
         """Take deliveries."""
-        return await self._run(sql_deliveries.due, destination, owner, lease, now, limit)
+        latest = now + self._longest_pause
+        return await self._run(sql_deliveries.due, destination, owner, lease, now, latest, limit)
 
     async def next_due(self, destinations: Collection[Destination]) -> float | None:
         """Tell when the next delivery is due."""

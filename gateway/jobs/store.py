@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from gateway.jobs.record import Delivery, Destination, Job, NewJob, Outcome, State
+from gateway.jobs.record import Delivery, Destination, Held, Job, NewJob, Outcome, State
 
 
 class JobConflictError(Exception):
@@ -76,11 +76,11 @@ class JobStore(Protocol):
     ) -> Job | None:
         """Cancel a queued job, ask a running one's owner to, and return the job as it was."""
 
-    async def owners(self) -> Collection[str]:
-        """Return who holds jobs or deliveries."""
+    async def held(self) -> Collection[Held]:
+        """Return the jobs and deliveries that somebody has in work."""
 
-    async def take_over(self, dead: Collection[str], now: float) -> int:
-        """Free what dead owners and those with an expired lease held; return how many jobs."""
+    async def take_over(self, lost: Collection[Held]) -> int:
+        """Free what is still held as it was when it was given up; return how many jobs."""
 
     async def overdue(self, now: float) -> Sequence[Job]:
         """Return queued jobs whose deadline has passed."""
@@ -88,7 +88,11 @@ class JobStore(Protocol):
     async def due(
         self, destination: Destination, owner: str, lease: float, now: float, limit: int
     ) -> Sequence[Delivery]:
-        """Take a receiver's deliveries that are due into work, the longest due first."""
+        """Take a receiver's deliveries that are due into work, the longest due first.
+
+        One that would be due later than any pause lasts is due now: its time was written down by
+        a clock that was wrong.
+        """
 
     async def next_due(self, destinations: Collection[Destination]) -> float | None:
         """Return when the receivers' next delivery is due that nobody has in work."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import math
-import time
 
 import limits
 import yaml
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
+from gateway.security.rate_limit import MovingWindows
 from gateway.settings import Settings
 from gateway.settings.server import ApiKey
 
@@ -44,7 +41,7 @@ class KeyRing:
         token = settings.tryon.security.internal_auth_token
         if token.get_secret_value():
             self._fixed.append(ApiKey(name=LEGACY_TRYON_KEY, key=token, services=["tryon"]))
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._windows = MovingWindows()
         self._keys: list[tuple[bytes, ApiKey]] = []
         self._mtime = 0.0
         self.reload(force=True)
@@ -90,7 +87,9 @@ class KeyRing:
         if "*" not in key.services and service not in key.services:
             raise ForbiddenError
         if key.rate_limit:
-            self._count(key.name, limits.parse(key.rate_limit))
+            wait = self._windows.use(key.name, limits.parse(key.rate_limit))
+            if wait is not None:
+                raise RateLimitedError(retry_after=wait)
         return key.name
 
     def _find(self, presented: str) -> ApiKey | None:
@@ -100,9 +99,3 @@ class KeyRing:
             if hmac.compare_digest(known, digest):
                 found = key
         return found
-
-    def _count(self, name: str, limit: limits.RateLimitItem) -> None:
-        if self._limiter.hit(limit, name):
-            return
-        reset = self._limiter.get_window_stats(limit, name).reset_time
-        raise RateLimitedError(retry_after=max(1, math.ceil(reset - time.time())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,6 @@ def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
     if "embed_chunk" in found.get("text", {}):
         # The old server took any integer and raised it to 1; Triton's batch is 128 at most.
         chunk = found["text"]["embed_chunk"]
-        if chunk.lstrip("-").isdigit():
+        with contextlib.suppress(ValueError):  # no integer: said where it is checked
             found["text"]["embed_chunk"] = min(max(1, int(chunk)), 128)
     return found

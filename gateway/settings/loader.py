@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gateway.settings.legacy import legacy_values
+from gateway.settings.ports import with_ports_apart
 from gateway.settings.tree import Settings
 from gateway.settings.variables import expand
 
@@ -32,7 +33,8 @@ def load_settings(
         environ: variables to use instead of the process's own (for ``${VAR}`` and old names).
 
     Raises:
-        ConfigError: unreadable file, unknown key, undefined ``${VAR}`` or invalid value.
+        ConfigError: unreadable file, unknown key, undefined ``${VAR}``, invalid value, or one port
+            for two purposes.
     """
     env = os.environ if environ is None else environ
     chosen = path or env.get(CONFIG_VARIABLE)
@@ -47,6 +49,10 @@ def load_settings(
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
+        raise ConfigError(str(error)) from None
+    try:
+        settings, settings._moved = with_ports_apart(settings)
+    except ValueError as error:
         raise ConfigError(str(error)) from None
     settings._file = file
     return settings

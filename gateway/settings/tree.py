@@ -55,11 +55,17 @@ class Settings(BaseSettings):
     lipsync: LipsyncSettings = LipsyncSettings()
     tryon: TryonSettings = TryonSettings()
     _file: Path | None = PrivateAttr(None)
+    _moved: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def file(self) -> Path | None:
         """The YAML file it was read from, whether or not that exists; None when made in code."""
         return self._file
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """In words: which ports of the embedded Triton gave way to public ones."""
+        return tuple(self._moved)
 
     @classmethod
     def settings_customise_sources(

@@ -88,14 +88,18 @@ class TritonSettings(Section):
 
 
 class EmbeddedSettings(Section):
-    """The embedded server (`nvidia-pytriton`'s tritonserver), used when `triton.start` is true."""
+    """The embedded server (`nvidia-pytriton`'s tritonserver), used when `triton.start` is true.
+
+    A port of it that a public one needs becomes the next one that is not configured for anything.
+    """
 
     host: str = "127.0.0.1"
     """Address of Triton's own ports; keep it on loopback, the gateway is the way in."""
     http_port: int = Field(8000, ge=1, le=65535)
     """Triton's HTTP port."""
     grpc_port: int = Field(8001, ge=1, le=65535)
-    """Triton's gRPC port; `triton.url` must name it."""
+    """Triton's gRPC port; `triton.url` must name it. Where a public port (a service's or the main
+    one) is the same, Triton's ports become the next ones that are configured for nothing."""
     metrics_port: int = Field(8002, ge=1, le=65535)
     """Triton's Prometheus port."""
     profile: Literal["auto", "default", "openvino", "tensorrt"] = "auto"

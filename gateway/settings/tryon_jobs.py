@@ -34,6 +34,12 @@ class JobSettings(Section):
     """The record of a job is deleted so long after its end; its id is free again then."""
     lease_seconds: float = Field(15, ge=1)
     """A job whose gateway has not been heard of for so long is taken over by another one."""
+    disk_reserve_bytes: int = Field(256 * 2**20, ge=0)
+    """Room on the disk of `folder` that no new job may take (503 beyond): for the database, for
+    uploads under way, for what else writes there. A tenth of a small disk is enough."""
+    result_reserve_bytes: int = Field(32 * 2**20, ge=0)
+    """Room that is kept there beside it for the result of every accepted job until it is written;
+    not with a database server, where results are."""
     poll_seconds: float = Field(1, gt=0)
     """Pause between looks for jobs that other gateways accepted; own ones start at once."""
 
@@ -44,13 +50,14 @@ class CallbackSettings(Section):
     max_age_seconds: float = Field(24 * 3600, gt=0)
     """A callback that has failed for so long is dead-lettered; it can be redelivered."""
     max_delay_seconds: float = Field(15 * 60, gt=0)
-    """Longest pause between two attempts."""
+    """Longest pause between two attempts, unless the receiver asks for a longer one (`Retry-After`,
+    of which an hour is granted at the most)."""
     in_flight: int = Field(8, ge=1)
     """Callbacks sent at once to each receiver."""
     private_addresses: bool = True
     """Whether a receiver may have a private or loopback address, as receivers on the intranet
-    have. Link-local (a cloud's metadata service), multicast and unspecified ones are refused
-    always."""
+    have (`100.64.0.0/10` counts as private). Metadata services of clouds, link-local, multicast and
+    unspecified addresses are refused always."""
     ca_file: Path | None = None
     """PEM file of the authorities that sign the receivers' certificates; none: the usual ones."""
 
@@ -79,9 +86,13 @@ class AssetServiceSettings(Receiver):
     retry_backoff: list[float] = Field([1, 2, 4], min_length=1)
     """Upper bounds in seconds of the pauses after the first attempts (a random part of each is
     waited); beyond the list the last one is doubled each time."""
+    format: Literal["multipart", "json"] = "multipart"
+    """How a result is sent. `multipart`: the documented form with the picture as a file. `json`: as
+    the Standard Webhooks specification has it (`type`, `timestamp` and, in `data`, the same fields
+    and the picture in base64), so that its libraries can check the signature."""
     multipart_errors: bool = True
     """Whether a failure is sent as multipart/form-data, like a result; false: urlencoded, as the
-    old server did."""
+    old server did. Of the format `multipart`."""
 
     @field_validator("callback_url")
     @classmethod

@@ -222,7 +222,7 @@ async def test_metrics_in_both_forms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["job_id", "user_id", "session_id", "provider", "config", "masked_user_image",
+    "missing", ["job_id", "user_id", "session_id", "provider", "masked_user_image",
                 "garment_image"],
 )  # fmt: skip
 async def test_each_field_is_required(tmp_path: Path, missing: str) -> None:

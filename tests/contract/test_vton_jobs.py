@@ -47,9 +47,14 @@ async def test_same_id_same_body_is_the_same_job(tmp_path: Path) -> None:
         first = await g.submit("same", config='{"seed": 1, "steps": 2}')
         again = await g.submit("same", config='{"steps": 2, "seed": 1}')
         assert (first.status_code, again.status_code) == (202, 202)
-        assert first.json() == again.json()
+        assert first.json()["message"] == "Job queued for processing"  # as documented
+        assert again.json()["message"].startswith("Job already known: it ")
+        assert first.json() == {**again.json(), "message": first.json()["message"]}
+        assert first.headers["Location"] == again.headers["Location"]
         await g.until("same", "delivered")
-        assert (await g.submit("same", config='{"seed": 1, "steps": 2}')).status_code == 202
+        late = await g.submit("same", config='{"seed": 1, "steps": 2}')
+        assert late.status_code == 202
+        assert late.json()["message"] == "Job already known: the result is made and delivered"
         assert len(g.triton.runs) == 1
         for changes in (
             {"config": '{"seed": 2, "steps": 2}'},

@@ -16,6 +16,7 @@ from gateway.jobs.store import JobConflictError, QueueFullError
 
 Open = Callable[[], SqlStore]
 TTL = 100.0
+PAUSE = 3600.0
 PLAN = CallbackPlan(True, True, 3, (1.0,), 10.0, 100.0)
 SILENT = replace(PLAN, asset_service=False, load_balancer=False)
 
@@ -90,10 +91,13 @@ async def fences_late_owners(open_store: Open) -> None:
     store = open_store()
     await store.add(new("a"), 9)
     late = await claimed(store, "late", now=10.0)
-    assert await store.take_over((), 14.0) == 0  # the lease is 5 s
+    before = await store.held()
     await store.renew("late", 5.0, {"a": (0.5, "Inference")})
-    assert await store.take_over((), 14.0) == 0
-    assert await store.take_over({"late"}, 14.0) == 1
+    assert await store.take_over(before) == 0  # it has been heard of since
+    renewed = await store.held()
+    assert {(one.job_id, one.destination, one.owner) for one in renewed} == {("a", None, "late")}
+    assert await store.take_over(renewed) == 1
+    assert await store.held() == set()
     again = await claimed(store, "new", now=20.0)
     assert again.attempts == 2
     ended = Outcome("delivering", 21.0, "result-1")
@@ -110,7 +114,8 @@ async def leases_run_out(open_store: Open) -> None:
     store = open_store()
     await store.add(new("a"), 9)
     await claimed(store, now=10.0)
-    assert await store.take_over((), 15.1) == 1
+    assert await store.take_over(()) == 0
+    assert await store.take_over(await store.held()) == 1
     job = await store.get("a")
     assert job
     assert (job.state, job.owner) == ("queued", None)
@@ -190,9 +195,24 @@ async def a_dead_owner_s_callbacks_are_free(open_store: Open) -> None:
     store = open_store()
     await delivering(store, "a")
     assert len(await store.due("asset_service", "dies", 5.0, 20.0, 9)) == 1
-    assert "dies" in await store.owners()
-    await store.take_over({"dies"}, 21.0)
+    held = await store.held()
+    assert {(one.job_id, one.destination, one.owner) for one in held} == {
+        ("a", "asset_service", "dies")
+    }
+    assert await store.due("asset_service", "me", 5.0, 1e11, 9) == []  # no date frees it
+    assert await store.take_over(held) == 0  # of the callbacks, no job
     assert len(await store.due("asset_service", "me", 5.0, 21.0, 9)) == 1
+
+
+async def is_not_frozen_by_a_date_of_the_future(open_store: Open) -> None:
+    """The pauses of these stores are 3600 s at the most."""
+    store = open_store()
+    await delivering(store, "a")
+    (asset,) = await store.due("asset_service", "me", 5.0, 20.0, 9)
+    waits = replace(asset, attempts=1, next_attempt=3_000.0)
+    await store.attempted(waits, "me", None)
+    assert await store.due("asset_service", "me", 5.0, 21.0, 9) == []
+    assert len(await store.due("asset_service", "me", 5.0, -1_000.0, 9)) == 1  # the clock was back
 
 
 async def races_for_callbacks(open_store: Open) -> None:
@@ -261,5 +281,6 @@ async def lists(open_store: Open) -> None:
 CHECKS: list[Callable[[Open], Awaitable[None]]] = [
     accepts_once, races_for_ids, races_for_jobs, fences_late_owners, leases_run_out, releases,
     cancels, delivers_in_order, redelivers, a_dead_owner_s_callbacks_are_free,
+    is_not_frozen_by_a_date_of_the_future,
     races_for_callbacks, expires_when_all_is_delivered, fails_the_overdue, lists,
 ]  # fmt: skip

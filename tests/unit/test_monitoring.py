@@ -13,6 +13,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from gateway.jobs.metrics import JobCollector, JobMetrics
+from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
 from gateway.telemetry.metrics import Metrics, TritonCollector
@@ -38,6 +39,7 @@ def gateway() -> dict[str, set[str]]:
     ]
     metrics.add(triton)
     metrics.add(JobCollector(jobs))
+    metrics.add(DiskCollector({"state": Path("/")}))
     metrics.add(MemberCollector(lambda: {"t:8001": True}))
     (reading,) = StubSource().read()
     assert reading.sample

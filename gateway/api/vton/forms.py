@@ -54,7 +54,7 @@ class TryonFields(BaseModel):
     user_id: Text
     session_id: Text
     provider: Text
-    config: str
+    config: str = "{}"
 
 
 class InferFields(BaseModel):

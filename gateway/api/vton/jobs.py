@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.api.body import read_query
 from gateway.api.vton.service import TryonService
-from gateway.api.vton.views import JobsQuery, cursor_of, job_json, read_cursor
+from gateway.api.vton.views import JobsQuery, as_dated, cursor_of, job_json, read_cursor
 from gateway.errors import JSON, GatewayError, NotFoundError
 from gateway.jobs.changes import wait_for_event
 from gateway.jobs.files import COMPARISON, GARMENT, PERSON
@@ -20,6 +21,8 @@ from gateway.jobs.record import ACTIVE, REDELIVERABLE, Job
 
 HEARTBEAT = 15.0  # seconds of silence after which an event stream says that it is alive
 POLL = 1.0  # seconds between looks at a job that another gateway runs
+NO_JOB = "There is no job with this id"
+_POSSIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
 UNDER_WAY = (*ACTIVE, "delivering")
 
 
@@ -40,15 +43,16 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
     store = service.jobs.store
 
     async def found(request: Request) -> Job:
-        job = await store.get(request.path_params["job_id"])
+        job = await store.get(id_in(request))
         if job is None:
-            raise NotFoundError("There is no job with this id")
+            raise NotFoundError(NO_JOB)
         return job
 
     def shown(job: Job, request: Request, line: Sequence[str]) -> dict[str, Any]:
         position = line.index(job.id) if job.id in line else None
         live = service.jobs.dispatcher.progress.get(job.id)
-        return job_json(job, request.scope.get("root_path", ""), position, live)
+        dated = as_dated(job, service.jobs.clock.shift)
+        return job_json(dated, request.scope.get("root_path", ""), position, live)
 
     async def view(job: Job, request: Request) -> dict[str, Any]:
         return shown(job, request, await store.line() if job.state == "queued" else ())
@@ -123,13 +127,25 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
 
     @app.delete("/jobs/{job_id:path}", summary="Cancel a job that is queued or running")
     async def cancel(request: Request) -> Response:
-        job = await service.cancel(request.path_params["job_id"])
+        job = await service.cancel(id_in(request))
         if job is None:
-            raise NotFoundError("There is no job with this id")
+            raise NotFoundError(NO_JOB)
         if job.state not in ACTIVE:
             raise StateError
         after = await store.get(job.id) or job
         return _answer({"job_id": job.id, "state": after.state}, 202)
+
+
+def id_in(request: Request) -> str:
+    """Return the job id in the path.
+
+    Raises:
+        NotFoundError: no job can have such an id, and not every database could be asked for it.
+    """
+    job_id = str(request.path_params["job_id"])
+    if not _POSSIBLE.fullmatch(job_id):
+        raise NotFoundError(NO_JOB)
+    return job_id
 
 
 async def _picture(service: TryonService, request: Request, job: Job, name: str) -> Response:

@@ -31,7 +31,7 @@ from gateway.api.vton.forms import (
 from gateway.api.vton.jobs import add_job_routes
 from gateway.api.vton.service import TryonService
 from gateway.api.vton.upload import Form, read_form
-from gateway.api.vton.views import job_url
+from gateway.api.vton.views import job_url, progress_words
 from gateway.errors import (
     JSON,
     BadRequestError,
@@ -41,6 +41,7 @@ from gateway.errors import (
 )
 from gateway.jobs.ending import WORDS
 from gateway.jobs.inference import TryOn
+from gateway.jobs.record import Job
 from gateway.jobs.store import JobConflictError, QueueFullError, StoreError
 from gateway.telemetry.log import where
 from gateway.triton.status import RETRY_AFTER, WorkflowError
@@ -51,6 +52,7 @@ OPEN_PATHS = ("/health", "/test", "/version", "/metrics")
 DOCUMENTED_PATHS = ("/tryon", "/gpu/status")
 """What the old server let everybody use with `require_auth: false`."""
 EXPOSED_HEADERS = ("X-Inference-Time-Ms", "X-Job-Id", "X-Seed", "Location", "Retry-After")
+QUEUED = "Job queued for processing"
 NOT_LOADED = "Models not loaded yet"
 GPU_BUSY = "GPU is busy"
 BUSY_SECONDS = 5
@@ -130,6 +132,8 @@ def vton_application(service: TryonService) -> FastAPI:
 
     @app.post("/tryon", summary="Accept a job", openapi_extra=_body(TryonFields))
     async def tryon(request: Request) -> Response:
+        known = None
+        await service.check_disk()
         async with _form(request, service) as form:
             fields = check_form(form, TryonFields)
             if fields["provider"] not in PROVIDERS:
@@ -141,7 +145,8 @@ def vton_application(service: TryonService) -> FastAPI:
             check_category(fields["options"], service.model.engine)
             await asyncio.to_thread(check_pictures, form, settings.max_pixels)
             try:
-                await service.submit(fields, digest_of(fields, form), form)
+                if not await service.submit(fields, digest_of(fields, form), form):
+                    known = await service.jobs.store.get(fields["job_id"])
             except QueueFullError:
                 return _busy()
             except JobConflictError:
@@ -149,7 +154,7 @@ def vton_application(service: TryonService) -> FastAPI:
         accepted = {
             "status": "accepted",
             "job_id": fields["job_id"],
-            "message": "Job queued for processing",
+            "message": await standing(service, known) if known else QUEUED,
         }
         place = job_url(fields["job_id"], request.scope.get("root_path", ""))
         return answer(accepted, 202, {"Location": place})
@@ -203,6 +208,14 @@ def digest_of(fields: Mapping[str, Any], form: Form) -> str:
     told = {name: fields[name] for name in ("user_id", "session_id", "provider", "options")}
     told |= {name: form.files[name].digest for name in FILES}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+async def standing(service: TryonService, job: Job) -> str:
+    """Return words for who has sent a job again: that it is known, and how far it is."""
+    live = service.jobs.dispatcher.progress.get(job.id)
+    line = await service.jobs.store.line() if job.state == "queued" else ()
+    before = line.index(job.id) if job.id in line else None
+    return f"Job already known: {progress_words(job, before, live)}"
 
 
 def _form(request: Request, service: TryonService) -> Any:

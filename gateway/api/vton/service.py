@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from gateway.jobs.changes import Changes
 from gateway.jobs.inference import Inputs, TryOn, TryOnModel
 from gateway.jobs.metrics import JobCollector, JobMetrics
 from gateway.jobs.record import ACTIVE, Job, NewJob
+from gateway.jobs.room import NoRoomError
 from gateway.jobs.slot import Slot
 from gateway.jobs.store import QueueFullError, StoreError
 
@@ -124,8 +124,21 @@ class TryonService:
         self.slot.reject("busy")
         return False
 
-    async def submit(self, fields: Mapping[str, Any], digest: str, form: Form) -> None:
-        """Accept a job; it is on the disk when this returns.
+    async def check_disk(self) -> None:
+        """Check that the disk has room for another job's pictures and result.
+
+        Raises:
+            NoRoomError: it has not.
+            OSError: the disk fails.
+        """
+        try:
+            await self.jobs.room.check()
+        except NoRoomError:
+            self.slot.reject(NoRoomError.reason)
+            raise
+
+    async def submit(self, fields: Mapping[str, Any], digest: str, form: Form) -> bool:
+        """Accept a job; it is on the disk when this returns. False: it was known already.
 
         Args:
             fields: text fields, the parsed config among them as ``options``.
@@ -134,10 +147,17 @@ class TryonService:
 
         Raises:
             JobConflictError: the id is another job's.
-            QueueFullError: no room.
+            QueueFullError: too many jobs wait.
+            NoRoomError: the disk is too full.
+            OSError: the disk fails.
             StoreError: the database fails.
         """
-        now = time.time()
+        await self.check_disk()
+        with self.jobs.room.arrival():
+            return await self._accept(fields, digest, form)
+
+    async def _accept(self, fields: Mapping[str, Any], digest: str, form: Form) -> bool:
+        now = self.jobs.clock()
         options = self._with_defaults(fields["options"])
         seconds = options.pop("deadline_seconds", None) or self.settings.jobs.deadline_seconds
         job = NewJob(
@@ -158,6 +178,7 @@ class TryonService:
         if accepted:
             self.slot.queued += 1
             self.jobs.dispatcher.wake()
+        return accepted
 
     async def direct(self, form: Form, options: Mapping[str, Any]) -> tuple[str, TryOn]:
         """Run at once, for a client that waits; return the run's id and what it made.
@@ -178,7 +199,7 @@ class TryonService:
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancel a job and return it as it was; None where there is none."""
-        now = time.time()
+        now = self.jobs.clock()
         deliveries = self.jobs.plan.deliveries(job_id, now)
         ttl = self.settings.jobs.result_ttl_seconds
         job = await self.jobs.store.cancel(job_id, now, deliveries, ttl)
@@ -191,7 +212,7 @@ class TryonService:
 
     async def redeliver(self, job_id: str) -> Job | None:
         """Make a job's callbacks due again; None where there is no such job."""
-        job = await self.jobs.store.redeliver(job_id, time.time())
+        job = await self.jobs.store.redeliver(job_id, self.jobs.clock())
         self.jobs.courier.wake()
         self.changes.tell(job_id)
         return job

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -68,6 +69,46 @@ def job_json(
         "result": result_url(job, root),
         "expires": job.expires,
     }
+
+
+_STANDING: dict[State, str] = {
+    "delivering": "the result is made and being delivered",
+    "delivered": "the result is made and delivered",
+    "dead_letter": "the result is made, but its receivers did not take it",
+    "cancelled": "it was cancelled",
+    "expired": "it is over, and its pictures have expired",
+}
+
+
+def progress_words(job: Job, position: int | None, live: tuple[float, str | None] | None) -> str:
+    """Return how far a job is; see :func:`job_json` for the arguments."""
+    if job.state == "queued":
+        return "it waits" + (f", {position} before it" if position is not None else "")
+    if job.state == "running":
+        return f"it runs, {(live[0] if live else job.progress):.0%} done"
+    if job.state == "failed":
+        return f"it failed ({job.error.code})" if job.error else "it failed"
+    return _STANDING[job.state]
+
+
+def as_dated(job: Job, shift: float) -> Job:
+    """Return a job with its times as the wall clock has them; ``shift`` is the jobs' clock's."""
+    if not shift:
+        return job
+
+    def moved(moment: float | None) -> float | None:
+        return None if moment is None else moment + shift
+
+    return replace(
+        job,
+        created=job.created + shift,
+        started=moved(job.started),
+        finished=moved(job.finished),
+        expires=moved(job.expires),
+        deliveries=tuple(
+            replace(one, next_attempt=moved(one.next_attempt)) for one in job.deliveries
+        ),
+    )
 
 
 def job_url(job_id: str, root: str) -> str:

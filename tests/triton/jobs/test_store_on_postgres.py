@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from gateway.jobs.database_files import DatabaseFiles
 from gateway.jobs.schema import open_database
 from gateway.jobs.sql_store import SqlStore
-from tests.support.job_store_checks import CHECKS, TTL, Open, new
+from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 from tests.support.postgres import postgres
 
 
@@ -37,7 +37,7 @@ async def test_on_postgresql(empty: str, check: Callable[[Open], Awaitable[None]
     opened: list[SqlStore] = []
 
     def open_store() -> SqlStore:
-        opened.append(SqlStore(open_database(empty), TTL, clock=lambda: 13.0))
+        opened.append(SqlStore(open_database(empty), TTL, clock=lambda: 13.0, longest_pause=PAUSE))
         return opened[-1]
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -119,4 +120,20 @@ def test_takes_a_notice(receiver: str, capsys: pytest.CaptureFixture[str]) -> No
     headers = {"Content-Type": "application/json", **signed(body, at=time.time())}
     answer = httpx.post(receiver + "/job_complete", content=body, headers=headers, timeout=60)
     assert answer.status_code == 200
+    assert 'job_id="job-1"' in capsys.readouterr().out
+
+
+def test_keeps_a_picture_that_came_as_json(
+    receiver: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = bytes(range(256))
+    data = {"job_id": "job-1", "output_image": base64.b64encode(picture).decode()}
+    body = json.dumps(
+        {"type": "tryon.completed", "timestamp": "2026-01-01T00:00:00Z", "data": data}
+    )
+    headers = {"Content-Type": "application/json", **signed(body, at=time.time())}
+    answer = httpx.post(receiver + "/result", content=body, headers=headers, timeout=60)
+    assert answer.status_code == 200
+    (saved,) = tmp_path.iterdir()
+    assert saved.read_bytes() == picture
     assert 'job_id="job-1"' in capsys.readouterr().out

@@ -16,11 +16,23 @@ PRIVATE = (
     "::1",
     "fd00::1",
     "::ffff:10.0.0.1",
+    "100.64.0.1",  # a provider's, or a cloud's
+    "100.127.255.254",
+    "::ffff:100.64.0.1",
+    "64:ff9b::a01:203",
+    "2002:a01:203::1",
+    "fd00::5efe:a01:203",
 )
 PUBLIC = ("93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::5db8:d822")
 NEVER = (
     "169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255",
     "::ffff:169.254.169.254", "2002:a9fe:a9fe::1", "64:ff9b::a9fe:a9fe", "240.0.0.1",
+    # Metadata services that are not link-local, and every way to write them.
+    "168.63.129.16", "192.0.0.192", "192.0.0.1", "100.100.100.200", "fd00:ec2::254", "fd00:ec2::23",
+    "fd20:ce::254", "fec0::1", "feff::1", "::ffff:168.63.129.16", "::ffff:192.0.0.192",
+    "64:ff9b::a83f:8110", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:abcd::c000:c0", "2002:a83f:8110::1",
+    "2002:c000:c0::", "2001:0:1::1", "fe80::1%1", "fd00::5efe:a9fe:a9fe", "::a9fe:a9fe",
+    "2606:2800::200:5efe:a83f:8110", "::ffff:0:a9fe:a9fe",
 )  # fmt: skip
 
 
@@ -42,9 +54,9 @@ def test_never(address: str) -> None:
     assert not is_allowed(ip_address(address), private=True)
 
 
-@given(st.ip_addresses(v=4))
-def test_a_wrapped_address_counts_as_itself(address: IPv4Address) -> None:
-    wrapped = IPv6Address(f"::ffff:{address}")
+@given(st.ip_addresses(v=4), st.sampled_from(["::ffff:0:0", "64:ff9b::", "64:ff9b:1::"]))
+def test_a_wrapped_address_counts_as_itself(address: IPv4Address, prefix: str) -> None:
+    wrapped = IPv6Address(int(IPv6Address(prefix)) | int(address))
     for private in (True, False):
         assert is_allowed(wrapped, private=private) == is_allowed(address, private=private)
 

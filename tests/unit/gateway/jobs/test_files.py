@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from gateway.jobs.files import FolderFiles, write_durably
@@ -29,13 +29,15 @@ async def test_a_folder_of_files(tmp_path: Path) -> None:
 
 async def test_sweeping_spares_the_known_and_the_young(tmp_path: Path) -> None:
     files = FolderFiles(tmp_path)
-    for name in ("known", "lost", "young"):
+    for name in ("known", "lost", "grows"):
         (tmp_path / name).mkdir()
-    long_ago = time.time() - 100
-    for name in ("known", "lost"):
-        os.utime(tmp_path / name, (long_ago, long_ago))
-    assert await files.sweep({"known"}, 50.0) == 1
-    assert {one.name for one in tmp_path.iterdir()} == {"known", "young"}
+        os.utime(tmp_path / name, (1, 1))  # whatever the date says
+    assert await files.sweep({"known"}, 0.2) == 0  # nobody can say yet for how long
+    await asyncio.sleep(0.3)
+    (tmp_path / "young").mkdir()
+    (tmp_path / "grows" / "person").write_bytes(b"p")
+    assert await files.sweep({"known"}, 0.2) == 1
+    assert {one.name for one in tmp_path.iterdir()} == {"known", "young", "grows"}
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import base64
+import re
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,17 @@ def test_the_specification_s_own_library_accepts_it(body: str) -> None:
     Webhook(SECRET).verify(body, headers, json_parse=False)
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(body + "x", headers, json_parse=False)
+
+
+@given(st.binary())
+def test_the_lines_in_the_documentation_check_any_body(body: bytes) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "jobs.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    found: dict[str, Any] = {}
+    exec(lines, found)
+    headers = sign("msg_1", 1_800_000_000, body, [b"other", key_of(SECRET)])
+    assert found["genuine"](SECRET, headers, body)
+    assert not found["genuine"](SECRET, headers, body + b"x")
 
 
 def test_two_keys_make_two_signatures() -> None:

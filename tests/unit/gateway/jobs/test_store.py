@@ -8,7 +8,7 @@ import pytest
 from gateway.jobs.schema import open_database
 from gateway.jobs.sql_store import SqlStore
 from gateway.jobs.store import StoreError
-from tests.support.job_store_checks import CHECKS, TTL, Open, new
+from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -17,7 +17,7 @@ async def test_on_sqlite(tmp_path: Path, check: Callable[[Open], Awaitable[None]
 
     def open_store() -> SqlStore:
         engine = open_database(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-        opened.append(SqlStore(engine, TTL, clock=lambda: 13.0))
+        opened.append(SqlStore(engine, TTL, clock=lambda: 13.0, longest_pause=PAUSE))
         return opened[-1]
 
     try:
