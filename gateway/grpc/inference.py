@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 
-from gateway.admission import Admission
 from gateway.api.lipsync.inference import MouthInference
 from gateway.api.lipsync.job import Data, Format
 from gateway.errors import (
@@ -20,6 +19,7 @@ from gateway.errors import (
 from gateway.grpc.audio.features import AudioError, AudioFeatures
 from gateway.grpc.dialects import Dialect, InferRequest, failure, parse_request, success
 from gateway.grpc.endpoint import Call, Reply
+from gateway.grpc.intake import Intake
 from gateway.grpc.validation import FORMATS, answer_bytes, channels, problem_of
 from gateway.tenants.errors import TenantLoadError, UnknownTenantError
 from gateway.triton.status import RefusedInputError
@@ -36,7 +36,7 @@ class InferBatch:
     Args:
         inference: runs the networks.
         audio: makes features of `raw_audio`; None where no encoder is configured.
-        admission: slots for calls, taken before the message is read.
+        intake: slots for calls, and their messages.
         message_bytes: largest message, for the answer.
     """
 
@@ -44,12 +44,12 @@ class InferBatch:
         self,
         inference: MouthInference,
         audio: AudioFeatures | None,
-        admission: Admission,
+        intake: Intake,
         message_bytes: int,
     ) -> None:
         self._inference = inference
         self._audio = audio
-        self._admission = admission
+        self._intake = intake
         self._message_bytes = message_bytes
 
     async def __call__(self, call: Call) -> Reply:
@@ -59,8 +59,8 @@ class InferBatch:
             MalformedError: the message is no protobuf.
             GatewayError: overload, a deadline, Triton down: a status and no message.
         """
-        async with self._admission.slot():
-            request = parse_request(await call.read())
+        async with self._intake.message(call) as message:
+            request = parse_request(message)
             if problem := problem_of(request, encoder=self._audio is not None):
                 return _failure(request.dialect, problem, INVALID)
             if answer_bytes(request) + _ENVELOPE_BYTES > self._message_bytes:

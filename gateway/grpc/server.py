@@ -18,6 +18,7 @@ from gateway.grpc.drain import Drain
 from gateway.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.grpc.health import HEALTH, NAME, HealthService
 from gateway.grpc.inference import InferBatch
+from gateway.grpc.intake import Intake
 from gateway.grpc.options import server_options
 from gateway.lifecycle import Lifecycle
 
@@ -103,6 +104,6 @@ class GrpcServer:
         return InferBatch(
             self._service.inference,
             AudioFeatures(self._context.triton, encoder) if encoder else None,
-            self._service.admission,
+            Intake(self._service.admission, settings.message_seconds),
             settings.max_message_size_mb << 20,
         )
