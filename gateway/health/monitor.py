@@ -315,7 +315,9 @@ class HealthMonitor:
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})
         self.failed(model, error)
-        spent = model.reloads >= self._settings.reload_attempts
+        now = time.monotonic()
+        rests = now - model.last_reload < STABLE  # what kills it again and again finds it down
+        spent = model.reloads >= self._settings.reload_attempts and rests
         model.state = "down" if spent else "loading"
         model.detail = "fails its canary inference" + (
             f" after {model.reloads} reloads" if spent else "; being reloaded"
@@ -323,6 +325,7 @@ class HealthMonitor:
         if spent or not self._leadership.held():
             return
         model.reloads += 1
+        model.last_reload = now
         named = error.model if isinstance(error, ModelDeadError) else None
         await self._loader.reload([named] if named else [*model.needs, model.triton_model])
         self._wake.set()  # look again at once

@@ -43,6 +43,7 @@ class ModelState:
     last_success: float = 0.0
     late: int = 0
     reloads: int = 0
+    last_reload: float = 0.0
     healthy_since: float = 0.0
     doubted: float = 0.0
 
