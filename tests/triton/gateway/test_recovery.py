@@ -16,13 +16,20 @@ import psutil
 import pytest
 
 from tests.support.stack import Stack
+from tests.support.tiny_pictures import png
 from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Use a Pentad of our own, because it is going to be hurt."""
-    running = Stack(tmp_path_factory.mktemp("recovery") / "state")
+    # As long as a busy machine needs: how soon models are back is measured elsewhere.
+    patience = {
+        "PENTAD_HEALTH__RECOVERY_WAIT_SECONDS": "100",
+        "PENTAD_TEXT__DEADLINE_SECONDS": "110",
+        "PENTAD_VISION__DEADLINE_SECONDS": "110",
+    }
+    running = Stack(tmp_path_factory.mktemp("recovery") / "state", patience)
     try:
         running.start()
         yield running
@@ -35,28 +42,32 @@ def embed(stack: Stack, client: httpx.Client | None = None) -> httpx.Response:
     return send(stack.text + "/embed", json={"texts": ["still there?"]}, timeout=120)
 
 
-Seen = list[tuple[int, str | None, float]]
+def classify(stack: Stack, client: httpx.Client) -> httpx.Response:
+    return client.post(stack.vision + "/infer", files={"file": ("a.png", png())}, timeout=120)
+
+
+Seen = list[tuple[int, float]]
 
 
 def under_load(
     stack: Stack, hurt: Callable[[], object], recovered: Callable[[], object]
 ) -> tuple[Seen, int]:
-    """Send requests from 8 threads from before ``hurt`` until the end of it shows.
+    """Send requests for texts and pictures from 8 threads, from before ``hurt`` until the end of it shows.
 
     Returns:
-        Status, Retry-After and duration of each, and the status of one request after them all.
+        Status and duration of each, and the status of one request after them all.
     """
     stop = threading.Event()
     served = threading.Event()
 
-    def client() -> Seen:
+    def client(ask: Callable[[Stack, httpx.Client], httpx.Response]) -> Seen:
         seen: Seen = []
         with httpx.Client() as session:
             while not stop.is_set():
                 begin = time.monotonic()
-                reply = embed(stack, session)
+                reply = ask(stack, session)
                 took = time.monotonic() - begin
-                seen.append((reply.status_code, reply.headers.get("retry-after"), took))
+                seen.append((reply.status_code, took))
                 if reply.status_code == 200:
                     served.set()
                 else:
@@ -64,7 +75,7 @@ def under_load(
         return seen
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(client) for _ in range(8)]
+        futures = [pool.submit(client, ask) for ask in (embed, classify) for _ in range(4)]
         try:
             assert served.wait(PATIENCE)
             time.sleep(1)
@@ -98,14 +109,20 @@ def stubs_of(stack: Stack, model: str) -> list[psutil.Process]:
     return found
 
 
+def retries(stack: Stack, cause: str) -> float:
+    """Return how many inferences were asked again, of the gateway's own count."""
+    found = re.findall(
+        rf'^pentad_inference_retries_total{{cause="{cause}".*}} (.*)$',
+        httpx.get(stack.main + "/metrics", timeout=60).text,
+        re.M,
+    )
+    return sum(map(float, found))
+
+
 def check(seen: Seen, last: int) -> None:
-    assert {status for status, _, _ in seen} <= {200, 503}
-    for status, retry, _ in seen:
-        if status == 503:
-            assert retry
-            assert re.fullmatch(r"[1-9]\d*", retry)
+    assert {status for status, _ in seen} == {200}, "what was lost is asked again"
     # Late canaries would free a request that hangs after 30 s.
-    assert max(took for _, _, took in seen) < 25, "a request hung"
+    assert max(took for _, took in seen) < 25, "a request hung"
     assert last == 200
 
 
@@ -118,11 +135,11 @@ def test_tritonserver_killed_under_load(own: Stack) -> None:
 
     seen, last = under_load(own, server.kill, succeeded)
     check(seen, last)
-    assert any(status == 503 for status, _, _ in seen)
     assert succeeded()
+    assert retries(own, "server") > 0
 
 
-@pytest.mark.parametrize("model", ["text_embedding", "sentence_encoder"])
+@pytest.mark.parametrize("model", ["text_embedding", "sentence_encoder", "image_classifier"])
 def test_a_models_process_killed_under_load(own: Stack, model: str) -> None:
     victims = stubs_of(own, model)
     assert victims
