@@ -133,8 +133,8 @@ def _is(command: Sequence[str], what: str) -> bool:
     return program == STUB and any(f"/{what}/" in part for part in command)
 
 
-async def hurt(launcher: psutil.Process, what: str) -> float:
-    """Kill, or stop for a while, what is named; returns when it happened.
+async def hurt(launcher: psutil.Process, what: str) -> tuple[float, int]:
+    """Kill, or stop for a while, what is named; returns when, and how many processes.
 
     Raises:
         KillsError: there is no such process.
@@ -150,7 +150,24 @@ async def hurt(launcher: psutil.Process, what: str) -> float:
         await asyncio.sleep(STOPPED_SECONDS)
         for process in found:
             process.resume()
-    return at
+    return at, len(found)
+
+
+async def replaced(launcher: psutil.Process, what: str, since: float, count: int) -> None:
+    """Wait until the processes that were killed have successors.
+
+    Raises:
+        KillsError: not in time.
+    """
+    since += time.time() - time.monotonic()
+    end = time.monotonic() + RECOVERY_SECONDS
+    while time.monotonic() < end:
+        found = await asyncio.to_thread(victims, launcher, what)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if sum(one.create_time() >= since - 0.1 for one in found) >= count:
+                return
+        await asyncio.sleep(0.2)
+    raise KillsError(f"no successor of {what} after {RECOVERY_SECONDS:.0f} s")
 
 
 async def until_ready(main: Address, seconds: float) -> None:
@@ -181,8 +198,9 @@ async def measure(
         await asyncio.sleep(WARM)
         for what in kills:
             first = len(mix.seen)
-            at = await hurt(launcher, what)
-            await asyncio.sleep(1)  # else it may still say that it is ready
+            at, count = await hurt(launcher, what)
+            if what != "stopped":
+                await replaced(launcher, what, at, count)
             await until_ready(main, RECOVERY_SECONDS)
             ready = time.monotonic()
             await asyncio.sleep(SETTLE)

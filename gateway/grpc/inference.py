@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -17,10 +19,12 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.grpc.audio.features import AudioError, AudioFeatures
+from gateway.grpc.audio.mel import Floats
 from gateway.grpc.dialects import Dialect, InferRequest, failure, parse_request, success
 from gateway.grpc.endpoint import Call, Reply
 from gateway.grpc.intake import Intake
 from gateway.grpc.validation import FORMATS, answer_bytes, channels, problem_of
+from gateway.health.attempts import Asking
 from gateway.tenants.errors import TenantLoadError, UnknownTenantError
 from gateway.triton.status import RefusedInputError
 
@@ -28,6 +32,24 @@ INVALID = 400
 _ENVELOPE_BYTES = 4096  # what an answer holds besides its frames, at most
 # Conditions of the server and not of the request: statuses, which libraries and proxies act on.
 _STATUSES = (BusyError, UnavailableError, DeadlineError, BodyTooLargeError)
+
+
+@dataclass(frozen=True)
+class LastingAudio:
+    """Features of `raw_audio` from an encoder whose process may die meanwhile.
+
+    Attributes:
+        features: asks the encoder.
+        asking: asks it again until a deadline, by the monotonic clock.
+    """
+
+    features: AudioFeatures
+    asking: Callable[[float], Asking]
+
+    async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
+        """See :meth:`AudioFeatures.of_frames`."""
+        ask = self.asking(time.monotonic() + seconds)
+        return await ask(lambda left: self.features.of_frames(raw, frames, left))
 
 
 class InferBatch:
@@ -43,7 +65,7 @@ class InferBatch:
     def __init__(
         self,
         inference: MouthInference,
-        audio: AudioFeatures | None,
+        audio: LastingAudio | None,
         intake: Intake,
         message_bytes: int,
     ) -> None:

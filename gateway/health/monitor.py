@@ -31,7 +31,7 @@ BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model i
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
 
 
-FIRST = ("text", "vision", "iot", "lipsync")
+FIRST = ("text", "vision", "lipsync", "iot")
 """Services whose models are loaded first: small models, and clients who do not wait long."""
 
 

@@ -52,7 +52,7 @@ Seen = list[tuple[int, float]]
 def under_load(
     stack: Stack, hurt: Callable[[], object], recovered: Callable[[], object]
 ) -> tuple[Seen, int]:
-    """Send requests for texts and pictures from 8 threads, from before ``hurt`` until the end of it shows.
+    """Ask for texts and pictures from 8 threads, from before ``hurt`` until the end of it shows.
 
     Returns:
         Status and duration of each, and the status of one request after them all.
