@@ -13,13 +13,11 @@ from typing import TypeVar
 from gateway.errors import DeadlineError, GatewayError
 from gateway.health.monitor import HealthMonitor
 from gateway.health.state import ModelState
-from gateway.triton.status import LostError
+from gateway.triton.status import CRASHES, LostError
 
 T = TypeVar("T")
 TRIES = 6
 """Of one inference, however often its model is away."""
-CRASHES = 2
-"""Processes that may end while one inference runs: it may be what ends them."""
 
 
 class Attempts:

@@ -17,6 +17,8 @@ from gateway.errors import (
     UnavailableError,
 )
 
+CRASHES = 2
+"""Processes that may end while one inference runs: it may be what ends them."""
 RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
 _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
 _DEAD = re.compile(r"is not healthy|stub process|engine.{0,20}dead", re.I)

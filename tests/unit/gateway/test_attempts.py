@@ -13,8 +13,8 @@ import pytest
 
 from gateway.errors import BusyError, DeadlineError, InferenceError, UnavailableError
 from gateway.health import monitor
-from gateway.health.attempts import CRASHES, TRIES, Asking
-from gateway.triton.status import LostError, ModelDeadError, ServerGoneError
+from gateway.health.attempts import TRIES, Asking
+from gateway.triton.status import CRASHES, LostError, ModelDeadError, ServerGoneError
 from tests.support.fake_triton import FakeTriton
 from tests.support.gateway import Running, running_gateway
 from tests.support.tiny_pictures import png
