@@ -18,7 +18,6 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from gateway.grpc import intake
 from gateway.grpc.drain import LINGER_SECONDS
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_gateway import Served, audio, frames, serving
@@ -225,74 +224,6 @@ async def test_a_client_that_sends_nothing_is_sent_away(tmp_path: Path) -> None:
         service = served.gateway.listeners.lipsync
         assert service
         await until(lambda: service.admission.in_flight == 0)  # the status may come first
-
-
-async def test_a_message_must_come_in_its_time(tmp_path: Path) -> None:
-    async with serving(tmp_path, server={"message_seconds": 0.7}) as served:
-        for name in ("InferBatch", "ListModels"):
-            call = served.channel.stream_unary(f"/{SERVICE}/{name}")()
-            assert await code_of(call) is Code.DEADLINE_EXCEEDED
-
-
-async def test_silent_streams_keep_nobody_from_the_model(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served:
-        service = served.gateway.listeners.lipsync
-        assert service
-        silent = [
-            served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
-            for _ in range(3 * service.settings.max_concurrent)
-        ]
-        await until(lambda: service.admission.waiting)
-        assert (await served.client(1).InferBatch(request(served))).success
-        await until(lambda: service.admission.in_flight == 0)
-        late = request(served).SerializeToString()
-        await silent[-1].write(late)  # who speaks after all is served
-        await silent[-1].done_writing()
-        assert await silent[-1]
-        for call in silent:
-            call.cancel()
-
-
-async def test_silent_streams_are_bounded_in_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "MOST_SILENT", 2)
-    monkeypatch.setattr(intake, "PATIENCE", 0.05)
-    async with serving(tmp_path) as served:
-        silent = [served.channel.stream_unary(f"/{SERVICE}/InferBatch")() for _ in range(3)]
-        await until(lambda: any(call.done() for call in silent))
-        (ended,) = (call for call in silent if call.done())
-        assert await ended.code() is Code.RESOURCE_EXHAUSTED
-        for call in silent:
-            call.cancel()
-
-
-async def test_late_messages_are_bounded_in_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "LATE_BYTES", 2**20)  # less than one message
-    monkeypatch.setattr(intake, "PATIENCE", 0.05)
-    async with serving(tmp_path) as served:
-        service = served.gateway.listeners.lipsync
-        assert service
-        late = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
-        await asyncio.sleep(0.5)
-        await until(lambda: service.admission.in_flight == 0)
-        await late.write(request(served).SerializeToString())
-        assert await code_of(late) is Code.RESOURCE_EXHAUSTED
-        monkeypatch.undo()
-        assert (await served.client(1).InferBatch(request(served))).success
-
-
-async def test_metadata_of_16_kib_is_taken_every_time_and_more_is_refused(served: Served) -> None:
-    client, messages = served.client(1), served.client(1).messages
-    fits = (("x-trace", "t" * (16 * 2**10 - 100)),)
-    for _ in range(30):
-        assert (await client.Health(messages.HealthRequest(), metadata=fits)).healthy
-    for size in (20, 60, 500):
-        call = client.Health(messages.HealthRequest(), metadata=(("x", "t" * (size * 2**10)),))
-        assert await code_of(call) is Code.RESOURCE_EXHAUSTED
-    assert (await client.Health(messages.HealthRequest())).healthy
 
 
 async def test_a_call_without_a_message_is_refused(served: Served) -> None:
