@@ -1,12 +1,13 @@
 """Takes in calls that bring large messages: first a slot, then the message, for as few as slots.
 
-A client that has a slot and is slow to send gives it back, and gets another one once its message is
-there: streams that say nothing keep nobody from the model.
+A client that is slow to send gives its slot to those who wait for one, and gets another once its
+message is there: streams that say nothing keep nobody from the model.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,8 +15,11 @@ from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError
 from gateway.grpc.endpoint import Call
 
-PATIENCE = 0.5
-"""Seconds for which a slot waits for its message; 61 MB take a tenth of it on the same machine."""
+PATIENCE, HASTE = 3.0, 0.5
+"""Seconds for which a slot that others want waits for its message, and where MANY are silent; 61 MB
+take a tenth of a second on the same machine."""
+MANY = 8
+POLL = 0.1
 MOST_SILENT = 256
 """Calls without a slot whose message is awaited; the next one ends the oldest."""
 LATE_BYTES = 512 * 2**20
@@ -49,24 +53,35 @@ class Intake:
         try:
             async with self._admission.slot():
                 reading = call.reading()
-                await asyncio.wait({reading}, timeout=min(PATIENCE, call.time_left()))
-                if reading.done():
+                end = time.monotonic() + min(self._longest, call.time_left())
+                if await self._prompt(reading, end):
                     yield reading.result()
                     return
-            await self._arrival(call, reading)
+            await self._arrival(reading, end)
             async with self._late_slot(len(reading.result())):
                 yield reading.result()
         finally:
             if reading:
                 reading.cancel()
 
-    async def _arrival(self, call: Call, reading: asyncio.Task[bytes]) -> None:
+    async def _prompt(self, reading: asyncio.Task[bytes], end: float) -> bool:
+        """Wait for a message with a slot; returns whether it is there before others want that."""
+        begin = now = time.monotonic()
+        while not reading.done():
+            patience = HASTE if len(self._silent) >= MANY else PATIENCE
+            if now >= end or (now - begin >= patience and self._admission.waiting):
+                return False
+            await asyncio.wait({reading}, timeout=min(POLL, end - now))
+            now = time.monotonic()
+        return True
+
+    async def _arrival(self, reading: asyncio.Task[bytes], end: float) -> None:
         """Wait for a message without a slot."""
         if len(self._silent) >= MOST_SILENT:
             next(iter(self._silent.values())).cancel()
         dismissed = self._silent[reading] = asyncio.get_running_loop().create_future()
         try:
-            left = min(self._longest, call.time_left())
+            left = max(0.0, end - time.monotonic())
             await asyncio.wait({reading, dismissed}, timeout=left, return_when="FIRST_COMPLETED")
         finally:
             del self._silent[reading]

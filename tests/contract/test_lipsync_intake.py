@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from gateway.grpc import intake
+from gateway.settings import lipsync
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_protos import SERVICE
 from tests.support.waiting import until
@@ -57,7 +58,6 @@ async def test_silent_streams_keep_nobody_from_the_model(tmp_path: Path) -> None
         ]
         await until(lambda: service.admission.waiting)
         assert (await served.client(1).InferBatch(request(served))).success
-        await until(lambda: service.admission.in_flight == 0)
         late = request(served).SerializeToString()
         await silent[-1].write(late)  # who speaks after all is served
         await silent[-1].done_writing()
@@ -66,13 +66,30 @@ async def test_silent_streams_keep_nobody_from_the_model(tmp_path: Path) -> None
             call.cancel()
 
 
+async def test_a_slow_message_keeps_its_slot_while_nobody_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "PATIENCE", 0.05)
+    async with serving(tmp_path) as served:
+        service = served.gateway.listeners.lipsync
+        assert service
+        slow = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
+        await until(lambda: service.admission.in_flight == 1)
+        await asyncio.sleep(0.5)
+        assert service.admission.in_flight == 1
+        await slow.write(request(served).SerializeToString())
+        await slow.done_writing()
+        assert await slow
+
+
 async def test_silent_streams_are_bounded_in_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "MOST_SILENT", 2)
     monkeypatch.setattr(intake, "PATIENCE", 0.05)
-    async with serving(tmp_path) as served:
-        silent = [served.channel.stream_unary(f"/{SERVICE}/InferBatch")() for _ in range(3)]
+    monkeypatch.setattr(lipsync, "LOADING_CALLS", 0)  # one slot
+    async with serving(tmp_path, server={"worker_count_per_gpu": 1}) as served:
+        silent = [served.channel.stream_unary(f"/{SERVICE}/InferBatch")() for _ in range(4)]
         await until(lambda: any(call.done() for call in silent))
         (ended,) = (call for call in silent if call.done())
         assert await ended.code() is Code.RESOURCE_EXHAUSTED
@@ -85,16 +102,20 @@ async def test_late_messages_are_bounded_in_bytes(
 ) -> None:
     monkeypatch.setattr(intake, "LATE_BYTES", 2**20)  # less than one message
     monkeypatch.setattr(intake, "PATIENCE", 0.05)
-    async with serving(tmp_path) as served:
+    monkeypatch.setattr(lipsync, "LOADING_CALLS", 0)  # one slot
+    async with serving(tmp_path, server={"worker_count_per_gpu": 1}) as served:
         service = served.gateway.listeners.lipsync
         assert service
         late = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
-        await asyncio.sleep(0.5)
-        await until(lambda: service.admission.in_flight == 0)
+        await until(lambda: service.admission.in_flight == 1)
+        other = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
+        await until(lambda: service.admission.waiting == 1)
+        await until(lambda: service.admission.waiting == 0)  # `late` has given its slot away
         await late.write(request(served).SerializeToString())
         assert await code_of(late) is Code.RESOURCE_EXHAUSTED
         monkeypatch.undo()
         assert (await served.client(1).InferBatch(request(served))).success
+        other.cancel()
 
 
 async def test_metadata_of_16_kib_is_taken_every_time_and_more_is_refused(served: Served) -> None:
