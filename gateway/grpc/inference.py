@@ -18,7 +18,7 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.grpc.audio.features import AudioError, AudioFeatures
+from gateway.grpc.audio.features import AWAY, AudioError, AudioFeatures
 from gateway.grpc.audio.mel import Floats
 from gateway.grpc.dialects import Dialect, InferRequest, failure, parse_request, success
 from gateway.grpc.endpoint import Call, Reply
@@ -47,9 +47,12 @@ class LastingAudio:
     asking: Callable[[float], Asking]
 
     async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
-        """See :meth:`AudioFeatures.of_frames`."""
+        """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
         ask = self.asking(time.monotonic() + seconds)
-        return await ask(lambda left: self.features.of_frames(raw, frames, left))
+        try:
+            return await ask(lambda left: self.features.of_frames(raw, frames, left))
+        except UnavailableError:
+            raise AudioError(AWAY) from None
 
 
 class InferBatch:
