@@ -20,6 +20,7 @@ LONG = (
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
+    "triton/gateway/test_full_memory.py",
     "triton/gateway/test_recovery.py",
     "triton/gateway/test_tracing.py",
     "triton/gateway_lipsync/test_restart.py",

@@ -2,7 +2,7 @@
 
 Every RPC is served as one that streams its request. On the wire that is the same, but here the
 message is read only when the work asks for it: after the key was checked, and after a slot came
-free, so waiting calls hold no 61 MB.
+free, so waiting calls hold no 61 MB (see the intake).
 """
 
 from __future__ import annotations
@@ -82,9 +82,12 @@ class Call:
         self,
         context: ServicerContext[Any, Any],
         longest: float,
+        patience: float,
     ) -> None:
+        """``longest`` are seconds for all of it, ``patience`` those for its message alone."""
         self._context = context
         self._longest = longest
+        self._patience = patience
         self._begin = time.monotonic()
 
     async def read(self) -> bytes:
@@ -92,16 +95,23 @@ class Call:
 
         Raises:
             BadRequestError: the client sent none.
-            DeadlineError: not in time; a client that sends nothing must not hold a slot for ever.
+            DeadlineError: not in time.
         """
-        reading = asyncio.ensure_future(self._first())
+        reading = self.reading()
         try:
-            done, _ = await asyncio.wait({reading}, timeout=self.time_left())
+            left = min(self._patience, self.time_left())
+            done, _ = await asyncio.wait({reading}, timeout=left)
         finally:
             reading.cancel()
         if not done:
             raise DeadlineError
         return reading.result()
+
+    def reading(self) -> asyncio.Task[bytes]:
+        """Begin to receive the request's message; the task raises as :meth:`read`, in no time."""
+        task = asyncio.create_task(self._first())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     def time_left(self) -> float:
         """Return the seconds left of the client's deadline and of the server's own."""
@@ -153,8 +163,9 @@ class Endpoint:
             with self._context.tracing.request(self._name, metadata):
                 self._drain.enter(context)
                 key = self._authorize(metadata)
-                longest = self._context.settings.lipsync.server.deadline_seconds
-                reply = await self._work(Call(context, longest))
+                server = self._context.settings.lipsync.server
+                call = Call(context, server.deadline_seconds, server.message_seconds)
+                reply = await self._work(call)
         except GatewayError as error:
             reply, failed = Reply(b"", error.status, str(error.detail)), error
         except MalformedError as error:

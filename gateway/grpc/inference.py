@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
-from gateway.admission import Admission
 from gateway.api.lipsync.inference import MouthInference
 from gateway.api.lipsync.job import Data, Format
 from gateway.errors import (
@@ -17,10 +18,13 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.grpc.audio.features import AudioError, AudioFeatures
+from gateway.grpc.audio.features import AWAY, AudioError, AudioFeatures
+from gateway.grpc.audio.mel import Floats
 from gateway.grpc.dialects import Dialect, InferRequest, failure, parse_request, success
 from gateway.grpc.endpoint import Call, Reply
+from gateway.grpc.intake import Intake
 from gateway.grpc.validation import FORMATS, answer_bytes, channels, problem_of
+from gateway.health.attempts import Asking
 from gateway.tenants.errors import TenantLoadError, UnknownTenantError
 from gateway.triton.status import RefusedInputError
 
@@ -30,26 +34,47 @@ _ENVELOPE_BYTES = 4096  # what an answer holds besides its frames, at most
 _STATUSES = (BusyError, UnavailableError, DeadlineError, BodyTooLargeError)
 
 
+@dataclass(frozen=True)
+class LastingAudio:
+    """Features of `raw_audio` from an encoder whose process may die meanwhile.
+
+    Attributes:
+        features: asks the encoder.
+        asking: asks it again until a deadline, by the monotonic clock.
+    """
+
+    features: AudioFeatures
+    asking: Callable[[float], Asking]
+
+    async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
+        """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
+        ask = self.asking(time.monotonic() + seconds)
+        try:
+            return await ask(lambda left: self.features.of_frames(raw, frames, left))
+        except UnavailableError:
+            raise AudioError(AWAY) from None
+
+
 class InferBatch:
     """Frames and audio of one tenant in, mouths out.
 
     Args:
         inference: runs the networks.
         audio: makes features of `raw_audio`; None where no encoder is configured.
-        admission: slots for calls, taken before the message is read.
+        intake: slots for calls, and their messages.
         message_bytes: largest message, for the answer.
     """
 
     def __init__(
         self,
         inference: MouthInference,
-        audio: AudioFeatures | None,
-        admission: Admission,
+        audio: LastingAudio | None,
+        intake: Intake,
         message_bytes: int,
     ) -> None:
         self._inference = inference
         self._audio = audio
-        self._admission = admission
+        self._intake = intake
         self._message_bytes = message_bytes
 
     async def __call__(self, call: Call) -> Reply:
@@ -59,8 +84,8 @@ class InferBatch:
             MalformedError: the message is no protobuf.
             GatewayError: overload, a deadline, Triton down: a status and no message.
         """
-        async with self._admission.slot():
-            request = parse_request(await call.read())
+        async with self._intake.message(call) as message:
+            request = parse_request(message)
             if problem := problem_of(request, encoder=self._audio is not None):
                 return _failure(request.dialect, problem, INVALID)
             if answer_bytes(request) + _ENVELOPE_BYTES > self._message_bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,8 +18,10 @@ from gateway.grpc.credentials import credentials
 from gateway.grpc.drain import Drain
 from gateway.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.grpc.health import HEALTH, NAME, HealthService
-from gateway.grpc.inference import InferBatch
+from gateway.grpc.inference import InferBatch, LastingAudio
+from gateway.grpc.intake import Intake
 from gateway.grpc.options import server_options
+from gateway.health.attempts import Asking
 from gateway.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
@@ -98,11 +101,14 @@ class GrpcServer:
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
 
     def _infer_batch(self) -> InferBatch:
-        lipsync, settings = self._context.settings.lipsync, self._settings
-        encoder = lipsync.audio_encoder_model
+        context, settings, encoder = self._context, self._settings, self._service.encoder
+        audio = None
+        if encoder:
+            features = AudioFeatures(context.triton, encoder.triton_model)
+            audio = LastingAudio(features, partial(Asking, context.monitor, encoder))
         return InferBatch(
             self._service.inference,
-            AudioFeatures(self._context.triton, encoder) if encoder else None,
-            self._service.admission,
+            audio,
+            Intake(self._service.admission, settings.message_seconds),
             settings.max_message_size_mb << 20,
         )

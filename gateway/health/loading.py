@@ -12,11 +12,13 @@ from pathlib import Path
 from gateway.errors import GatewayError
 from gateway.health.engine import placed_on
 from gateway.health.state import TRITON_AWAY, ModelState, State
+from gateway.health.turns import Turns
 from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
 
 log = logging.getLogger(__name__)
+FEWEST_LOADS = 2  # at once, on however few cores
 FIRST_RETRY, LAST_RETRY = 2.0, 60.0  # seconds between attempts to load a model that fails
 
 
@@ -71,12 +73,17 @@ class ModelLoader:
         self._devices = devices
         self._retry_at: dict[str, tuple[float, float]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        # More than there are cores would only make the first of them wait for the last.
+        self._turns = Turns(max(FEWEST_LOADS, os.cpu_count() or 1))
 
-    async def ensure(self, models: list[ModelState], ready: set[str]) -> None:
-        """Load what is not loaded; a model that cannot be loaded is reported on its state."""
-        await asyncio.gather(*(self._ensure(model, ready) for model in models))
+    async def ensure(self, models: list[ModelState], ready: set[str], rank: int = 0) -> None:
+        """Load what is not loaded; a model that cannot be loaded is reported on its state.
 
-    async def _ensure(self, model: ModelState, ready: set[str]) -> None:
+        Where many are to be loaded, those of a lower ``rank`` come first.
+        """
+        await asyncio.gather(*(self._ensure(model, ready, rank) for model in models))
+
+    async def _ensure(self, model: ModelState, ready: set[str], rank: int) -> None:
         for name in (*model.needs, model.triton_model):
             if name in ready:
                 if await self._follow_plan(name):
@@ -85,7 +92,7 @@ class ModelLoader:
             if model.state == "ready":
                 model.state = "loading"
             async with self._locks.setdefault(name, asyncio.Lock()):  # several may need it
-                if name not in ready and not await self._load(name):
+                if name not in ready and not await self._load_in_turn(name, rank):
                     model.state, model.detail = await self._why_not(name)
                     return
             ready.add(name)
@@ -119,6 +126,10 @@ class ModelLoader:
             if name not in await self._triton.ready_models():
                 return
             await asyncio.sleep(0.1)
+
+    async def _load_in_turn(self, name: str, rank: int) -> bool:
+        async with self._turns.turn(rank):
+            return await self._load(name)
 
     async def _load(self, name: str) -> bool:
         due, pause = self._retry_at.get(name, (0.0, FIRST_RETRY))

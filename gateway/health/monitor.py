@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import time
 from typing import Any, Protocol
 
@@ -20,12 +22,17 @@ from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
-from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError
+from gateway.triton.status import RETRY_AFTER, AdminKeyError, LostError, ModelDeadError
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
-LOOK = 1.0  # seconds between looks whether a silent model's process is still there
+LOOK = 0.25  # seconds between looks whether a silent model's process is still there
+BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model is back
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
+
+
+FIRST = ("text", "vision", "lipsync", "iot")
+"""Services whose models are loaded first: small models, and clients who do not wait long."""
 
 
 class Probed(Protocol):
@@ -63,6 +70,7 @@ class HealthMonitor:
         self._stopping = False
         self._collector = TritonCollector()
         metrics.add(self._collector)
+        self._looked = False
         self.triton_live = False
         self.triton_version = ""
 
@@ -82,13 +90,53 @@ class HealthMonitor:
             await asyncio.gather(self._task, return_exceptions=True)
         self._leadership.release()
 
-    def failed(self, model: ModelState, error: GatewayError) -> None:
-        """Tell the monitor that a request failed; it looks at once."""
+    def failed(self, model: ModelState, error: GatewayError, began: float = math.inf) -> None:
+        """Tell the monitor that an inference failed; it looks at once.
+
+        ``began`` is when, by the monotonic clock: what is lost with an earlier process says
+        nothing about the one that has taken its place.
+        """
         if isinstance(error, UnavailableError):
+            model.last_success = 0.0  # earlier requests prove nothing any more
             self._wake.set()
-        if isinstance(error, ModelDeadError) and model.state == "ready":
-            model.state, model.detail = "loading", "a process of the model died"
+        if not isinstance(error, LostError) or began < model.healthy_since:
+            return
+        model.doubted = time.monotonic()
+        if model.state != "ready":
+            return
+        model.state, model.detail = "loading", TRITON_AWAY
+        if isinstance(error, ModelDeadError):
+            model.detail = "a process of the model died"
             self._triton.abort(model.triton_model)
+
+    def asked_again(self, model: ModelState, error: LostError) -> None:
+        """Count an inference that is asked again."""
+        cause = "model" if isinstance(error, ModelDeadError) else "server"
+        self._metrics.retries.labels(model.triton_model, cause).inc()
+
+    def expect(self, model: ModelState) -> None:
+        """Refuse work for a model that nobody is bringing back, or whose Triton was never there.
+
+        Raises:
+            UnavailableError: with the seconds after which asking again makes sense.
+        """
+        stranger = not model.healthy_since and self._looked and not self.triton_live
+        if model.state not in ("ready", "loading") or (model.state != "ready" and stranger):
+            raise UnavailableError(retry_after=RETRY_AFTER)
+
+    async def back(self, model: ModelState, deadline: float) -> None:
+        """Wait until a model is ready, for `health.recovery_wait_seconds` at most.
+
+        Raises:
+            UnavailableError: it is not by then, or before ``deadline``, or will not be.
+        """
+        until = min(deadline, time.monotonic() + self._settings.recovery_wait_seconds)
+        while model.state != "ready":
+            self.expect(model)
+            if time.monotonic() >= until:
+                raise UnavailableError(retry_after=RETRY_AFTER)
+            # Not all of those who wait at the same moment.
+            await asyncio.sleep(BACK_POLL * random.uniform(0.5, 1.5))  # noqa: S311
 
     def require(self, model: ModelState) -> None:
         """Refuse work for a model known to be down.
@@ -167,25 +215,33 @@ class HealthMonitor:
         if not live:
             if self.triton_live:
                 log.error("Triton does not answer")
-            self.triton_live = False
+            self.triton_live, self._looked = False, True
             self._set_all("loading", TRITON_AWAY)
             return
         if not self.triton_live:
             self.triton_version = await self._triton.server_version()
-            self.triton_live = True
+            self.triton_live = self._looked = True
             for model in models:
                 model.reloads = 0
         ready = await self._triton.ready_models()
-        if self._leadership.held():
-            await self._loader.ensure(models, ready)
-        checks = [
-            self._check(service, model)
+        leads = self._leadership.held()
+        tending = (
+            self._tend(service, model, ready, leads)
             for service in self._services.values()
             for model in service.models
-            if {*model.needs, model.triton_model} <= ready
-        ]
-        await asyncio.gather(*checks)
+        )
+        outcomes = await asyncio.gather(*tending, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
         self._collector.statistics = await self._triton.statistics()
+
+    async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
+        """Load a model, and let it prove itself without waiting for the others."""
+        if leads:
+            await self._loader.ensure([model], ready, rank=_rank(service.name))
+        if {*model.needs, model.triton_model} <= ready:
+            await self._check(service, model)
 
     def _models(self) -> list[ModelState]:
         return [model for service in self._services.values() for model in service.models]
@@ -216,6 +272,9 @@ class HealthMonitor:
             return
         except GatewayError as error:
             await self._failed_canary(model, error)
+            return
+        if model.doubted >= begin:
+            self._wake.set()
             return
         now = time.monotonic()
         if model.state != "ready":
@@ -256,7 +315,9 @@ class HealthMonitor:
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})
         self.failed(model, error)
-        spent = model.reloads >= self._settings.reload_attempts
+        now = time.monotonic()
+        rests = now - model.last_reload < STABLE  # what kills it again and again finds it down
+        spent = model.reloads >= self._settings.reload_attempts and rests
         model.state = "down" if spent else "loading"
         model.detail = "fails its canary inference" + (
             f" after {model.reloads} reloads" if spent else "; being reloaded"
@@ -264,6 +325,7 @@ class HealthMonitor:
         if spent or not self._leadership.held():
             return
         model.reloads += 1
+        model.last_reload = now
         named = error.model if isinstance(error, ModelDeadError) else None
         await self._loader.reload([named] if named else [*model.needs, model.triton_model])
         self._wake.set()  # look again at once
@@ -271,3 +333,7 @@ class HealthMonitor:
     def _export(self) -> None:
         for name in self._services:
             self._metrics.ready.labels(name).set(self.service_state(name) == "ready")
+
+
+def _rank(service: str) -> int:
+    return FIRST.index(service) if service in FIRST else len(FIRST)

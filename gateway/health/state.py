@@ -27,6 +27,7 @@ class ModelState:
         name: identity of the weights as the model itself reports it.
         engine: backend and precision that run the network.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
+        doubted: when it last lost an inference; a canary that began before proves nothing.
     """
 
     task: str
@@ -42,7 +43,9 @@ class ModelState:
     last_success: float = 0.0
     late: int = 0
     reloads: int = 0
+    last_reload: float = 0.0
     healthy_since: float = 0.0
+    doubted: float = 0.0
 
     def succeeded(self) -> None:
         """Note that an inference has just worked."""

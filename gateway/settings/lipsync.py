@@ -50,6 +50,8 @@ class LipsyncServerSettings(Section):
     """Longest wait for a slot; the compositing server's own timeout."""
     deadline_seconds: float = Field(120, gt=0)
     """Longest time for one call, whatever deadline the client has set."""
+    message_seconds: float = Field(30, gt=0)
+    """Longest time in which the message of a call must have arrived."""
     keepalive_seconds: float = Field(10, gt=0)
     """Idle time of a connection after which the server pings."""
     keepalive_timeout_seconds: float = Field(3, gt=0)

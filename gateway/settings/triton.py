@@ -123,6 +123,9 @@ class HealthSettings(Section):
     """A canary that takes longer counts as failed."""
     reload_attempts: int = Field(3, ge=0)
     """How often a failing model is reloaded before it is reported down."""
+    recovery_wait_seconds: float = Field(20, ge=0)
+    """How long a request waits, within its deadline, for a model that is being loaded or brought
+    back after a crash, before it is answered 503; 0: not at all."""
     optional_services: list[str] = []
     """Services whose failure leaves `/readyz` at 200."""
 

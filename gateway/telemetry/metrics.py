@@ -63,6 +63,10 @@ class Metrics:
         self.reloads = Counter(
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
+        self.retries = Counter(
+            "pentad_inference_retries", "Inferences asked again after a process had ended.",
+            ["model", "cause"], registry=registry,
+        )  # fmt: skip
         self._extra: list[Collector] = []
         self._rows: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from gateway.errors import BusyError, GatewayError, UnavailableError
+from gateway.health.attempts import Attempts
 from gateway.health.monitor import HealthMonitor
 from gateway.tenants.errors import DevicesBusyError
 from gateway.tenants.holding import Holding
 from gateway.tenants.metrics import PoolMetrics
 from gateway.tenants.residence import Residence
 from gateway.tenants.usage import Ledger
-from gateway.triton.status import RETRY_AFTER
+from gateway.triton.status import RETRY_AFTER, LostError
 
 log = logging.getLogger(__name__)
 RENEWALS = 5
@@ -44,6 +45,7 @@ class Lease:
         self._residence: Residence | None = None
         self._slot: AbstractAsyncContextManager[None] | None = None
         self._renewals = 0
+        self._attempts = Attempts(monitor)
 
     @property
     def model(self) -> str:
@@ -73,19 +75,27 @@ class Lease:
                 },
             )
 
-    async def renew(self, error: GatewayError | None = None) -> None:
-        """Load the tenant again after the model did not have it, or died; then infer once more.
+    async def ask_again(self, error: GatewayError, began: float) -> None:
+        """After an inference failed, get ready to ask again if it was lost with a process.
 
         Args:
             error: what the inference ended with.
+            began: when it began, by the monotonic clock.
+
+        Raises:
+            GatewayError: ``error`` where it is final; else as :meth:`renew`.
+        """
+        self._attempts.note(self._held().device.model, error, began)
+        await self.renew()
+
+    async def renew(self) -> None:
+        """Load the tenant again after the model did not have it; then infer once more.
 
         Raises:
             UnavailableError: it has been lost too often.
             GatewayError: as :meth:`TenantPool.lease`.
         """
         residence = self._held()
-        if error:
-            self._monitor.failed(residence.device.model, error)
         await self.close()
         self._renewals += 1
         if self._renewals > RENEWALS:
@@ -113,7 +123,7 @@ class Lease:
         if residence is None or slot is None:
             return
         self._holding.release(residence)
-        if isinstance(error, GatewayError):
+        if isinstance(error, GatewayError) and not isinstance(error, LostError):
             self._monitor.failed(residence.device.model, error)
         await slot.__aexit__(None, None, None)
 

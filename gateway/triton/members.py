@@ -13,7 +13,13 @@ from gateway.settings.triton import TritonSettings
 from gateway.triton.addresses import resolve
 from gateway.triton.client import TritonClient
 from gateway.triton.member import Member
-from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, RegionUnknownError
+from gateway.triton.status import (
+    RETRY_AFTER,
+    AdminKeyError,
+    ModelDeadError,
+    RegionUnknownError,
+    ServerGoneError,
+)
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,7 +75,7 @@ class Members:
         """Return the one with the fewest inferences; those with every model come first.
 
         Raises:
-            UnavailableError: none is left.
+            ServerGoneError: none is left.
         """
         left = [member for member in self.live() if member not in tried]
         every = self.models()
@@ -83,7 +89,7 @@ class Members:
             ]
         able = able or left
         if not able:
-            raise UnavailableError(retry_after=RETRY_AFTER)
+            raise ServerGoneError(ran=False)
         turn = next(self._turn)
         rotated = (able[(turn + place) % len(able)] for place in range(len(able)))
         return min(rotated, key=lambda member: member.load)

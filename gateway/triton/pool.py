@@ -6,8 +6,8 @@ serves only while it has every model that the others have.
 
 An inference that fails because its server went away, or because a model's process died there, is
 done again on another server: models keep nothing between requests. It is done again RETRIES times
-at most, as it may be what kills them. Streams are done again only before their first response. The
-tenants of lip-sync do live in one Triton; the settings refuse that service here.
+at most, and once where it may be what killed them. Streams are done again only before their first
+response. The tenants of lip-sync do live in one Triton; the settings refuse that service here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from gateway.errors import DeadlineError, GatewayError, InferenceError, Unavaila
 from gateway.settings.triton import TritonSettings
 from gateway.triton.member import Member
 from gateway.triton.members import Config, Members
-from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, RegionUnknownError
+from gateway.triton.status import (
+    CRASHES,
+    RETRY_AFTER,
+    AdminKeyError,
+    LostError,
+    ModelDeadError,
+    RegionUnknownError,
+)
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
 from gateway.triton.totals import added
 
@@ -64,6 +71,7 @@ class TritonPool:
         """See :meth:`TritonPort.infer`."""
         end = time.monotonic() + timeout
         tried: set[Member] = set()
+        crashes = 0
         while True:
             member = self.members.pick(model, tried)
             tried.add(member)
@@ -79,7 +87,11 @@ class TritonPool:
                     tell_timeout=tell_timeout,
                 )
             except GatewayError as error:
-                if not self._elsewhere(model, member, tried, error):
+                elsewhere = self._elsewhere(model, member, tried, error)
+                crashes += isinstance(error, LostError) and error.ran
+                if crashes >= CRASHES:  # nobody is to ask again
+                    raise UnavailableError(retry_after=RETRY_AFTER) from None
+                if not elsewhere:
                     raise
             else:
                 member.succeeded()

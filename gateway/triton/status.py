@@ -17,18 +17,29 @@ from gateway.errors import (
     UnavailableError,
 )
 
+CRASHES = 2
+"""Processes that may end while one inference runs: it may be what ends them."""
 RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
 _QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
-_DEAD = re.compile(  # the last two: it is just being loaded again
-    r"is not healthy|stub process|has been unloaded|not ready|engine.{0,20}dead"
-    r"|unknown model|not at ready state",
+_DEAD = re.compile(r"is not healthy|stub process|engine.{0,20}dead", re.I)
+# It is just being loaded again; no request has reached it.
+_ABSENT = re.compile(r"has been unloaded|not ready|unknown model|not at ready state", re.I)
+# gRPC's own words, at the start, for a connection that could not be made, and for one that broke.
+_UNREACHED = re.compile(r"failed to connect|connections to all backends failing", re.I)
+_BROKEN = re.compile(
+    r"stream removed|(recv|send)msg|socket closed|connection reset|broken pipe|endpoint clos"
+    r"|fd shutdown|keepalive|ping timeout|(received )?(goaway|rst_stream)",
     re.I,
 )
+# A region of the backend for Python that cannot grow.
+_NO_ROOM = re.compile(r"shared memory pool|no space left on device", re.I)
 # A model's own deadline: Triton's error codes for models have none for it.
 _LATE = re.compile(r"the deadline has passed", re.I)
 _RESTRICTED = re.compile(r"protocol is restricted", re.I)
 # Pentad's models begin the refusal of an input with a code, e.g. "image_truncated: ...".
 _REFUSAL = re.compile(r"\b([a-z]+(?:_[a-z]+)+): ")
+# A model's own word about another one that it asked.
+_OTHER_AWAY = re.compile(r"\b[a-z]+_unavailable: ")
 _INDEX = re.compile(r"\bindex=(\d+)")
 # A tenant that cannot be served now is told apart from a Triton that cannot be reached.
 _TENANT = re.compile(r"\b(tenant(?:_[a-z]+)+): ")
@@ -42,6 +53,11 @@ _STOPPING = re.compile(r"stopped accepting|server is stopping", re.I)
 _IN_BAND = None  # what a stream says has no status
 _UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, _IN_BAND)
 _REFUSING = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, _IN_BAND)
+_OF_CONNECTIONS = (  # gRPC itself says so of a stream that the other end has reset
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+)
 _OF_WORKFLOWS = (
     _IN_BAND,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -61,16 +77,36 @@ _TABLE: dict[grpc.StatusCode, type[GatewayError]] = {
 }
 
 
-class ModelDeadError(UnavailableError):
+class LostError(UnavailableError):
+    """A request went unanswered because a process ended, not because of what it asked.
+
+    Attributes:
+        ran: whether the model may have begun with it; then it may be what ended the process.
+    """
+
+    def __init__(self, *, ran: bool) -> None:
+        self.ran = ran
+        super().__init__(retry_after=RETRY_AFTER)
+
+
+class ServerGoneError(LostError):
+    """The connection to Triton could not be made, or broke."""
+
+
+class ModelDeadError(LostError):
     """A model whose process died: it fails every request until it is loaded again.
 
     Attributes:
         model: its name when Triton's message tells it, else None.
     """
 
-    def __init__(self, model: str | None) -> None:
+    def __init__(self, model: str | None, *, ran: bool = True) -> None:
         self.model = model
-        super().__init__(retry_after=RETRY_AFTER)
+        super().__init__(ran=ran)
+
+
+class NoRoomError(UnavailableError):
+    """Triton's shared memory cannot grow: /dev/shm is full."""
 
 
 class AdminKeyError(UnavailableError):
@@ -126,9 +162,10 @@ def _translated(code: grpc.StatusCode | None, message: str) -> GatewayError:
         return DeadlineError()
     if _RESTRICTED.search(message):
         return AdminKeyError(retry_after=RETRY_AFTER)
-    if code is not grpc.StatusCode.CANCELLED and _DEAD.search(message):
-        found = _MODEL.search(message)
-        return ModelDeadError(found.group(1) if found else None)
+    if code is not grpc.StatusCode.CANCELLED and (lost := _lost(code, message)):
+        return lost
+    if _NO_ROOM.search(message):
+        return NoRoomError(retry_after=RETRY_AFTER)
     if code in _OF_WORKFLOWS and (failed := _STEP.search(message)):
         return WorkflowError(failed.group(1) or failed.group(3), failed.group(2))
     if _NO_REGION.search(message):
@@ -139,6 +176,21 @@ def _translated(code: grpc.StatusCode | None, message: str) -> GatewayError:
         index = _INDEX.search(message)
         return RefusedInputError(refusal.group(1), int(index.group(1)) if index else None)
     kind = InferenceError if code is _IN_BAND else _TABLE.get(code, InferenceError)
-    if code is _IN_BAND and _STOPPING.search(message):
-        kind = UnavailableError
     return kind(retry_after=RETRY_AFTER if issubclass(kind, UnavailableError) else None)
+
+
+def _lost(code: grpc.StatusCode | None, message: str) -> LostError | None:
+    """Return the error of a process that ended, None where the message tells of none."""
+    if _OTHER_AWAY.search(message):
+        return None
+    if (dead := _DEAD.search(message)) or _ABSENT.search(message):
+        found = _MODEL.search(message)
+        return ModelDeadError(found.group(1) if found else None, ran=bool(dead))
+    if code in _UNAVAILABLE and _STOPPING.search(message):
+        return ServerGoneError(ran=False)
+    if code in _OF_CONNECTIONS:
+        if _UNREACHED.match(message):
+            return ServerGoneError(ran=False)
+        if _BROKEN.match(message):
+            return ServerGoneError(ran=True)
+    return None

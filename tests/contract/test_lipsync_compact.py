@@ -11,6 +11,7 @@ import pytest
 
 from gateway.grpc.audio.alignment import per_frame
 from gateway.grpc.audio.features import mel_windows
+from gateway.triton.status import ModelDeadError
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_triton import mouth
 
@@ -95,6 +96,15 @@ async def test_raw_audio(tmp_path: Path, dialect: int) -> None:
         for one, frame in zip(reply.outputs, expected, strict=True):
             np.testing.assert_allclose(np.frombuffer(one.data, "<f4"), frame.ravel(), atol=1e-6)
         assert reply.audio_processing_ms > 0
+
+        served.triton.encoder_failures.append(ModelDeadError("audio_encoder"))
+        again = await ask(
+            served, dialect, visual_frames=frames(3).tobytes(), batch_size=3,
+            raw_audio=sound.tobytes(),
+        )  # fmt: skip
+        assert again.success, again.error
+        assert [one.data for one in again.outputs] == [one.data for one in reply.outputs]
+        assert served.triton.encoder_failures == []
 
         for bad, words in (
             (b"\0", "Failed to process audio to mel-spectrogram: 1 bytes are no whole number"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import GatewayError, InferenceError, UnavailableError
-from gateway.triton.status import ModelDeadError, RefusedInputError
+from gateway.triton.status import ModelDeadError, RefusedInputError, ServerGoneError
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_protos import raw
 from tests.support.lipsync_triton import mark, mouth
@@ -145,6 +145,13 @@ async def test_a_call_survives_the_death_of_the_models_process(served: Served) -
     served.triton.failures.append(ModelDeadError("lipsync"))
     assert (await served.client(1).InferBatch(request(served, 1))).success
     assert "lipsync" in served.triton.aborted
+
+
+async def test_a_call_survives_the_death_of_triton(served: Served) -> None:
+    served.triton.failures += [ServerGoneError(ran=True), ServerGoneError(ran=False)]
+    assert (await served.client(1).InferBatch(request(served, 1))).success
+    metrics = served.gateway.context.metrics.render().decode()
+    assert 'pentad_inference_retries_total{cause="server",model="lipsync"} 2.0' in metrics
 
 
 async def test_a_call_that_kills_twice_is_not_tried_again(served: Served) -> None:

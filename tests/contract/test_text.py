@@ -247,7 +247,7 @@ async def test_busy_is_503_with_integer_retry_after(tmp_path: Path) -> None:
     ("failure", "status", "retry"),
     [
         (UnavailableError(retry_after=2), 503, "2"),
-        (ModelDeadError("sentence_encoder"), 503, "2"),
+        (ModelDeadError("sentence_encoder"), 200, None),  # asked again
         (DeadlineError(), 504, None),
         (InferenceError(), 502, None),
     ],
@@ -259,7 +259,7 @@ async def test_failures_of_triton(
     reply = await gateway.text.post("/embed", json={"texts": ["a"]})
     assert reply.status_code == status
     assert reply.headers.get("retry-after") == retry
-    assert isinstance(reply.json()["detail"], str)
+    assert status == 200 or isinstance(reply.json()["detail"], str)
 
 
 async def test_down_is_503_everywhere(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class LipsyncTriton(FakeTriton):
     tenants: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """By model and id."""
     regions: dict[str, int] = field(default_factory=dict)
+    encoder_failures: list[GatewayError] = field(default_factory=list)
     transports: list[str] = field(default_factory=list)
     """How the frames of every inference came."""
     timeouts: list[float] = field(default_factory=list)
@@ -78,6 +79,8 @@ class LipsyncTriton(FakeTriton):
         if model == "audio_encoder":
             if "mel" not in inputs:  # a canary
                 return {name: np.zeros((1, 4), np.float32) for name in outputs}
+            if self.encoder_failures:
+                raise self.encoder_failures.pop(0)
             mel = self._array(inputs["mel"])
             return {"audio_features": np.repeat(mel.mean(axis=(2, 3)), 512, axis=1)}
         if "COMMAND" in inputs:

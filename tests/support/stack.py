@@ -28,6 +28,8 @@ class Stack:
 
     state: Path
     variables: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    """Command that executes the rest of its command line."""
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class Stack:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")}
         with (self.state / "stack.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "embedded", "run"],
+                [*self.prefix, sys.executable, "-m", "embedded", "run"],
                 cwd=ROOT,
                 env={**clean, **self.environment},
                 stdout=log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from gateway.tenants.device import Device
 from gateway.tenants.lease import Lease
 from gateway.tenants.metrics import PoolMetrics
 from gateway.tenants.pool import TenantPool
-from gateway.triton.status import ModelDeadError, RefusedInputError
+from gateway.triton.status import LostError, ModelDeadError, RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
 from tests.support.waiting import PATIENCE, passed
 
@@ -147,10 +148,13 @@ class Watcher:
     def __init__(self) -> None:
         self.failures: list[GatewayError] = []
 
-    def failed(self, model: ModelState, error: GatewayError) -> None:
+    def failed(self, model: ModelState, error: GatewayError, began: float = math.inf) -> None:
         self.failures.append(error)
         if isinstance(error, ModelDeadError):
             model.state = "loading"
+
+    def asked_again(self, model: ModelState, error: LostError) -> None:
+        pass
 
 
 @dataclass
@@ -178,12 +182,13 @@ class House:
         """One call, tried again as the gateway does."""
         async with self.pool.lease(tenant) as lease:
             while True:
+                began = time.monotonic()
                 try:
                     return await self.models.frames(lease, seconds)
                 except RefusedInputError:
                     await lease.renew()
                 except ModelDeadError as error:
-                    await lease.renew(error)
+                    await lease.ask_again(error, began)
 
     def resident(self) -> set[str]:
         """Who the pool says is resident."""

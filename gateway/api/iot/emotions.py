@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.api.iot.faces import IMAGE_REFUSALS, Picture, Refusals, refusal
 from gateway.api.iot.probe import probe
 from gateway.context import Context
 from gateway.errors import BodyTooLargeError, RefusedError, UnavailableError
+from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
@@ -84,17 +86,20 @@ class EmotionService:
     async def _tell(
         self, inputs: Mapping[str, Tensor], pictures: Sequence[Picture], prompt: str | None
     ) -> dict[str, Any]:
-        async with guarded(self._context.monitor, self._admission, self.model):
+        deadline = time.monotonic() + self._settings.deadline_seconds
+        monitor = self._context.monitor
+        async with guarded(monitor, self._admission, self.model, deadline) as asking:
             if self.vlm is not None:
-                told = await self._by_vlm(self.vlm, inputs, pictures, prompt)
+                told = await self._by_vlm(self.vlm, asking, inputs, pictures, prompt)
                 if told is not None:
                     return {**told, "fallback": False}
-            told = await self._infer(inputs, "timeline", pictures, prompt)
+            told = await self._infer(asking, inputs, "timeline", pictures, prompt)
         return {**told, "fallback": self.vlm is not None}
 
     async def _by_vlm(
         self,
         vlm: ModelState,
+        asking: Asking,
         inputs: Mapping[str, Tensor],
         pictures: Sequence[Picture],
         prompt: str | None,
@@ -102,7 +107,7 @@ class EmotionService:
         """Ask the VLM; None when it is down and the timeline engine may answer instead."""
         try:
             self._context.monitor.require(vlm)
-            told = await self._infer(inputs, "vlm", pictures, prompt)
+            told = await self._infer(asking, inputs, "vlm", pictures, prompt)
         except UnavailableError as error:
             self._context.monitor.failed(vlm, error)
             if not self._settings.fallback:
@@ -114,6 +119,7 @@ class EmotionService:
 
     async def _infer(
         self,
+        asking: Asking,
         inputs: Mapping[str, Tensor],
         engine: str,
         pictures: Sequence[Picture],
@@ -127,13 +133,13 @@ class EmotionService:
             "temperature": settings.temperature,
             "thinking_budget": settings.thinking_budget,
         }
+        tensors = {**inputs, **_choice(engine, options)}
+        model, headers = settings.triton_model, self._context.tracing.headers()
         try:
-            reply = await self._context.triton.infer(
-                settings.triton_model,
-                {**inputs, **_choice(engine, options)},
-                ("RESULT",),
-                timeout=settings.deadline_seconds,
-                headers=self._context.tracing.headers(),
+            reply = await asking(
+                lambda left: self._context.triton.infer(
+                    model, tensors, ("RESULT",), timeout=left, headers=headers
+                )
             )
         except RefusedInputError as error:
             if error.code == VLM_UNAVAILABLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,20 +88,21 @@ class FaceService:
             RefusedError: no face on any picture, or one that is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
-        model = self.model
-        async with guarded(self._context.monitor, self._admission, model):
-            self._context.metrics.rows(model.triton_model, len(pictures))
+        model, context = self.model, self._context
+        deadline = time.monotonic() + self._settings.deadline_seconds
+        async with guarded(context.monitor, self._admission, model, deadline) as asking:
+            context.metrics.rows(model.triton_model, len(pictures))
+            inputs = {
+                "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
+                "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
+                "OPTIONS": self._options,
+            }
+            headers = context.tracing.headers()
             try:
-                reply = await self._context.triton.infer(
-                    model.triton_model,
-                    {
-                        "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
-                        "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
-                        "OPTIONS": self._options,
-                    },
-                    OUTPUTS,
-                    timeout=self._settings.deadline_seconds,
-                    headers=self._context.tracing.headers(),
+                reply = await asking(
+                    lambda left: context.triton.infer(
+                        model.triton_model, inputs, OUTPUTS, timeout=left, headers=headers
+                    )
                 )
             except RefusedInputError as error:
                 raise refusal(error, _REFUSALS, pictures) from None

@@ -19,7 +19,7 @@ from gateway.tenants.pool import TenantPool
 from gateway.triton import TritonPort
 from gateway.triton.region_files import RegionFile
 from gateway.triton.shared_memory import Lease, Regions
-from gateway.triton.status import ModelDeadError, RefusedInputError, RegionUnknownError
+from gateway.triton.status import LostError, RefusedInputError, RegionUnknownError
 from gateway.triton.tensors import Array, bytes_tensor
 
 REGISTRATIONS = 3  # of a region for one call, should Triton be started again and again
@@ -151,14 +151,12 @@ class MouthInference:
     async def _compute(
         self, lease: TenantLease, job: MouthJob, held: Lease | None, deadline: float
     ) -> dict[str, Array]:
-        """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die.
-
-        A request that a second process dies of is not tried a third time.
-        """
+        """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die."""
         inputs, outputs, placed = job.tensors(held.region if held else None)
-        died, registered = False, 0
+        registered = 0
         while True:
-            left = deadline - time.monotonic()
+            began = time.monotonic()
+            left = deadline - began
             if left <= 0:
                 raise DeadlineError
             try:
@@ -178,10 +176,9 @@ class MouthInference:
             except _UNCLEAN as error:
                 if held:
                     held.abandon(partial(self._ended, lease.model, job.tenant), left + _SLACK)
-                if died or not isinstance(error, ModelDeadError):
+                if not isinstance(error, LostError):
                     raise
-                died = True
-                await lease.renew(error)
+                await lease.ask_again(error, began)
 
     async def _ended(self, model: str, tenant: str) -> bool:
         """Whether a model has nothing of a tenant in work.

@@ -37,6 +37,7 @@ class LipsyncService:
         inference: calls on them.
         admission: calls taken in, those that wait for a load included.
         models: one per device, and the audio encoder.
+        encoder: None where `raw_audio` is refused.
     """
 
     name = "lipsync"
@@ -48,8 +49,10 @@ class LipsyncService:
         devices = [self._device(index, name) for index, name in enumerate(settings.device_models)]
         self._by_model = {one.model.triton_model: one for one in devices}
         self.models = [one.model for one in devices]
+        self.encoder: ModelState | None = None
         if encoder := settings.audio_encoder_model:
-            self.models.append(ModelState("audio features", encoder, ()))
+            self.encoder = ModelState("audio features", encoder, ())
+            self.models.append(self.encoder)
         metrics = PoolMetrics(context.metrics, settings.metrics_tenants)
         self.pool = TenantPool(settings, devices, context.monitor, metrics)
         context.metrics.add(PoolCollector(self.pool.devices, self.pool.rows))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gateway.api.text.catalogue import Catalogue, Entry
 from gateway.api.text.chunks import MAX_ROWS, split
 from gateway.api.text.jobs import ActiveJobs, Job
 from gateway.context import Context
-from gateway.errors import BadRequestError, DeadlineError, GatewayError
+from gateway.errors import BadRequestError, GatewayError
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
@@ -134,29 +135,32 @@ class TextService:
         """Send all chunks, a few at a time, and return their outputs in the order of the chunks."""
         deadline = time.monotonic() + self.settings.deadline_seconds
         name = entry.model.name or entry.name
-        async with guarded(self._context.monitor, self.admission, entry.model):
+        monitor = self._context.monitor
+        async with guarded(monitor, self.admission, entry.model, deadline) as asking:
             with self.jobs.track(kind, items, name) as job:
-                return await self._interleave(entry, chunks, inputs, outputs, deadline, job)
+
+                async def part(chunk: slice) -> dict[str, Array]:
+                    rows = chunk.stop - chunk.start
+                    self._context.metrics.rows(entry.model.triton_model, rows)
+                    tensors = inputs(chunk)
+                    return await asking(partial(self._infer, entry, tensors, outputs, rows))
+
+                return await self._interleave(chunks, part, job)
 
     async def _interleave(
         self,
-        entry: Entry,
         chunks: list[slice],
-        inputs: Any,
-        outputs: Sequence[str],
-        deadline: float,
+        part: Callable[[slice], Awaitable[dict[str, Array]]],
         job: Job,
     ) -> list[dict[str, Array]]:
         if len(chunks) == 1:
-            rows = chunks[0].stop - chunks[0].start
-            return [await self._infer(entry, inputs(chunks[0]), outputs, deadline, rows)]
+            return [await part(chunks[0])]
         parts: list[dict[str, Array]] = [{}] * len(chunks)
         todo = iter(enumerate(chunks))
 
         async def worker() -> None:
             for index, chunk in todo:
-                rows = chunk.stop - chunk.start
-                parts[index] = await self._infer(entry, inputs(chunk), outputs, deadline, rows)
+                parts[index] = await part(chunk)
                 job.progress = round(job.progress + 1 / len(chunks), 6)
 
         tasks = [asyncio.ensure_future(worker()) for _ in range(self.settings.chunks_in_flight)]
@@ -173,14 +177,10 @@ class TextService:
         entry: Entry,
         inputs: dict[str, Tensor],
         outputs: Sequence[str],
-        deadline: float,
         rows: int,
+        timeout: float,
     ) -> dict[str, Array]:
-        timeout = deadline - time.monotonic()
-        if timeout <= 0:
-            raise DeadlineError
         model = entry.model.triton_model
-        self._context.metrics.rows(model, rows)
         tracing = self._context.tracing
         if rows <= SMALL and not tracing.enabled:  # a traced call belongs to one trace
             return await self._coalescer(model, tuple(outputs)).infer(inputs, timeout)

@@ -13,7 +13,8 @@ import numpy as np
 
 from gateway.api.canary import CANARY_IMAGE
 from gateway.context import Context
-from gateway.errors import BadRequestError, BodyTooLargeError, DeadlineError, GatewayError
+from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
+from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton.status import RefusedInputError
@@ -74,8 +75,9 @@ class VisionService:
         """
         deadline = time.monotonic() + self.settings.deadline_seconds
         self._check_bytes(image)
-        async with guarded(self._context.monitor, self.admission, self.model):
-            return await self._infer(image, deadline)
+        monitor = self._context.monitor
+        async with guarded(monitor, self.admission, self.model, deadline) as asking:
+            return await self._infer(image, asking)
 
     async def classify_many(self, images: Sequence[bytes]) -> list[Classification | GatewayError]:
         """Classify several pictures; a refused one yields its error in place.
@@ -87,17 +89,18 @@ class VisionService:
         found: list[Classification | GatewayError] = [GatewayError()] * len(images)
         todo = iter(enumerate(images))
 
-        async def worker() -> None:
+        async def worker(asking: Asking) -> None:
             for place, image in todo:
                 try:
                     self._check_bytes(image)
-                    found[place] = await self._infer(image, deadline)
+                    found[place] = await self._infer(image, asking)
                 except (BadRequestError, BodyTooLargeError) as error:
                     found[place] = error
 
-        async with guarded(self._context.monitor, self.admission, self.model):
+        monitor = self._context.monitor
+        async with guarded(monitor, self.admission, self.model, deadline) as asking:
             workers = min(self.settings.files_in_flight, len(images))
-            tasks = [asyncio.ensure_future(worker()) for _ in range(workers)]
+            tasks = [asyncio.ensure_future(worker(asking)) for _ in range(workers)]
             try:
                 await asyncio.gather(*tasks)
             finally:
@@ -125,19 +128,16 @@ class VisionService:
             limit = self.settings.max_image_bytes
             raise BodyTooLargeError(f"The image file is too large: the limit is {limit} bytes.")
 
-    async def _infer(self, image: bytes, deadline: float) -> Classification:
-        timeout = deadline - time.monotonic()
-        if timeout <= 0:
-            raise DeadlineError
+    async def _infer(self, image: bytes, asking: Asking) -> Classification:
         model = self.settings.triton_model
         self._context.metrics.rows(model, 1)
+        inputs = {"IMAGE": bytes_tensor([image])}
+        headers = self._context.tracing.headers()
         try:
-            reply = await self._context.triton.infer(
-                model,
-                {"IMAGE": bytes_tensor([image])},
-                OUTPUTS,
-                timeout=timeout,
-                headers=self._context.tracing.headers(),
+            reply = await asking(
+                lambda left: self._context.triton.infer(
+                    model, inputs, OUTPUTS, timeout=left, headers=headers
+                )
             )
         except RefusedInputError as error:
             kind, detail = _REFUSALS.get(error.code, (BadRequestError, NOT_AN_IMAGE))

@@ -16,6 +16,10 @@ from gateway.grpc.audio.alignment import (
 )
 from gateway.grpc.audio.mel import BANDS, HOP, Floats, mel_spectrogram, row_count
 from gateway.triton import Tensor, TritonPort
+from gateway.triton.status import LostError
+
+AWAY = "Failed to encode audio features: the audio encoder does not answer"
+FAILED = "Failed to encode audio features: the audio encoder failed"
 
 
 class AudioError(Exception):
@@ -44,7 +48,7 @@ class AudioFeatures:
 
         Raises:
             AudioError: not samples, or the encoder fails on them.
-            GatewayError: the encoder is busy or too slow.
+            GatewayError: the encoder is busy or too slow, or its process ended.
         """
         found, rows = await asyncio.to_thread(mel_windows, raw, frames)
         shape = (len(found), 1, BANDS, WINDOW_ROWS)
@@ -53,13 +57,10 @@ class AudioFeatures:
             reply = await self._triton.infer(
                 self._model, {"mel": mel}, ("audio_features",), timeout=timeout
             )
-        except (BusyError, DeadlineError):
+        except (BusyError, DeadlineError, LostError):
             raise
         except GatewayError as error:
-            words = "Failed to encode audio features: the audio encoder does not answer"
-            if error.status < 503:
-                words = "Failed to encode audio features: the audio encoder failed"
-            raise AudioError(words) from None
+            raise AudioError(AWAY if error.status >= 503 else FAILED) from None
         return per_frame(reply["audio_features"].reshape(len(found), -1), rows, frames)
 
 

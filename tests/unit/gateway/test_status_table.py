@@ -16,9 +16,12 @@ from gateway.errors import (
 )
 from gateway.triton.status import (
     AdminKeyError,
+    LostError,
     ModelDeadError,
+    NoRoomError,
     RefusedInputError,
     RegionUnknownError,
+    ServerGoneError,
     WorkflowError,
     in_band_error,
     to_gateway_error,
@@ -29,12 +32,25 @@ STUB = (
     "Failed to process the request(s) for model instance 'm_0_1', "
     "message: Stub process 'm_0_1' is not healthy."
 )
+NO_ROOM = (
+    "Failed to increase the shared memory pool size for key 'x' to 1 bytes. If you are running "
+    "Triton inside docker, use '--shm-size' flag. Error: No space left on device"
+)
 
 
 @pytest.mark.parametrize(
     ("code", "message", "kind", "status"),
     [
-        (Code.UNAVAILABLE, "failed to connect to all addresses", UnavailableError, 503),
+        (Code.UNAVAILABLE, "failed to connect to all addresses", ServerGoneError, 503),
+        (Code.UNAVAILABLE, "Stream removed (Socket closed)", ServerGoneError, 503),
+        (Code.UNAVAILABLE, "recvmsg:Connection reset by peer", ServerGoneError, 503),
+        (Code.UNAVAILABLE, "keepalive watchdog timeout", ServerGoneError, 503),
+        (Code.INTERNAL, "Received RST_STREAM with error code 2", ServerGoneError, 503),
+        (Code.UNKNOWN, "Stream removed", ServerGoneError, 503),
+        (Code.UNAVAILABLE, "scheduler for 'm' has stopped accepting", ServerGoneError, 503),
+        (Code.INTERNAL, "the model says: socket closed", InferenceError, 502),
+        (Code.INTERNAL, NO_ROOM, NoRoomError, 503),
+        (Code.INTERNAL, "posix_fallocate: No space left on device", NoRoomError, 503),
         (Code.UNAVAILABLE, "Exceeds maximum queue size", BusyError, 503),
         (Code.UNAVAILABLE, "vlm: the deadline has passed", DeadlineError, 504),
         (Code.NOT_FOUND, "Request for unknown model: 'x' is not found", ModelDeadError, 503),
@@ -46,6 +62,7 @@ STUB = (
         (Code.INVALID_ARGUMENT, "unexpected shape", InferenceError, 502),
         (Code.INVALID_ARGUMENT, "image_truncated: ends early", RefusedInputError, 400),
         (Code.NOT_FOUND, "tenant_not_loaded: 'a'", RefusedInputError, 400),
+        (Code.INVALID_ARGUMENT, f"vlm_unavailable: {STUB}", RefusedInputError, 400),
         (Code.UNAVAILABLE, "tenant_out_of_memory: 'a'", RefusedInputError, 400),
         (Code.UNAVAILABLE, "load_balancer: no address", UnavailableError, 503),
         (Code.UNAVAILABLE, "the deadline has passed", DeadlineError, 504),
@@ -76,13 +93,29 @@ def test_the_dead_model_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "ran"),
+    [
+        ("failed to connect to all addresses; last error: refused", False),
+        ("'x' version 1 is not at ready state", False),
+        ("Server is stopping, it has stopped accepting", False),
+        ("Stream removed (sendmsg: Connection reset by peer (104))", True),
+        (STUB, True),
+    ],
+)
+def test_a_lost_request_tells_whether_it_may_have_run(message: str, ran: bool) -> None:
+    error = to_gateway_error(AioRpcError(Code.UNAVAILABLE, Metadata(), Metadata(), message))
+    assert isinstance(error, LostError)
+    assert error.ran is ran
+
+
+@pytest.mark.parametrize(
     ("message", "kind", "status"),
     [
         ("the model's queue is full", BusyError, 503),
         ("timeout:Inference: the deadline has passed", DeadlineError, 504),
         ("pose:Inference: no shoulders", WorkflowError, 502),
         ("Request for unknown model: 'x' is not found", ModelDeadError, 503),
-        ("Server is stopping, scheduler for model has stopped accepting", UnavailableError, 503),
+        ("Server is stopping, scheduler for model has stopped accepting", ServerGoneError, 503),
         ("image_truncated: ends early", RefusedInputError, 400),
         ("unexpected shape for /secret/path", InferenceError, 502),
         (STUB, ModelDeadError, 503),

@@ -10,8 +10,7 @@ import pytest
 from gateway.errors import DeadlineError, GatewayError, InferenceError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton import TritonPool, member, members
-from gateway.triton.pool import RETRIES
-from gateway.triton.status import AdminKeyError, ModelDeadError
+from gateway.triton.status import CRASHES, AdminKeyError, LostError, ModelDeadError
 from tests.support.pool_servers import NEEDS, Server, ask, settled, started
 
 
@@ -126,12 +125,13 @@ async def test_a_request_that_kills_what_computes_it_does_not_visit_every_server
     tritons = await started(servers, "a:1,b:1,c:1,d:1,e:1")
     for server in servers.values():
         server.failures.append(ModelDeadError("encoder"))
-    with pytest.raises(ModelDeadError):
+    with pytest.raises(UnavailableError) as caught:
         await ask(tritons)
-    assert sum(server.calls for server in servers.values()) == 1 + RETRIES
+    assert not isinstance(caught.value, LostError), "nobody asks again"
+    assert sum(server.calls for server in servers.values()) == CRASHES
     tritons.abort("embedding")  # what the health monitor does then
     aborted = [server for server in servers.values() if server.aborts]
-    assert len(aborted) == 1 + RETRIES, "who works for others is left alone"
+    assert len(aborted) == CRASHES, "who works for others is left alone"
 
 
 async def test_one_server_that_refuses_the_key_or_is_silent_does_not_stop_the_others(

@@ -9,7 +9,12 @@ import pytest
 from gateway.errors import BusyError, DeadlineError, GatewayError, InferenceError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton import TritonClient, TritonPool, connect, member
-from gateway.triton.status import AdminKeyError, ModelDeadError, RegionUnknownError
+from gateway.triton.status import (
+    AdminKeyError,
+    LostError,
+    ModelDeadError,
+    RegionUnknownError,
+)
 from tests.support.pool_servers import NEEDS, Server, ask, settled, started
 
 
@@ -268,3 +273,15 @@ async def test_statistics_are_sums(servers: dict[str, Server]) -> None:
     servers["a:1"].up = False
     (model,) = await tritons.statistics()
     assert model["inference_count"] == "2"
+
+
+async def test_without_any_server_the_request_may_be_asked_again(
+    servers: dict[str, Server],
+) -> None:
+    tritons = await started(servers)
+    for server in servers.values():
+        server.up = False
+    await tritons.live()
+    with pytest.raises(LostError) as caught:
+        await ask(tritons)
+    assert not caught.value.ran
