@@ -63,6 +63,14 @@ class Metrics:
         self.reloads = Counter(
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
+        self.connections = Gauge(
+            "pentad_connections", "Open connections of an HTTP port.",
+            ["port"], registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.connections_ended = Counter(
+            "pentad_connections_ended", "Connections that the gateway refused or gave up.",
+            ["port", "reason"], registry=registry,
+        )  # fmt: skip
         self._extra: list[Collector] = []
         self._rows: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
