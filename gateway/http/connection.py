@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import urllib.parse
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
@@ -29,14 +28,8 @@ CHUNK_FRAMING = 32  # bytes of framing per chunk that are not counted: sizes, li
 TURNED_AWAY = 16  # connections above the capacity that are told so at a time; others just end
 TURNED_AWAY_SECONDS = 1.0
 
-
-class Phase(enum.Enum):
-    """What is read next."""
-
-    NEW = "the first byte"
-    HEAD = "the rest of a head"
-    BODY = "the rest of a body"
-    IDLE = "another request, perhaps"
+# What is read next. Plain numbers: members of an enum cost too much on the way of every request.
+NEW, HEAD, BODY, IDLE = range(4)
 
 
 class _Stop(Exception):
@@ -71,7 +64,7 @@ class Connection(HttpToolsProtocol):
         limits = watch.limits
         self._watch = watch
         self._limits = limits
-        self._phase = Phase.NEW
+        self._phase = NEW
         self._since = watch.now  # begin of the phase, or of idleness
         self._arriving = Pace(limits.min_bytes_per_second, limits.stall_seconds)
         self._leaving = Pace(limits.min_bytes_per_second, limits.stall_seconds)
@@ -88,6 +81,7 @@ class Connection(HttpToolsProtocol):
         self._body = 0  # bytes of the body
         self._raw = 0  # bytes that the body took on the wire
         self._chunks = 0
+        self._paced = False  # whether the sweep has seen it
 
     # The transport's callbacks
 
@@ -120,8 +114,12 @@ class Connection(HttpToolsProtocol):
             return
         self._part, self._begun = len(data), False
         try:
-            self._parse(data)
-            self._count()
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._ignore_upgrade(data, upgrade)
+            if self._phase != IDLE:
+                self._count()
         except (httptools.HttpParserError, _Stop):
             self._refuse(self._refusal or INVALID)
 
@@ -135,23 +133,16 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._phase, self._since, self._head = Phase.HEAD, self._watch.now, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; fields after the body are none."""
-        if self._phase is Phase.BODY:
-            return
-        if len(self.headers) >= self._limits.max_headers:
-            self._stop(head_too_large(f"More than {self._limits.max_headers} headers"))
-        super().on_header(name, value)
+        self._phase, self._since, self._head = HEAD, self._watch.now, 0
 
     def on_headers_complete(self) -> None:
         """Check the head and hand the request on."""
         parser = self.parser
         version, method = parser.get_http_version(), parser.get_method()
         most = self._limits.max_head_bytes
-        if self._head + self._part > most and head_size(self.url, self.headers) > most:
-            self._stop(self._too_large())
+        if self._head + self._part > most:
+            self._limit(head_size(self.url, self.headers))
+        self._limit_headers()
         if refusal := check_head(version, method, self.headers):
             self._stop(refusal)
         if len(self.pipeline) >= PIPELINED:
@@ -160,9 +151,10 @@ class Connection(HttpToolsProtocol):
         if parser.should_upgrade():
             self._framing = same_framing(self.headers, keep_alive)
         self._complete_scope(version, method)
-        self._phase, self._body, self._raw, self._chunks = Phase.BODY, 0, -self._part, 0
-        self._arriving.restart(self._watch.now, 0)
+        self._phase, self._body, self._raw, self._chunks = BODY, 0, -self._part, 0
+        self._paced = False
         self._hand_on(version, keep_alive)
+        self.headers = []  # fields that follow the body are none of the request's
 
     def on_chunk_header(self) -> None:
         """Count a chunk."""
@@ -183,7 +175,7 @@ class Connection(HttpToolsProtocol):
         """End a request."""
         if self._framing is not None:  # the parser takes the body for another protocol
             return
-        self._phase, self._since, self._begun = Phase.IDLE, self._watch.now, True
+        self._phase, self._since, self._begun = IDLE, self._watch.now, True
         if not self.cycle.response_complete:
             self.cycle.more_body = False
             self.cycle.message_event.set()
@@ -217,7 +209,7 @@ class Connection(HttpToolsProtocol):
         """Close: at once when all was read, else the lingering way."""
         if self._lingering or self.transport.is_closing():
             return
-        if self._phase is Phase.IDLE:
+        if self._phase == IDLE:
             self.transport.close()
         else:
             self._linger(self._limits.linger_seconds)
@@ -238,7 +230,7 @@ class Connection(HttpToolsProtocol):
         if self._lingering:
             if not unsent and self._lingering.over(now):
                 self.transport.close()
-        elif self._phase is Phase.BODY:
+        elif self._phase == BODY:
             self._check_body(now)
         elif not self._busy():
             self._check_wait(now)
@@ -251,7 +243,7 @@ class Connection(HttpToolsProtocol):
 
     def yield_place(self, now: float) -> bool:
         """Close if no request would be lost; say whether it did."""
-        if self.transport.is_closing() or self._busy() or self._phase is Phase.BODY:
+        if self.transport.is_closing() or self._busy() or self._phase == BODY:
             return False
         if now - self._since < self._watch.pause:
             return False
@@ -261,11 +253,11 @@ class Connection(HttpToolsProtocol):
 
     def _check_wait(self, now: float) -> None:
         waited = now - self._since
-        if self._phase is Phase.IDLE:
+        if self._phase == IDLE:
             if waited >= self._watch.keep_alive:
                 self.transport.close()
         elif waited >= self._limits.head_seconds:
-            if self._phase is Phase.HEAD:
+            if self._phase == HEAD:
                 self._refuse(SLOW_HEAD)
             else:
                 self._watch.count("silent")
@@ -275,40 +267,48 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete:
             if now - self._since >= self._limits.linger_seconds:
                 self.transport.close()
-        elif self.flow.read_paused or self.cycle.waiting_for_100_continue:
-            self._arriving.restart(now, self._body)  # it is not the client who waits
+        elif not self._paced or self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self._paced = True
+            self._arriving.restart(now, self._body)  # it is new, or not the client who waits
         elif self._arriving.too_slow(now, self._body):
             self._refuse(SLOW_BODY)
 
     # Reading
 
-    def _parse(self, data: bytes) -> None:
-        rest: bytes | memoryview = data
+    def _ignore_upgrade(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+        rest = memoryview(data)
         while True:
+            rest = rest[upgrade.args[0] :]
+            framing, self._framing = self._framing, None
+            assert framing is not None  # noqa: S101 - set with the head that ended the parser
+            self.parser = parser_after(framing, self)
             try:
                 self.parser.feed_data(rest)
                 return
-            except httptools.HttpParserUpgrade as upgrade:
-                rest = memoryview(rest)[upgrade.args[0] :]
-                framing, self._framing = self._framing, None
-                assert framing is not None  # noqa: S101 - set with the head that ended the parser
-                self.parser = parser_after(framing, self)
+            except httptools.HttpParserUpgrade as another:
+                upgrade = another
 
     def _count(self) -> None:
         """Limit what the parser keeps or skips without a callback."""
-        most = self._limits.max_head_bytes
-        if self._phase is Phase.HEAD:
+        if self._phase == HEAD:
+            self._limit_headers()
             self._head += head_size(self.url, self.headers) if self._begun else self._part
-            if self._head > most:
-                self._stop(self._too_large())
-        elif self._phase is Phase.BODY:
+            self._limit(self._head)
+        elif self._phase == BODY:
             self._raw += self._part
-            if self._raw - self._body - CHUNK_FRAMING * self._chunks > most:
+            excess = self._raw - self._body - CHUNK_FRAMING * self._chunks
+            if excess > self._limits.max_head_bytes:
                 self._stop(head_too_large("Too much beside the body: extensions, trailers"))
 
-    def _too_large(self) -> Refusal:
+    def _limit(self, size: int) -> None:
         most = self._limits.max_head_bytes
-        return head_too_large(f"Request line and headers are over {most} bytes")
+        if size > most:
+            self._stop(head_too_large(f"Request line and headers are over {most} bytes"))
+
+    def _limit_headers(self) -> None:
+        most = self._limits.max_headers
+        if len(self.headers) > most:
+            self._stop(head_too_large(f"More than {most} headers"))
 
     def _stop(self, refusal: Refusal) -> None:
         self._refusal = refusal
@@ -326,9 +326,8 @@ class Connection(HttpToolsProtocol):
 
     def _hand_on(self, version: str, keep_alive: bool) -> None:
         self.cycle = cycle = Cycle(
-            self._rest_is_small,
             scope=self.scope,
-            transport=self._answering,
+            transport=cast(asyncio.Transport, self._answering),
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -339,6 +338,8 @@ class Connection(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+        cycle.answering = self._answering
+        cycle.rest_is_small = self._rest_is_small
         if self._busy():
             self.pipeline.appendleft((cycle, self.app))
             self.flow.hold()
@@ -352,7 +353,7 @@ class Connection(HttpToolsProtocol):
     # Ending
 
     def _rest_is_small(self) -> bool:
-        length = declared_length(self.headers)
+        length = declared_length(self.cycle.scope["headers"])
         if length is None or self.cycle.waiting_for_100_continue:
             return False  # nobody knows what follows
         return length - self._body <= DRAINED
@@ -360,7 +361,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer for what cannot be read, after the requests before it; nothing more is read."""
         self._watch.count(refusal.reason)
-        reading = self.cycle if self._phase is Phase.BODY else None
+        reading = self.cycle if self._phase == BODY else None
         if reading and self.pipeline and self.pipeline[0][0] is reading:
             self.pipeline.popleft()  # nobody has seen it
         if self._busy() and reading is not self._active:

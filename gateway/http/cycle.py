@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+JOINED = 2**16  # bytes; copying a larger body costs more than another system call
 
 
 class Flow(FlowControl):
@@ -28,33 +29,71 @@ class Flow(FlowControl):
 
 
 class Answering:
-    """What a cycle sees of its transport: ``close`` leaves it to the connection how to end."""
+    """What a cycle sees of its transport: how to end is left to the connection.
 
-    __slots__ = ("close", "is_closing", "write")
+    Args:
+        transport: of the connection.
+        end: ends the connection.
+    """
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
+    __slots__ = ("_end", "_head", "_holding", "_write", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         self.is_closing = transport.is_closing
-        self.close = close
+        self._write = transport.write
+        self._end = end
+        self._head = b""
+        self._holding = False
+
+    def hold(self) -> None:
+        """Let the next part wait for the one after it: one system call and packet for both."""
+        self._holding = True
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer."""
+        if self._holding:
+            self._head, self._holding = data, False
+        elif self._head and len(data) <= JOINED:
+            self._write(self._head + data)
+            self._head = b""
+        else:
+            self.flush()
+            self._write(data)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._head:
+            self._write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Leave it to the connection how to end."""
+        self.flush()
+        self._end()
 
 
 class Cycle(RequestResponseCycle):
     """A cycle that says ``Connection: close`` when the rest of the body is not waited for.
 
-    Args:
+    Attributes:
         rest_is_small: says, while the body is incomplete, whether the rest is worth reading.
-        values: what a cycle of uvicorn takes.
     """
 
-    def __init__(self, rest_is_small: Callable[[], bool], **values: Any) -> None:
-        super().__init__(**values)
-        self._rest_is_small = rest_is_small
+    answering: Answering
+    rest_is_small: Callable[[], bool]
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a part of the answer."""
-        if self.more_body and self.keep_alive and not self.response_started:
-            self.keep_alive = self._rest_is_small()
+        if self.response_started:
+            await super().send(message)
+            return
+        if self.more_body and self.keep_alive:
+            self.keep_alive = self.rest_is_small()
+        if self.scope["method"] != "HEAD":
+            self.answering.hold()
         await super().send(message)
+        if self.chunked_encoding:  # the first part of a stream may be long in coming
+            self.answering.flush()
 
     def give_up(self) -> None:
         """Tell the application that the client is gone; what it sends is dropped."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from gateway.http.refusal import Refusal, bad_request
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = Iterable[tuple[bytes, bytes]]
 VERSIONS = ("1.1", "1.0")
 
 
@@ -22,19 +22,18 @@ def check_head(version: str, method: bytes, headers: Headers) -> Refusal | None:
         return Refusal(505, "bad_request", "HTTP/1.1 is spoken here")
     if method == b"CONNECT":
         return bad_request("This is not a proxy")
-    hosts = 0
-    codings = []
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"transfer-encoding":
-            codings.append(value)
+    names = [name for name, _ in headers]
+    hosts = names.count(b"host")
     if hosts > 1 or (not hosts and version == "1.1"):
         return bad_request("A request has exactly one Host header")
     # A proxy in front may disagree about where such a body ends.
-    if codings and (version == "1.0" or [value.lower() for value in codings] != [b"chunked"]):
+    if b"transfer-encoding" in names and (version == "1.0" or _codings(headers) != [b"chunked"]):
         return bad_request("Transfer-Encoding can only be chunked, in HTTP/1.1")
     return None
+
+
+def _codings(headers: Headers) -> list[bytes]:
+    return [value.lower() for name, value in headers if name == b"transfer-encoding"]
 
 
 def head_size(target: bytes, headers: Headers) -> int:
