@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +121,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @contextmanager
 def listening(
-    app: ASGIApp | Callable[[], Awaitable[ASGIApp]] = echo,
+    app: ASGIApp = echo,
     *,
     capacity: int = 1000,
     keep_alive_seconds: int = 65,
@@ -137,7 +137,7 @@ def listening(
     async def run() -> None:
         sock = bind("127.0.0.1", 0, 2048)
         port = sock.getsockname()[1]
-        listener = Listener(app, settings, capacity, metrics, port)  # type: ignore[arg-type]
+        listener = Listener(app, settings, capacity, metrics, port)
         started.append(Running(port, metrics, listener))
         await listener.serve([sock])
 
