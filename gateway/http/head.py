@@ -19,7 +19,7 @@ def check_head(version: str, method: bytes, headers: Headers) -> Refusal | None:
         headers: names in lower case.
     """
     if version not in VERSIONS:
-        return Refusal(505, "bad_request", "HTTP/1.1 is spoken here")
+        return Refusal(505, "bad_request", "This version of HTTP is not supported")
     if method == b"CONNECT":
         return bad_request("This is not a proxy")
     names = [name for name, _ in headers]

@@ -74,6 +74,19 @@ def read_answer(sock: socket.socket) -> tuple[int, dict[bytes, bytes], bytes]:
     return status, headers, file.read(int(headers.get(b"content-length", 0)))
 
 
+def send_until_closed(sock: socket.socket, part: bytes, pause: float = 0.0) -> int:
+    """Send a part again and again until the server has had enough; return the bytes sent."""
+    end, sent = time.monotonic() + PATIENCE, 0
+    while time.monotonic() < end:
+        try:
+            sock.sendall(part)
+        except OSError:
+            return sent
+        sent += len(part)
+        time.sleep(pause)
+    raise AssertionError("never ended")
+
+
 def statuses(answers: bytes) -> list[int]:
     """Return the status codes of answers on one connection."""
     return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]

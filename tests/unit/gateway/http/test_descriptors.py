@@ -12,7 +12,9 @@ from gateway.http.descriptors import MOST, RESERVED_LEAST, connections_per_liste
 @pytest.mark.parametrize("descriptors", [256, 1024, 4096, 65536, 2**20])
 @pytest.mark.parametrize("listeners", [1, 2, 7])
 @pytest.mark.parametrize("wanted", [None, 1, 100, 10**6])
-def test_descriptors_are_left_for_files(descriptors: int, listeners: int, wanted: int | None) -> None:
+def test_descriptors_are_left_for_files(
+    descriptors: int, listeners: int, wanted: int | None
+) -> None:
     found = connections_per_listener(descriptors, listeners, wanted)
     assert 1 <= found <= (wanted or MOST)
     assert descriptors - found * listeners >= RESERVED_LEAST
