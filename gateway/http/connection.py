@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
 from typing import Any, cast
 
 import httptools
@@ -13,16 +12,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.http.cycle import Answering, Cycle, Flow
-from gateway.http.head import check_head, declared_length, head_size, same_framing
+from gateway.http.head import (
+    check_head,
+    complete_scope,
+    declared_length,
+    head_size,
+    same_framing,
+)
 from gateway.http.lingering import Lingering
 from gateway.http.pace import Pace
 from gateway.http.refusal import FULL, INVALID, SLOW_BODY, SLOW_HEAD, Refusal, head_too_large
 from gateway.http.upgrade import parser_after
 from gateway.http.watch import Watch
 
-PIPELINED = (
-    64  # requests that may wait behind the one in work: each takes a hundred times its bytes
-)
+PIPELINED = 64  # requests that may wait behind the one in work; each takes far more than its bytes
 DRAINED = 64 * 2**10  # rest of a refused body, in bytes, that is read to keep the connection
 CHUNK_FRAMING = 32  # bytes of framing per chunk that are not counted: sizes, line ends, signatures
 TURNED_AWAY = 16  # connections above the capacity that are told so at a time; others just end
@@ -150,7 +153,7 @@ class Connection(HttpToolsProtocol):
         keep_alive = version != "1.0" and parser.should_keep_alive()
         if parser.should_upgrade():
             self._framing = same_framing(self.headers, keep_alive)
-        self._complete_scope(version, method)
+        complete_scope(self.scope, self.url, version, method)
         self._phase, self._body, self._raw, self._chunks = BODY, 0, -self._part, 0
         self._paced = False
         self._hand_on(version, keep_alive)
@@ -219,7 +222,8 @@ class Connection(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """End the connection if it has used up its time."""
         unsent = self.transport.get_write_buffer_size()
-        if not unsent or not (self.flow.write_paused or not self._busy()):
+        all_written = self.transport.is_closing() or not self._busy()
+        if not unsent or not (self.flow.write_paused or all_written):
             self._leaving.restart(now, -unsent)
         elif self._leaving.too_slow(now, -unsent):
             self._watch.count("answer_stalled")
@@ -243,7 +247,9 @@ class Connection(HttpToolsProtocol):
 
     def yield_place(self, now: float) -> bool:
         """Close if no request would be lost; say whether it did."""
-        if self.transport.is_closing() or self._busy() or self._phase == BODY:
+        if self.transport.is_closing() or self._busy():
+            return False
+        if self._phase == BODY and not self._lingering:
             return False
         if now - self._since < self._watch.pause:
             return False
@@ -314,16 +320,6 @@ class Connection(HttpToolsProtocol):
         self._refusal = refusal
         raise _Stop
 
-    def _complete_scope(self, version: str, method: bytes) -> None:
-        scope = self.scope
-        scope["method"] = method.decode("ascii")
-        scope["http_version"] = version
-        target = httptools.parse_url(self.url)
-        path = target.path.decode("ascii")
-        scope["raw_path"] = target.path
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["query_string"] = target.query or b""
-
     def _hand_on(self, version: str, keep_alive: bool) -> None:
         self.cycle = cycle = Cycle(
             scope=self.scope,
@@ -348,7 +344,10 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(cycle, self.app)
 
     def _busy(self) -> bool:
-        return self._active is not None and not self._active.response_complete
+        """Say whether an answer is still to be expected."""
+        if self._lingering or self._active is None:
+            return False
+        return not self._active.response_complete
 
     # Ending
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterable
+
+import httptools
+from uvicorn._types import HTTPScope
 
 from gateway.http.refusal import Refusal, bad_request
 
@@ -30,6 +34,21 @@ def check_head(version: str, method: bytes, headers: Headers) -> Refusal | None:
     if b"transfer-encoding" in names and (version == "1.0" or _codings(headers) != [b"chunked"]):
         return bad_request("Transfer-Encoding can only be chunked, in HTTP/1.1")
     return None
+
+
+def complete_scope(scope: HTTPScope, target: bytes, version: str, method: bytes) -> None:
+    """Fill in what a request's line says.
+
+    Raises:
+        Exception: of several kinds, when ``target`` has no path.
+    """
+    parsed = httptools.parse_url(target)
+    path = parsed.path.decode("ascii")
+    scope["method"] = method.decode("ascii")
+    scope["http_version"] = version
+    scope["raw_path"] = parsed.path
+    scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+    scope["query_string"] = parsed.query or b""
 
 
 def _codings(headers: Headers) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 from collections.abc import Iterator
 from typing import cast
@@ -15,7 +16,10 @@ from starlette.types import ASGIApp
 from gateway.http.connection import Connection
 from gateway.http.watch import Watch
 from gateway.settings.server import ServerSettings
+from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 
 class Listener(uvicorn.Server):
@@ -60,7 +64,10 @@ class Listener(uvicorn.Server):
         while True:
             await asyncio.sleep(self._watch.pause)
             connections = cast("set[Connection]", self.server_state.connections)
-            self._watch.sweep(connections, loop.time())
+            try:
+                self._watch.sweep(connections, loop.time())
+            except Exception as error:  # a bug must not end the limits of all
+                log.error("sweep failed", extra=where(error))
 
 
 def _config(app: ASGIApp, settings: ServerSettings, watch: Watch) -> uvicorn.Config:
