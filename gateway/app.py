@@ -32,6 +32,7 @@ from gateway.middleware.auth import Authentication
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.context import RequestContext
 from gateway.middleware.prefer_own import PreferOwn
+from gateway.middleware.target import LikeGet, NoLastSlash
 
 API_KEY_HEADER = "x-api-key"
 
@@ -106,7 +107,7 @@ class _Assembly:
         if origins := context.settings.server.cors.allow_origins:
             app = self._cors(app, origins)
         return RequestContext(
-            app,
+            LikeGet(NoLastSlash(app)),
             context.metrics,
             context.activity,
             context.tracing,

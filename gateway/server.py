@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-
-import uvicorn
 
 from gateway.app import Listeners, create_listeners
 from gateway.context import Context
@@ -17,6 +13,8 @@ from gateway.grpc.server import GrpcServer
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
+from gateway.http.descriptors import connections_per_listener, raise_limit
+from gateway.http.listener import Listener
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices
@@ -35,15 +33,6 @@ log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file
 LOCK_FILE = "gateway.lock"
 ADMIN_KEY_FILE = "triton/admin.key"  # written by the launcher for a gateway started alone
-
-
-class _Listener(uvicorn.Server):
-    """A uvicorn server that leaves signals to the gateway."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Install no handlers: one signal ends all listeners together."""
-        yield
 
 
 def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:
@@ -140,7 +129,12 @@ async def serve(settings: Settings) -> None:
     server = settings.server
     shared = server.workers > 1
     sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
-    servers = [_Listener(_config(settings, app)) for _, app in apps]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    capacity = _capacity(settings, len(apps))
+    servers = [
+        Listener(app, server, capacity, context.metrics, port)
+        for port, (_, app) in zip(ports, apps, strict=True)
+    ]
     if listeners.lipsync:
         await listeners.lipsync.start()
     if listeners.tryon:
@@ -164,8 +158,8 @@ async def serve(settings: Settings) -> None:
         asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
     ]
     tame_garbage_collector()
-    ports = [sock.getsockname()[1] for sock in sockets]
-    log.info("gateway listening", extra={"host": server.host, "ports": ports})
+    extra = {"host": server.host, "ports": ports, "connections_per_port": capacity}
+    log.info("gateway listening", extra=extra)
     try:
         await stop.wait()
         log.info("draining")
@@ -191,20 +185,10 @@ async def serve(settings: Settings) -> None:
         log.info("gateway stopped")
 
 
-def _config(settings: Settings, app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        date_header=True,
-        timeout_keep_alive=settings.server.keep_alive_seconds,
-        timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
+def _capacity(settings: Settings, listeners: int) -> int:
+    """Return the connections of one port; the gRPC port counts as one more."""
+    return connections_per_listener(
+        raise_limit(), listeners + 1, settings.server.connections.max_per_port
     )
 
 

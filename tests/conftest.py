@@ -17,6 +17,8 @@ from gateway.settings.legacy import LEGACY
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
     "triton/embedded/test_ports.py",
+    "contract/connections/test_patience.py",
+    "contract/connections/test_process.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",

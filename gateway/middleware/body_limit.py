@@ -12,7 +12,8 @@ class BodyLimit:
     """Refuses bodies over ``limit`` bytes with 413.
 
     While reading, the refusal is raised out of ``receive`` as :class:`BodyTooLargeError`, which
-    the application's error handler renders.
+    the application's error handler renders. What becomes of the rest of the body is the
+    connection's business.
     """
 
     def __init__(self, app: ASGIApp, limit: int, render: Render = error_response) -> None:
@@ -29,9 +30,7 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._limit:
             error = self._error()
             scope["pentad.detail"] = error.detail
-            response = self._render(error)
-            response.headers["Connection"] = "close"  # the rest of the body is not wanted
-            await response(scope, receive, send)
+            await self._render(error)(scope, receive, send)
             return
         seen = 0
 

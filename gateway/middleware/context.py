@@ -9,10 +9,11 @@ import uuid
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import GatewayError, error_response
+from gateway.errors import ClientGoneError, GatewayError, error_response
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.log import request_id, where
 from gateway.telemetry.metrics import Metrics
@@ -66,6 +67,8 @@ class RequestContext:
                 if span.is_recording():
                     span.set_attribute("http.response.status_code", status)
                     span.set_attribute("pentad.request_id", identifier)
+        except ClientDisconnect:  # while its body was read; nobody's fault here
+            scope["pentad.status"] = ClientGoneError.status
         except Exception as error:  # one request's bug must not end the connection silently
             log.error("unhandled error", extra=where(error))
             if not status:

@@ -25,6 +25,27 @@ class CorsSettings(Section):
     """How long a browser may remember a preflight answer."""
 
 
+class ConnectionSettings(Section):
+    """Limits of every connection on the HTTP ports, checked before any key."""
+
+    max_head_bytes: int = Field(64 * 2**10, ge=1024)
+    """Largest request line and headers together, and largest framing of a chunked body (431)."""
+    max_headers: int = Field(200, ge=10)
+    """Most headers of a request (431 beyond)."""
+    head_seconds: float = Field(10, gt=0)
+    """Time for a request's headers to arrive (408), and for a new connection to send anything."""
+    min_bytes_per_second: int = Field(256, ge=1)
+    """Slowest pace, over `stall_seconds`, of a body (408) and of a client that reads an answer."""
+    stall_seconds: float = Field(30, gt=0)
+    """Time after which a body or the reading of an answer slower than that ends the connection."""
+    linger_seconds: float = Field(30, gt=0)
+    """How long the rest of a refused body is still read, so that the answer reaches its sender."""
+    linger_bytes: int = Field(64 * 2**20, ge=0)
+    """How many bytes of it are read at most."""
+    max_per_port: int | None = Field(None, ge=1)
+    """Open connections per port (503 beyond): 2048 by default, fewer if descriptors are few."""
+
+
 class ServerSettings(Section):
     """The main listener and what holds for all listeners."""
 
@@ -42,6 +63,7 @@ class ServerSettings(Section):
     """Largest request body in bytes where a service sets none (413 beyond)."""
     backlog: int = Field(2048, ge=1)
     """Connections the kernel may hold before they are accepted."""
+    connections: ConnectionSettings = ConnectionSettings()
     cors: CorsSettings = CorsSettings()
 
     @property

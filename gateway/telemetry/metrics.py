@@ -67,6 +67,14 @@ class Metrics:
             "pentad_inference_retries", "Inferences asked again after a process had ended.",
             ["model", "cause"], registry=registry,
         )  # fmt: skip
+        self.connections = Gauge(
+            "pentad_connections", "Open connections of an HTTP port.",
+            ["port"], registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.connections_ended = Counter(
+            "pentad_connections_ended", "Connections that the gateway refused or gave up.",
+            ["port", "reason"], registry=registry,
+        )  # fmt: skip
         self._extra: list[Collector] = []
         self._rows: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}

@@ -13,6 +13,7 @@ import yaml
 from embedded.container.__main__ import SOURCE
 from embedded.server import GRACE_SECONDS
 from embedded.shm_budget import MIB, container_bytes
+from gateway.http.descriptors import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
 from tests.support.containers import COMPOSE, DOCKER, ROOT, compose, stages, versions
 
@@ -212,3 +213,10 @@ def test_prometheus_in_the_stack_scrapes_what_the_other_configuration_scrapes(
         for target in job.get("static_configs", []):
             for address in target["targets"]:
                 assert address.split(":")[0] in stack["services"]
+
+
+def test_the_gateway_has_descriptors_for_all_its_connections(stack: dict[str, Any]) -> None:
+    limit = stack["services"]["gateway"]["ulimits"]["nofile"]
+    assert limit["soft"] == limit["hard"]
+    ports = [port for port in stack["services"]["gateway"]["ports"] if ":3000" not in port]
+    assert connections_per_listener(limit["hard"], len(ports)) == MOST
