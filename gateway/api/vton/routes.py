@@ -50,6 +50,8 @@ HEADER = "x-internal-auth"
 OPEN_PATHS = ("/health", "/test", "/version", "/metrics")
 DOCUMENTED_PATHS = ("/tryon", "/gpu/status")
 """What the old server let everybody use with `require_auth: false`."""
+OLD_PATHS = (*OPEN_PATHS, *DOCUMENTED_PATHS, "/infer")
+"""What the old server had."""
 EXPOSED_HEADERS = ("X-Inference-Time-Ms", "X-Job-Id", "X-Seed", "Location", "Retry-After")
 NOT_LOADED = "Models not loaded yet"
 GPU_BUSY = "GPU is busy"
