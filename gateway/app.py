@@ -134,7 +134,7 @@ class _Assembly:
             service,
             header,
             open_paths,
-            PageGuard(origins, application.routes),
+            PageGuard(origins),
             context.metrics,
             render,
         )

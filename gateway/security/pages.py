@@ -1,8 +1,8 @@
 """Web pages that may call without a key: those of this server and of allowed origins.
 
 A browser sends `Sec-Fetch-Site`, or at least `Origin`, with everything that a page may do to
-another site unasked. Programs send neither. The rules are those of Go's `CrossOriginProtection`;
-see also the Fetch Metadata specification.
+another site unasked, whatever the type of its body. Programs send neither. The rules are those of
+Go's `CrossOriginProtection`; see also the Fetch Metadata specification.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
-from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from gateway.errors import GatewayError
@@ -20,8 +18,6 @@ from gateway.security.paths import route_path
 
 READING = ("GET", "HEAD", "OPTIONS")
 OWN = ("same-origin", "none")  # a page of this server; a person, not a page
-UNASKED_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
-JSON_TYPE = "application/json"
 
 
 class ForeignPageError(GatewayError):
@@ -31,13 +27,6 @@ class ForeignPageError(GatewayError):
     default_detail = (
         "Pages of other origins may not do this; server.cors.allow_origins names those that may"
     )
-
-
-class ContentTypeError(GatewayError):
-    """A body of a type that any page may send, where JSON is documented."""
-
-    status, reason = 415, "content_type"
-    default_detail = "This takes JSON: send Content-Type: application/json"
 
 
 @dataclass(frozen=True)
@@ -69,16 +58,10 @@ class Origins:
 
 
 class PageGuard:
-    """Refuses what pages of other origins do without asking first.
+    """Refuses what pages of other origins do without asking first."""
 
-    Args:
-        origins: whose pages may call.
-        routes: of the application; their documents say which take JSON.
-    """
-
-    def __init__(self, origins: Origins, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, origins: Origins) -> None:
         self._origins = origins
-        self._routes = routes
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Let a request pass that needs no key.
@@ -86,23 +69,12 @@ class PageGuard:
         Raises:
             ForeignPageError: a page of an origin that is not allowed changes something, or embeds
                 an answer.
-            ContentTypeError: JSON by a type that needs no preflight.
         """
-        reading = scope["method"] in READING
-        foreign = _embeds(headers) if reading else _is_foreign(headers)
+        foreign = _embeds(headers) if scope["method"] in READING else _is_foreign(headers)
         if foreign:
             allowed = self._origins.of(route_path(scope))
             if "*" not in allowed and headers.get("origin") not in allowed:
                 raise ForeignPageError
-        if not reading and _comes_unasked(headers) and self._wants_json(scope):
-            raise ContentTypeError
-
-    def _wants_json(self, scope: Scope) -> bool:
-        for route in self._routes:
-            if isinstance(route, APIRoute) and route.matches(scope)[0] is Match.FULL:
-                body = (route.openapi_extra or {}).get("requestBody", {})
-                return JSON_TYPE in body.get("content", {})
-        return False
 
 
 def _is_foreign(headers: Headers) -> bool:
@@ -118,8 +90,3 @@ def _embeds(headers: Headers) -> bool:
     """Whether a page of another site wants a picture or a script of this server."""
     mode = headers.get("sec-fetch-mode")
     return mode == "no-cors" and headers.get("sec-fetch-site") == "cross-site"
-
-
-def _comes_unasked(headers: Headers) -> bool:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in UNASKED_TYPES and headers.get("content-length") != "0"

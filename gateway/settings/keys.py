@@ -64,7 +64,7 @@ class ApiKey(Section):
     """Shown in logs and metrics instead of the key."""
     key: ClientKey
     """The secret itself; at least 8 characters."""
-    services: list[KeyService | Literal["*"]] = ["*"]
+    services: list[Literal[KeyService, "*"]] = ["*"]
     """Services it may call, `*` for all. `metrics` names the operations routes."""
     rate_limit: Annotated[str, AfterValidator(_rate_limit)] | None = None
     """Requests per time, e.g. `100/minute` (429 beyond); none by default."""

@@ -31,7 +31,7 @@ class KeysFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read: _Stamp | None = None  # of the contents in force
+        self._seen: _Stamp | None = None  # of the contents read last, good or bad
         self._complaint = ""
 
     def load(self) -> list[ApiKey]:
@@ -40,28 +40,30 @@ class KeysFile:
         Raises:
             KeysFileError: it cannot be read, or an entry is wrong.
         """
-        keys, stamp = _read(self._path)
-        self._read, self._complaint = stamp, ""
+        self._seen = None
+        raw, self._seen = _read(self._path)
+        keys = _parse(raw)
+        self._complaint = ""
         return keys
 
     def changed(self) -> list[ApiKey] | None:
         """Return the keys if they are others than before, None while the old ones stay in force.
 
-        A file that cannot be used is logged once for each reason and tried again at every call: a
-        permission or a mount comes back without a change of the file.
+        Why a file cannot be used is logged once. One that cannot even be read is tried at every
+        call, as a permission or a mount comes back without a change of the file.
         """
         try:
-            if self._read is not None and _stamp(os.stat(self._path)) == self._read:
+            if self._seen is not None and _stamp(os.stat(self._path)) == self._seen:
                 return None
             return self.load()
         except OSError as error:
+            self._seen = None
             self._complain(error.strerror or "unreadable")
         except KeysFileError as error:
             self._complain(str(error))
         return None
 
     def _complain(self, words: str) -> None:
-        self._read = None
         if words != self._complaint:
             self._complaint = words
             log.error("keys file not reloaded, the old keys stay", extra={"reason": words})
@@ -71,7 +73,7 @@ def _stamp(found: os.stat_result) -> _Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _read(path: Path) -> tuple[list[ApiKey], _Stamp]:
+def _read(path: Path) -> tuple[bytes, _Stamp]:
     try:
         # Not blocking: opening a pipe without a writer would stop the gateway.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -83,7 +85,7 @@ def _read(path: Path) -> tuple[list[ApiKey], _Stamp]:
         raise KeysFileError(error.strerror or "it is unreadable") from None
     if len(raw) > LARGEST:
         raise KeysFileError(f"it has more than {LARGEST} bytes")
-    return _parse(raw), _stamp(found)
+    return raw, _stamp(found)
 
 
 def _parse(raw: bytes) -> list[ApiKey]:
