@@ -69,14 +69,11 @@ class Authentication:
         Raises:
             GatewayError: the caller is refused.
         """
-        headers = Headers(scope=scope)
-        name = None
-        if not self._is_open(route_path(scope)):
-            presented = presented_keys(headers.get, self._header)
-            name = self._keys.authorize(self._service, *presented)
-        if name is None:
-            self._pages.check(scope, headers)
-        return name
+        if self._keys.is_open(self._service) or self._is_open(route_path(scope)):
+            self._pages.check(scope)
+            return None
+        presented = presented_keys(Headers(scope=scope).get, self._header)
+        return self._keys.authorize(self._service, *presented)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_folders)

@@ -7,11 +7,13 @@ the browser Pentad then is that site. What tells is the name in `Host`.
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 
 from gateway.errors import GatewayError
 from gateway.settings.hosts import configured_name, host_name, is_address
 from gateway.settings.server import ServerSettings
 
+LONGEST = 300  # characters; a name has 253 at most
 ALWAYS = ("localhost", "127.0.0.1", "::1")
 _ALL_ADDRESSES = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
 
@@ -40,11 +42,13 @@ class KnownHosts:
         self._names = {configured_name(name) for name in names if not name.startswith("*")}
         self._endings = tuple(name[1:].lower() for name in names if name.startswith("*."))
         self._all = "*" in names
+        self._cached = lru_cache(maxsize=64)(self._judge)  # nearly always the same one
 
     def __contains__(self, host: str) -> bool:
         """Whether the value of a `Host` header is known."""
-        if self._all:
-            return True
+        return self._all or (len(host) <= LONGEST and self._cached(host))
+
+    def _judge(self, host: str) -> bool:
         name = host_name(host)
         if name is None:
             return False

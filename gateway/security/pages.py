@@ -17,6 +17,7 @@ from gateway.errors import GatewayError
 from gateway.security.paths import route_path
 
 READING = ("GET", "HEAD", "OPTIONS")
+_BROWSERS = frozenset((b"origin", b"sec-fetch-site"))  # what tells a page from a program
 OWN = ("same-origin", "none")  # a page of this server; a person, not a page
 
 
@@ -63,13 +64,16 @@ class PageGuard:
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
 
-    def check(self, scope: Scope, headers: Headers) -> None:
+    def check(self, scope: Scope) -> None:
         """Let a request pass that needs no key.
 
         Raises:
             ForeignPageError: a page of an origin that is not allowed changes something, or embeds
                 an answer.
         """
+        if _BROWSERS.isdisjoint(name for name, _ in scope["headers"]):
+            return
+        headers = Headers(scope=scope)
         foreign = _embeds(headers) if scope["method"] in READING else _is_foreign(headers)
         if foreign:
             allowed = self._origins.of(route_path(scope))

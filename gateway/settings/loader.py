@@ -61,7 +61,10 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old or {}, value) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            merged[key] = value
+        elif not old or isinstance(old, dict):  # anything else is wrong, and will be refused
+            merged[key] = _merge(old or {}, value)
     return merged
 
 

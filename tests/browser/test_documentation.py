@@ -23,5 +23,5 @@ def test_swagger_calls_the_api(tab: Tab, stack: Stack, prefix: str) -> None:
 
 
 def test_redoc_shows_the_api(tab: Tab, stack: Stack) -> None:
-    tab.page.goto(f"{stack.main}/redoc")
-    expect(tab.page.get_by_role("heading", name="Pentad", exact=False).first).to_be_visible()
+    tab.page.goto(f"{stack.main}/vision/redoc")
+    expect(tab.page.get_by_role("heading", name="GPU-Accelerated").first).to_be_visible()

@@ -254,3 +254,31 @@ def _with(folder: Path, text: str) -> Path:
     file = folder / "main.yaml"
     file.write_text(text)
     return file
+
+
+def test_a_section_that_is_none_beside_an_old_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="text: Input should be"):
+        load(tmp_path, "text: abc", API_KEY="key-of-text")
+    assert load(tmp_path, "text:", API_KEY="key-of-text").text.api_key
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PENTAD_SECURITY__KEYS", '[{"name":"a","key":"hunter22hunter"'),
+        ("PENTAD_SECURITY__KEYS", '[{"name":"a","key":"hunter2"}]'),
+        ("PENTAD_SECURITY__KEYS", '[{"name":"a","hunter22hunter":1}]'),
+        ("PENTAD_SECURITY__KEYS", '["hunter22hunter"]'),
+        ("PENTAD_SECURITY", '{"keys":[{"name":"a","key":""}]}'),
+        ("PENTAD_TEXT__API_KEY", "hunter2"),
+        ("PENTAD_TEXT__API_KEY", " "),
+        ("PENTAD_TRYON__SECURITY__INTERNAL_AUTH_TOKEN", "hunter2"),
+    ],
+)
+def test_variables_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, EVERYWHERE)
+    assert "hunter2" not in str(error.value)
