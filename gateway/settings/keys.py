@@ -23,7 +23,8 @@ def _long_enough(key: SecretStr) -> SecretStr:
     """Return the key without blanks at its ends, which no header could carry."""
     found = key.get_secret_value().strip()
     if len(found) < SHORTEST:
-        raise ValueError(f"a key has at least {SHORTEST} characters; this one has {len(found)}")
+        which = "" if found else "; this one is empty"
+        raise ValueError(f"a key has at least {SHORTEST} characters{which}")
     return SecretStr(found)
 
 

@@ -115,7 +115,10 @@ def _sentence(problem: ErrorDetails, env: Mapping[str, str]) -> str:
         return f"security.keys.{loc[2]}: {explain_key(loc[3:], problem)}"
     if problem["type"] == "extra_forbidden" and not _SANE_NAME.match(str(loc[-1])):
         loc = (*loc[:-1], "…")  # `api_key:secret` without a blank is such a name
-    where = ".".join(str(part) for part in loc) or "configuration"
+    words = problem["msg"].removeprefix("Value error, ")
+    if not loc:
+        return words
+    where = ".".join(str(part) for part in loc)
     old = next((name for name, place in LEGACY.items() if place == loc and env.get(name)), None)
     source = f" (from the environment variable {old})" if old else ""
-    return f"{where}{source}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{where}{source}: {words}"
