@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import math
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, get_args
 
 from limits import RateLimitItem
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
+from gateway.security.rate_limit import MovingWindows
 from gateway.settings import Settings
 from gateway.settings.doors import doors, twins
 from gateway.settings.keys import ApiKey, KeyService, rates
@@ -47,7 +44,7 @@ class KeyRing:
         self._fixed = [*settings.security.keys, *settings.old_keys]
         path = settings.security.keys_file
         self._file = KeysFile(path) if path else None
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._windows = MovingWindows()
         try:
             in_file = self._file.load() if self._file else []
         except KeysFileError as error:
@@ -112,9 +109,9 @@ class KeyRing:
 
     def _count(self, known: _Known) -> None:
         for limit in known.limits:
-            if not self._limiter.hit(limit, known.key.name):
-                reset = self._limiter.get_window_stats(limit, known.key.name).reset_time
-                raise RateLimitedError(retry_after=max(1, math.ceil(reset - time.time())))
+            wait = self._windows.use(f"{known.key.name} {limit}", limit)
+            if wait is not None:
+                raise RateLimitedError(retry_after=wait)
 
 
 def presented_keys(get: Callable[[str], str | None], documented: str = KEY_HEADER) -> list[str]:

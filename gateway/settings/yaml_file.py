@@ -1,4 +1,4 @@
-"""Reads YAML that people write: whatever is wrong with a file becomes one sentence."""
+"""Reads one YAML file that a person wrote."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import Any
 
 import yaml
 
-# What PyYAML raises beside its own errors, e.g. ValueError for the date 2024-02-31.
-_PARSER_ERRORS = (
-    ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError,
-)  # fmt: skip
+# What PyYAML raises beside its own errors, e.g. ValueError for the 31st of February.
+_PARSER_ERRORS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 
 
 def read_yaml(file: Path) -> Any:
-    """Return what a file holds.
+    """Return what the file holds; None where it is empty.
 
     Raises:
-        ValueError: unreadable, not UTF-8 or not YAML; the message names the file and quotes nothing
-            of it.
+        ValueError: it cannot be read or is no YAML; the message says why, without its contents.
     """
     try:
         return parse_yaml(file.read_bytes())
@@ -29,22 +26,27 @@ def read_yaml(file: Path) -> Any:
 
 
 def parse_yaml(raw: bytes) -> Any:
-    """Return what the bytes of a file hold.
+    """Return what the bytes of a file hold; None where it is empty.
 
     Raises:
-        ValueError: a sentence without its subject, such as `is not UTF-8`.
+        ValueError: the rest of a sentence about the file, such as `is nested too deeply`.
     """
     try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
-    try:
-        return yaml.safe_load(text)
+        return yaml.safe_load(raw.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 (byte {error.start + 1})") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ValueError(f"is not valid YAML{where}") from None
+        raise ValueError(f"is not valid YAML{_where(error)}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except _PARSER_ERRORS:
-        raise ValueError("is not valid YAML: a value in it, e.g. a date, is impossible") from None
+        raise ValueError("has a number or a date that cannot be") from None
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", "") or "")
+    if mark is None:
+        return ""
+    tab = ": indent with spaces, not with tabs" if "'\\t'" in problem else ""
+    return f" (line {mark.line + 1}, column {mark.column + 1}){tab}"

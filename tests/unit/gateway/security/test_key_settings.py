@@ -243,10 +243,10 @@ def test_a_configuration_that_is_no_yaml_is_a_sentence(
     file.write_bytes(raw)
     assert main(["--config", str(file), "config", "--check"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"configuration: {file} is n")
+    assert said.startswith(f"configuration: {file} ")
     assert said.count("\n") == 1
     for section in ("tryon", "lipsync"):  # the old servers' files
-        with pytest.raises(ConfigError, match=" is n"):
+        with pytest.raises(ConfigError, match=r"config\.yaml (is n|has a number)"):
             load_settings(_with(tmp_path, f"{section}: {{config: '{file}'}}"), {})
 
 
