@@ -49,7 +49,7 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
     caption = f"/metrics and /services: {who['metrics']}" if "metrics" in who else None
     table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
     for column in ("Service", "Access", "State", "Task", "Model", "Engine", "Canary", "URLs"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", max_width=28 if column == "Access" else None)
     for name, service in report.get("services", {}).items():
         state = str(service.get("state"))
         style = _STYLES.get(state, "")
