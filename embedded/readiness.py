@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -36,11 +37,19 @@ def settled(report: dict[str, Any]) -> bool:
     )
 
 
-def show(report: dict[str, Any], console: Console) -> None:
-    """Prints one table: services, states, models, engines, URLs."""
-    table = Table(title="Pentad", title_justify="left")
-    for column in ("Service", "State", "Task", "Model", "Engine", "Canary", "URLs"):
-        table.add_column(column, overflow="fold")
+def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | None = None) -> None:
+    """Prints one table: services, who may call, states, models, engines, URLs.
+
+    Args:
+        report: The body of `/readyz`.
+        console: Where to.
+        doors: Who may call, in words, by service and for `metrics`.
+    """
+    who = doors or {}
+    caption = f"/metrics and /services: {who['metrics']}" if "metrics" in who else None
+    table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
+    for column in ("Service", "Access", "State", "Task", "Model", "Engine", "Canary", "URLs"):
+        table.add_column(column, overflow="fold", max_width=28 if column == "Access" else None)
     for name, service in report.get("services", {}).items():
         state = str(service.get("state"))
         style = _STYLES.get(state, "")
@@ -48,10 +57,12 @@ def show(report: dict[str, Any], console: Console) -> None:
         shown = f"[{style}]{state}[/]" if style else state
         if detail := service.get("detail"):
             shown += f"\n{detail}"
+        access = who.get(name, "")
         for model in service.get("models") or [{}]:
             canary = model.get("canary_ms")
             table.add_row(
                 name,
+                access,
                 shown,
                 str(model.get("task", "")),
                 model.get("name") or "none",
@@ -59,6 +70,6 @@ def show(report: dict[str, Any], console: Console) -> None:
                 "" if canary is None else f"{canary:.0f} ms",
                 urls,
             )
-            name = shown = urls = ""
+            name = access = shown = urls = ""
         table.add_section()
     console.print(table)

@@ -24,6 +24,8 @@ from embedded.profile import choose_profile
 from embedded.selftest import REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.units import GatewayUnit, Keeper, TritonUnit
+from gateway.settings.doors import configured_keys, doors
+from gateway.settings.keys_file import KeysFileError
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -126,7 +128,13 @@ class Supervisor:
         report = readiness.fetch(host, server.port)
         if report is not None and readiness.settled(report):
             self._reported = True
-            readiness.show(report, self._console)
+            readiness.show(report, self._console, self._doors())
+
+    def _doors(self) -> dict[str, str]:
+        try:
+            return doors(self._settings, configured_keys(self._settings))
+        except KeysFileError:  # it has changed since the gateway started, which will say so
+            return {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stopping.is_set():  # the second signal: no more patience

@@ -47,6 +47,21 @@ def _serve(settings: Settings, args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(settings: Settings) -> int:
+    from gateway.settings.doors import configured_keys, twins
+    from gateway.settings.keys_file import KeysFileError
+
+    try:
+        keys = configured_keys(settings)
+    except KeysFileError as error:
+        print(f"configuration: security.keys_file: {error}", file=sys.stderr)
+        return 2
+    for sentence in twins(keys):
+        print(f"configuration: note: {sentence}")
+    print("; ".join(("configuration: valid", *settings.moved)))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 2 means the configuration is wrong."""
     args = _parser().parse_args(argv)
@@ -64,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(reference())
     elif args.check:
-        print("; ".join(("configuration: valid", *settings.moved)))
+        return _check(settings)
     else:
         print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
     return 0

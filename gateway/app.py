@@ -6,12 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 from gateway import dashboard
-from gateway.api import operations
 from gateway.api.application import DOCS_FILES
 from gateway.api.iot import routes as iot
 from gateway.api.iot.service import IotService
@@ -31,10 +29,14 @@ from gateway.lifecycle import Lifecycle
 from gateway.middleware.auth import Authentication
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.context import RequestContext
+from gateway.middleware.cors import Cors
+from gateway.middleware.hosts import HostCheck
 from gateway.middleware.prefer_own import PreferOwn
 from gateway.middleware.target import LikeGet, NoLastSlash
-
-API_KEY_HEADER = "x-api-key"
+from gateway.security import KEY_HEADER
+from gateway.security.hosts import KnownHosts
+from gateway.security.pages import Origins, PageGuard
+from gateway.settings.keys import OPERATIONS
 
 
 @dataclass
@@ -64,6 +66,7 @@ class _Assembly:
         self.urls: dict[str, list[str]] = {}
         self.ports: dict[int, ASGIApp] = {}
         self.main: ASGIApp = Router()
+        self._hosts = KnownHosts(context.settings.server)
 
     def add(
         self,
@@ -73,26 +76,31 @@ class _Assembly:
         prefix: str,
         port: int | None,
         body_limit: int,
-        header: str = API_KEY_HEADER,
+        header: str = KEY_HEADER,
         open_paths: Collection[str] = (),
         render: Render = error_response,
         cors_origins: Sequence[str] = (),
+        old_paths: Collection[str] = (),
         exposed_headers: Sequence[str] = (),
         own_port: Callable[[ASGIApp], ASGIApp] = lambda stack: stack,
     ) -> None:
         """Protect an application and put it under its prefix and, if it has one, its port.
 
-        ``own_port`` makes the port's application of the protected one; ``cors_origins`` are
-        allowed beside those of ``server.cors``; their pages may send ``header`` and read
-        ``exposed_headers``.
+        ``own_port`` makes the port's application of the protected one; the rest is explained at
+        :meth:`protect`.
         """
-        context, server = self.context, self.context.settings.server
-        limited = BodyLimit(application, body_limit, render)
-        stack: ASGIApp = Authentication(
-            limited, context.keys, service, header, open_paths, context.metrics, render
+        server = self.context.settings.server
+        stack = self.protect(
+            service,
+            application,
+            body_limit=body_limit,
+            header=header,
+            open_paths=open_paths,
+            render=render,
+            cors_origins=cors_origins,
+            old_paths=old_paths,
+            exposed_headers=exposed_headers,
         )
-        if cors_origins:
-            stack = self._cors(stack, cors_origins, header, exposed_headers)
         self.applications[prefix] = application
         self.mounts.append(Mount(prefix, stack))
         urls = self.urls.setdefault(service, [])
@@ -101,34 +109,48 @@ class _Assembly:
             self.ports[port] = self.outermost(own_port(stack))
             urls.append(f"http://{server.host}:{port}")
 
+    def protect(
+        self,
+        service: str,
+        application: FastAPI,
+        *,
+        body_limit: int,
+        header: str = KEY_HEADER,
+        open_paths: Collection[str] = (),
+        render: Render = error_response,
+        cors_origins: Sequence[str] = (),
+        old_paths: Collection[str] = (),
+        exposed_headers: Sequence[str] = (),
+    ) -> ASGIApp:
+        """Return an application behind the checks of host, origin, key and size.
+
+        ``cors_origins`` may call beside those of ``server.cors``, but ``*`` among them only
+        ``old_paths``; their pages may read ``exposed_headers``.
+        """
+        context, cors = self.context, self.context.settings.server.cors
+        origins = Origins(cors.allow_origins, cors_origins, frozenset(old_paths))
+        guarded = Authentication(
+            BodyLimit(application, body_limit, render),
+            context.keys,
+            service,
+            header,
+            open_paths,
+            PageGuard(origins),
+            context.metrics,
+            render,
+        )
+        shared = Cors(guarded, origins, cors, exposed_headers)
+        return HostCheck(shared, self._hosts, context.keys, service, context.metrics, render)
+
     def outermost(self, app: ASGIApp) -> ASGIApp:
         """Wrap a listener's application in what every request passes."""
         context = self.context
-        if origins := context.settings.server.cors.allow_origins:
-            app = self._cors(app, origins)
         return RequestContext(
             LikeGet(NoLastSlash(app)),
             context.metrics,
             context.activity,
             context.tracing,
             context.settings.telemetry.access_log,
-        )
-
-    def _cors(
-        self,
-        app: ASGIApp,
-        origins: Sequence[str],
-        header: str = API_KEY_HEADER,
-        exposed: Sequence[str] = (),
-    ) -> ASGIApp:
-        cors = self.context.settings.server.cors
-        return CORSMiddleware(
-            app,
-            allow_origins=origins,
-            allow_methods=cors.allow_methods,
-            allow_headers=[*cors.allow_headers, header],
-            expose_headers=list(dict.fromkeys((*cors.expose_headers, *exposed))),
-            max_age=cors.max_age_seconds,
         )
 
 
@@ -144,13 +166,12 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
     lipsync = _add_lipsync(assembly) if "lipsync" in context.settings.services else None
     tryon = _add_tryon(assembly) if "tryon" in context.settings.services else None
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
-    guarded = Authentication(
-        BodyLimit(root, context.settings.server.max_body_bytes),
-        context.keys,
-        operations.SERVICE,
-        API_KEY_HEADER,
-        (*context.settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
-        context.metrics,
+    settings = context.settings
+    guarded = assembly.protect(
+        OPERATIONS,
+        root,
+        body_limit=settings.server.max_body_bytes,
+        open_paths=(*settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
     )
     assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
     return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync, tryon)
@@ -185,10 +206,16 @@ def _add_iot(assembly: _Assembly) -> None:
     settings = context.settings.iot
     service = IotService(context)
     context.monitor.watch(service)
-    rest = iot.legacy_application(service, context)
+    rest = assembly.protect(
+        service.name,
+        iot.legacy_application(service, context),
+        body_limit=settings.max_body_bytes,
+        open_paths=(*iot.ROOT_PATHS, "/docs", "/openapi.json", DOCS_FILES),
+        cors_origins=settings.cors_origins,
+        old_paths=iot.ROOT_PATHS,
+    )
 
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
-        # What was outside /iot tells states and takes no body: it was always open.
         return Router([Mount("/iot", stack), Mount("/", rest)], redirect_slashes=False)
 
     assembly.add(
@@ -199,6 +226,7 @@ def _add_iot(assembly: _Assembly) -> None:
         body_limit=settings.max_body_bytes,
         open_paths=iot.OPEN_PATHS,
         cors_origins=settings.cors_origins,
+        old_paths=iot.OLD_PATHS,
         own_port=under_its_prefix,
     )
 
@@ -221,6 +249,7 @@ def _add_vision(assembly: _Assembly) -> None:
         body_limit=settings.max_body_bytes,
         open_paths=(*vision.OPEN_PATHS, "/docs", "/openapi.json", DOCS_FILES),
         cors_origins=settings.cors_origins,
+        old_paths=vision.OLD_PATHS,
         own_port=with_the_main_port,
     )
 
@@ -250,7 +279,7 @@ def _add_tryon(assembly: _Assembly) -> TryonService:
     service = TryonService(context)
     context.monitor.watch(service)
     open_paths = list(vton.OPEN_PATHS)
-    if not settings.infer_requires_auth:
+    if not context.settings.infer_needs_key:
         open_paths.append("/infer")
     if not settings.security.require_auth:  # but not others' jobs, which the old server never told
         open_paths += vton.DOCUMENTED_PATHS
@@ -263,6 +292,7 @@ def _add_tryon(assembly: _Assembly) -> TryonService:
         header=vton.HEADER,
         open_paths=open_paths,
         cors_origins=settings.cors_origins,
+        old_paths=vton.OLD_PATHS,
         exposed_headers=vton.EXPOSED_HEADERS,
     )
     return service

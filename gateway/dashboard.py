@@ -11,20 +11,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from gateway.errors import NotFoundError
+from gateway.security.browser import page_headers
 
 PAGES = {"/": "index.html", "/index.html": "index.html", "/favicon.svg": "favicon.svg"}
 OPEN_PATHS = (*PAGES, "/assets/*")
-POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "style-src 'self' 'unsafe-inline'; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
-)
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class _Assets(StaticFiles):
@@ -51,7 +41,7 @@ def add_dashboard(app: FastAPI, build: Path) -> None:
             file = build / name
             if not file.is_file():
                 raise NotFoundError("The dashboard is not built; `make dashboard` builds it")
-            return FileResponse(file, headers=_HEADERS)
+            return FileResponse(file, headers=page_headers())
 
     for path, name in PAGES.items():
         page(path, name)

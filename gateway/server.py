@@ -201,4 +201,4 @@ def _reload(context: Context, listeners: Listeners) -> None:
 async def _watch_keys(keys: KeyRing) -> None:
     while True:
         await asyncio.sleep(KEYS_POLL)
-        keys.reload()
+        await asyncio.to_thread(keys.reload)  # a long file takes seconds to parse

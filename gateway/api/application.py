@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gateway.errors import ClientGoneError, GatewayError, Render, error_response
+from gateway.security.browser import protect_documentation
 
 DOCS_FILES = "/static-offline-docs/*"  # where fastapi-offline puts the scripts of /docs
 
@@ -36,6 +37,7 @@ def service_application(
     Its `/docs` and `/redoc` load nothing from other hosts.
     """
     app = FastAPIOffline(title=title, description=description, version=version)
+    protect_documentation(app)
     app.router.redirect_slashes = False
     app.router.route_class = DirectRoute
 

@@ -17,8 +17,6 @@ from gateway.dashboard import add_dashboard
 from gateway.lifecycle import Lifecycle
 from gateway.telemetry.activity import WINDOW
 
-SERVICE = "metrics"  # the name keys use for these routes
-
 
 def operations_application(
     context: Context,

@@ -32,12 +32,12 @@ from gateway.errors import (
 )
 from gateway.grpc.drain import Drain
 from gateway.grpc.wire import MalformedError
+from gateway.security import presented_keys
+from gateway.settings.keys import CONTROL
 from gateway.telemetry.log import request_id, where
 
 SERVICE = "lipsync"
-CONTROL = "lipsync-control"  # whose keys count for control where those are separate
 METHOD = "gRPC"  # in metrics and logs, where others have GET or POST
-BEARER = "bearer "
 log = logging.getLogger(__name__)
 access = logging.getLogger("gateway.access")
 
@@ -186,7 +186,7 @@ class Endpoint:
         separate = self._control and self._context.settings.lipsync.separate_control_key
         try:
             service = CONTROL if separate else SERVICE
-            return self._context.keys.authorize(service, _presented(metadata))
+            return self._context.keys.authorize(service, *presented_keys(metadata.get))
         except GatewayError as error:
             self._context.metrics.rejected.labels(SERVICE, error.reason).inc()
             raise
@@ -207,14 +207,6 @@ class Endpoint:
                 fields["key"] = key
             access.log(logging.DEBUG if self._name == "Health" else logging.INFO, "request",
                        extra=fields)  # fmt: skip
-
-
-def _presented(metadata: dict[str, Any]) -> str | None:
-    """Return the key in `x-api-key` or `authorization: Bearer`."""
-    if key := metadata.get("x-api-key"):
-        return str(key)
-    value = str(metadata.get("authorization", ""))
-    return value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
 
 
 async def _abort(context: ServicerContext[Any, Any], error: GatewayError) -> None:

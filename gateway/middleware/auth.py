@@ -8,14 +8,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError, Render, error_response
-from gateway.security import KeyRing
+from gateway.security import KeyRing, presented_keys
+from gateway.security.pages import PageGuard
+from gateway.security.paths import route_path
 from gateway.telemetry.metrics import Metrics
-
-BEARER = "bearer "
 
 
 class Authentication:
-    """Checks the service's documented key header, or ``Authorization: Bearer``.
+    """Checks the caller's key; where none is needed, that no foreign web page calls.
 
     Args:
         app: what is protected.
@@ -24,6 +24,7 @@ class Authentication:
         header: the service's documented header.
         open_paths: paths, relative to the service's root, that need no key; one that ends with
             ``/*`` stands for all below it.
+        pages: knows which web pages may call.
         metrics: counts refusals.
         render: shapes the error body.
     """
@@ -35,6 +36,7 @@ class Authentication:
         service: str,
         header: str,
         open_paths: Collection[str],
+        pages: PageGuard,
         metrics: Metrics,
         render: Render = error_response,
     ) -> None:
@@ -44,6 +46,7 @@ class Authentication:
         self._header = header
         self._open_paths = frozenset(open_paths)
         self._open_folders = tuple(path[:-1] for path in open_paths if path.endswith("/*"))
+        self._pages = pages
         self._metrics = metrics
         self._render = render
 
@@ -51,33 +54,26 @@ class Authentication:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
             scope["pentad.service"] = self._service
-            if not self._is_open(route_path(scope)):
-                headers = Headers(scope=scope)
-                try:
-                    presented = presented_key(headers, self._header)
-                    name = self._keys.authorize(self._service, presented)
-                except GatewayError as error:
-                    self._metrics.rejected.labels(self._service, error.reason).inc()
-                    scope["pentad.detail"] = error.detail
-                    await self._render(error)(scope, receive, send)
-                    return
-                scope["pentad.key"] = name
+            try:
+                scope["pentad.key"] = self._admit(scope)
+            except GatewayError as error:
+                self._metrics.rejected.labels(self._service, error.reason).inc()
+                scope["pentad.detail"] = error.detail
+                await self._render(error)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    def _admit(self, scope: Scope) -> str | None:
+        """Return the name of the caller's key, None where none was needed.
+
+        Raises:
+            GatewayError: the caller is refused.
+        """
+        if self._keys.is_open(self._service) or self._is_open(route_path(scope)):
+            self._pages.check(scope)
+            return None
+        presented = presented_keys(Headers(scope=scope).get, self._header)
+        return self._keys.authorize(self._service, *presented)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_folders)
-
-
-def presented_key(headers: Headers, header: str = "x-api-key") -> str | None:
-    """Return the key in ``header`` or in ``Authorization: Bearer``, None without one."""
-    if key := headers.get(header):
-        return key
-    value = headers.get("authorization", "")
-    return value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path below the mount point, as routing sees it."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(root) else path

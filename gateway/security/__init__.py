@@ -1,5 +1,5 @@
 """Who may call what."""
 
-from gateway.security.keys import KeyRing
+from gateway.security.keys import KEY_HEADER, KeyRing, presented_keys
 
-__all__ = ["KeyRing"]
+__all__ = ["KEY_HEADER", "KeyRing", "presented_keys"]

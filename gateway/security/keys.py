@@ -5,97 +5,128 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, get_args
 
-import limits
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from limits import RateLimitItem
 
 from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
 from gateway.security.rate_limit import MovingWindows
 from gateway.settings import Settings
-from gateway.settings.server import ApiKey
+from gateway.settings.doors import doors, twins
+from gateway.settings.keys import ApiKey, KeyService, rates
+from gateway.settings.keys_file import KeysFile, KeysFileError
 
 log = logging.getLogger(__name__)
-_KEYS = TypeAdapter(list[ApiKey])
-LEGACY_TEXT_KEY = "text-api-key"
-LEGACY_TRYON_KEY = "tryon-internal-auth-token"
+KEY_HEADER = "x-api-key"
+BEARER = "bearer "
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+class _Known(NamedTuple):
+    """A key in force."""
+
+    digest: bytes
+    key: ApiKey
+    limits: Sequence[RateLimitItem]
 
 
 class KeyRing:
     """The keys in force.
 
-    A service is open while no key is configured anywhere, or when the operator lists it in
-    ``security.open_services``.
+    Which services are open is settled at the start: a keys file that becomes empty opens nothing.
+
+    Raises:
+        ValueError: the keys file cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings.security
-        self._fixed = list(settings.security.keys)
-        legacy = settings.text.api_key
-        if legacy and legacy.get_secret_value():
-            self._fixed.append(ApiKey(name=LEGACY_TEXT_KEY, key=legacy, services=["text"]))
-        token = settings.tryon.security.internal_auth_token
-        if token.get_secret_value():
-            self._fixed.append(ApiKey(name=LEGACY_TRYON_KEY, key=token, services=["tryon"]))
+        self._open = {name for name in get_args(KeyService) if not settings.needs_key(name)}
+        self._fixed = [*settings.security.keys, *settings.old_keys]
+        path = settings.security.keys_file
+        self._file = KeysFile(path) if path else None
         self._windows = MovingWindows()
-        self._keys: list[tuple[bytes, ApiKey]] = []
-        self._mtime = 0.0
-        self.reload(force=True)
+        try:
+            in_file = self._file.load() if self._file else []
+        except KeysFileError as error:
+            raise ValueError(f"security.keys_file: {error}") from None
+        self._take([*self._fixed, *in_file])
+        log.info("who may call", extra={"services": doors(settings, [k.key for k in self._keys])})
 
-    def reload(self, *, force: bool = False) -> None:
-        """Read the keys file again if it changed; an unreadable one leaves the old keys in force.
+    def reload(self) -> None:
+        """Read the keys file again if it changed; an unusable one leaves the old keys in force."""
+        if self._file and (found := self._file.changed()) is not None:
+            self._take([*self._fixed, *found])
+            log.info("keys reloaded", extra={"keys": len(self._keys)})
 
-        Raises:
-            ValueError: the file is unreadable at start (``force``).
-        """
-        keys = list(self._fixed)
-        if path := self._settings.keys_file:
-            try:
-                mtime = path.stat().st_mtime
-                if mtime == self._mtime and not force:
-                    return
-                keys += _KEYS.validate_python(yaml.safe_load(path.read_text()) or [])
-            except (OSError, yaml.YAMLError, ValidationError) as error:
-                if force and not self._keys:
-                    raise ValueError("security.keys_file is missing or malformed") from None
-                log.error("keys file not reloaded", extra={"error_type": type(error).__name__})
-                return
-            if self._mtime:
-                log.info("keys reloaded", extra={"keys": len(keys)})
-            self._mtime = mtime
-        elif not force:
-            return
-        self._keys = [(_digest(key.key.get_secret_value()), key) for key in keys]
+    def is_open(self, service: str) -> bool:
+        """Whether a service needs no key."""
+        return service in self._open
 
-    def authorize(self, service: str, presented: str | None) -> str | None:
+    def authorize(self, service: str, *presented: str, count: bool = True) -> str | None:
         """Return the caller's key name, or None where the service is open.
+
+        Args:
+            service: what is called, by its name in keys.
+            presented: what the caller sent; one valid key is enough.
+            count: whether the call counts against the key's rate limit.
 
         Raises:
             UnauthorizedError: no or unknown key.
             ForbiddenError: the key does not cover ``service``.
             RateLimitedError: the key's rate limit is used up; carries the seconds until it is not.
         """
-        if service in self._settings.open_services or not (self._keys or self._mtime):
+        if service in self._open:
             return None
-        key = self._find(presented or "")
-        if key is None:
+        found = self._find(presented)
+        if not found:
             raise UnauthorizedError
-        if "*" not in key.services and service not in key.services:
+        fitting = next((known for known in found if known.key.opens(service)), None)
+        if fitting is None:
             raise ForbiddenError
-        if key.rate_limit:
-            wait = self._windows.use(key.name, limits.parse(key.rate_limit))
+        if count:
+            self._count(fitting)
+        return fitting.key.name
+
+    def _take(self, keys: Sequence[ApiKey]) -> None:
+        for sentence in twins(keys):
+            log.warning("keys may be confused", extra={"reason": sentence})
+        self._keys = [
+            _Known(
+                _digest(key.key.get_secret_value()),
+                key,
+                rates(key.rate_limit) if key.rate_limit else (),
+            )
+            for key in keys
+        ]
+
+    def _find(self, presented: Sequence[str]) -> list[_Known]:
+        # Every key is compared, whichever matches: the time tells nothing.
+        found = []
+        for one in filter(None, presented):
+            digest = _digest(one)
+            found += [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
+        return found
+
+    def _count(self, known: _Known) -> None:
+        for limit in known.limits:
+            wait = self._windows.use(f"{known.key.name} {limit}", limit)
             if wait is not None:
                 raise RateLimitedError(retry_after=wait)
-        return key.name
 
-    def _find(self, presented: str) -> ApiKey | None:
-        # Every key is compared, whichever matches: the time tells nothing.
-        digest, found = _digest(presented), None
-        for known, key in self._keys:
-            if hmac.compare_digest(known, digest):
-                found = key
-        return found
+
+def presented_keys(get: Callable[[str], str | None], documented: str = KEY_HEADER) -> list[str]:
+    """Return what a caller presents as a key, the documented header's first.
+
+    Args:
+        get: returns the value of a header, or of gRPC metadata, by its name in lower case.
+        documented: the service's own header; `X-API-Key` and `Authorization: Bearer` go everywhere.
+    """
+    found = [get(name) for name in dict.fromkeys((documented, KEY_HEADER))]
+    authorization = get("authorization") or ""
+    if authorization.lower().startswith(BEARER):
+        found.append(authorization[len(BEARER) :].strip())
+    return [key for key in found if key]
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from gateway.settings.legacy import legacy_values
+from gateway.settings.keys import explain_key
+from gateway.settings.legacy import LEGACY, legacy_values
 from gateway.settings.ports import with_ports_apart
 from gateway.settings.tree import Settings
 from gateway.settings.variables import expand
+from gateway.settings.yaml_file import read_yaml
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"
+_SANE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}\Z")
 
 
 class ConfigError(Exception):
@@ -47,7 +51,7 @@ def load_settings(
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(_explain(error, env)) from None
     except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
         raise ConfigError(str(error)) from None
     try:
@@ -63,19 +67,18 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old or {}, value) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            merged[key] = value
+        elif not old or isinstance(old, dict):  # anything else is wrong, and will be refused
+            merged[key] = _merge(old or {}, value)
     return merged
 
 
 def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"{file} is not valid YAML{where}") from None
+        values = read_yaml(file)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -107,9 +110,21 @@ def _known(path: list[str]) -> bool:
     return True
 
 
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in item["loc"]) or "configuration"
-        lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)
+def _explain(error: ValidationError, env: Mapping[str, str]) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(_sentence(item, env) for item in problems)
+
+
+def _sentence(problem: ErrorDetails, env: Mapping[str, str]) -> str:
+    loc = problem["loc"]
+    if loc[:2] == ("security", "keys") and len(loc) > 2:
+        return f"security.keys.{loc[2]}: {explain_key(loc[3:], problem)}"
+    if problem["type"] == "extra_forbidden" and not _SANE_NAME.match(str(loc[-1])):
+        loc = (*loc[:-1], "…")  # `api_key:secret` without a blank is such a name
+    words = problem["msg"].removeprefix("Value error, ")
+    if not loc:
+        return words
+    where = ".".join(str(part) for part in loc)
+    old = next((name for name, place in LEGACY.items() if place == loc and env.get(name)), None)
+    source = f" (from the environment variable {old})" if old else ""
+    return f"{where}{source}: {words}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, field_validator
 
 from gateway.settings.base import Section
+from gateway.settings.hosts import configured_name
+from gateway.settings.keys import ApiKey, KeyService
 
 
 class CorsSettings(Section):
@@ -17,8 +19,8 @@ class CorsSettings(Section):
     """Origins that may call, e.g. `https://demo.example`; `*` allows every one."""
     allow_methods: list[str] = ["GET", "POST", "DELETE"]
     """Methods a browser may use."""
-    allow_headers: list[str] = ["Authorization", "Content-Type", "X-API-Key", "X-Request-Id"]
-    """Headers a browser may send."""
+    allow_headers: list[str] = ["*"]
+    """Headers a browser may send; `*`: whichever its page asks for."""
     expose_headers: list[str] = ["Retry-After", "X-Request-Id"]
     """Response headers a browser's script may read."""
     max_age_seconds: int = Field(600, ge=0)
@@ -51,6 +53,9 @@ class ServerSettings(Section):
 
     host: str = "127.0.0.1"
     """Address of all listeners. Anything but loopback needs a key (see `security`)."""
+    allowed_hosts: list[str] = []
+    """Further names that the `Host` of a request may have where no key is needed (421 else), beside
+    `localhost`, `127.0.0.1`, `[::1]` and `host`; `*.lan`: all names below it, `*`: every one."""
     port: int = Field(9000, ge=1, le=65535)
     """Main port: every service under its prefix."""
     workers: int = Field(1, ge=1, le=64)
@@ -66,6 +71,14 @@ class ServerSettings(Section):
     connections: ConnectionSettings = ConnectionSettings()
     cors: CorsSettings = CorsSettings()
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if host != "*" and configured_name(host.removeprefix("*.")) is None:
+                raise ValueError(f"{host!r} is no name as in a Host header")
+        return hosts
+
     @property
     def loopback_only(self) -> bool:
         """Whether no other machine can reach the listeners."""
@@ -77,19 +90,6 @@ class ServerSettings(Section):
             return False
 
 
-class ApiKey(Section):
-    """One client's key."""
-
-    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
-    """Shown in logs and metrics instead of the key."""
-    key: SecretStr
-    """The secret itself; at least 8 characters."""
-    services: list[str] = ["*"]
-    """Services it may call, `*` for all. `metrics` names the operations routes."""
-    rate_limit: str | None = None
-    """Requests per time, e.g. `100/minute` (429 beyond); none by default."""
-
-
 class SecuritySettings(Section):
     """Authentication. Without any key everything on loopback is open."""
 
@@ -99,7 +99,7 @@ class SecuritySettings(Section):
     """Keys fixed in the configuration."""
     keys_file: Path | None = None
     """YAML list of further keys, read again when it changes or on SIGHUP."""
-    open_services: list[str] = []
+    open_services: list[KeyService] = []
     """Services that need no key although keys are configured."""
     open_paths: list[str] = ["/healthz", "/readyz", "/docs", "/openapi.json"]
     """Paths of the main port that never need a key, beside the dashboard's own files."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from gateway.settings.base import Section
+from gateway.settings.keys import ClientKey
 
 
 class TextModel(Section):
@@ -46,8 +47,8 @@ class TextSettings(Section):
 
     port: int | None = Field(8765, ge=1, le=65535)
     """The old server's port with its root paths; null: not served."""
-    api_key: SecretStr | None = None
-    """Key in `X-API-Key`; environment `API_KEY`."""
+    api_key: ClientKey | None = None
+    """Key of this service, at least 8 characters; environment `API_KEY`, where empty is none."""
     device: Literal["auto", "cpu", "cuda"] | str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$"
     )

@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from gateway.settings.iot import IotSettings
+from gateway.settings.keys import OPERATIONS, ApiKey
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
 from gateway.settings.telemetry import TelemetrySettings
@@ -26,6 +27,9 @@ from gateway.settings.triton import (
 from gateway.settings.tryon import TryonSettings
 from gateway.settings.vision import VisionSettings
 
+OLD_TEXT_KEY = "text-api-key"
+OLD_TRYON_KEY = "tryon-internal-auth-token"
+"""What the keys of the old servers' own settings are called in logs."""
 ServiceName = Literal["iot", "lipsync", "text", "tryon", "vision"]
 
 
@@ -80,11 +84,43 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
-    def has_keys(self) -> bool:
-        """Whether any client key is configured."""
-        old = (self.text.api_key, self.tryon.security.internal_auth_token)
-        named = any(key and key.get_secret_value() for key in old)
-        return named or bool(self.security.keys) or self.security.keys_file is not None
+    def has_named_keys(self) -> bool:
+        """Whether keys are configured in `security`: then every service needs one."""
+        return bool(self.security.keys) or self.security.keys_file is not None
+
+    @property
+    def old_keys(self) -> list[ApiKey]:
+        """The keys of the old servers' own settings, each for its service alone."""
+        token = self.tryon.security.internal_auth_token
+        found = [(OLD_TEXT_KEY, "text", self.text.api_key), (OLD_TRYON_KEY, "tryon", token)]
+        # Where nothing else opens the operations routes, each of them does.
+        more = [] if self.has_named_keys else [OPERATIONS]
+        return [
+            ApiKey.model_validate({"name": name, "key": key, "services": [service, *more]})
+            for name, service, key in found
+            if key and key.get_secret_value()
+        ]
+
+    def needs_key(self, service: str) -> bool:
+        """Whether callers of a service, by its name in keys, must present one.
+
+        With keys in `security` all services do. The old servers' own settings close the service
+        that had them; the others had none and stay as they were.
+        """
+        if service in self.security.open_services:
+            return False
+        if self.has_named_keys:
+            return True
+        old = self.old_keys
+        if service == OPERATIONS:
+            return bool(old) and not self.server.loopback_only
+        return any(key.opens(service) for key in old)
+
+    @property
+    def infer_needs_key(self) -> bool:
+        """Whether try-on's `/infer` is closed where the service is."""
+        chosen = self.tryon.infer_requires_auth
+        return self.has_named_keys if chosen is None else chosen
 
     @model_validator(mode="after")
     def _one_process_for_tenants(self) -> Settings:
@@ -93,7 +129,7 @@ class Settings(BaseSettings):
                 "server.workers must be 1 with the service lipsync: one process decides which "
                 "tenants are resident (a second gateway without it may serve the other services)"
             )
-        if self.lipsync.separate_control_key and not self.has_keys:
+        if self.lipsync.separate_control_key and not self.has_named_keys:
             raise ValueError("lipsync.separate_control_key needs security.keys")
         return self
 
@@ -117,10 +153,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Settings:
-        public = not self.server.loopback_only
-        if public and not self.has_keys and not self.security.allow_unauthenticated:
+        if self.server.loopback_only or self.security.allow_unauthenticated:
+            return self
+        beyond = f"server.host is {self.server.host} but"
+        if not self.has_named_keys and not self.old_keys:
             raise ValueError(
-                f"server.host is {self.server.host} but no key is configured: set security.keys, "
+                f"{beyond} no key is configured: set security.keys, "
                 "or security.allow_unauthenticated: true if another layer authenticates"
+            )
+        open_to_all = [name for name in self.services if not self.needs_key(name)]
+        unasked = [name for name in open_to_all if name not in self.security.open_services]
+        if unasked:
+            raise ValueError(
+                f"{beyond} no key is configured for {', '.join(unasked)}: set security.keys, "
+                "or list what everybody may call in security.open_services"
             )
         return self

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.base import Section
+from gateway.settings.keys import OptionalClientKey
 from gateway.settings.lipsync_file import merged
 from gateway.settings.tryon_file import old_values
 from gateway.settings.tryon_jobs import (
@@ -37,8 +38,9 @@ class TryonServerSettings(Section):
 class TryonSecuritySettings(Section):
     """Who may call."""
 
-    internal_auth_token: SecretStr = SecretStr("")
-    """Accepted in `X-Internal-Auth`, beside the keys of the main section `security`."""
+    internal_auth_token: OptionalClientKey = SecretStr("")
+    """Key of this service, at least 8 characters, beside those of the main section `security`;
+    empty: none. Environment `INCOMING_AUTH_TOKEN`."""
     require_auth: bool = True
     """Whether a key is needed where any is configured. false: everybody who reaches the port may
     submit jobs, as with the old server, whose example had it; what is below `/jobs` (lists,
@@ -146,8 +148,9 @@ class TryonSettings(Section):
     it stands for a variable of the environment. Old environment variable: `CONFIG_PATH`."""
     server: TryonServerSettings = TryonServerSettings()
     security: TryonSecuritySettings = TryonSecuritySettings()
-    infer_requires_auth: bool = False
-    """Whether `/infer` needs a key as well; the old test front end sends none."""
+    infer_requires_auth: bool | None = None
+    """Whether `/infer` needs a key as well. None: where `security.keys` or `security.keys_file` is
+    set, but not with the old token alone, as the old test front end sends none."""
     asset_service: AssetServiceSettings = AssetServiceSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     model: TryonModelSettings = TryonModelSettings()

@@ -233,3 +233,24 @@ async def test_work_is_refused_with_several_worker_processes(tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"server\.workers must be 1"):
         async with gateway(tmp_path, server={"workers": 2}):
             pass
+
+
+async def test_a_load_counts_once_against_a_rate_limit(tmp_path: Path) -> None:
+    keys = [{**KEYS[1], "rate_limit": "3/hour"}]
+    lipsync = {"separate_control_key": True}
+    async with gateway(tmp_path, lipsync=lipsync, security={"keys": keys}) as running:
+        load = "/lipsync/tenants/tenant-00/load"
+        headers = {"X-API-Key": "operator-key"}
+        statuses = [(await running.main.post(load, headers=headers)).status_code for _ in range(4)]
+        assert statuses == [200, 200, 200, 429]
+
+
+async def test_control_counts_where_only_control_has_keys(tmp_path: Path) -> None:
+    security = {"keys": [{**KEYS[1], "rate_limit": "2/hour"}], "open_services": ["lipsync"]}
+    lipsync = {"separate_control_key": True}
+    async with gateway(tmp_path, lipsync=lipsync, security=security) as running:
+        load = "/lipsync/tenants/tenant-00/load"
+        assert (await running.main.post(load)).status_code == 401
+        headers = {"Authorization": "Bearer operator-key"}
+        statuses = [(await running.main.post(load, headers=headers)).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]

@@ -45,7 +45,10 @@ async def test_base64_is_little_endian_float32(gateway: Running) -> None:
 
 async def test_the_official_client(gateway: Running) -> None:
     client = openai.AsyncOpenAI(
-        api_key="test-key-1", base_url="http://main/v1", http_client=gateway.main, max_retries=0
+        api_key="test-key-1",
+        base_url="http://localhost:9000/v1",
+        http_client=gateway.main,
+        max_retries=0,
     )
     found = await client.embeddings.create(input=["abc", "d"], model=MODEL)  # base64 by default
     assert [item.embedding for item in found.data] == [[3.0, 97.0], [1.0, 100.0]]

@@ -170,7 +170,7 @@ async def test_infer_s_client_that_leaves_cancels(tmp_path: Path) -> None:
         g.triton.gate.clear()
         sent: list[Any] = []
         form = httpx.Request(
-            "POST", "http://own/infer",
+            "POST", "http://localhost/infer",
             files={"masked_user_image": png(), "garment_image": png()},
         )  # fmt: skip
         body = form.read()

@@ -69,9 +69,9 @@ async def running_gateway(
     def client(app: Any, base: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
 
-    main = client(listeners.main, "http://main")
+    main = client(listeners.main, "http://localhost:9000")
     ports = [getattr(settings, name).port or 0 for name in ("text", "vision", "iot")]
-    own = [client(listeners.ports.get(port, listeners.main), "http://own") for port in ports]
+    own = [client(listeners.ports.get(port, listeners.main), "http://localhost") for port in ports]
     try:
         if wait:
             await until(lambda: context.monitor.report()["status"] == "ready")

@@ -136,5 +136,5 @@ async def tryon_gateway(
     ) as running:
         app = running.listeners.ports[running.context.settings.tryon.port or 0]
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://own") as own:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as own:
             yield TryonGateway(running, own, fake)

@@ -1,4 +1,4 @@
-"""docs/deploy.md and docs/migration.md name what exists."""
+"""Pages for operators name what exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gateway.settings import Settings
 from tests.support.containers import COMPOSE, ROOT, versions
 
-PAGES = (ROOT / "docs" / "deploy.md", ROOT / "docs" / "migration.md")
+PAGES = tuple(ROOT / "docs" / name for name in ("deploy.md", "migration.md", "security.md"))
 FOLDERS = r"docker|docs|embedded|examples|gateway|tests"
 SECTIONS = "|".join(Settings.model_fields)
 

@@ -28,6 +28,10 @@ from gateway.errors import JSON, BadRequestError, InvalidBodyError
 
 DESCRIPTION = "Face vectors from enrollment pictures, stories from clips."
 OPEN_PATHS = ("/health",)
+OLD_PATHS = ("/vectorizer", "/emotions", "/transcription", "/health", "/models")
+"""What the old server had below `/iot`."""
+ROOT_PATHS = ("/", "/health", "/api/health")
+"""What it had outside: states, which need no key."""
 EMPTY = "At least one image is required"
 INVALID = "Invalid image data"
 

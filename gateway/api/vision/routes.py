@@ -24,6 +24,8 @@ TITLE = "GPU-Accelerated Vision Inference Dashboard"  # the replaced server's, a
 VERSION = "0.1.0"
 DESCRIPTION = "Image classification and GPU telemetry."
 OPEN_PATHS = ("/health",)
+OLD_PATHS = ("/health", "/infer", "/metrics/gpu")
+"""What the old server had."""
 _ERRORS = {
     400: "Empty, not an image, or truncated",
     401: "No or wrong key",

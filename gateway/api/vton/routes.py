@@ -51,6 +51,8 @@ HEADER = "x-internal-auth"
 OPEN_PATHS = ("/health", "/test", "/version", "/metrics")
 DOCUMENTED_PATHS = ("/tryon", "/gpu/status")
 """What the old server let everybody use with `require_auth: false`."""
+OLD_PATHS = (*OPEN_PATHS, *DOCUMENTED_PATHS, "/infer")
+"""What the old server had."""
 EXPOSED_HEADERS = ("X-Inference-Time-Ms", "X-Job-Id", "X-Seed", "Location", "Retry-After")
 QUEUED = "Job queued for processing"
 NOT_LOADED = "Models not loaded yet"

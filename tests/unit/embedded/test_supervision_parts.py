@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from embedded import readiness
 from embedded.admin_key import new_admin_key
@@ -95,3 +96,13 @@ def test_settled(status: str, state: str, live: bool, expected: bool) -> None:
 
 def test_no_answer_is_no_report() -> None:
     assert readiness.fetch("127.0.0.1", 9, timeout=1) is None
+
+
+def test_the_table_says_who_may_call() -> None:
+    services = {"text": {"state": "ready", "models": [{"name": "a"}, {"name": "b"}]}}
+    report = {"status": "ready", "triton": {"live": True}, "services": services}
+    console = Console(width=160, record=True, file=io.StringIO())
+    readiness.show(report, console, {"text": "key: app", "metrics": "open"})
+    lines = console.export_text().splitlines()
+    assert sum("key: app" in line for line in lines) == 1
+    assert "/metrics and /services: open" in lines[-1]

@@ -105,16 +105,16 @@ def test_variables_of_the_old_start_script(tmp_path: Path) -> None:
     found = load_settings(
         file,
         {
-            "GPU_NODE_ID": "n", "INCOMING_AUTH_TOKEN": "token-1",
-            "RESULT_CALLBACK_URL": "http://a/v1", "RESULT_CALLBACK_AUTH_TOKEN": "token-2",
-            "JOB_COMPLETE_CALLBACK_URL": "http://b", "LOAD_BALANCER_AUTH_TOKEN": "token-3",
+            "GPU_NODE_ID": "n", "INCOMING_AUTH_TOKEN": "old-token-1",
+            "RESULT_CALLBACK_URL": "http://a/v1", "RESULT_CALLBACK_AUTH_TOKEN": "old-token-2",
+            "JOB_COMPLETE_CALLBACK_URL": "http://b", "LOAD_BALANCER_AUTH_TOKEN": "old-token-3",
         },
     ).tryon  # fmt: skip
     assert found.server.node_id == "n"
-    assert found.security.internal_auth_token.get_secret_value() == "token-1"
+    assert found.security.internal_auth_token.get_secret_value() == "old-token-1"
     assert found.asset_service.callback_url == "http://a/v1"
     assert found.load_balancer.url == "http://b"
-    assert found.load_balancer.internal_auth_token.get_secret_value() == "token-3"
+    assert found.load_balancer.internal_auth_token.get_secret_value() == "old-token-3"
 
 
 def test_the_old_variable_for_the_file(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_one_process_per_node() -> None:
 
 def test_the_token_is_a_key_of_tryon_alone() -> None:
     token = {"security": {"internal_auth_token": "token-of-tryon"}}
-    keys = KeyRing(Settings(tryon=token))  # type: ignore[arg-type]
+    keys = KeyRing(Settings(tryon=token, text={"api_key": "key-of-text"}))  # type: ignore[arg-type]
     assert keys.authorize("tryon", "token-of-tryon") == "tryon-internal-auth-token"
     with pytest.raises(Exception, match="forbidden"):
         keys.authorize("text", "token-of-tryon")

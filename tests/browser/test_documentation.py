@@ -1,0 +1,27 @@
+"""The pages of API documentation work under the policy that they are sent with."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Tab
+from tests.support.stack import Stack
+
+
+@pytest.mark.parametrize("prefix", ["", "/vision"])
+def test_swagger_calls_the_api(tab: Tab, stack: Stack, prefix: str) -> None:
+    page = tab.page
+    page.goto(f"{stack.main}{prefix}/docs")
+    operation = page.locator(".opblock").filter(has_text="/health").first
+    operation.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text(
+        "200"
+    )
+
+
+def test_redoc_shows_the_api(tab: Tab, stack: Stack) -> None:
+    tab.page.goto(f"{stack.main}/vision/redoc")
+    expect(tab.page.get_by_role("heading", name="GPU-Accelerated").first).to_be_visible()
