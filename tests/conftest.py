@@ -9,7 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from gateway.privacy import silence_libraries
 from gateway.settings.legacy import LEGACY
+
+silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (

@@ -15,6 +15,7 @@ from pydantic_settings import (
 from gateway.settings.iot import IotSettings
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
+from gateway.settings.socket_file import socket_address
 from gateway.settings.telemetry import TelemetrySettings
 from gateway.settings.text import TextSettings
 from gateway.settings.triton import (
@@ -79,6 +80,19 @@ class Settings(BaseSettings):
         old = (self.text.api_key, self.tryon.security.internal_auth_token)
         named = any(key and key.get_secret_value() for key in old)
         return named or bool(self.security.keys) or self.security.keys_file is not None
+
+    @model_validator(mode="after")
+    def _way_to_the_embedded_triton(self) -> Settings:
+        """Fills in ``triton.url`` where Pentad itself decides at which address Triton answers."""
+        if self.triton.url is None and self.triton.start:
+            if (port := self.embedded.grpc_port) is None:
+                url = socket_address(self.paths.state)
+            else:
+                everywhere = self.embedded.host in ("0.0.0.0", "::")  # noqa: S104
+                url = f"{'127.0.0.1' if everywhere else self.embedded.host}:{port}"
+            filled = self.triton.model_copy(update={"url": url})
+            object.__setattr__(self, "triton", filled)  # the tree is frozen for its users
+        return self
 
     @model_validator(mode="after")
     def _one_process_for_tenants(self) -> Settings:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT, TextModels
+from tests.support.text_models import REPOSITORY, ROOT, TextModels
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def text_models(
     from embedded.server import TritonServer
 
     log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_models, log=log) as server:
         models = TextModels(server)
         models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
         yield models

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_round_trip_and_restricted_api(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with TritonServer.on_free_ports(REPOSITORY, admin_key=KEY, log=log) as server:
+    with TritonServer.on_free_ports(REPOSITORY, log=log) as server:
         check_round_trip(server)
         client = grpc.InferenceServerClient(server.grpc_url)
         with pytest.raises(InferenceServerException, match="restricted"):

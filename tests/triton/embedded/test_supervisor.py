@@ -25,15 +25,12 @@ class Supervised:
     """A supervisor on free ports with an empty model repository."""
 
     def __init__(self, folder: Path, command: str, **more: object) -> None:
-        http, grpc, metrics, self.main, text = free_ports(5)
+        metrics, self.main, text = free_ports(3)
         (folder / "models").mkdir()
         self.state = folder / "state"
         self.output = folder / "output"
         variables = {
-            "EMBEDDED__HTTP_PORT": http,
-            "EMBEDDED__GRPC_PORT": grpc,
             "EMBEDDED__METRICS_PORT": metrics,
-            "TRITON__URL": f"127.0.0.1:{grpc}",
             "SERVER__PORT": self.main,
             "TEXT__PORT": text,
             "SERVICES": '["text"]',
@@ -185,7 +182,7 @@ def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
         timeout=120,
     )
     assert second.returncode == 1
-    assert "change embedded.http_port" in second.stderr
+    assert "change embedded.metrics_port" in second.stderr
 
 
 def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:

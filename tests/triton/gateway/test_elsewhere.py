@@ -18,7 +18,7 @@ KEY = "a-key-of-the-operator"
 @pytest.fixture
 def variables(exported_models: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
     log = tmp_path / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_models, log=log) as server:
         yield {
             "PENTAD_TRITON__START": "false",
             "PENTAD_TRITON__URL": server.grpc_url,

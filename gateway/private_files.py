@@ -1,0 +1,109 @@
+"""What Pentad writes is its user's alone: pictures, user ids, keys, and the way into Triton."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.settings.socket_file import TEMPORARY
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+UMASK = 0o077
+"""For every process of Pentad's: new files are 0600, folders 0700, shared memory 0600."""
+
+
+def own_files_only() -> None:
+    """Closes all that this process and its children create to other users."""
+    os.umask(UMASK)
+
+
+def private_folder(folder: Path) -> None:
+    """Makes a folder that only this user can enter, or closes one that is there.
+
+    Raises:
+        PermissionError: It is a link, another user's, or stays open to others.
+        OSError: It cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(folder))
+    if found.st_mode & UMASK:
+        folder.chmod(0o700)
+        if folder.lstat().st_mode & UMASK:
+            raise PermissionError(errno.EPERM, "it cannot be closed to other users", str(folder))
+
+
+def private_way(file: Path) -> None:
+    """Makes or closes the folder of a socket file; in /tmp the folder around it, too.
+
+    Raises:
+        PermissionError: Another user could put a socket there.
+        OSError: It cannot be made.
+    """
+    if file.parent.parent.parent == TEMPORARY:  # its owner could exchange the inner folder
+        private_folder(file.parent.parent)
+    private_folder(file.parent)
+
+
+def private_file(file: Path) -> None:
+    """Makes an empty file of mode 0600 for a library that opens it, unless there is one.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def tighten(root: Path, *, skip: Collection[Path] = ()) -> None:
+    """Takes the rights of other users from a folder of an older version and all that is in it.
+
+    What is a link, another user's, or gone meanwhile stays as it is; `make check` names what is
+    still open.
+
+    Args:
+        root: A folder; nothing happens where there is none.
+        skip: Folders below it that stay as they are, such as caches.
+    """
+    left_out = {path.absolute() for path in skip}
+    pending = [root.absolute()]
+    while pending:
+        path = pending.pop()
+        if path in left_out:
+            continue
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                continue
+            if found.st_mode & UMASK and found.st_uid == os.geteuid():
+                path.chmod(stat.S_IMODE(found.st_mode) & ~UMASK)
+            if stat.S_ISDIR(found.st_mode):
+                pending.extend(path.iterdir())
+
+
+def close_to_others(settings: Settings) -> None:
+    """Closes what older versions, or a process without :data:`UMASK`, left open.
+
+    Args:
+        settings: The configuration; its caches and plans hold nothing of anybody.
+    """
+    paths = settings.paths
+    tighten(paths.state, skip=(paths.cache, paths.plans))
+    for folder in (settings.tryon.jobs.folder, settings.lipsync.blob_folder):
+        if folder is not None:
+            tighten(folder)
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether other users have any right on this file or folder; false where there is none."""
+    try:
+        return bool(path.stat().st_mode & UMASK)
+    except OSError:
+        return False
