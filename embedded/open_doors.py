@@ -82,7 +82,7 @@ def _files(settings: Settings) -> Iterator[str]:
     if settings.security.keys or settings.triton.admin_key:
         secret["the configuration, which holds keys,"] = settings.file
     for name, file in secret.items():
-        if file is not None and open_to_others(file):
+        if file is not None and _readable(file):
             yield f"{name} ({file}) can be read by other users: chmod 600 it"
     regions = [path for path in leftovers.SHM.glob("pentad-*") if open_to_others(path)]
     if regions:
@@ -90,3 +90,13 @@ def _files(settings: Settings) -> Iterator[str]:
             f"{len(regions)} regions of {leftovers.SHM} are open to other users, such as "
             f"{regions[0].name}: a Triton of an older version made them; start it again"
         )
+
+
+def _readable(file: Path) -> bool:
+    """Whether other users can read a file; a mounted secret is often this user's group's."""
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    ours = found.st_gid == os.getegid()
+    return bool(found.st_mode & (0o004 if ours else 0o044))

@@ -8,6 +8,7 @@ import sys
 import yaml
 
 from gateway.capacity.command import add_arguments, run
+from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
 
@@ -54,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; 2 means the configuration is wrong."""
     args = _parser().parse_args(argv)
     own_files_only()
+    silence_libraries()
     try:
         settings = load_settings(args.config)
     except ConfigError as error:

@@ -1,7 +1,7 @@
 """What the gateway costs: the same requests through it, and straight to Triton by gRPC.
 
     python -m load_tests.direct [--service vision]
-    python -m load_tests.direct --gateway http://127.0.0.1:8765 --triton unix:$PWD/var/run/triton:8001
+    python -m load_tests.direct --gateway http://127.0.0.1:8765 [--triton 127.0.0.1:8001]
 
 Without addresses Pentad is started on free ports. Both ways alternate for several rounds, once
 with 1 client (added latency) and once with many (share of the direct throughput).

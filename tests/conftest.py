@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -55,8 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test depends on variables of the shell, nor writes to the project's own state."""
     for name in list(os.environ):
         if name.startswith("PENTAD_") or name in LEGACY:
             monkeypatch.delenv(name)
+    umask = os.umask(0o022)  # commands of Pentad's that run in this process narrow it
+    os.umask(umask)
+    yield
+    os.umask(umask)

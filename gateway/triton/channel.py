@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import grpc
@@ -10,21 +11,37 @@ from gateway.settings.triton import TritonSettings
 
 
 def credentials(settings: TritonSettings) -> grpc.ChannelCredentials | None:
-    """Return what proves both sides, None where nothing does.
+    """Return what proves both sides, None where nothing does. The files are read once.
 
     Raises:
         ValueError: a certificate or key cannot be read.
     """
-    ca = _read("tls_ca_file", settings.tls_ca_file)
-    certificate = _read("tls_certificate_file", settings.tls_certificate_file)
-    key = _read("tls_key_file", settings.tls_key_file)
-    return grpc.ssl_channel_credentials(ca, key, certificate) if ca else None
+    ca, certificate, key = (
+        settings.tls_ca_file,
+        settings.tls_certificate_file,
+        settings.tls_key_file,
+    )
+    if ca is None or certificate is None or key is None:
+        return None
+    return _credentials(ca, certificate, key)
 
 
-def open_channel(
-    settings: TritonSettings, address: str, proof: grpc.ChannelCredentials | None
-) -> grpc.aio.Channel:
-    """Return a channel that connects by itself, again and again. Call it in the running loop."""
+@lru_cache  # channels to servers that join later need no file any more
+def _credentials(ca: Path, certificate: Path, key: Path) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        _read("tls_ca_file", ca),
+        _read("tls_key_file", key),
+        _read("tls_certificate_file", certificate),
+    )
+
+
+def open_channel(settings: TritonSettings, address: str) -> grpc.aio.Channel:
+    """Return a channel that connects by itself, again and again. Call it in the running loop.
+
+    Raises:
+        ValueError: a certificate or key cannot be read.
+    """
+    proof = credentials(settings)
     size = settings.max_message_bytes
     options: list[tuple[str, int | str]] = [
         ("grpc.max_send_message_length", size),
@@ -44,9 +61,7 @@ def open_channel(
     return grpc.aio.secure_channel(address, proof, options=options)
 
 
-def _read(setting: str, file: Path | None) -> bytes | None:
-    if file is None:
-        return None
+def _read(setting: str, file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:

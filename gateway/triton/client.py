@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from gateway.settings.triton import TritonSettings
-from gateway.triton.channel import credentials, open_channel
+from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
 
@@ -26,19 +26,14 @@ class TritonClient:
     """Implements :class:`gateway.triton.port.TritonPort`. Create it inside the running loop."""
 
     def __init__(
-        self,
-        settings: TritonSettings,
-        admin_key: str = "",
-        address: str | None = None,
-        proof: grpc.ChannelCredentials | None = None,
+        self, settings: TritonSettings, admin_key: str = "", address: str | None = None
     ) -> None:
-        """``address`` and ``proof`` are for one server where ``settings.url`` names several.
+        """``address`` is that of the server where ``settings.url`` names several.
 
         Raises:
             ValueError: a certificate or key cannot be read.
         """
-        proof = proof or credentials(settings)
-        self._channel = open_channel(settings, address or settings.urls[0], proof)
+        self._channel = open_channel(settings, address or settings.urls[0])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()

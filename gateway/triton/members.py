@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from gateway.errors import GatewayError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.addresses import resolve
-from gateway.triton.channel import credentials
 from gateway.triton.client import TritonClient
 from gateway.triton.member import Member
 from gateway.triton.status import RETRY_AFTER, AdminKeyError, ModelDeadError, RegionUnknownError
@@ -33,14 +32,8 @@ class Members:
     """
 
     def __init__(self, settings: TritonSettings, admin_key: str) -> None:
-        """Nothing is connected yet.
-
-        Raises:
-            ValueError: a certificate or key cannot be read.
-        """
         self._settings = settings
         self._admin_key = admin_key
-        self._proof = credentials(settings)
         self.everyone: list[Member] = []
         self.wanted: dict[str, Config | None] = {}
         self.repairs: dict[Member, asyncio.Task[None]] = {}
@@ -118,7 +111,7 @@ class Members:
         known = {member.address for member in self.everyone}
         for address in addresses:
             if address not in known:
-                client = TritonClient(self._settings, self._admin_key, address, self._proof)
+                client = TritonClient(self._settings, self._admin_key, address)
                 self.everyone.append(Member(address, client))
         if complete:  # else a name server is away, which is no reason to send anybody home
             for member in self.everyone:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # it only reports to its maker
-import openvino as ov  # noqa: E402
 from ov_options import check_batching, device_properties, switched_on
+from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
 from pentad_backend.tensors import LoadError, TensorInfo
 
