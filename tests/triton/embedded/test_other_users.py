@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import subprocess
@@ -98,15 +97,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("certificates")
     for name in ("pentad", "other"):
         command = [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ),
+            *("openssl", "req", "-x509", "-newkey", "ec"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1"),
             *("-nodes", "-days", "825", "-subj", "/CN=pentad-triton"),
             *("-addext", "subjectAltName=DNS:pentad-triton"),
             *("-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")),
@@ -145,9 +137,8 @@ async def test_a_port_with_certificates_takes_their_holder_alone(
         with pytest.raises(UnavailableError):
             await stranger.load(MODEL)
         await stranger.close()
-        with contextlib.closing(grpc.InferenceServerClient(url)) as plain:
-            with pytest.raises(InferenceServerException):
-                plain.is_server_live(client_timeout=5)
+        with grpc.InferenceServerClient(url) as plain, pytest.raises(InferenceServerException):
+            plain.is_server_live(client_timeout=5)
         arguments = " ".join(server.process.args)  # type: ignore[arg-type]
         assert key.read_text() not in arguments
 
