@@ -10,7 +10,7 @@ from pathlib import Path
 from embedded import leftovers
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
-from embedded.open_doors import open_doors
+from embedded.open_doors import metrics_door, open_doors
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
@@ -56,7 +56,10 @@ def _check(settings: Settings) -> int:
         except EmbeddedError as error:
             failed = True
             print(f"FAILED  {name}: {error}")
-    for sentence in open_doors(settings, triton=settings.triton.start):
+    doors = open_doors(settings, triton=settings.triton.start)
+    if settings.triton.start and metrics_door(settings) not in doors:
+        doors.append(metrics_door(settings))
+    for sentence in doors:
         print(f"warning other users: {sentence}")
     return int(failed)
 

@@ -29,6 +29,15 @@ def open_doors(settings: Settings, *, triton: bool) -> list[str]:
     return found
 
 
+def metrics_door(settings: Settings) -> str:
+    """A sentence for what the embedded server always shows; no setting closes it."""
+    embedded = settings.embedded
+    return (
+        f"whoever reaches {embedded.host} can read Triton's metrics (counts, names of models and "
+        f"tenants) at port {embedded.metrics_port}; Triton has no key for them"
+    )
+
+
 def _embedded(settings: Settings) -> Iterator[str]:
     embedded = settings.embedded
     loopback = embedded.host in LOOPBACK
@@ -44,10 +53,7 @@ def _embedded(settings: Settings) -> Iterator[str]:
             "remove it"
         )
     if not loopback:
-        yield (
-            f"{who} can read Triton's metrics (counts and names of models and tenants) at port "
-            f"{embedded.metrics_port}; Triton has no key for them"
-        )
+        yield metrics_door(settings)
     endpoint = settings.telemetry.otlp_endpoint
     if endpoint and urlsplit(endpoint).password:
         yield (
