@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from embedded import leftovers
-from gateway.private_files import open_to_others
+from gateway.private_files import open_to_others, private_paths
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -73,13 +73,9 @@ def _elsewhere(settings: Settings) -> Iterator[str]:
 
 
 def _files(settings: Settings) -> Iterator[str]:
-    paths = settings.paths
-    folders = {"paths.state": paths.state, "tryon.jobs.folder": settings.tryon.folder(paths.state)}
-    if settings.lipsync.blob_folder is not None:
-        folders["lipsync.blob_folder"] = settings.lipsync.blob_folder
-    for name, folder in folders.items():
-        if open_to_others(folder) and folder.stat().st_uid != os.geteuid():
-            yield f"{name} ({folder}) is open to other users and not this user's to close"
+    for path in private_paths(settings):
+        if open_to_others(path) and path.stat().st_uid != os.geteuid():
+            yield f"{path} is open to other users and not this user's to close"
     secret: dict[str, Path | None] = {
         "security.keys_file": settings.security.keys_file,
         "triton.admin_key_file": settings.triton.admin_key_file,

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
 
 UMASK = 0o077
 """For every process of Pentad's: new files are 0600, folders 0700, shared memory 0600."""
+IN_STATE = ("run", "triton", "tryon", "gateway.lock")
+IN_JOBS = (
+    *("files", "incoming", "owners", "webhook.secret"),
+    *("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite-journal"),
+)
 
 
 def own_files_only() -> None:
@@ -62,22 +66,15 @@ def private_file(file: Path) -> None:
     os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
-def tighten(root: Path, *, skip: Collection[Path] = ()) -> None:
-    """Takes the rights of other users from a folder of an older version and all that is in it.
+def tighten(root: Path) -> None:
+    """Takes the rights of other users from a file or folder and all that is in it.
 
     What is a link, another user's, or gone meanwhile stays as it is; `make check` names what is
     still open.
-
-    Args:
-        root: A folder; nothing happens where there is none.
-        skip: Folders below it that stay as they are, such as caches.
     """
-    left_out = {path.absolute() for path in skip}
-    pending = [root.absolute()]
+    pending = [root]
     while pending:
         path = pending.pop()
-        if path in left_out:
-            continue
         with contextlib.suppress(OSError):
             found = path.lstat()
             if stat.S_ISLNK(found.st_mode):
@@ -88,17 +85,22 @@ def tighten(root: Path, *, skip: Collection[Path] = ()) -> None:
                 pending.extend(path.iterdir())
 
 
-def close_to_others(settings: Settings) -> None:
-    """Closes what older versions, or a process without :data:`UMASK`, left open.
+def private_paths(settings: Settings) -> list[Path]:
+    """What holds somebody's pictures, ids or keys, or the way into Triton; all of it Pentad's own.
 
-    Args:
-        settings: The configuration; its caches and plans hold nothing of anybody.
+    Named one by one: `paths.state` and `tryon.jobs.folder` may be folders with other things.
     """
-    paths = settings.paths
-    tighten(paths.state, skip=(paths.cache, paths.plans))
-    for folder in (settings.tryon.jobs.folder, settings.lipsync.blob_folder):
-        if folder is not None:
-            tighten(folder)
+    state = settings.paths.state
+    found = [state / name for name in IN_STATE]
+    if (jobs := settings.tryon.jobs.folder) is not None:
+        found += [jobs / name for name in IN_JOBS]
+    return found
+
+
+def close_to_others(settings: Settings) -> None:
+    """Closes what older versions, or a process without :data:`UMASK`, left open."""
+    for path in private_paths(settings):
+        tighten(path)
 
 
 def open_to_others(path: Path) -> bool:

@@ -45,7 +45,7 @@ def heard(home: Path, report: Path, command: list[str], cwd: Path) -> tuple[list
     """
     line = [*UNSHARE, sys.executable, "-m", "tests.support.silence", str(report), *command]
     done = subprocess.run(
-        line, cwd=cwd, env=environment(home), capture_output=True, text=True, timeout=300
+        line, cwd=cwd, env=environment(home), capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     written = [str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()]

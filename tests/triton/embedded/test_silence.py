@@ -33,6 +33,19 @@ with TritonServer.on_free_ports(repository, load_models=names, log=log) as serve
         for name in names:
             assert client.infer(name, [x]).as_numpy("Y").tolist() == [[2, 2]]
 """
+STACK = """
+import sys
+from pathlib import Path
+import httpx
+from tests.support.stack import Stack
+stack = Stack(Path(sys.argv[1]))
+try:
+    stack.start()
+    httpx.post(stack.text + "/embed", json={"texts": ["hush"]}, timeout=120).raise_for_status()
+    stack.stop()
+finally:
+    stack.kill()
+"""
 CONFIG = """backend: "{backend}"
 default_model_filename: "model.onnx"
 instance_group [ {{ count: 1 kind: KIND_CPU }} ]
@@ -88,3 +101,7 @@ def test_triton_and_its_models_are_silent(
         (version / "model.onnx").write_bytes(double.read_bytes())
         (version.parent / "config.pbtxt").write_text(CONFIG.format(backend=backend))
     assert run(SERVER, repository, tmp_path / "triton.log") == ([], [])
+
+
+def test_a_whole_stack_is_silent(run: Callable[..., Heard], tmp_path: Path) -> None:
+    assert run(STACK, tmp_path / "state") == ([], [])

@@ -109,7 +109,7 @@ def test_open_shared_memory_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_that_is_not_ours_to_close_is_told(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    os.chown(state, 65534, 65534)
-    state.chmod(0o755)
-    assert "paths.state" in said(tmp_path)
+    jobs = tmp_path / "state" / "tryon"
+    jobs.mkdir(mode=0o755)
+    os.chown(jobs, 65534, 65534)
+    assert f"{jobs} is open to other users" in said(tmp_path)

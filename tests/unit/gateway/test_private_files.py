@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from gateway import private_files
-from gateway.jobs.assembly import DATABASE
+from gateway.jobs.assembly import DATABASE, SECRET
 from gateway.jobs.files import FolderFiles
 from gateway.jobs.schema import open_database
-from gateway.private_files import close_to_others, private_folder, private_way, tighten
+from gateway.private_files import IN_JOBS, close_to_others, private_folder, private_way, tighten
 from gateway.settings import Settings
 from gateway.settings.triton import PathSettings
+from gateway.settings.tryon import TryonSettings
+from gateway.settings.tryon_jobs import JobSettings
 
 
 def mode(path: Path) -> int:
@@ -60,27 +62,34 @@ def test_the_folder_around_a_socket_in_tmp_must_be_ours_too(
 
 
 def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
-    state, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
-    opened = [state / "tryon" / "files" / "job" / "person", state / "lipsync" / "blob"]
-    cached = state / "cache" / "weights"
-    for file in (*opened, cached, elsewhere / "target"):
+    state, jobs, elsewhere = (tmp_path / name for name in ("state", "jobs", "elsewhere"))
+    private = [
+        state / "tryon" / "files" / "job" / "person",
+        state / "tryon" / "jobs.sqlite-wal",
+        state / "gateway.lock",
+        jobs / "files" / "job" / "garment",
+        jobs / "jobs.sqlite",
+    ]
+    others = [state / "cache" / "weights", jobs / "of-the-operator", elsewhere / "target"]
+    for file in (*private, *others):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"a picture")
         file.chmod(0o664)
     program = state / "triton" / "stub"
     program.parent.mkdir()
     program.touch(0o755)
-    (state / "link").symlink_to(elsewhere / "target")
+    (state / "tryon" / "link").symlink_to(elsewhere / "target")
+    (state / "run").mkdir(mode=0o755)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(state / "s"))
-    close_to_others(Settings(paths=PathSettings(state=state, cache=state / "cache")))
-    assert [mode(file) for file in opened] == [0o600, 0o600]
+        server.bind(str(state / "run" / "s"))
+    kept = JobSettings(folder=jobs)
+    close_to_others(Settings(paths=PathSettings(state=state), tryon=TryonSettings(jobs=kept)))
+    assert [mode(file) for file in private] == [0o600] * len(private)
     assert mode(program) == 0o700
-    folders = [state, state / "tryon", state / "tryon" / "files" / "job"]
-    assert [mode(folder) for folder in folders] == [0o700] * 3
-    assert mode(state / "s") & 0o077 == 0
-    assert mode(cached) == 0o664, "caches stay as they are"
-    assert mode(elsewhere / "target") == 0o664, "nothing behind a link"
+    folders = [state / "tryon", state / "tryon" / "files" / "job", state / "run", jobs / "files"]
+    assert [mode(folder) for folder in folders] == [0o700] * len(folders)
+    assert mode(state / "run" / "s") & 0o077 == 0
+    assert [mode(file) for file in others] == [0o664] * 3, "neither others' nor behind a link"
 
 
 def test_folders_that_are_not_there_are_no_error(tmp_path: Path) -> None:
@@ -100,3 +109,4 @@ def test_jobs_are_private_whatever_the_umask_is(tmp_path: Path) -> None:
         os.umask(before)
     assert set(written.values()) == {0}
     assert {DATABASE, "files"} <= written.keys()
+    assert {*written, SECRET} <= set(IN_JOBS), "older versions' are closed"
