@@ -15,7 +15,7 @@ _BACKLOG_FULL = errno.EAGAIN
 
 
 def prepare(file: Path) -> None:
-    """Makes or closes the folder; Triton itself replaces what is left of a predecessor's socket.
+    """Makes the folder; Triton itself replaces what is left of a predecessor's socket.
 
     Raises:
         EmbeddedError: The folder is not this user's alone, or another Triton answers there.
@@ -25,7 +25,7 @@ def prepare(file: Path) -> None:
     except OSError as error:
         raise EmbeddedError(
             f"{error.filename or file.parent} cannot be Triton's alone ({error.strerror}): "
-            "remove it, or set triton.url: unix:/FOLDER/triton:8001"
+            "chmod 700 it, or set triton.url: unix:/OWN-FOLDER/triton:8001"
         ) from None
     if answered(file):
         raise EmbeddedError(

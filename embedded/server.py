@@ -132,11 +132,11 @@ class TritonServer:
             EmbeddedError: The wheel or libpython is missing, or its socket file cannot be had.
         """
         wheel = find_wheel()
-        backends = assemble_backends(wheel, self._state / "triton" / "backends")
         leftovers.remove_stale()
         leftovers.remove(self.shm_prefix)
         if self.options.grpc_port is None and self.options.socket is not None:
             door.prepare(self.options.socket)
+        backends = assemble_backends(wheel, self._state / "triton" / "backends")
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),
             env=environment(wheel),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 UMASK = 0o077
 """For every process of Pentad's: new files are 0600, folders 0700, shared memory 0600."""
-IN_STATE = ("run", "triton", "tryon", "gateway.lock")
+IN_STATE = ("triton", "tryon", "gateway.lock")
 IN_JOBS = (
     *("files", "incoming", "owners", "webhook.secret"),
     *("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite-journal"),
@@ -29,10 +29,12 @@ def own_files_only() -> None:
 
 
 def private_folder(folder: Path) -> None:
-    """Makes a folder that only this user can enter, or closes one that is there.
+    """Makes a folder that only this user can enter, unless there is one.
+
+    One that is open is not closed here: it may be everybody's, such as /run.
 
     Raises:
-        PermissionError: It is a link, another user's, or stays open to others.
+        PermissionError: It is a link, another user's, or open to others.
         OSError: It cannot be made.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,13 +42,11 @@ def private_folder(folder: Path) -> None:
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it belongs to another user", str(folder))
     if found.st_mode & UMASK:
-        folder.chmod(0o700)
-        if folder.lstat().st_mode & UMASK:
-            raise PermissionError(errno.EPERM, "it cannot be closed to other users", str(folder))
+        raise PermissionError(errno.EPERM, "it is open to other users", str(folder))
 
 
 def private_way(file: Path) -> None:
-    """Makes or closes the folder of a socket file; in /tmp the folder around it, too.
+    """Makes the private folder of a socket file, unless there is one; in /tmp that around it, too.
 
     Raises:
         PermissionError: Another user could put a socket there.

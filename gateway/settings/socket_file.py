@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 SCHEME = "unix:"
-FILE = "triton:8001"
+FILE = "grpc:8001"
 """Triton writes its port behind every address, a file's name too."""
 LONGEST = 100
 """Bytes of a path; Linux takes 107 for a socket's."""
@@ -27,7 +27,7 @@ def socket_address(state: Path) -> str:
     The file is in ``state`` or, where that path is too long or odd for a socket, in a folder of
     this user's in /tmp.
     """
-    folder = state.resolve() / "run"
+    folder = state.resolve() / "triton"
     if len(os.fsencode(folder / FILE)) > LONGEST or not _PLAIN.fullmatch(str(folder)):
         name = hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:16]
         folder = TEMPORARY / f"pentad-{os.geteuid()}" / name

@@ -1,7 +1,7 @@
 """Run perf_analyzer over a service's models.
 
     python -m load_tests.perf [--service vision] [--concurrency 1,8,32]
-    python -m load_tests.perf --triton unix:$PWD/var/run/triton:8001
+    python -m load_tests.perf --triton unix:$PWD/var/triton/grpc:8001
 
 Without an address Pentad is started on free ports. Writes perf-SERVICE.csv and .md.
 """

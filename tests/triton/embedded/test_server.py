@@ -72,7 +72,7 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_taken_port_ends_the_start(tmp_path: Path) -> None:
     with TritonServer.on_free_ports(REPOSITORY, log=tmp_path / "log") as server:
-        own = replace(server.options, socket=tmp_path / "run" / "triton:8001")
+        own = replace(server.options, socket=tmp_path / "own" / "triton:8001")
         second = TritonServer(own, state=tmp_path, output=subprocess.DEVNULL)
         second.start()
         try:

@@ -24,12 +24,15 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_a_folder_is_made_private_and_an_open_one_closed(tmp_path: Path) -> None:
+def test_a_folder_is_made_private_and_an_open_one_refused(tmp_path: Path) -> None:
     new, old = tmp_path / "a" / "new", tmp_path / "old"
-    old.mkdir(mode=0o777)
-    for folder in (new, old):
-        private_folder(folder)
-        assert mode(folder) == 0o700
+    private_folder(new)
+    private_folder(new)
+    assert mode(new) == 0o700
+    old.mkdir(mode=0o755)
+    with pytest.raises(PermissionError, match="open to other users"):
+        private_folder(old)
+    assert mode(old) == 0o755, "it may be /run"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -52,7 +55,6 @@ def test_the_folder_around_a_socket_in_tmp_must_be_ours_too(
 ) -> None:
     monkeypatch.setattr(private_files, "TEMPORARY", tmp_path)
     outer = tmp_path / "pentad-1000"
-    outer.mkdir(mode=0o755)
     private_way(outer / "0123" / "triton:8001")
     assert mode(outer) == mode(outer / "0123") == 0o700
     other = tmp_path / "pentad-1001"
@@ -79,16 +81,15 @@ def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
     program.parent.mkdir()
     program.touch(0o755)
     (state / "tryon" / "link").symlink_to(elsewhere / "target")
-    (state / "run").mkdir(mode=0o755)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(state / "run" / "s"))
+        server.bind(str(state / "triton" / "s"))
     kept = JobSettings(folder=jobs)
     close_to_others(Settings(paths=PathSettings(state=state), tryon=TryonSettings(jobs=kept)))
     assert [mode(file) for file in private] == [0o600] * len(private)
     assert mode(program) == 0o700
-    folders = [state / "tryon", state / "tryon" / "files" / "job", state / "run", jobs / "files"]
+    folders = [state / "tryon", state / "tryon" / "files" / "job", state / "triton", jobs / "files"]
     assert [mode(folder) for folder in folders] == [0o700] * len(folders)
-    assert mode(state / "run" / "s") & 0o077 == 0
+    assert mode(state / "triton" / "s") & 0o077 == 0
     assert [mode(file) for file in others] == [0o664] * 3, "neither others' nor behind a link"
 
 

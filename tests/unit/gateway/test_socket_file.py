@@ -14,7 +14,7 @@ from gateway.settings.triton import EmbeddedSettings, PathSettings, TritonSettin
 
 
 def test_it_is_in_the_state_folder_where_that_is_short_and_plain() -> None:
-    assert socket_address(Path("/srv/pentad/var")) == "unix:/srv/pentad/var/run/triton:8001"
+    assert socket_address(Path("/srv/pentad/var")) == "unix:/srv/pentad/var/triton/grpc:8001"
 
 
 @pytest.mark.parametrize("name", ["long" * 30, "with space", 'quo"te', "per%20cent", "Zoë", "a#b"])
