@@ -55,13 +55,17 @@ ENV PATH=/opt/pentad/venv/bin:${PATH} \
     VIRTUAL_ENV=/opt/pentad/venv \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    VLLM_NO_USAGE_STATS=1 \
+    DO_NOT_TRACK=1 \
     HOME=/var/lib/pentad \
     PENTAD_CONFIG=/opt/pentad/config.yaml
 USER 1000:1000
-EXPOSE 8000 8001 8002
+EXPOSE 8001 8002
 # Everything is loaded by the gateway: alive is what Triton itself can say.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8000/v2/health/live"]
+    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8002/metrics"]
 ENTRYPOINT ["python", "-m", "embedded.container"]
 CMD ["serve"]
 

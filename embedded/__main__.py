@@ -7,11 +7,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from embedded import leftovers
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
-from embedded.selftest import REPOSITORY, check_round_trip
+from embedded.open_doors import metrics_door, open_doors
+from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
+from gateway.privacy import silence_libraries
+from gateway.private_files import close_to_others, open_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
 
 
@@ -23,12 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("triton", help="run only Triton")
     commands.add_parser("check", help="only check whether this machine can run it")
     command = parser.parse_args(arguments).command
+    own_files_only()
+    silence_libraries()
     try:
         settings = load_settings()
         if command == "check":
             return _check(settings)
         for _, check in all_checks(settings, gateway=command == "run"):
             check()
+        close_to_others(settings)
         return Supervisor(settings, gateway=command == "run").run()
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
@@ -49,15 +56,24 @@ def _check(settings: Settings) -> int:
         except EmbeddedError as error:
             failed = True
             print(f"FAILED  {name}: {error}")
+    doors = open_doors(settings, triton=settings.triton.start)
+    if settings.triton.start and metrics_door(settings) not in doors:
+        doors.append(metrics_door(settings))
+    for sentence in doors:
+        print(f"warning other users: {sentence}")
     return int(failed)
 
 
 def _round_trip() -> str:
     with tempfile.TemporaryDirectory(prefix="pentad-") as folder:
         state = Path(folder)
-        with TritonServer.on_free_ports(REPOSITORY, state=state, log=state / "log") as server:
+        with TritonServer.on_free_ports(
+            REPOSITORY, state=state, log=state / "log", load_models=(MODEL,)
+        ) as server:
+            exposed = any(open_to_others(region) for region in leftovers.regions(server.shm_prefix))
             check_round_trip(server)
-    return "a known tensor came back unchanged"
+    known = "a known tensor came back unchanged"
+    return f"{known}, but other users can read Triton's shared memory" if exposed else known
 
 
 if __name__ == "__main__":

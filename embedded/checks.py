@@ -9,8 +9,10 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from embedded import door
 from embedded.errors import EmbeddedError
 from embedded.layout import find_wheel, libpython_folder
+from embedded.options import options_from
 from embedded.profile import choose_profile
 from embedded.shm_budget import check_shm
 from gateway.settings.ports import public_ports
@@ -87,13 +89,34 @@ def check_address(settings: Settings) -> str:
     Raises:
         EmbeddedError: It will not.
     """
-    started = f"{settings.embedded.host}:{settings.embedded.grpc_port}"
-    if settings.triton.url.rpartition(":")[2] != str(settings.embedded.grpc_port):
+    started = options_from(settings, "default").address
+    if settings.triton.url != started and not _same_port(settings):
         raise EmbeddedError(
-            f"triton.url is {settings.triton.url}, but the embedded server listens on {started}: "
-            "make triton.url and embedded.grpc_port agree, or set triton.start: false"
+            f"triton.url is {settings.triton.url}, but the embedded server listens at {started}: "
+            "leave triton.url out, make embedded.grpc_port its port, or set triton.start: false"
         )
     return f"the gateway reaches Triton at {settings.triton.url}"
+
+
+def _same_port(settings: Settings) -> bool:
+    port = settings.embedded.grpc_port
+    return port is not None and settings.triton.urls[0].rpartition(":")[2] == str(port)
+
+
+def check_socket(settings: Settings) -> str:
+    """Whether Triton's socket file is free, where it listens at one.
+
+    Raises:
+        EmbeddedError: Another process listens at it.
+    """
+    options = options_from(settings, "default")
+    if options.grpc_port is not None or options.socket is None:
+        return f"not used, as embedded.grpc_port is {options.grpc_port}"
+    if door.answered(options.socket):
+        raise EmbeddedError(
+            f"another Triton answers at {options.socket}: stop it, or change paths.state"
+        )
+    return f"{options.socket} is free"
 
 
 def check_capacity(settings: Settings) -> str:
@@ -135,6 +158,7 @@ def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
 
         if gateway:
             checks.append(("address", lambda: check_address(settings)))
+        checks.append(("socket", lambda: check_socket(settings)))
         checks += [("numpy", check_numpy), ("libraries", check_libraries), ("shared memory", shm)]
         checks.append(("memory", lambda: check_capacity(settings)))
     return checks
@@ -145,8 +169,10 @@ def _ports(
 ) -> Iterator[tuple[str, tuple[str, int]]]:
     if triton:
         embedded = settings.embedded
-        yield "embedded.http_port", (embedded.host, embedded.http_port)
-        yield "embedded.grpc_port", (embedded.host, embedded.grpc_port)
+        if embedded.http_port is not None:
+            yield "embedded.http_port", (embedded.host, embedded.http_port)
+        if embedded.grpc_port is not None:
+            yield "embedded.grpc_port", (embedded.host, embedded.grpc_port)
         yield "embedded.metrics_port", (embedded.host, embedded.metrics_port)
     if not gateway:
         return

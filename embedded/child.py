@@ -9,28 +9,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from embedded.guard import KEEP_MODES
+from gateway.private_files import UMASK
+
 GUARD = Path(__file__).with_name("guard.py")
 
 
 def spawn(
-    command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes] | int | None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    output: IO[bytes] | int | None,
+    keep_modes: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a session of its own, so that Ctrl-C reaches only the parent.
 
-    The guard in front of it makes the kernel send SIGTERM should the calling thread die.
+    What it creates, shared memory included, no other user can open. The guard in front of it
+    makes the kernel send SIGTERM should the calling thread die.
 
     Args:
         command: Program and arguments.
         env: Its whole environment.
         output: Where stdout and stderr go: a file, `subprocess.PIPE`, or None to inherit.
+        keep_modes: Whether it cannot open its files to others even if it tries; see the guard.
     """
+    kept = [KEEP_MODES] if keep_modes else []
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), *command],
+        [sys.executable, "-I", "-S", str(GUARD), *kept, *command],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
+        umask=UMASK,
     )
 
 

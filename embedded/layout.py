@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import EmbeddedError
+from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
 """Our Python-based backends: a folder each, and a package that they share."""
@@ -124,6 +125,7 @@ def environment(wheel: Wheel) -> dict[str, str]:
     env["VIRTUAL_ENV"] = sys.prefix
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
+    env.update(SILENT)
     env.pop("PYTHONHOME", None)
     return env
 

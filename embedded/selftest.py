@@ -6,11 +6,12 @@ leave empty, without any error.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from embedded.errors import EmbeddedError
 from embedded.server import TritonServer
-from embedded.triton_http import call
+from embedded.triton_grpc import connected
 
 REPOSITORY = Path(__file__).parent / "selftest_repository"
 MODEL = "numpy_round_trip"
@@ -23,15 +24,16 @@ def check_round_trip(server: TritonServer) -> None:
     Raises:
         EmbeddedError: The tensor came back changed.
     """
-    key = server.options.admin_key
-    call(server.http_url, f"/v2/repository/models/{MODEL}/load", admin_key=key)
-    tensor = {"name": "INPUT", "shape": [len(VALUES)], "datatype": "FP32", "data": VALUES}
-    try:
-        answer = call(server.http_url, f"/v2/models/{MODEL}/infer", {"inputs": [tensor]})
-        returned = answer["outputs"][0].get("data")
-    except EmbeddedError as error:  # so does NumPy 2 for most shapes
-        returned = str(error)
-    call(server.http_url, f"/v2/repository/models/{MODEL}/unload", admin_key=key)
+    sent = struct.pack(f"<{len(VALUES)}f", *VALUES)
+    returned: object
+    with connected(server.options) as triton:
+        triton.load(MODEL)
+        try:
+            answer = triton.infer(MODEL, "FP32", sent, (len(VALUES),))
+            returned = VALUES if answer == sent else f"{len(answer)} other bytes"
+        except EmbeddedError as error:  # so does NumPy 2 for most shapes
+            returned = str(error)
+        triton.unload(MODEL)
     if returned != VALUES:
         raise EmbeddedError(
             f"tensors are corrupted in Triton's Python backend: {VALUES} came back as {returned}. "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import random
 import socket
 import subprocess
@@ -14,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from embedded import child, leftovers
+from embedded import child, door, leftovers
 from embedded.errors import EmbeddedError
 from embedded.layout import assemble_backends, environment, find_wheel
 from embedded.options import ServerOptions, command_line
+from embedded.triton_grpc import connected
+from gateway.settings.socket_file import socket_address, socket_file
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -55,19 +56,19 @@ class TritonServer:
         repository: Path,
         *,
         profile: str = "default",
-        admin_key: str | None = None,
         load_models: tuple[str, ...] = (),
         state: Path | None = None,
         log: Path | None = None,
         live_timeout: float = 60.0,
         **options: object,
     ) -> Iterator[TritonServer]:
-        """A live server on three free loopback ports, stopped when the block ends.
+        """A live server at a socket file of its own, stopped when the block ends.
+
+        Its metrics are on a free loopback port.
 
         Args:
             repository: Model repository.
             profile: See ServerOptions.
-            admin_key: See ServerOptions.
             load_models: See ServerOptions.
             state: Folder for run-time files; a temporary one by default.
             log: File that receives Triton's log; inherited output by default.
@@ -77,23 +78,20 @@ class TritonServer:
         Raises:
             EmbeddedError: It did not come up.
         """
-        http_port, grpc_port, metrics_port = free_ports(3)
-        settings = replace(
-            ServerOptions(
-                repository=repository,
-                http_port=http_port,
-                grpc_port=grpc_port,
-                metrics_port=metrics_port,
-                profile=profile,
-                admin_key=admin_key,
-                load_models=load_models,
-                exit_timeout_seconds=5,
-            ),
-            **options,  # type: ignore[arg-type]
-        )
         with contextlib.ExitStack() as stack:
             if state is None:
                 state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pentad-")))
+            settings = replace(
+                ServerOptions(
+                    repository=repository,
+                    socket=socket_file(socket_address(state)),
+                    metrics_port=free_ports(1)[0],
+                    profile=profile,
+                    load_models=load_models,
+                    exit_timeout_seconds=5,
+                ),
+                **options,  # type: ignore[arg-type]
+            )
             output = stack.enter_context(log.open("ab")) if log else None
             server = cls(settings, state=state, output=output)
             stack.callback(server.stop)
@@ -103,13 +101,8 @@ class TritonServer:
 
     @property
     def grpc_url(self) -> str:
-        """host:port of the gRPC service."""
-        return f"{self.options.host}:{self.options.grpc_port}"
-
-    @property
-    def http_url(self) -> str:
-        """host:port of the HTTP service."""
-        return f"{self.options.host}:{self.options.http_port}"
+        """Address of the gRPC service, as its clients write it."""
+        return self.options.address
 
     @property
     def metrics_url(self) -> str:
@@ -136,30 +129,29 @@ class TritonServer:
         """Starts the process; a crashed one may be started again.
 
         Raises:
-            EmbeddedError: The wheel or libpython is missing.
+            EmbeddedError: The wheel or libpython is missing, or its socket file cannot be had.
         """
         wheel = find_wheel()
-        backends = assemble_backends(wheel, self._state / "triton" / "backends")
         leftovers.remove_stale()
         leftovers.remove(self.shm_prefix)
+        if self.options.grpc_port is None and self.options.socket is not None:
+            door.prepare(self.options.socket)
+        backends = assemble_backends(wheel, self._state / "triton" / "backends")
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),
             env=environment(wheel),
             output=self._output,
+            keep_modes=True,
         )
 
     def live(self) -> bool:
-        """Whether the server answers its liveness endpoint."""
-        connection = http.client.HTTPConnection(
-            self.options.host, self.options.http_port, timeout=2
-        )
-        try:
-            connection.request("GET", "/v2/health/live")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        """Whether the server answers.
+
+        Raises:
+            EmbeddedError: A certificate cannot be read.
+        """
+        with connected(self.options) as triton:
+            return triton.live()
 
     def wait_live(
         self, timeout: float = 60.0, cancelled: Callable[[], bool] = lambda: False
@@ -189,6 +181,8 @@ class TritonServer:
         if self._process is not None:
             patience = self.options.exit_timeout_seconds + GRACE_SECONDS
             child.terminate(self._process, patience if timeout is None else min(timeout, patience))
+            if self.options.grpc_port is None and self.options.socket is not None:
+                door.remove(self.options.socket)
         leftovers.remove(self.shm_prefix)
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from embedded import readiness
-from embedded.admin_key import new_admin_key
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
 from embedded.logs import LogStream
+from embedded.open_doors import open_doors
 from embedded.options import options_from
 from embedded.profile import choose_profile
 from embedded.selftest import REPOSITORY, check_round_trip
@@ -59,10 +59,8 @@ class Supervisor:
         self._reported = False
         start_triton = settings.triton.start or not gateway
         key = settings.triton.read_admin_key() or None
-        if start_triton and not key:
-            key = new_admin_key(settings.paths.state)
         self._log = LogStream(self._console.file, secret=key)
-        self._server = _server(settings, key) if start_triton else None
+        self._server = _server(settings) if start_triton else None
         first, longest = settings.embedded.restart_backoff_seconds
         self._keepers: list[Keeper] = []
         if self._server is not None:
@@ -70,11 +68,8 @@ class Supervisor:
                 Keeper(TritonUnit(self._server), Backoff(first, longest), self._log)
             )
         if gateway:
-            environment = dict(os.environ)
-            if key:
-                environment["PENTAD_TRITON__ADMIN_KEY"] = key
             self._keepers.append(
-                Keeper(GatewayUnit(environment), Backoff(first, longest), self._log)
+                Keeper(GatewayUnit(os.environ), Backoff(first, longest), self._log)
             )
         self._has_gateway = gateway
 
@@ -95,6 +90,8 @@ class Supervisor:
     def _run(self) -> int:
         for words in self._settings.moved:
             self._log.write("supervisor", words)
+        for sentence in open_doors(self._settings, triton=self._server is not None):
+            self._log.write("supervisor", f"warning: {sentence}")
         for keeper in self._keepers:
             if self._stopping.is_set():
                 return 0
@@ -156,7 +153,7 @@ class Supervisor:
             keeper.stop(left)
 
 
-def _server(settings: Settings, admin_key: str | None) -> TritonServer:
+def _server(settings: Settings) -> TritonServer:
     profile = choose_profile(settings.embedded.profile, settings.paths.repository)
-    options = replace(options_from(settings, profile, admin_key), extra_repositories=(REPOSITORY,))
+    options = replace(options_from(settings, profile), extra_repositories=(REPOSITORY,))
     return TritonServer(options, state=settings.paths.state, output=subprocess.PIPE)

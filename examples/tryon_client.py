@@ -4,7 +4,7 @@ Needs httpx.
 
     python examples/tryon_client.py run person.jpg shirt.jpg            # writes result.png
     python examples/tryon_client.py run person.jpg shirt.jpg --seed 7 --resolution 480p
-    python examples/tryon_client.py receive --port 9009 --secret whsec_…   # see asset_service
+    python examples/tryon_client.py receive --port 9009 --secret-file var/tryon/webhook.secret
 
 `receive` is what an asset service and a load balancer have to do: check the signature over the
 bytes of the body, answer 2xx quickly, and know an event that comes a second time by its id.
@@ -18,6 +18,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import sys
 import time
 import uuid
@@ -180,7 +181,8 @@ class Receiver(BaseHTTPRequestHandler):
 
 def receive(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    Receiver.secret, Receiver.folder = args.secret, args.folder
+    Receiver.secret = args.secret or args.secret_file.read_text(encoding="ascii").strip()
+    Receiver.folder = args.folder
     with ThreadingHTTPServer((args.host, args.port), Receiver) as server:
         print(f"receiving on {args.host}:{server.server_port}", flush=True)
         try:
@@ -208,12 +210,18 @@ def main() -> int:
     job.add_argument("--cfg", type=float)
     job.add_argument("--prompt")
     job.add_argument("--resolution", choices=("480p", "720p", "1080p"))
-    job.add_argument("--key", help="key or internal token")
+    job.add_argument(
+        "--key",
+        default=os.environ.get("PENTAD_KEY"),
+        help="key or internal token; default: $PENTAD_KEY, which other users cannot read",
+    )
     server = commands.add_parser("receive", help="receive callbacks")
     server.set_defaults(do=receive)
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=9009)
-    server.add_argument("--secret", required=True, help="whsec_ and base64")
+    secret = server.add_mutually_exclusive_group(required=True)
+    secret.add_argument("--secret-file", type=Path, help="file with whsec_ and base64")
+    secret.add_argument("--secret", help="the same itself; every user of the machine can read it")
     server.add_argument("--folder", type=Path, default=Path(), help="for the pictures")
     args = parser.parse_args()
     return int(args.do(args))

@@ -3,3 +3,7 @@
 `python -m export` is the way in. The repository's committed configurations say what each model
 looks like; this package only writes the git-ignored files inside their version folders.
 """
+
+from gateway.privacy import silence_libraries
+
+silence_libraries()  # before any module of this package imports a library that reports

@@ -16,6 +16,7 @@ def pack(name: str, version: str, folder: Path) -> Path:
         ExportError: There is no npm, or it cannot download the package.
     """
     command = [*_npm(), "pack", f"{name}@{version}", "--loglevel=error", "--ignore-scripts"]
+    command.append("--no-update-notifier")
     outcome = subprocess.run(
         command,
         cwd=folder,

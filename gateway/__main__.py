@@ -8,6 +8,8 @@ import sys
 import yaml
 
 from gateway.capacity.command import add_arguments, run
+from gateway.privacy import silence_libraries
+from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
 
 
@@ -31,6 +33,8 @@ def _serve(settings: Settings, args: argparse.Namespace) -> int:
     from gateway.telemetry.log import configure_logging
     from gateway.workers import supervise
 
+    if not args.worker:
+        close_to_others(settings)
     if settings.server.workers > 1 and not args.worker:
         return supervise(settings.server.workers, args.config)
     configure_logging(settings.telemetry)
@@ -65,6 +69,8 @@ def _check(settings: Settings) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 2 means the configuration is wrong."""
     args = _parser().parse_args(argv)
+    own_files_only()
+    silence_libraries()
     try:
         settings = load_settings(args.config)
     except ConfigError as error:

@@ -19,8 +19,10 @@ from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices
 from gateway.plans.choice import PlanChooser
+from gateway.private_files import private_way
 from gateway.security import KeyRing
 from gateway.settings import Settings
+from gateway.settings.socket_file import socket_file
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
@@ -32,7 +34,6 @@ from gateway.triton import TritonPool, TritonPort, connect
 log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file
 LOCK_FILE = "gateway.lock"
-ADMIN_KEY_FILE = "triton/admin.key"  # written by the launcher for a gateway started alone
 
 
 def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:
@@ -57,18 +58,30 @@ def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.
 
 
 def admin_key(settings: Settings) -> str:
-    """Return the key of Triton's model-repository API: configured, or the launcher's own.
+    """Return the configured key of Triton's restricted APIs, empty where there is none.
 
     Raises:
         ValueError: `triton.admin_key_file` is unreadable.
     """
     try:
-        if configured := settings.triton.read_admin_key():
-            return configured
+        return settings.triton.read_admin_key()
     except OSError as error:
         raise ValueError(f"triton.admin_key_file: {error.strerror}") from None
-    file = settings.paths.state / ADMIN_KEY_FILE
-    return file.read_text().strip() if settings.triton.start and file.is_file() else ""
+
+
+def _look_at_the_socket(settings: Settings) -> None:
+    """Makes sure that nobody else can answer for the embedded Triton.
+
+    Raises:
+        ValueError: another user could.
+    """
+    file = socket_file(settings.triton.urls[0]) if settings.triton.start else None
+    if file is not None:
+        try:
+            private_way(file)
+        except OSError as error:
+            where = error.filename or file.parent
+            raise ValueError(f"triton.url: {where}: {error.strerror}") from None
 
 
 def build_context(settings: Settings, triton: TritonPort) -> Context:
@@ -87,7 +100,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
         metrics,
         ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings)),
         Leadership(settings.paths.state / LOCK_FILE, candidate=settings.triton.control),
-        ModelProcesses(settings.triton.url),
+        ModelProcesses(settings.triton.urls[0]),
     )
     return Context(
         settings=settings,
@@ -117,6 +130,7 @@ async def serve(settings: Settings) -> None:
         ValueError: the keys file is unreadable, or the try-on jobs cannot be kept.
     """
     keep_large_buffers()
+    _look_at_the_socket(settings)
     triton = connect(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
     lifecycle = Lifecycle()

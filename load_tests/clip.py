@@ -39,7 +39,6 @@ SECONDS, RATE, SIZE = 15, 25, (640, 480)
 CLIENTS = 4
 LIMITS = {"lone_s": 3.0, "decode_cpu_s": 0.5}
 """On 2 idle cores."""
-KEY = "load-test"
 
 # BSD-3-Clause; a man who talks, 120 frames of 176x144.
 CARPHONE = Package(
@@ -99,11 +98,11 @@ def running(profile: str) -> Iterator[grpc.InferenceServerClient]:
     """A Triton with the emotion models."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "triton.log"
-        options = {"profile": profile, "admin_key": KEY, "log": log}
+        options = {"profile": profile, "log": log}
         with TritonServer.on_free_ports(REPOSITORY, **options) as server:
             client = grpc.InferenceServerClient(server.grpc_url)
             for model in MODELS:
-                client.load_model(model, headers={"triton-grpc-protocol-triton-admin-key": KEY})
+                client.load_model(model)
             yield client
             client.close()
 

@@ -1,7 +1,7 @@
 """What the gateway costs: the same requests through it, and straight to Triton by gRPC.
 
     python -m load_tests.direct [--service vision]
-    python -m load_tests.direct --gateway http://127.0.0.1:8765 --triton 127.0.0.1:8001
+    python -m load_tests.direct --gateway http://127.0.0.1:8765 [--triton 127.0.0.1:8001]
 
 Without addresses Pentad is started on free ports. Both ways alternate for several rounds, once
 with 1 client (added latency) and once with many (share of the direct throughput).
@@ -22,6 +22,7 @@ import grpc
 import uvloop
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from gateway.settings.socket_file import socket_address
 from load_tests import pictures, servers, text, vision, workload
 from load_tests.client import Address, Answer, build_request
 from load_tests.measure import Load, Send, closed_loop, http_load, percentile
@@ -160,7 +161,9 @@ def main() -> int:
     )
     parser.add_argument("--service", choices=list(TARGETS), default="text")
     parser.add_argument("--gateway", help="URL with the service's root paths")
-    parser.add_argument("--triton", default="127.0.0.1:8001", help="host:port of Triton's gRPC")
+    parser.add_argument(
+        "--triton", default=socket_address(Path("var")), help="Triton's gRPC address"
+    )
     parser.add_argument(
         "--server", default="pentad", help="what to start: pentad, pentad-default …"
     )

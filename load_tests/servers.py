@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.settings.socket_file import socket_address
 from load_tests import faces, text, vision
 from load_tests.catalogue import DIALECTS
 from load_tests.client import Address, TransportError, fetch
@@ -111,19 +112,18 @@ def pentad(name: str, services: Sequence[str], profile: str) -> Server:
         services: What it runs; the old port of the first one is asked.
         profile: Device profile.
     """
-    ports = {key: free_port() for key in ("main", "http", "grpc", "metrics", *services)}
+    ports = {key: free_port() for key in ("main", "metrics", *services)}
     service = services[0]
+    state = Path(f"var/load_tests/{service}-{name}")
     env = {
         "PENTAD_SERVICES": json.dumps(list(services)),
         "PENTAD_SERVER__PORT": str(ports["main"]),
         **{f"PENTAD_{each.upper()}__PORT": str(ports[each]) for each in services},
-        "PENTAD_EMBEDDED__HTTP_PORT": str(ports["http"]),
-        "PENTAD_EMBEDDED__GRPC_PORT": str(ports["grpc"]),
         "PENTAD_EMBEDDED__METRICS_PORT": str(ports["metrics"]),
-        "PENTAD_TRITON__URL": f"127.0.0.1:{ports['grpc']}",
+        "PENTAD_TRITON__URL": socket_address(state),
         "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
         "PENTAD_EMBEDDED__PROFILE": profile,
-        "PENTAD_PATHS__STATE": f"var/load_tests/{service}-{name}",
+        "PENTAD_PATHS__STATE": str(state),
     }
     address = Address("127.0.0.1", ports[service])
     command = [sys.executable, "-m", "embedded", "run"]

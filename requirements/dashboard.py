@@ -66,8 +66,13 @@ def npm(node: Path, *args: str) -> None:
         subprocess.CalledProcessError: npm failed; its own message is already printed.
     """
     command = [node / "bin" / "node", node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
-    # The tools that npm runs look for `node` on PATH.
-    variables = {**os.environ, "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # The tools that npm runs look for `node` on PATH. npm asks nobody whether there is a newer one.
+    quiet = {"NO_UPDATE_NOTIFIER": "1"}
+    variables = {
+        **os.environ,
+        **quiet,
+        "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
     subprocess.run([*command, *args], cwd=DASHBOARD, env=variables, check=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import hypothesis
@@ -12,13 +13,17 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from gateway.privacy import silence_libraries
 from gateway.settings.legacy import LEGACY
+
+silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
     "triton/embedded/test_ports.py",
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",
+    "triton/embedded/test_silence.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
@@ -96,8 +101,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test depends on variables of the shell, nor writes to the project's own state."""
     for name in list(os.environ):
         if name.startswith("PENTAD_") or name in LEGACY:
             monkeypatch.delenv(name)
+    umask = os.umask(0o022)  # commands of Pentad's that run in this process narrow it
+    os.umask(umask)
+    yield
+    os.umask(umask)

@@ -13,12 +13,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from embedded import door
 from embedded.container.invocation import invocation
 from embedded.container.repository_copy import link_environments, refresh
 from embedded.errors import EmbeddedError
+from embedded.guard import keep_modes
 from embedded.leftovers import clear_regions
+from embedded.open_doors import open_doors
+from embedded.options import options_from
 from embedded.shm_budget import MIB, check_shm, container_bytes
 from gateway.healthcheck import answers
+from gateway.privacy import silence_libraries
+from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
 
 SOURCE = Path(__file__).resolve().parents[2] / "model_repository"
@@ -39,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     shm = commands.add_parser("shm", help="print the shared memory that the container needs")
     shm.add_argument("--devices", type=int, default=1, help="lip-sync devices (GPUs)")
     given = parser.parse_args(arguments)
+    own_files_only()
+    silence_libraries()
     if given.command == "healthy":
         return 0 if answers(given.url) else 1
     try:
@@ -54,10 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
             if subprocess.run(FITS, check=False).returncode == 1:
                 return 1  # it has said what does not fit
             command, variables = invocation(settings)
+            _tell_what_is_open(settings)
             if settings.triton.use_plans:  # a plan of another GPU or version must not be loaded
                 subprocess.run([*EXPORT, "plans", "--retire"], check=True)
             clear_regions()  # of a tritonserver that was killed: the volume still has them
             _look_at_shm(settings)
+            keep_modes()
             os.execve(command[0], command, variables)  # noqa: S606 (it gets the signals itself)
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
@@ -69,6 +79,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: stale plans could not be removed ({error.returncode})", file=sys.stderr)
         return 1
     return 0
+
+
+def _tell_what_is_open(settings: Settings) -> None:
+    close_to_others(settings)
+    socket = options_from(settings, "default").socket
+    if settings.embedded.grpc_port is None and socket is not None:
+        door.prepare(socket)
+    for sentence in open_doors(settings, triton=True):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def _look_at_shm(settings: Settings) -> None:

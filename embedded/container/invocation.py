@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from embedded import leftovers
-from embedded.errors import EmbeddedError
 from embedded.layout import Wheel, assemble_backends, environment, find_wheel
 from embedded.options import command_line, options_from
 from embedded.profile import choose_profile
+from gateway.privacy import SILENT
 from gateway.settings import Settings
 
 NVIDIA = Path("/opt/tritonserver")
@@ -20,22 +20,18 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of tritonserver.
 
     Raises:
-        EmbeddedError: Neither NVIDIA's Triton nor the wheel is here, the profile cannot be served,
-            or the key cannot be read.
+        EmbeddedError: Neither NVIDIA's Triton nor the wheel is here, or the profile or the address
+            cannot be served.
     """
-    try:
-        key = settings.triton.read_admin_key() or None
-    except OSError as error:
-        raise EmbeddedError(f"triton.admin_key_file: {error.strerror}") from None
     wanted, prefix = settings.embedded.profile, leftovers.new_prefix()
     if not NVIDIA.is_dir():
-        options = options_from(settings, choose_profile(wanted, settings.paths.repository), key)
+        options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
         return command_line(options, wheel, backends, prefix), environment(wheel)
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
-    options = options_from(settings, "default" if wanted == "auto" else wanted, key)
-    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
+    options = options_from(settings, "default" if wanted == "auto" else wanted)
+    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT}
     return command_line(options, _nvidia(), NVIDIA / "backends", prefix), variables
 
 

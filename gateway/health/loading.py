@@ -28,7 +28,7 @@ class Leadership:
     def __init__(self, path: Path, *, candidate: bool = True) -> None:
         """``candidate``: whether this gateway wants it at all (`triton.control`)."""
         self._candidate = candidate
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._waits = False
 

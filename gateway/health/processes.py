@@ -13,6 +13,8 @@ from contextlib import suppress
 
 import psutil
 
+from gateway.settings.socket_file import SCHEME
+
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
 _INSTANCE = 8  # place on a stub's command line (seen in 2.51) of e.g. "text_embedding_0_0"
 _NUMBERS = re.compile(r"_\d+_\d+$")
@@ -23,12 +25,15 @@ class ModelProcesses:
     """The stubs of one Triton.
 
     Args:
-        url: host and gRPC port of that Triton.
+        url: Triton's gRPC address, host and port or a socket file's.
     """
 
     def __init__(self, url: str) -> None:
-        host, _, self._port = url.rpartition(":")
-        self._local = host in _LOCAL
+        host, _, port = url.rpartition(":")
+        self._local = host in _LOCAL or url.startswith(SCHEME)
+        self._arguments = {f"--grpc-port={port}"}
+        if url.startswith(SCHEME):
+            self._arguments.add(f"--grpc-address={host}")
 
     def missing(self, models: Iterable[str]) -> list[str]:
         """Return which of these loaded models have no process; none where that cannot be told.
@@ -42,10 +47,9 @@ class ModelProcesses:
         return [model for model in models if alive and model not in alive]
 
     def _alive(self) -> set[str]:
-        port = f"--grpc-port={self._port}"
         for process in psutil.process_iter(["cmdline"]):
             line = process.info["cmdline"] or [""]
-            if os.path.basename(line[0]) == SERVER and port in line:
+            if os.path.basename(line[0]) == SERVER and self._arguments <= set(line):
                 with suppress(psutil.Error):
                     return set(filter(None, map(_model_of, process.children())))
         return set()

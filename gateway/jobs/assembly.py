@@ -97,7 +97,8 @@ def open_jobs(
     """
     folder = settings.folder(state)
     incoming = folder / "incoming"
-    incoming.mkdir(parents=True, exist_ok=True)
+    for path in (folder, incoming):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     jobs, callbacks = settings.jobs, settings.callbacks
     try:
         engine = open_database(database_url(settings, folder))

@@ -48,7 +48,7 @@ class FolderFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._unknown = Sightings()
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def adopt(self, folder: str, incoming: Path) -> None:
         """Move the folder to its place and flush it with all that is in it."""

@@ -25,7 +25,7 @@ class Owner:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self.name = uuid.uuid4().hex
         file = folder / f"{self.name}{SUFFIX}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+
+from gateway.private_files import private_file
 
 metadata = MetaData()
 
@@ -93,6 +97,9 @@ def open_database(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
+        if parsed.database and not parsed.database.startswith((":", "file:")):
+            with contextlib.suppress(OSError):  # SQLite itself says what is wrong
+                private_file(Path(parsed.database))  # its journals get the same mode
         engine = create_engine(parsed, connect_args={"timeout": 30})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: _exec(connection, "BEGIN IMMEDIATE"))

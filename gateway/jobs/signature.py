@@ -62,7 +62,7 @@ def own_secret(file: Path) -> str:
     Raises:
         OSError: the file can be neither read nor written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     part = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -87,7 +87,7 @@ def _moved(settings: Settings, before: dict[str, int], moved: dict[str, int]) ->
     """Return the settings with some of Triton's ports changed, and its addresses with them."""
     ports = {name.removeprefix("embedded."): port for name, port in moved.items()}
     triton: dict[str, Any] = {}
-    if "embedded.grpc_port" in moved:
+    if "embedded.grpc_port" in moved and settings.triton.url:
         host, _, port = settings.triton.url.rpartition(":")
         if port == str(before["embedded.grpc_port"]):
             triton["url"] = f"{host}:{moved['embedded.grpc_port']}"

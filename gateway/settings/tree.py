@@ -16,6 +16,7 @@ from gateway.settings.iot import IotSettings
 from gateway.settings.keys import OPERATIONS, ApiKey
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
+from gateway.settings.socket_file import socket_address
 from gateway.settings.telemetry import TelemetrySettings
 from gateway.settings.text import TextSettings
 from gateway.settings.triton import (
@@ -121,6 +122,19 @@ class Settings(BaseSettings):
         """Whether try-on's `/infer` is closed where the service is."""
         chosen = self.tryon.infer_requires_auth
         return self.has_named_keys if chosen is None else chosen
+
+    @model_validator(mode="after")
+    def _way_to_the_embedded_triton(self) -> Settings:
+        """Fills in ``triton.url`` where Pentad itself decides at which address Triton answers."""
+        if self.triton.url is None and self.triton.start:
+            if (port := self.embedded.grpc_port) is None:
+                url = socket_address(self.paths.state)
+            else:
+                everywhere = self.embedded.host in ("0.0.0.0", "::")  # noqa: S104
+                url = f"{'127.0.0.1' if everywhere else self.embedded.host}:{port}"
+            filled = self.triton.model_copy(update={"url": url})
+            object.__setattr__(self, "triton", filled)  # the tree is frozen for its users
+        return self
 
     @model_validator(mode="after")
     def _one_process_for_tenants(self) -> Settings:

@@ -9,13 +9,18 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.base import Section
 
+ELSEWHERE = "127.0.0.1:8001"
+"""Where a Triton that somebody else runs is looked for when nothing is said."""
+
 
 class TritonSettings(Section):
     """Connection to Triton, whoever runs it."""
 
-    url: str = "127.0.0.1:8001"
-    """host:port of Triton's gRPC service. Several servers: separated by commas, or
-    `dns:///name:port` for all addresses of a name (Kubernetes' headless service)."""
+    url: str | None = None
+    """host:port of Triton's gRPC service, or `unix:/path` of its socket. Several servers: separated
+    by commas, or `dns:///name:port` for all addresses of a name (Kubernetes' headless service).
+    None: the embedded server, which answers at a socket in `paths.state` that no other user can
+    open; with `start: false` 127.0.0.1:8001."""
     control: bool = True
     """Whether this gateway loads and unloads models. Of gateways on several machines that share
     their Tritons one does; the others only use what is loaded."""
@@ -24,8 +29,18 @@ class TritonSettings(Section):
     servers: separated by commas, the first that answers counts."""
     start: bool = True
     """Whether `make run` starts the embedded server; false for a Triton elsewhere."""
+    tls_ca_file: Path | None = None
+    """Certificates (PEM) that sign those of Triton and its clients: with them and the next two both
+    sides prove who they are. A server that Pentad starts on a port takes the same files."""
+    tls_certificate_file: Path | None = None
+    """This side's certificate (PEM)."""
+    tls_key_file: Path | None = None
+    """Its private key (PEM), of mode 0600."""
+    tls_server_name: str = "pentad-triton"
+    """Name that Triton's certificate must be for, whatever its address."""
     admin_key: SecretStr | None = None
-    """Key of Triton's restricted model-repository API. The launcher passes its own."""
+    """Key of the restricted APIs of a Triton that somebody else runs (`--grpc-restricted-protocol`,
+    header `triton-admin-key`). Pentad starts none with a key: all users could read it."""
     admin_key_file: Path | None = None
     """File with that key, e.g. a mounted secret; `admin_key` wins."""
     max_message_bytes: int = Field(256 * 2**20, ge=2**20)
@@ -50,8 +65,8 @@ class TritonSettings(Section):
 
     @field_validator("url")
     @classmethod
-    def _addresses(cls, value: str) -> str:
-        for one in value.split(","):
+    def _addresses(cls, value: str | None) -> str | None:
+        for one in value.split(",") if value is not None else ():
             _, _, port = one.strip().rpartition(":")
             if not one.strip().startswith("unix:") and not port.isdecimal():
                 raise ValueError(f"{one.strip() or 'an empty entry'} is not host:port")
@@ -66,7 +81,7 @@ class TritonSettings(Section):
     @property
     def urls(self) -> tuple[str, ...]:
         """The entries of ``url``."""
-        return tuple(one.strip() for one in self.url.split(","))
+        return tuple(one.strip() for one in (self.url or ELSEWHERE).split(","))
 
     @property
     def metrics_urls(self) -> tuple[str, ...]:
@@ -77,6 +92,18 @@ class TritonSettings(Section):
     def several(self) -> bool:
         """Whether ``url`` may name more than one server."""
         return len(self.urls) > 1 or self.urls[0].startswith("dns:///")
+
+    @property
+    def tls(self) -> bool:
+        """Whether certificates prove both sides."""
+        return self.tls_ca_file is not None
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> TritonSettings:
+        files = (self.tls_ca_file, self.tls_certificate_file, self.tls_key_file)
+        if any(files) and not all(files):
+            raise ValueError("tls_ca_file, tls_certificate_file and tls_key_file go together")
+        return self
 
     @model_validator(mode="after")
     def _plans_need_nvidias_triton(self) -> TritonSettings:
@@ -95,11 +122,12 @@ class EmbeddedSettings(Section):
 
     host: str = "127.0.0.1"
     """Address of Triton's own ports; keep it on loopback, the gateway is the way in."""
-    http_port: int = Field(8000, ge=1, le=65535)
-    """Triton's HTTP port."""
-    grpc_port: int = Field(8001, ge=1, le=65535)
-    """Triton's gRPC port; `triton.url` must name it. Where a public port (a service's or the main
-    one) is the same, Triton's ports become the next ones that are configured for nothing."""
+    http_port: int | None = Field(None, ge=1, le=65535)
+    """Triton's HTTP port; none: it is off. Whoever reaches it can run code as this user."""
+    grpc_port: int | None = Field(None, ge=1, le=65535)
+    """Triton's gRPC port; none: a socket that no other user can open (`triton.url`). Whoever
+    reaches a port can run code as this user, unless `triton.tls_ca_file` closes it. A port of Triton
+    that is a public one as well becomes the next one that is configured for nothing."""
     metrics_port: int = Field(8002, ge=1, le=65535)
     """Triton's Prometheus port."""
     profile: Literal["auto", "default", "openvino", "tensorrt"] = "auto"

@@ -13,6 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from gateway.settings.triton import TritonSettings
+from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
 
@@ -27,20 +28,12 @@ class TritonClient:
     def __init__(
         self, settings: TritonSettings, admin_key: str = "", address: str | None = None
     ) -> None:
-        """``address`` is host:port of the server where ``settings.url`` names several."""
-        size = settings.max_message_bytes
-        options = [
-            ("grpc.max_send_message_length", size),
-            ("grpc.max_receive_message_length", size),
-            # A restarted Triton must be found again at once, not after gRPC's default 120 s.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-            # A Triton that vanished without closing the connection is noticed in 20 s.
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 5_000),
-        ]
-        self._channel = grpc.aio.insecure_channel(address or settings.urls[0], options=options)
+        """``address`` is that of the server where ``settings.url`` names several.
+
+        Raises:
+            ValueError: a certificate or key cannot be read.
+        """
+        self._channel = open_channel(settings, address or settings.urls[0])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout_seconds
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
@@ -72,7 +65,7 @@ class TritonClient:
             _place(request.outputs.add(name=name), place)
         if tell_timeout:
             request.parameters["timeout"].int64_param = int(timeout * 1e6)
-        metadata = tuple(headers.items()) if headers else None
+        metadata = (*headers.items(), *self._admin) if headers else self._admin
         call = self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
@@ -109,7 +102,7 @@ class TritonClient:
         request.parameters["timeout"].int64_param = int(timeout * 1e6)
         # Never with `triton_grpc_error`, which gives errors a status: after some hundred refusals
         # by streams at the same time Triton 2.51 crashes (tests/triton/tryon/test_refusals.py).
-        metadata = tuple((headers or {}).items())
+        metadata = (*(headers or {}).items(), *self._admin)
         call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
@@ -150,7 +143,10 @@ class TritonClient:
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`."""
         try:
-            reply = await self._stub.ServerLive(pb.ServerLiveRequest(), timeout=CONTROL_TIMEOUT)
+            request = pb.ServerLiveRequest()
+            reply = await self._stub.ServerLive(
+                request, timeout=CONTROL_TIMEOUT, metadata=self._admin
+            )
         except grpc.RpcError:
             return False
         return bool(reply.live)

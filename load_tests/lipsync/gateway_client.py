@@ -138,16 +138,13 @@ def serving(folder: Path, tenants: Path, **settings: str) -> Iterator[Gateway]:
     Raises:
         ServerError: it ended or was not ready in time.
     """
-    ports = {name: free_port() for name in ("main", "lipsync", "http", "grpc", "metrics")}
+    ports = {name: free_port() for name in ("main", "lipsync", "metrics")}
     folder.mkdir(parents=True, exist_ok=True)
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PENTAD_")},
         "PENTAD_SERVICES": '["lipsync"]',
         "PENTAD_SERVER__PORT": str(ports["main"]),
-        "PENTAD_EMBEDDED__HTTP_PORT": str(ports["http"]),
-        "PENTAD_EMBEDDED__GRPC_PORT": str(ports["grpc"]),
         "PENTAD_EMBEDDED__METRICS_PORT": str(ports["metrics"]),
-        "PENTAD_TRITON__URL": f"127.0.0.1:{ports['grpc']}",
         "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
         "PENTAD_TELEMETRY__ACCESS_LOG": "false",
         "PENTAD_PATHS__STATE": str(folder / "state"),

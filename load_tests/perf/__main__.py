@@ -1,6 +1,7 @@
 """Run perf_analyzer over a service's models.
 
-    python -m load_tests.perf [--service vision] [--triton 127.0.0.1:8001] [--concurrency 1,8,32]
+    python -m load_tests.perf [--service vision] [--concurrency 1,8,32]
+    python -m load_tests.perf --triton unix:$PWD/var/triton/grpc:8001
 
 Without an address Pentad is started on free ports. Writes perf-SERVICE.csv and .md.
 """
@@ -108,7 +109,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--service", choices=list(TARGETS), default="text")
-    parser.add_argument("--triton", help="host:port of a running Triton's gRPC service")
+    parser.add_argument("--triton", help="gRPC address of a running Triton")
     parser.add_argument("--concurrency", default="1,8,32")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"))
     parser.add_argument("--results", type=Path, default=Path("load_tests/results"))

@@ -39,7 +39,6 @@ from tests.support.tryon_processes import GatewayProcess
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "tests/triton/jobs/scripted_tryon"
 EXPORTED = Path("tryon/1/export.json")
-ADMIN_KEY = "load-test"
 PICTURE = 2_000_000  # bytes
 RATE, SECONDS = 10, 15
 LIMITS = {"gap_ms": 30.0, "acceptance_p95_ms": 60.0, "growth_mb": 50.0}
@@ -77,9 +76,7 @@ def bench(repository: Path | None, receiver: Receiver, **variables: str) -> Iter
             repository = folder / "repository"
             shutil.copytree(MODEL, repository / "tryon")
         os.environ["TRYON_RUNS"] = str(runs)
-        with TritonServer.on_free_ports(
-            repository, admin_key=ADMIN_KEY, log=folder / "triton.log"
-        ) as server:
+        with TritonServer.on_free_ports(repository, log=folder / "triton.log") as server:
             settings = {
                 "PENTAD_TRYON__ASSET_SERVICE__CALLBACK_URL": receiver.result_url,
                 "PENTAD_TRYON__LOAD_BALANCER__URL": receiver.base_url,
@@ -89,7 +86,7 @@ def bench(repository: Path | None, receiver: Receiver, **variables: str) -> Iter
                 "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "5",
                 **variables,
             }
-            gateway = GatewayProcess(folder / "state", server.grpc_url, ADMIN_KEY, settings)
+            gateway = GatewayProcess(folder / "state", server.grpc_url, settings)
             try:
                 gateway.start()
                 yield Bench(gateway, receiver, runs)

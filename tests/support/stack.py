@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from embedded.server import free_ports
+from gateway.settings.socket_file import socket_address
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 240
@@ -33,20 +34,17 @@ class Stack:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        http, grpc, metrics, main, text, vision, iot, lipsync, tryon = free_ports(9)
+        metrics, main, text, vision, iot, lipsync, tryon = free_ports(7)
         self.main = f"http://127.0.0.1:{main}"
         self.text = f"http://127.0.0.1:{text}"
         self.vision = f"http://127.0.0.1:{vision}"
         self.iot = f"http://127.0.0.1:{iot}"
         self.tryon = f"http://127.0.0.1:{tryon}"
-        self.grpc_port = grpc
+        self.triton = socket_address(self.state)
         self.lipsync = f"127.0.0.1:{lipsync}"
-        self.ports = [http, grpc, metrics, main, text, vision, iot, lipsync, tryon]
+        self.ports = [metrics, main, text, vision, iot, lipsync, tryon]
         self.environment = {
-            "PENTAD_EMBEDDED__HTTP_PORT": str(http),
-            "PENTAD_EMBEDDED__GRPC_PORT": str(grpc),
             "PENTAD_EMBEDDED__METRICS_PORT": str(metrics),
-            "PENTAD_TRITON__URL": f"127.0.0.1:{grpc}",
             "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
             "PENTAD_SERVER__PORT": str(main),
             "PENTAD_TEXT__PORT": str(text),

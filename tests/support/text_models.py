@@ -19,8 +19,6 @@ from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = ROOT / "model_repository"
-ADMIN_KEY = "key-of-the-tests"
-ADMIN_HEADERS = {"triton-grpc-protocol-triton-admin-key": ADMIN_KEY}
 SCORES = ("PRECISION", "RECALL", "F1")
 
 
@@ -47,11 +45,11 @@ class TextModels:
 
     def load(self, *names: str) -> None:
         for name in names:
-            self.client.load_model(name, headers=ADMIN_HEADERS)
+            self.client.load_model(name)
 
     def unload(self, *names: str) -> None:
         for name in names:
-            self.client.unload_model(name, headers=ADMIN_HEADERS)
+            self.client.unload_model(name)
 
     def close(self) -> None:
         self.client.close()

@@ -28,7 +28,6 @@ class GatewayProcess:
 
     state: Path
     triton_url: str
-    admin_key: str
     variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +40,6 @@ class GatewayProcess:
             "PENTAD_SERVER__PORT": str(main),
             "PENTAD_SERVER__DRAIN_SECONDS": "1",
             "PENTAD_TRITON__URL": self.triton_url,
-            "PENTAD_TRITON__ADMIN_KEY": self.admin_key,
             "PENTAD_TRITON__METRICS_URL": "",
             "PENTAD_TELEMETRY__ACCESS_LOG": "false",
             "PENTAD_PATHS__STATE": str(self.state),

@@ -22,8 +22,6 @@ from export.random_vlm import write_checkpoint
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-vlm"
 CHECKPOINT = "random-qwen3-vl"
-ADMIN_HEADERS = {"triton-grpc-protocol-triton-admin-key": "key-of-the-tests"}
-ADMIN_KEY = "key-of-the-tests"
 LOAD_SECONDS = 300
 _HTTP = httpx.Client(timeout=30)
 RUN_VARIABLE, RUN = "TEST_RUN", uuid.uuid4().hex
@@ -111,10 +109,10 @@ class VlmModel:
         return time.monotonic() - begin
 
     def _load(self) -> None:
-        self.client.load_model("vlm", headers=ADMIN_HEADERS, client_timeout=LOAD_SECONDS)
+        self.client.load_model("vlm", client_timeout=LOAD_SECONDS)
 
     def unload(self, seconds: float = 40) -> None:
-        self.client.unload_model("vlm", headers=ADMIN_HEADERS)
+        self.client.unload_model("vlm")
         end = time.monotonic() + seconds
         while self.stubs() or engines():
             assert time.monotonic() < end, "processes outlived the model"

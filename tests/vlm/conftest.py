@@ -13,7 +13,6 @@ import pytest
 from embedded.server import TritonServer
 from tests.support.clips import carphone_frames
 from tests.support.vlm_model import (
-    ADMIN_KEY,
     ENVIRONMENT,
     RUN,
     RUN_VARIABLE,
@@ -37,9 +36,7 @@ class Keeper:
         if self._model is None or not self._model.server.running:
             self.stop()
             os.environ[RUN_VARIABLE] = RUN
-            self._server = TritonServer.on_free_ports(
-                self.repository, admin_key=ADMIN_KEY, log=self._log
-            )
+            self._server = TritonServer.on_free_ports(self.repository, log=self._log)
             self._model = VlmModel(self._server.__enter__())
         if not self._model.answers():
             self._model.unload()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
 from ov_options import check_batching, device_properties, switched_on
+from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
 from pentad_backend.tensors import LoadError, TensorInfo
 

@@ -59,7 +59,7 @@ class LipsyncService:
         self._keeper = Keeper(self.pool, CatalogueSource(context.settings), settings, context.gpus)
         self.regions = Regions(
             context.triton,
-            context.settings.triton.url,
+            context.settings.triton.urls[0],
             settings.transport,
             settings.shared_memory_mb * 2**20,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from export.samples import varied_pairs, varied_texts
 from tests.gpu.check.section import Section, SkippedError
 from tests.gpu.check.timing import per_second
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, TextModels
+from tests.support.text_models import REPOSITORY, TextModels
 
 ROWS, LENGTH = 32, 128
 TOLERANCE = {"sentence_encoder": 1e-3, "token_encoder": 1e-3}
@@ -25,7 +25,7 @@ def service(section: Section, seconds: float) -> None:
     texts, pairs = varied_texts(100, seed=3), varied_pairs(100, seed=3)
     with tempfile.TemporaryDirectory(prefix="pentad-check-") as folder:
         log = Path(folder) / "triton.log"
-        with TritonServer.on_free_ports(REPOSITORY, admin_key=ADMIN_KEY, log=log) as server:
+        with TritonServer.on_free_ports(REPOSITORY, log=log) as server:
             models = TextModels(server)
             models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
             section.facts["networks on"] = "CPU (the wheel's ONNX Runtime backend has no CUDA)"

@@ -25,15 +25,12 @@ class Supervised:
     """A supervisor on free ports with an empty model repository."""
 
     def __init__(self, folder: Path, command: str, **more: object) -> None:
-        http, grpc, metrics, self.main, text = free_ports(5)
+        metrics, self.main, text = free_ports(3)
         (folder / "models").mkdir()
         self.state = folder / "state"
         self.output = folder / "output"
         variables = {
-            "EMBEDDED__HTTP_PORT": http,
-            "EMBEDDED__GRPC_PORT": grpc,
             "EMBEDDED__METRICS_PORT": metrics,
-            "TRITON__URL": f"127.0.0.1:{grpc}",
             "SERVER__PORT": self.main,
             "TEXT__PORT": text,
             "SERVICES": '["text"]',
@@ -109,8 +106,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
 
 
 def test_both_run_and_stop_in_order(start: Callable[..., Supervised]) -> None:
-    run = start("run")
+    key = "a-key-of-the-operator"
+    run = start("run", TRITON__ADMIN_KEY=key)
     run.wait_for(lambda: "URLs" in run.log)
+    family = [run.process.pid, *(process.pid for process in run.seen if process.is_running())]
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in family]
+    assert len(lines) > 2
+    assert not [line for line in lines if key in line]
     report = fetch("127.0.0.1", run.main)
     assert report is not None
     assert "text" in report["services"]
@@ -125,9 +127,8 @@ def test_both_run_and_stop_in_order(start: Callable[..., Supervised]) -> None:
     last_gateway = max(n for n, line in enumerate(lines) if '"source": "gateway"' in line)
     stopping = next(n for n, line in enumerate(lines) if line.startswith("[triton] Signal"))
     assert last_gateway < stopping
-    key = (run.state / "triton" / "admin.key").read_text().strip()
-    assert len(key) > 30
     assert key not in run.log
+    assert not [line for line in lines if "can run code" in line], "nothing is open by default"
 
 
 def test_crashed_processes_are_started_again(start: Callable[..., Supervised]) -> None:
@@ -185,7 +186,7 @@ def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
         timeout=120,
     )
     assert second.returncode == 1
-    assert "change embedded.http_port" in second.stderr
+    assert "change embedded.metrics_port" in second.stderr
 
 
 def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:
@@ -201,8 +202,12 @@ def test_check_reports_every_line(start: Callable[..., Supervised]) -> None:
     run.wait_for(lambda: run.process.poll() is not None)
     assert run.process.returncode == 0
     lines = run.log.splitlines()
-    assert len(lines) == 7
-    assert all(line.startswith("ok ") for line in lines)
+    # Regions may be those of another Pentad on this machine, an older one.
+    fine, told = lines[:8], [line for line in lines[8:] if "regions of" not in line]
+    assert all(line.startswith("ok ") for line in fine)
+    assert len(told) == 1, "nothing is open to others but what Triton cannot close"
+    assert told[0].startswith("warning other users: ")
+    assert "metrics" in told[0]
     assert any("memory: models fit" in line or "memory: not worked out" in line for line in lines)
     run.assert_nothing_left()
 

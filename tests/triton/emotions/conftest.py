@@ -14,7 +14,7 @@ from PIL import Image
 
 from embedded.server import TritonServer
 from tests.support.emotion_models import EmotionModels
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT
+from tests.support.text_models import REPOSITORY, ROOT
 
 PICTURES = Path(__file__).resolve().parents[2] / "golden" / "pictures"
 NETWORKS = ("face_detector", "expression_classifier")
@@ -35,7 +35,7 @@ def emotion_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emotion
         shutil.copytree(REPOSITORY / name, repository / name)  # links become files
     shutil.copytree(VLM, repository / "vlm")
     log = folder / "triton.log"
-    with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(repository, log=log) as server:
         models = EmotionModels(server)
         models.load(*NETWORKS, "emotion_story")
         yield models

@@ -8,25 +8,30 @@ from pathlib import Path
 import httpx
 import pytest
 
-from embedded.server import TritonServer
+from embedded.server import TritonServer, free_ports
 from tests.support.stack import Stack
 from tests.support.waiting import wait_for
 
 KEY = "a-key-of-the-operator"
+RESTRICTED = (
+    "metadata,inference,shared-memory,model-config,model-repository,statistics,trace,logging"
+)
 
 
 @pytest.fixture
 def variables(exported_models: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
     log = tmp_path / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=KEY, log=log) as server:
+    restricted = f"--grpc-restricted-protocol={RESTRICTED}:triton-admin-key={KEY}"
+    with TritonServer.on_free_ports(
+        exported_models, log=log, grpc_port=free_ports(1)[0], arguments=(restricted,)
+    ) as server:
         yield {
             "PENTAD_TRITON__START": "false",
             "PENTAD_TRITON__URL": server.grpc_url,
             "PENTAD_TRITON__METRICS_URL": server.metrics_url,
             "PENTAD_SERVICES": '["text"]',
         }
-        live = httpx.get(f"http://{server.http_url}/v2/health/live", timeout=60)
-        live.raise_for_status()
+        assert server.live()
 
 
 def test_serves_from_it_and_leaves_it_running(variables: dict[str, str], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from gateway.private_files import open_to_others
 from tests.support.stack import Stack
 from tests.support.tiny_pictures import png
 from tests.support.waiting import PATIENCE, wait_for
@@ -192,14 +193,19 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(tmp_path: Path) -> None:
     assert not [name for name in regions if own & set(name.split("-"))]
 
 
-def test_no_secret_and_no_path_in_the_log(own: Stack) -> None:
-    key = (own.state / "triton" / "admin.key").read_text().strip()
-    assert len(key) >= 32
-    assert key not in own.log
-    assert (own.state / "triton" / "admin.key").stat().st_mode & 0o077 == 0
-
-
-def test_triton_refuses_control_without_the_key(own: Stack) -> None:
-    http = own.environment["PENTAD_EMBEDDED__HTTP_PORT"]
-    url = f"http://127.0.0.1:{http}/v2/repository/models/text_embedding/unload"
-    assert httpx.post(url, timeout=60).status_code == 403
+def test_nothing_of_a_running_stack_is_open_to_other_users(own: Stack) -> None:
+    written = [path for path in own.state.rglob("*") if path.name != "stack.log"]  # the test's own
+    assert len(written) > 10
+    assert not [path for path in written if open_to_others(path)]
+    mine = {str(process.pid) for process in own.processes()}
+    regions = [path for path in Path("/dev/shm").iterdir() if mine & set(path.name.split("-"))]
+    assert regions
+    assert not [path for path in regions if open_to_others(path)]
+    ports = set(own.ports)
+    for process in own.processes():
+        listening = {
+            found.laddr.port
+            for found in process.net_connections("tcp")
+            if found.status == psutil.CONN_LISTEN
+        }
+        assert listening <= ports, process.cmdline()

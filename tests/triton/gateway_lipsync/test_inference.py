@@ -33,7 +33,7 @@ class Device:
 
     @property
     def grpc_url(self) -> str:
-        return f"127.0.0.1:{self.stack.grpc_port}"
+        return self.stack.triton
 
 
 def fields(tenant: str, count: int, **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pytest
 
 from embedded.server import TritonServer
 from tests.support.callback_receiver import Receiver, always
-from tests.support.text_models import ADMIN_KEY
 from tests.support.tryon_processes import GatewayProcess
 
 MODEL = Path(__file__).parent / "scripted_tryon"
@@ -48,7 +47,7 @@ def scripted_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Script
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRYON_RUNS", str(runs))  # the model's process inherits it
         log = folder / "triton.log"
-        with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+        with TritonServer.on_free_ports(repository, log=log) as server:
             yield ScriptedTriton(server, runs)
 
 
@@ -73,7 +72,7 @@ def make_gateway(
         "PENTAD_TRYON__JOBS__QUEUE_SIZE": "300",
         **variables,
     }
-    return GatewayProcess(folder, triton.server.grpc_url, ADMIN_KEY, settings)
+    return GatewayProcess(folder, triton.server.grpc_url, settings)
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonClient
 from gateway.triton.tensors import Tensor
 from tests.support.plan_models import MODEL, install_plan, write_model
-from tests.support.text_models import ADMIN_KEY
 
 BACKEND = Path(__file__).parent / "plan_backend" / "model.py"
 
@@ -33,7 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
-        self.client = TritonClient(TritonSettings(url=url), ADMIN_KEY)
+        self.client = TritonClient(TritonSettings(url=url))
         self.chooser = PlanChooser(folder.parents[1])
         self.loader = ModelLoader(self.client, Metrics(), {}, self.chooser)
         self.model = ModelState("add", MODEL, ())
@@ -76,7 +75,6 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         tmp_path / "repository",
         state=tmp_path / "state",
         log=tmp_path / "triton.log",
-        admin_key=ADMIN_KEY,
         profile="tensorrt",  # what the container is started with: no plan, no model
     ) as server:
         found = Bench(folder, server.grpc_url)

@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tritonclient import grpc
 
 from embedded import leftovers
 from embedded.server import TritonServer
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
-KEY = "a-key-of-two-servers"
 CLIENTS = 8
 
 
@@ -27,9 +27,7 @@ def servers(exported_models: Path, tmp_path: Path) -> Iterator[list[TritonServer
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(
-                TritonServer.on_free_ports(
-                    exported_models, admin_key=KEY, log=tmp_path / f"{place}.log"
-                )
+                TritonServer.on_free_ports(exported_models, log=tmp_path / f"{place}.log")
             )
             for place in range(2)
         ]
@@ -43,7 +41,6 @@ def stack(servers: list[TritonServer], tmp_path: Path) -> Iterator[Stack]:
             "PENTAD_TRITON__START": "false",
             "PENTAD_TRITON__URL": ",".join(server.grpc_url for server in servers),
             "PENTAD_TRITON__METRICS_URL": servers[0].metrics_url,
-            "PENTAD_TRITON__ADMIN_KEY": KEY,
             "PENTAD_SERVICES": json.dumps(["text"]),
         },
     )
@@ -56,8 +53,9 @@ def stack(servers: list[TritonServer], tmp_path: Path) -> Iterator[Stack]:
 
 def served(server: TritonServer) -> int:
     """Executions of the embedding model."""
-    url = f"http://{server.http_url}/v2/models/text_embedding/stats"
-    return int(httpx.get(url, timeout=10).json()["model_stats"][0]["inference_count"])
+    with grpc.InferenceServerClient(server.grpc_url) as client:
+        found = client.get_inference_statistics("text_embedding")
+    return int(found.model_stats[0].inference_count)
 
 
 def kill(server: TritonServer) -> None:

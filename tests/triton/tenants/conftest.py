@@ -19,7 +19,6 @@ from tests.support.lipsync_tenants import write_tenant
 from tests.support.stack import ROOT
 
 TENANTS = 24
-KEY = "key-of-the-tests"
 Opener = Callable[..., AbstractAsyncContextManager[Running]]
 
 
@@ -47,7 +46,7 @@ def lipsync_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonS
     )
     write_devices(settings)
     log = folder / "triton.log"
-    with TritonServer.on_free_ports(repository, admin_key=KEY, log=log) as server:
+    with TritonServer.on_free_ports(repository, log=log) as server:
         yield server
 
 
@@ -60,7 +59,7 @@ def gateway(lipsync_server: TritonServer, tenant_files: Path, tmp_path: Path) ->
         state = tmp_path / "state"
         state.mkdir(exist_ok=True)
         url = lipsync_server.grpc_url
-        client = TritonClient(TritonSettings(url=url), KEY)
+        client = TritonClient(TritonSettings(url=url))
         section = {"gpus": {"count": 2}, "watch_folder": tenant_files, **lipsync}
         async with running_gateway(
             state, client, services=["lipsync"], lipsync=section, wait=False

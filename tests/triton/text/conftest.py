@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.text_models import ADMIN_KEY, TextModels
+from tests.support.text_models import TextModels
 
 
 @pytest.fixture(scope="package")
@@ -18,7 +18,7 @@ def text_models(
     from embedded.server import TritonServer
 
     log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_models, log=log) as server:
         models = TextModels(server)
         models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
         yield models

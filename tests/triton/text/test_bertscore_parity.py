@@ -14,7 +14,7 @@ import numpy as np
 from embedded.server import TritonServer
 from export.samples import varied_pairs
 from tests.support.checkpoints import write_checkpoint
-from tests.support.text_models import ADMIN_KEY, ROOT, TextModels, bert_scorer, checkpoint
+from tests.support.text_models import ROOT, TextModels, bert_scorer, checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "bertscore.json"
 TOLERANCE = 1e-5
@@ -73,7 +73,7 @@ def test_a_second_model_on_deberta(exported_models: Path, tmp_path: Path) -> Non
     command += ["--layer", "3", "--as", "deberta"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     log = tmp_path / "triton.log"
-    with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(repository, log=log) as server:
         models = TextModels(server)
         models.load("token_encoder_deberta", "bertscore_deberta", "token_encoder", "bertscore")
         pairs = varied_pairs(60)

@@ -12,7 +12,7 @@ import pytest
 from embedded.server import TritonServer
 from export.parity import cosines
 from export.samples import varied_texts
-from tests.support.text_models import ADMIN_KEY, TextModels, checkpoint
+from tests.support.text_models import TextModels, checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "text_embedding.json"
 COSINE = 0.9999
@@ -34,9 +34,7 @@ def bf16_models(
     exported_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TextModels]:
     log = tmp_path_factory.mktemp("openvino") / "triton.log"
-    with TritonServer.on_free_ports(
-        exported_models, profile="openvino", admin_key=ADMIN_KEY, log=log
-    ) as server:
+    with TritonServer.on_free_ports(exported_models, profile="openvino", log=log) as server:
         models = TextModels(server)
         models.load("sentence_encoder", "text_embedding")
         yield models

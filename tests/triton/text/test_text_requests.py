@@ -14,7 +14,7 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 from embedded.server import TritonServer
-from tests.support.text_models import ADMIN_KEY, SCORES, TextModels, text_input
+from tests.support.text_models import SCORES, TextModels, text_input
 from tests.support.waiting import wait_for
 
 BULK = 128
@@ -132,7 +132,7 @@ def test_an_encoder_that_is_away_fails_requests_and_recovers(
     exported_models: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "triton.log"
-    with TritonServer.on_free_ports(exported_models, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_models, log=log) as server:
         models = TextModels(server)
         models.load("sentence_encoder", "text_embedding")
         assert models.embed(["before"]).shape == (1, 384)

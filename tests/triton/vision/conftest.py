@@ -11,7 +11,7 @@ import pytest
 
 from embedded.server import TritonServer
 from tests.support.golden_pictures import PICTURES
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT
+from tests.support.text_models import REPOSITORY, ROOT
 from tests.support.vision_models import VisionModels
 
 
@@ -28,7 +28,7 @@ def vision_models(
 ) -> Iterator[VisionModels]:
     """The vision models in their portable configuration."""
     log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_classifier, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_classifier, log=log) as server:
         models = VisionModels(server)
         models.load("image_classifier", "image_classification")
         yield models

@@ -16,7 +16,7 @@ from embedded.server import TritonServer
 from export.progress import Progress
 from export.torchvision_library import Torchvision
 from tests.support.golden_pictures import CACHE, PICTURES, reference_picture
-from tests.support.text_models import ADMIN_KEY, ROOT
+from tests.support.text_models import ROOT
 from tests.support.vision_models import VisionModels
 
 LABELS = ("red", "green", "blue")
@@ -47,7 +47,7 @@ def test_a_resnet18_of_three_classes(
     environment = {**os.environ, "PENTAD_PATHS__REPOSITORY": str(repository)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     log = tmp_path / "triton.log"
-    with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(repository, log=log) as server:
         models = VisionModels(server)
         models.load("image_classifier_colours", "image_classification_colours")
         file = PICTURES / "chelsea_alpha.png"

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from embedded.layout import find_wheel
+from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
@@ -331,6 +333,24 @@ def test_readiness_is_the_canaries(manifests: list[dict[str, Any]]) -> None:
         if container["name"] == "gateway":
             assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
             assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_triton_takes_no_one_without_the_certificate(
+    manifests: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (configuration,) = of_kind(manifests, "ConfigMap").values()
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration["data"]["config.yaml"])
+    settings = load_settings(file, {})
+    arguments = command_line(options_from(settings, "default"), find_wheel(), tmp_path, "prefix-")
+    assert {"--grpc-use-ssl-mutual=true", "--allow-http=false"} <= set(arguments)
+    assert not [part for part in arguments if "restricted" in part]
+    for _, container in containers(manifests):
+        if container["name"] == "triton":
+            ports = {one["name"] for one in container["ports"]}
+            assert ports == {"grpc", "metrics"}
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                assert container[probe]["httpGet"]["port"] in ports
 
 
 def test_versions_are_those_of_the_images() -> None:

@@ -15,6 +15,7 @@ from embedded.server import GRACE_SECONDS
 from embedded.shm_budget import MIB, container_bytes
 from gateway.http.descriptors import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
+from gateway.settings.socket_file import socket_file
 from tests.support.containers import COMPOSE, DOCKER, ROOT, compose, stages, versions
 
 
@@ -162,17 +163,24 @@ def test_all_services_are_on_unless_the_operator_chooses(
 
 def test_triton_is_not_published(stack: dict[str, Any], settings: Settings) -> None:
     assert "ports" not in stack["services"]["triton"]
-    assert settings.triton.url == f"triton:{settings.embedded.grpc_port}"
+    assert settings.embedded.grpc_port is None
+    assert settings.embedded.http_port is None
+    file = socket_file(settings.triton.urls[0])
+    assert file is not None
+    options = stack["volumes"]["socket"]["driver_opts"]["o"]
+    assert {"mode=0700", "uid=1000", "gid=1000"} <= set(options.split(","))
+    for name in ("triton", "gateway"):
+        assert f"socket:{file.parent}:nocopy" in stack["services"][name]["volumes"]
     assert settings.triton.metrics_url == f"http://triton:{settings.embedded.metrics_port}/metrics"
 
 
 def test_secrets_reach_the_files_that_the_configuration_names(
     stack: dict[str, Any], settings: Settings
 ) -> None:
-    files = {str(settings.triton.admin_key_file), str(settings.security.keys_file)}
+    files = {str(settings.security.keys_file)}
     given = {f"/run/secrets/{name}" for name in stack["services"]["gateway"]["secrets"]}
     assert files == given
-    assert f"/run/secrets/{stack['services']['triton']['secrets'][0]}" in files
+    assert "secrets" not in stack["services"]["triton"]
 
 
 def test_the_gateway_runs_with_a_read_only_root(stack: dict[str, Any], settings: Settings) -> None:

@@ -91,7 +91,7 @@ def test_the_context_holds_what_is_copied(dockerfile: Path) -> None:
                 for source in copy.split()[:-1]:
                     assert kept(source), source
     assert not kept("model_repository/sentence_encoder/1/model.onnx")
-    assert not kept("docker/secrets/triton-admin.key")
+    assert not kept("docker/secrets/client-keys.yaml")
     assert kept("model_repository/lipsync/1/model.py")
     assert not kept(".venv/bin/python")
 

@@ -36,8 +36,33 @@ def test_triton_must_be_where_the_gateway_looks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENTAD_EMBEDDED__GRPC_PORT", "9999")
-    with pytest.raises(EmbeddedError, match=r"triton\.url"):
+    assert "127.0.0.1:9999" in checks.check_address(load_settings(environ={}))
+    monkeypatch.setenv("PENTAD_TRITON__URL", "localhost:9999")
+    assert "localhost:9999" in checks.check_address(load_settings(environ={}))
+    for elsewhere in ("127.0.0.1:8001", "unix:/run/other/triton:8001"):
+        monkeypatch.setenv("PENTAD_TRITON__URL", elsewhere)
+        with pytest.raises(EmbeddedError, match=r"triton\.url"):
+            checks.check_address(load_settings(environ={}))
+    monkeypatch.delenv("PENTAD_EMBEDDED__GRPC_PORT")
+    assert "unix:/run/other" in checks.check_address(load_settings(environ={}))
+    monkeypatch.setenv("PENTAD_TRITON__URL", "127.0.0.1:8001")
+    with pytest.raises(EmbeddedError, match=r"leave triton\.url out"):
         checks.check_address(load_settings(environ={}))
+
+
+def test_a_socket_that_somebody_listens_at_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "triton:8001"
+    monkeypatch.setenv("PENTAD_TRITON__URL", f"unix:{file}")
+    assert "is free" in checks.check_socket(load_settings(environ={}))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(file))
+        assert "is free" in checks.check_socket(load_settings(environ={})), "a dead one's"
+        listener.listen()
+        with pytest.raises(EmbeddedError, match="another Triton answers"):
+            checks.check_socket(load_settings(environ={}))
 
 
 def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +71,15 @@ def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.Monke
     def names(**options: bool) -> list[str]:
         return [name for name, _ in checks.all_checks(load_settings(environ={}), **options)]
 
-    assert names() == ["ports", "address", "numpy", "libraries", "shared memory", "memory"]
+    assert names() == [
+        "ports",
+        "address",
+        "socket",
+        "numpy",
+        "libraries",
+        "shared memory",
+        "memory",
+    ]
     monkeypatch.setenv("PENTAD_TRITON__START", "false")
     assert names() == ["ports"]
     assert "libraries" in names(gateway=False)

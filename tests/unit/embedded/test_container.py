@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -19,6 +20,7 @@ from embedded.errors import EmbeddedError
 from embedded.pbtxt import parse
 from embedded.shm_budget import MIB, STEP, container_bytes, needed_bytes
 from gateway.healthcheck import answers
+from gateway.privacy import SILENT
 from gateway.settings import Settings, load_settings
 from gateway.settings.triton import EmbeddedSettings, PathSettings, TritonSettings
 from tests.support.containers import DOCKER, ROOT
@@ -27,10 +29,8 @@ MODELS = ROOT / "model_repository"
 
 
 def settings(state: Path, **embedded: object) -> Settings:
-    key = state / "key"
-    key.write_text("the-key-of-the-volume\n")
     return Settings(
-        triton=TritonSettings(start=False, admin_key_file=key),
+        triton=TritonSettings(start=False, url="unix:/run/pentad/triton:8001"),
         embedded=EmbeddedSettings(host="0.0.0.0", **embedded),  # type: ignore[arg-type]
         paths=PathSettings(repository=MODELS, state=state),
     )
@@ -84,10 +84,9 @@ def test_the_link_is_where_the_config_of_vlm_looks_for_it() -> None:
 def test_the_wheel_serves_where_nvidias_triton_is_not(tmp_path: Path) -> None:
     line, variables = invocation.invocation(settings(tmp_path, profile="openvino"))
     assert "--model-config-name=openvino" in line
-    assert "--grpc-address=0.0.0.0" in line
-    assert "--grpc-restricted-protocol=model-repository:triton-admin-key=the-key-of-the-volume" in (
-        line
-    )
+    assert {"--grpc-address=unix:/run/pentad/triton", "--allow-http=false"} <= set(line)
+    assert "--metrics-address=0.0.0.0" in line
+    assert SILENT.items() <= variables.items()
     assert variables["PATH"].startswith(str(Path(sys.executable).parent))
     assert Path(line[0]).is_file()
 
@@ -102,7 +101,8 @@ def test_nvidias_triton_gets_the_same_flags(
     nvidia.mkdir()
     usual, _ = invocation.invocation(settings(tmp_path, profile="default"))
     monkeypatch.setattr(invocation, "NVIDIA", nvidia)
-    line, _ = invocation.invocation(settings(tmp_path, profile=profile))
+    line, variables = invocation.invocation(settings(tmp_path, profile=profile))
+    assert SILENT.items() <= variables.items()
     assert line[0] == str(nvidia / "bin" / "tritonserver")
     names = [part.partition("=")[2] for part in line if part.startswith("--model-config-name")]
     assert names == ([named] if named else [])
@@ -114,25 +114,21 @@ def test_nvidias_triton_gets_the_same_flags(
     assert same(line) == same(usual)
 
 
-def test_a_missing_key_is_a_message(tmp_path: Path) -> None:
-    lacking = settings(tmp_path)
-    (tmp_path / "key").unlink()
-    with pytest.raises(EmbeddedError, match="admin_key_file: No such file"):
-        invocation.invocation(lacking)
-
-
 def test_serving_starts_without_the_regions_of_a_killed_predecessor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The volume at /dev/shm outlives the process, which cannot remove them when it is killed."""
     monkeypatch.setenv("PENTAD_CONFIG", str(DOCKER / "config.yaml"))
+    monkeypatch.setenv("PENTAD_TRITON__URL", f"unix:{tmp_path / 'socket'}/triton:8001")
     monkeypatch.setattr(leftovers, "SHM", tmp_path)
+    monkeypatch.setattr(command, "keep_modes", lambda: kept_modes.append(True))
     alive = f"{leftovers.new_prefix()}b2"  # another Triton of this machine, outside containers
     before = leftovers.new_prefix().replace(f"-{os.getpid()}-", "-4194305-") + "c3"
     kept = {alive, "pentad-frames-7-ab-0", "else"}
     for name in {"pentad-1-7-1234-0-a1", before, *kept}:
         (tmp_path / name).touch()
     started: list[list[str]] = []
+    kept_modes: list[bool] = []
 
     def small(repository: Path, profile: str) -> str:
         assert (str(repository), profile) == ("/models", "default")
@@ -145,7 +141,9 @@ def test_serving_starts_without_the_regions_of_a_killed_predecessor(
     assert command.main(["serve"]) == 0
     assert started == [["tritonserver"]], "a small /dev/shm is a warning"
     assert "warning: too little" in capsys.readouterr().err
-    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert kept_modes == [True]
+    assert stat.S_IMODE((tmp_path / "socket").stat().st_mode) == 0o700
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "socket"}
 
 
 def test_shared_memory_covers_every_profile_and_device() -> None:

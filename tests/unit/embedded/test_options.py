@@ -2,30 +2,53 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from embedded.errors import EmbeddedError
 from embedded.layout import find_wheel
-from embedded.options import ServerOptions, command_line
+from embedded.options import ServerOptions, Tls, command_line, options_from
+from gateway.settings import Settings
+from gateway.settings.triton import TritonSettings
 
 
 def line(**fields: object) -> list[str]:
+    fields = {"socket": Path("/run/p/triton:8001"), **fields}
     options = ServerOptions(repository=Path("models"), **fields)  # type: ignore[arg-type]
     return command_line(options, find_wheel(), Path("/backends"), "prefix-")
 
 
-def test_defaults_are_explicit_control_on_loopback() -> None:
+def test_defaults_are_explicit_control_at_a_socket() -> None:
     arguments = line()
     assert "--model-control-mode=explicit" in arguments
     assert f"--model-repository={Path('models').resolve()}" in arguments
-    for service in ("http", "grpc", "metrics"):
-        assert f"--{service}-address=127.0.0.1" in arguments
+    assert {"--grpc-address=unix:/run/p/triton", "--grpc-port=8001"} <= set(arguments)
+    assert "--allow-http=false" in arguments
+    assert "--metrics-address=127.0.0.1" in arguments
     assert "--backend-config=python,shm-region-prefix-name=prefix-" in arguments
     assert not [part for part in arguments if "restricted" in part or "trace" in part]
     assert not [part for part in arguments if "model-config-name" in part]
 
 
-def test_admin_key_restricts_both_protocols() -> None:
-    arguments = line(admin_key="k")
-    assert "--grpc-restricted-protocol=model-repository:triton-admin-key=k" in arguments
-    assert "--http-restricted-api=model-repository:triton-admin-key=k" in arguments
+def test_ports_are_opened_only_where_they_are_named() -> None:
+    arguments = line(host="10.0.0.7", grpc_port=8001, http_port=8000)
+    assert {"--grpc-address=10.0.0.7", "--grpc-port=8001"} <= set(arguments)
+    assert {"--allow-http=true", "--http-address=10.0.0.7", "--http-port=8000"} <= set(arguments)
+    assert not [part for part in arguments if "ssl" in part]
+
+
+def test_certificates_close_a_port(tmp_path: Path) -> None:
+    tls = Tls(tmp_path / "ca", tmp_path / "certificate", tmp_path / "key", "name")
+    arguments = line(grpc_port=8001, tls=tls)
+    assert "--grpc-use-ssl-mutual=true" in arguments
+    assert f"--grpc-server-key={tmp_path / 'key'}" in arguments
+    assert not [part for part in line(tls=tls) if "ssl" in part], "a socket needs none"
+
+
+@pytest.mark.parametrize("name", ["triton", "triton:", "triton:x", "triton:0", "triton:65536"])
+def test_a_socket_that_triton_cannot_name_is_told(name: str) -> None:
+    settings = Settings(triton=TritonSettings(url=f"unix:/run/pentad/{name}"))
+    with pytest.raises(EmbeddedError, match=r"triton\.url: triton.* must end"):
+        options_from(settings, "default")
 
 
 def test_profile_and_tracing() -> None:

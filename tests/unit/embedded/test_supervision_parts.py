@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import stat
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from embedded import readiness
-from embedded.admin_key import new_admin_key
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
 from embedded.logs import LogStream, label
@@ -38,15 +35,6 @@ def test_stream_hides_the_key_and_triton_tables() -> None:
     pipe = io.BytesIO(b"key s3cret\n+------+\n| Model |\n\nI 1 server.cc:604]\nlast \xff line")
     stream.follow("triton", pipe).join(60)
     assert out.getvalue() == "[triton] key ***\n[triton] last � line\n"
-
-
-def test_admin_key_is_new_and_private(tmp_path: Path) -> None:
-    first, second = new_admin_key(tmp_path), new_admin_key(tmp_path)
-    path = tmp_path / "triton" / "admin.key"
-    assert first != second
-    assert path.read_text().strip() == second
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == ["admin.key"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from embedded.server import TritonServer
 from tests.support.face_models import MODELS, FaceModels
-from tests.support.text_models import ADMIN_KEY, REPOSITORY, ROOT
+from tests.support.text_models import REPOSITORY, ROOT
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +28,7 @@ def face_models(
 ) -> Iterator[FaceModels]:
     """The face models in their portable configuration."""
     log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_faces, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(exported_faces, log=log) as server:
         models = FaceModels(server)
         models.load(*MODELS)
         yield models

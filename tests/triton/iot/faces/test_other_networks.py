@@ -18,7 +18,7 @@ from export.face_source import DetectorSource, EmbedderSource
 from export.progress import Progress
 from tests.support import face_networks
 from tests.support.face_models import MODELS, FaceModels
-from tests.support.text_models import ADMIN_KEY, REPOSITORY
+from tests.support.text_models import REPOSITORY
 
 # The bright cell of 32 pixels that the network takes for a face of 128 pixels.
 CELL = (320, 224)
@@ -50,7 +50,7 @@ def other_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceModel
         DetectorExport(DetectorSource(detector, "scrfd"), repository, folder).make(progress)
         EmbedderExport(EmbedderSource(embedder), repository, folder).make(progress)
     log = folder / "triton.log"
-    with TritonServer.on_free_ports(repository, admin_key=ADMIN_KEY, log=log) as server:
+    with TritonServer.on_free_ports(repository, log=log) as server:
         models = FaceModels(server)
         models.load(*MODELS)
         yield models
