@@ -10,9 +10,13 @@ from gateway.__main__ import main
 from gateway.settings import ConfigError, Settings, load_settings
 
 
+PORTS = "embedded: {http_port: 8000, grpc_port: 8001}"
+"""Triton's ports as they were by default before it listened at a socket."""
+
+
 def loaded(tmp_path: Path, **variables: str) -> Settings:
     file = tmp_path / "config.yaml"
-    file.write_text(variables.pop("yaml", "{}"))
+    file.write_text(variables.pop("yaml", f"{{{PORTS}}}"))
     return load_settings(file, {**variables})
 
 
@@ -28,7 +32,7 @@ def test_an_old_configuration_file_is_valid_as_it_is(
     assert settings.tryon.server.port == 8000
     assert settings.embedded.http_port == 8003
     assert settings.moved == ("embedded.http_port is 8003, as tryon.server.port is 8000",)
-    assert options_from(settings, "default", None).http_port == 8003
+    assert options_from(settings, "default").http_port == 8003
     assert checks.check_address(settings)
     monkeypatch.setenv("CONFIG_PATH", str(old))
     assert main(["--config", str(tmp_path / "config.yaml"), "config", "--check"]) == 0
@@ -38,16 +42,18 @@ def test_an_old_configuration_file_is_valid_as_it_is(
 
 
 def test_triton_s_addresses_follow(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, yaml="{server: {port: 8001}, text: {port: 8002}}")
+    settings = loaded(tmp_path, yaml=f"{{{PORTS}, server: {{port: 8001}}, text: {{port: 8002}}}}")
     assert (settings.embedded.grpc_port, settings.embedded.metrics_port) == (8003, 8004)
     assert settings.triton.url == "127.0.0.1:8003"
+    assert loaded(tmp_path, yaml="{text: {port: 8002}}").embedded.metrics_port == 8003
     assert settings.triton.metrics_url == "http://127.0.0.1:8004/metrics"
     assert checks.check_address(settings)
     assert len(settings.moved) == 2
 
 
 def test_the_next_port_is_nobody_s(tmp_path: Path) -> None:
-    yaml = "{server: {port: 8000}, text: {port: 8003}, iot: {port: 8004}, vision: {port: 8005}}"
+    public = "server: {port: 8000}, text: {port: 8003}, iot: {port: 8004}, vision: {port: 8005}"
+    yaml = f"{{{PORTS}, {public}}}"
     assert loaded(tmp_path, yaml=yaml).embedded.http_port == 8006
     settings = loaded(tmp_path, yaml="{server: {port: 65535}, embedded: {http_port: 65535}}")
     assert settings.embedded.http_port == 1024
@@ -56,14 +62,14 @@ def test_the_next_port_is_nobody_s(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "yaml",
     [
-        "{}",
-        "{triton: {start: false}, tryon: {server: {port: 8000}}}",  # no Triton here
-        "{services: [text], tryon: {server: {port: 8000}}}",  # not listened on
-        "{tryon: {server: {port: null}}}",
+        "",
+        "triton: {start: false}, tryon: {server: {port: 8000}}",  # no Triton here
+        "services: [text], tryon: {server: {port: 8000}}",  # not listened on
+        "tryon: {server: {port: null}}",
     ],
 )
 def test_nothing_moves_without_need(tmp_path: Path, yaml: str) -> None:
-    settings = loaded(tmp_path, yaml=yaml)
+    settings = loaded(tmp_path, yaml=f"{{{PORTS}, {yaml}}}")
     assert settings.embedded.http_port == 8000
     assert settings.moved == ()
 
