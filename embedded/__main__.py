@@ -7,12 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from embedded import leftovers
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
+from embedded.lock import LauncherLock
 from embedded.selftest import REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
 from gateway.settings import ConfigError, Settings, load_settings
+from gateway.standard_streams import as_command, say
+from gateway.state import usable_state
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,17 +29,29 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser.parse_args(arguments).command
     try:
         settings = load_settings()
-        if command == "check":
-            return _check(settings)
-        for _, check in all_checks(settings, gateway=command == "run"):
-            check()
-        return Supervisor(settings, gateway=command == "run").run()
+        return _check(settings) if command == "check" else _run(settings, gateway=command == "run")
     except ConfigError as error:
-        print(f"configuration: {error}", file=sys.stderr)
+        say(f"configuration: {error}")
         return 2
     except EmbeddedError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
+    except OSError as error:
+        say(f"error: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}")
+        return 1
+
+
+def _run(settings: Settings, *, gateway: bool) -> int:
+    state = settings.paths.state
+    usable_state(state)
+    lock = LauncherLock(state)
+    try:
+        leftovers.remove_stale(state)  # before the ports are looked at: it may hold them
+        for _, check in all_checks(settings, gateway=gateway):
+            check()
+        return Supervisor(settings, lock, gateway=gateway).run()
+    finally:
+        lock.release()
 
 
 def _check(settings: Settings) -> int:
@@ -61,4 +77,4 @@ def _round_trip() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from embedded.errors import EmbeddedError
 from embedded.layout import find_wheel, libpython_folder
 from embedded.profile import choose_profile
 from embedded.shm_budget import check_shm
+from gateway.ports import gateway_ports
+from gateway.sockets import bind
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -69,13 +70,11 @@ def check_ports(ports: Mapping[str, tuple[str, int]]) -> str:
     """
     for setting, (host, port) in ports.items():
         try:
-            with socket.socket() as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((host, port))
+            bind(host, port, backlog=1).close()
         except OSError as error:
             raise EmbeddedError(
-                f"port {port} on {host} cannot be used ({error.strerror}): stop what listens "
-                f"there or change {setting}"
+                f"port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}): stop "
+                f"what listens there or change {setting}"
             ) from None
     return "ports " + ", ".join(str(port) for _, port in ports.values()) + " are free"
 
@@ -147,12 +146,6 @@ def _ports(
         yield "embedded.http_port", (embedded.host, embedded.http_port)
         yield "embedded.grpc_port", (embedded.host, embedded.grpc_port)
         yield "embedded.metrics_port", (embedded.host, embedded.metrics_port)
-    if not gateway:
-        return
-    host = settings.server.host
-    named: dict[str, int | None] = {"server.port": settings.server.port}
-    for service in settings.services:
-        named[f"{service}.port"] = getattr(getattr(settings, service), "port", None)
-    for setting, port in named.items():
-        if port:
-            yield setting, (host, port)
+    if gateway:
+        for port in gateway_ports(settings):
+            yield port.setting, (settings.server.host, port.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,11 @@ GUARD = Path(__file__).with_name("guard.py")
 
 
 def spawn(
-    command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes] | int | None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    output: IO[bytes] | int | None,
+    sockets: Sequence[socket.socket] = (),
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a session of its own, so that Ctrl-C reaches only the parent.
 
@@ -23,14 +28,21 @@ def spawn(
         command: Program and arguments.
         env: Its whole environment.
         output: Where stdout and stderr go: a file, `subprocess.PIPE`, or None to inherit.
+        sockets: Listening sockets to hand over as sd_listen_fds(3) says; they stay open here.
+
+    Raises:
+        OSError: There is no process or memory for it.
     """
+    descriptors = [sock.fileno() for sock in sockets]
+    numbers = ",".join(map(str, descriptors)) or "-"
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), *command],
+        [sys.executable, "-I", "-S", str(GUARD), numbers, *command],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=descriptors,
     )
 
 

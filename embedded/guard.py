@@ -1,8 +1,13 @@
-"""Started as a script: asks for SIGTERM when the parent dies, then becomes the given command."""
+"""Started as a script: asks for SIGTERM when the parent dies, then becomes the given command.
+
+Usage: guard.py DESCRIPTORS COMMAND...; the descriptors (`5,6`, or `-` for none) are of listening
+sockets, which the command gets as sd_listen_fds(3) says.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
@@ -11,14 +16,31 @@ PR_SET_PDEATHSIG = 1
 """linux/prctl.h; the setting survives execve."""
 
 
-def main(command: list[str]) -> None:
+FIRST = 3
+"""Where handed-over descriptors begin."""
+
+
+def main(descriptors: str, command: list[str]) -> None:
     """Replaces this process by `command`."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request took effect
         sys.exit(1)
+    if descriptors != "-":
+        hand_over([int(number) for number in descriptors.split(",")])
     os.execvp(command[0], command)  # noqa: S606 (no shell is meant)
 
 
+def hand_over(descriptors: list[int]) -> None:
+    """Moves the descriptors to 3, 4, ... and says so in the environment."""
+    end = FIRST + len(descriptors)
+    above = [fcntl.fcntl(number, fcntl.F_DUPFD, end) for number in descriptors]
+    for target, number in enumerate(above, FIRST):
+        os.dup2(number, target)
+    os.closerange(end, max(above) + 1)
+    os.environ["LISTEN_FDS"] = str(len(descriptors))
+    os.environ["LISTEN_PID"] = str(os.getpid())
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

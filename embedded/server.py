@@ -140,7 +140,7 @@ class TritonServer:
         """
         wheel = find_wheel()
         backends = assemble_backends(wheel, self._state / "triton" / "backends")
-        leftovers.remove_stale()
+        leftovers.remove_stale(self._state)
         leftovers.remove(self.shm_prefix)
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),

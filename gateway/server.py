@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
@@ -23,6 +23,7 @@ from gateway.placement import forced_devices
 from gateway.plans.choice import PlanChooser
 from gateway.security import KeyRing
 from gateway.settings import Settings
+from gateway.sockets import listening
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
 from gateway.telemetry.metrics import Metrics
@@ -43,27 +44,6 @@ class _Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Install no handlers: one signal ends all listeners together."""
         yield
-
-
-def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:
-    """Return a listening socket; ``shared`` lets several worker processes use the port.
-
-    Raises:
-        OSError: the port is taken or not permitted.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from None
-    sock.listen(backlog)
-    sock.setblocking(False)
-    return sock
 
 
 def admin_key(settings: Settings) -> str:
@@ -118,12 +98,17 @@ def plan_chooser(settings: Settings) -> PlanChooser | None:
     return PlanChooser(settings.paths.repository, sides)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None:
     """Serve until SIGINT or SIGTERM, then finish what runs within ``server.drain_seconds``.
+
+    Args:
+        settings: the configuration.
+        given: listening sockets that were handed over; other ports are opened here.
 
     Raises:
         OSError: a port is taken.
-        ValueError: the keys file is unreadable, or the try-on jobs cannot be kept.
+        ValueError: the keys file is unreadable, the try-on jobs cannot be kept, or a socket is not
+            what the configuration says.
     """
     keep_large_buffers()
     triton = connect(settings.triton, admin_key(settings))
@@ -136,8 +121,7 @@ async def serve(settings: Settings) -> None:
         triton.keep(monitor.needed(), monitor.leads, forced_devices(settings))
     apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
     server = settings.server
-    shared = server.workers > 1
-    sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
+    sockets = listening(settings, given)
     servers = [_Listener(_config(settings, app)) for _, app in apps]
     if listeners.lipsync:
         await listeners.lipsync.start()
@@ -159,11 +143,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, context, listeners)
     running = [
-        asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
+        asyncio.create_task(one.serve(sockets[port]))
+        for one, (port, _) in zip(servers, apps, strict=True)
     ]
     tame_garbage_collector()
-    ports = [sock.getsockname()[1] for sock in sockets]
-    log.info("gateway listening", extra={"host": server.host, "ports": ports})
+    log.info("gateway listening", extra={"host": server.host, "ports": list(sockets)})
     try:
         await stop.wait()
         log.info("draining")
@@ -201,6 +185,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         date_header=True,
+        backlog=settings.server.backlog,
         timeout_keep_alive=settings.server.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
     )
