@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from embedded.layout import backends_folder
+
 SHM = Path("/dev/shm")  # noqa: S108 (where Linux keeps POSIX shared memory)
 _PREFIX = re.compile(r"pentad-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-\d+-")
 _PROGRAMS = ("tritonserver", "triton_python_backend_stub")
@@ -120,7 +122,7 @@ def _started_with(state: Path | None, process: psutil.Process) -> bool:
     """Whether server or stub of another run uses the backends of this state folder."""
     if state is None:
         return False
-    folder = str(state.resolve()) + os.sep
+    folder = str(backends_folder(state))
     with contextlib.suppress(psutil.Error):
         mine = process.uids().real == os.getuid()
         return mine and any(folder in argument for argument in process.cmdline())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedded.layout import Wheel
+from embedded.plain_paths import plain
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -55,8 +56,8 @@ def command_line(
     repositories = (options.repository, *options.extra_repositories)
     command = [
         str(wheel.server),
-        *(f"--model-repository={path.resolve()}" for path in repositories),
-        f"--backend-directory={backends}",
+        *(f"--model-repository={plain(path)}" for path in repositories),
+        f"--backend-directory={plain(backends)}",
         f"--cache-directory={wheel.caches}",
         "--model-control-mode=explicit",
         "--strict-readiness=false",

@@ -16,7 +16,7 @@ from typing import IO
 
 from embedded import child, leftovers
 from embedded.errors import EmbeddedError
-from embedded.layout import assemble_backends, environment, find_wheel
+from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
 from embedded.options import ServerOptions, command_line
 
 GRACE_SECONDS = 4.0
@@ -139,7 +139,7 @@ class TritonServer:
             EmbeddedError: The wheel or libpython is missing.
         """
         wheel = find_wheel()
-        backends = assemble_backends(wheel, self._state / "triton" / "backends")
+        backends = assemble_backends(wheel, backends_folder(self._state))
         leftovers.remove_stale(self._state)
         leftovers.remove(self.shm_prefix)
         self._process = child.spawn(

@@ -103,7 +103,8 @@ def listening(
         if number not in found:
             known = ", ".join(f"{setting} {number}" for number, setting in ports.items())
             raise ValueError(
-                f"a socket for port {number} was handed over (LISTEN_FDS), but the ports are {known}"
+                f"a socket for port {number} was handed over (LISTEN_FDS), but the ports are: "
+                f"{known}"
             )
         if server.loopback_only and not ip_address(host).is_loopback:
             raise ValueError(

@@ -34,7 +34,8 @@ def as_command(main: Callable[[], int]) -> int:
 def say(text: str) -> None:
     """Write a line to standard error if that is possible."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def _repair() -> None:

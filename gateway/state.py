@@ -18,8 +18,8 @@ def usable_state(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"paths.state is {folder}, where nothing can be written ({error.strerror}): name "
-            "another folder"
+            f"paths.state is {folder}, where nothing can be written ({reason}): name another folder"
         ) from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gateway.settings.yaml_file import read_yaml
 
 SECTIONS: dict[str, frozenset[str]] = {
     "server": frozenset({"port", "max_message_size_mb", "worker_count_per_gpu", "queue_size"}),
@@ -31,12 +31,7 @@ def old_values(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: not readable, or not a mapping of sections.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{file} is not valid YAML") from None
+    values = read_yaml(file)
     if not isinstance(values, dict):
         raise ValueError(f"{file} must hold a mapping of sections")
     found: dict[str, Any] = {}

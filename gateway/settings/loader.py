@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from gateway.settings.legacy import legacy_values
 from gateway.settings.tree import Settings
 from gateway.settings.variables import expand
+from gateway.settings.yaml_file import read_yaml
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"
@@ -37,7 +37,7 @@ def load_settings(
     env = os.environ if environ is None else environ
     chosen = path or env.get(CONFIG_VARIABLE)
     file = Path(chosen or "config.yaml")
-    values = _read(file, env) if chosen or file.is_file() else {}
+    values = _read(file, env) if chosen or os.path.lexists(file) else {}
     unknown = _unknown_variables(env)
     if unknown:
         raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
@@ -63,13 +63,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"{file} is not valid YAML{where}") from None
+        values = read_yaml(file)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -78,6 +74,8 @@ def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
         expanded = expand(values, env)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    except RecursionError:  # an alias within what it names
+        raise ConfigError(f"{file} is nested too deeply") from None
     return {str(key): value for key, value in expanded.items()}
 
 

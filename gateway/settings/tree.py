@@ -12,6 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from gateway.ports import gateway_ports
 from gateway.settings.iot import IotSettings
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.settings.server import SecuritySettings, ServerSettings
@@ -98,6 +99,15 @@ class Settings(BaseSettings):
                 "triton.url must name one Triton with lipsync, whose tenants are resident in it "
                 "(give lip-sync a gateway of its own beside each Triton, see docs/deploy.md)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_port_each(self) -> Settings:
+        taken: dict[int, str] = {}
+        for port in gateway_ports(self):
+            if port.number in taken:
+                raise ValueError(f"{taken[port.number]} and {port.setting} are both {port.number}")
+            taken[port.number] = port.setting
         return self
 
     @model_validator(mode="after")

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gateway.settings.variables import expand
+from gateway.settings.yaml_file import read_yaml
 
 KEYS: dict[str, Any] = {
     "server": {"node_id", "host", "port", "workers"},
@@ -40,12 +39,7 @@ def old_values(file: Path, environ: Mapping[str, str] = os.environ) -> dict[str,
     Raises:
         ValueError: not readable, not a mapping of sections, or a variable is not set.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{file} is not valid YAML") from None
+    values = read_yaml(file)
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -56,8 +50,8 @@ def old_values(file: Path, environ: Mapping[str, str] = os.environ) -> dict[str,
 def is_old_file(file: Path) -> bool:
     """Whether there is such a file and it has a section that only this server's file had."""
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        values = read_yaml(file)
+    except ValueError:
         return False
     return isinstance(values, dict) and not OWN_SECTIONS.isdisjoint(values)
 
