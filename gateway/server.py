@@ -26,6 +26,7 @@ from gateway.settings import Settings
 from gateway.sockets import listening
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
+from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.telemetry.tritons import MemberCollector
@@ -70,6 +71,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
     metrics = Metrics()
     gpus = GpuSampler(settings.telemetry.gpu)
     metrics.add(GpuCollector(gpus.histories))
+    metrics.add(LostLinesCollector())
     monitor = HealthMonitor(
         triton,
         settings.health,

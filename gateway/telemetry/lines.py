@@ -18,6 +18,7 @@ from typing import NamedTuple
 WAITING_BYTES = 4 * 2**20
 """Most bytes of lines that are kept for a reader who is slow."""
 _SLOW_READER = "its reader does not keep up"
+_TOGETHER = select.PIPE_BUF
 _PAUSE = 0.01  # seconds between two tries of a descriptor that takes little at a time
 
 
@@ -106,18 +107,26 @@ class LineWriter:
         while line := self._next():
             try:
                 data = self._begin(line)
-                while data := self._push(data):
-                    self._poll.poll()
-                    time.sleep(_PAUSE)
+                while rest := self._push(data):
+                    if rest is data and self._poll.poll():
+                        time.sleep(_PAUSE)  # a non-blocking descriptor takes less than it says
+                    data = rest
             except OSError as error:
                 with self._lock:
                     self._lose(line, error.strerror or "it cannot be written")
 
     def _next(self) -> _Line | None:
-        """Return what the thread writes next; None ends it."""
+        """Return what the thread writes next, short lines together; None ends it."""
         with self._lock:
             if self._waiting:
                 line = self._waiting.popleft()
+                while self._waiting and len(line.data) + len(self._waiting[0].data) < _TOGETHER:
+                    more = self._waiting.popleft()
+                    line = line._replace(
+                        data=line.data + more.data,
+                        said=line.said + more.said,
+                        counts=line.counts + more.counts,
+                    )
                 self._size -= len(line.data)
                 return line
             if self._unsaid and self._reason == _SLOW_READER:  # who has caught up meanwhile

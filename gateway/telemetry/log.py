@@ -6,11 +6,14 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import Any
 
 import orjson
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.settings.telemetry import TelemetrySettings
 from gateway.telemetry.lines import LineWriter
@@ -88,6 +91,16 @@ def lost_lines() -> int:
     """Return how many lines of this process's log could not be written."""
     handlers = logging.getLogger().handlers
     return sum(handler.lost for handler in handlers if isinstance(handler, LineHandler))
+
+
+class LostLinesCollector(Collector):
+    """Exports how many lines of this process's log could not be written."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield CounterMetricFamily(
+            "pentad_log_lines_lost", "Lines of the log that could not be written.", lost_lines()
+        )
 
 
 def configure_logging(settings: TelemetrySettings) -> None:

@@ -15,6 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from gateway.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.telemetry.tritons import MemberCollector
 from tests.support import monitoring
@@ -38,6 +39,7 @@ def gateway() -> dict[str, set[str]]:
     ]
     metrics.add(triton)
     metrics.add(JobCollector(jobs))
+    metrics.add(LostLinesCollector())
     metrics.add(MemberCollector(lambda: {"t:8001": True}))
     (reading,) = StubSource().read()
     assert reading.sample
