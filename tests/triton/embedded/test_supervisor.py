@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,9 +25,17 @@ LIMIT_SECONDS = 30
 class Supervised:
     """A supervisor on free ports with an empty model repository."""
 
-    def __init__(self, folder: Path, command: str, **more: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: str,
+        *,
+        shell: str = "",
+        output: int | None = None,
+        **more: object,
+    ) -> None:
         http, grpc, metrics, self.main, text = free_ports(5)
-        (folder / "models").mkdir()
+        (folder / "models").mkdir(exist_ok=True)
         self.state = folder / "state"
         self.output = folder / "output"
         variables = {
@@ -43,12 +52,15 @@ class Supervised:
         }
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
         self.environment = clean | {f"PENTAD_{k}": str(v) for k, v in variables.items()}
-        with self.output.open("wb") as output:
+        arguments = [sys.executable, "-m", "embedded", command]
+        if shell:  # what a shell does to the standard streams
+            arguments = ["bash", "-c", f'exec "$@" {shell}', "bash", *arguments]
+        with self.output.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "embedded", command],
+                arguments,
                 cwd=ROOT,
                 env=self.environment,
-                stdout=output,
+                stdout=file if output is None else output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -99,7 +111,7 @@ class Supervised:
 def start(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
 
-    def run(command: str, **more: object) -> Supervised:
+    def run(command: str, **more: Any) -> Supervised:
         started.append(Supervised(tmp_path, command, **more))
         return started[-1]
 
@@ -173,19 +185,25 @@ def test_a_killed_supervisor_leaves_no_process(start: Callable[..., Supervised])
     assert not alive
 
 
-def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
+def test_a_taken_port_is_named(start: Callable[..., Supervised], tmp_path: Path) -> None:
     run = start("triton")
     run.wait_for(lambda: "Triton answers" in run.log)
-    second = subprocess.run(
-        [sys.executable, "-m", "embedded", "run"],
-        cwd=ROOT,
-        env=run.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert second.returncode == 1
-    assert "change embedded.http_port" in second.stderr
+    (tmp_path / "other").mkdir()
+    for state, said in (
+        (run.state, f"another launcher (process {run.process.pid}) runs with the state folder"),
+        (tmp_path / "other", "change embedded.http_port"),
+    ):
+        second = subprocess.run(
+            [sys.executable, "-m", "embedded", "run"],
+            cwd=ROOT,
+            env={**run.environment, "PENTAD_PATHS__STATE": str(state)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert second.returncode == 1
+        assert said in second.stderr
+        assert second.stderr.count("\n") == 1
 
 
 def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:

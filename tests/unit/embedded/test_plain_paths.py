@@ -71,5 +71,5 @@ def test_a_folder_of_somebody_else_is_refused(
         if os.getuid() != 0:
             pytest.skip("only root can give a folder away")
         os.chown(folder, 12345, 12345)
-    with pytest.raises(EmbeddedError, match="ours alone|cannot be made"):
+    with pytest.raises(EmbeddedError, match=r"ours alone|cannot be made"):
         private_folder()
