@@ -19,6 +19,7 @@ def as_command(main: Callable[[], int]) -> int:
     """Run ``main`` with usable standard streams; return its exit status.
 
     Ctrl-C before anything runs is no error to explain. Nor is a reader of the output who left.
+    ``main`` explains its own errors: one that comes here is of the output itself.
     """
     _repair()
     try:
@@ -26,6 +27,9 @@ def as_command(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        say(f"output: {error.strerror}")
         return 1
     finally:
         _finish()

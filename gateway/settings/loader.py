@@ -74,8 +74,6 @@ def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
         expanded = expand(values, env)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    except RecursionError:  # an alias within what it names
-        raise ConfigError(f"{file} is nested too deeply") from None
     return {str(key): value for key, value in expanded.items()}
 
 
