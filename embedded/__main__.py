@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +17,7 @@ from embedded.selftest import REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
 from gateway.settings import ConfigError, Settings, load_settings
+from gateway.sockets import activated
 from gateway.standard_streams import as_command, say
 from gateway.state import usable_state
 
@@ -47,11 +50,20 @@ def _run(settings: Settings, *, gateway: bool) -> int:
     lock = LauncherLock(state)
     try:
         leftovers.remove_stale(state)  # before the ports are looked at: it may hold them
-        for _, check in all_checks(settings, gateway=gateway):
+        given = _given() if gateway else []
+        taken = {sock.getsockname()[1] for sock in given}
+        for _, check in all_checks(settings, gateway=gateway, taken=taken):
             check()
-        return Supervisor(settings, lock, gateway=gateway).run()
+        return Supervisor(settings, lock, gateway=gateway, given=given).run()
     finally:
         lock.release()
+
+
+def _given() -> list[socket.socket]:
+    try:
+        return activated(os.environ, os.getpid())
+    except ValueError as error:
+        raise EmbeddedError(str(error)) from None
 
 
 def _check(settings: Settings) -> int:

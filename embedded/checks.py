@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from embedded.errors import EmbeddedError
@@ -115,15 +115,19 @@ def check_capacity(settings: Settings) -> str:
     return "models fit" + (f", room for {tenants}" if tenants else "")
 
 
-def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
+def all_checks(
+    settings: Settings, *, gateway: bool = True, taken: Collection[int] = ()
+) -> list[Check]:
     """Name and function of every check; a function returns what it found or raises.
 
     Args:
         settings: The configuration.
         gateway: Whether the gateway will be started; without it Triton always is.
+        taken: Ports that are listened on already, for us.
     """
     triton = settings.triton.start or not gateway
-    ports = dict(_ports(settings, triton=triton, gateway=gateway))
+    wanted = _ports(settings, triton=triton, gateway=gateway)
+    ports = {name: (host, port) for name, (host, port) in wanted if port not in taken}
     checks: list[Check] = [("ports", lambda: check_ports(ports))]
     if triton:
         repository = settings.paths.repository

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 SHUTDOWN_SECONDS = 29.0
 """Everything has ended by then, within the 30 s that process managers usually grant."""
 POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 10.0
+"""How long one question of the launcher may wait for a gateway that is being started."""
 WIDTH = 160
 """Columns of the table when the output is not a terminal."""
 LOG_SECONDS = 1.0
@@ -41,13 +45,21 @@ LOG_SECONDS = 1.0
 class Supervisor:
     """Starts, watches and stops the processes of one installation."""
 
-    def __init__(self, settings: Settings, lock: LauncherLock, *, gateway: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lock: LauncherLock,
+        *,
+        gateway: bool = True,
+        given: Sequence[socket.socket] = (),
+    ) -> None:
         """Prepares the processes; nothing runs yet.
 
         Args:
             settings: The configuration.
             lock: What keeps other launchers out, and remembers the processes.
             gateway: Whether the gateway is started beside Triton.
+            given: Listening sockets of the gateway that were handed over.
 
         Raises:
             EmbeddedError: The configured profile cannot be served here.
@@ -78,7 +90,7 @@ class Supervisor:
             environment = dict(os.environ)
             if key:
                 environment["PENTAD_TRITON__ADMIN_KEY"] = key
-            unit = GatewayUnit(settings, environment)
+            unit = GatewayUnit(settings, environment, given)
             self._keepers.append(Keeper(unit, Backoff(first, longest), self._log, lock.note))
         self._has_gateway = gateway
 
@@ -132,7 +144,7 @@ class Supervisor:
         server = self._settings.server
         host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
         while not self._stopping:
-            report = readiness.fetch(host, server.port)
+            report = readiness.fetch(host, server.port, PATIENCE_SECONDS)
             self._served = self._served or report is not None
             if report is not None and readiness.settled(report):
                 with self._console.capture() as table:

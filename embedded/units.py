@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from embedded import child
@@ -72,8 +72,20 @@ class GatewayUnit:
 
     name = "gateway"
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Keeps the configuration and the whole environment of the process."""
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        given: Sequence[socket.socket] = (),
+    ) -> None:
+        """Nothing is opened or runs yet.
+
+        Args:
+            settings: The configuration.
+            environment: The whole environment of the process.
+            given: Listening sockets that were handed over; others are opened at the first start.
+        """
+        self._given = given
         self._settings = settings
         self._environment = environment
         self._sockets: list[socket.socket] = []
@@ -93,9 +105,11 @@ class GatewayUnit:
 
     def _listen(self) -> list[socket.socket]:
         try:
-            found = listening(self._settings)
+            found = listening(self._settings, self._given)
         except ListenError as error:
             raise EmbeddedError(f"the gateway cannot listen on {error.strerror}") from None
+        except ValueError as error:
+            raise EmbeddedError(str(error)) from None
         return [sock for sockets in found.values() for sock in sockets]
 
     def stop(self, timeout: float) -> None:

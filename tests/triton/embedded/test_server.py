@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -37,6 +39,19 @@ def test_round_trip_and_restricted_api(tmp_path: Path) -> None:
     assert not leftovers.regions(prefix)
     assert not leftovers.processes(prefix)
     assert KEY not in log.read_text()
+
+
+def test_folders_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    folder = tmp_path / f"a ümlaut, 'a' \"quote\"; $(touch {tmp_path.name}) `x`\\ & 日本\n"
+    repository = folder / "models"
+    shutil.copytree(REPOSITORY, repository)
+    log = tmp_path / "log"
+    with TritonServer.on_free_ports(repository, state=folder / "state", log=log) as server:
+        check_round_trip(server)
+        assert len(leftovers.processes(server.shm_prefix)) >= 1
+    assert not leftovers.processes(server.shm_prefix)
 
 
 def test_killed_server_is_cleaned_up_and_starts_again(tmp_path: Path) -> None:

@@ -229,3 +229,23 @@ def test_a_wrong_configuration_is_status_two(start: Callable[..., Supervised]) -
     run = start("check", NO__SUCH="1")
     assert run.process.wait(120) == 2
     assert "PENTAD_NO__SUCH" in run.log
+
+
+@pytest.mark.parametrize("command", ["run", "triton"])
+def test_a_state_folder_that_cannot_be_written_is_status_two(
+    start: Callable[..., Supervised], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    run = start(command, PATHS__STATE=tmp_path / "file" / "state")
+    assert run.process.wait(120) == 2
+    assert run.log.startswith("configuration: paths.state is ")
+    assert run.log.count("\n") == 1
+
+
+def test_ctrl_c_before_anything_runs_is_no_traceback(start: Callable[..., Supervised]) -> None:
+    run = start("run")
+    run.wait_for(lambda: (run.state / "launcher.lock").exists())  # its checks are under way
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(LIMIT_SECONDS) in (0, 130)
+    assert "Traceback" not in run.log
+    run.assert_nothing_left()
