@@ -47,10 +47,16 @@ def serves(run: Supervised) -> None:
     run.wait_for(live, READY)
 
 
+def child(run: Supervised, name: str) -> psutil.Process:
+    """Returns a child, which may be about to be started again."""
+    found: list[psutil.Process] = []
+    run.wait_for(lambda: (one := run.child(name)) is not None and (found.append(one) or True))
+    return found[0]
+
+
 def crash(run: Supervised, name: str) -> None:
     """Kills a child and waits for the next."""
-    old = run.child(name)
-    assert old is not None
+    old = child(run, name)
     old.kill()
     run.wait_for(lambda: (new := run.child(name)) is not None and new.pid != old.pid)
     serves(run)
@@ -103,8 +109,7 @@ def test_a_restarted_gateway_refuses_nobody(
     serves(run)
     with Load(run.main, clients) as load:
         run.wait_for(lambda: load.seen["200"] > 50)
-        old = run.child("gateway")
-        assert old is not None
+        old = child(run, "gateway")
         old.send_signal(number)
         run.wait_for(lambda: (new := run.child("gateway")) is not None and new.pid != old.pid)
         before = load.seen["200"]
@@ -112,8 +117,7 @@ def test_a_restarted_gateway_refuses_nobody(
     failed = load.seen.total() - load.seen["200"]
     assert load.seen["ConnectionRefusedError"] == 0
     assert failed <= clients, load.seen  # what was under way fails once
-    triton = run.child("tritonserver")
-    assert triton is not None
+    triton = child(run, "tritonserver")
     listening = {one.laddr.port for one in triton.net_connections() if one.status == "LISTEN"}
     assert run.main not in listening
     stop(run)
@@ -129,9 +133,7 @@ def test_a_gateway_that_served_is_started_again_whatever_its_status(
     run = start("run", SECURITY__KEYS_FILE=keys)
     run.wait_for(lambda: "URLs" in run.log)
     keys.unlink()
-    gateway = run.child("gateway")
-    assert gateway is not None
-    gateway.kill()
+    child(run, "gateway").kill()
     run.wait_for(lambda: "gateway ended with status 2; starting it again" in run.log)
     keys.write_text("[]")
     serves(run)
@@ -215,14 +217,13 @@ def test_a_hung_server_of_a_killed_launcher_makes_way(start: Callable[..., Super
     first = start("run")
     serves(first)
     first.remember()
-    hung = [first.child(name) for name in ("tritonserver", "gateway")]
+    hung = [child(first, name) for name in ("tritonserver", "gateway")]
     for process in hung:
-        assert process is not None
         process.suspend()
     first.process.kill()
     first.process.wait()
     time.sleep(0.5)
-    assert all(process is not None and process.is_running() for process in hung)
+    assert all(process.is_running() for process in hung)
     same = {
         key.removeprefix("PENTAD_"): value
         for key, value in first.environment.items()
