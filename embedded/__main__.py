@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from embedded import leftovers
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
+from embedded.lock import LauncherLock
 from embedded.open_doors import metrics_door, open_doors
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
@@ -17,6 +20,9 @@ from embedded.supervisor import Supervisor
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, open_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
+from gateway.sockets import activated
+from gateway.standard_streams import as_command, say
+from gateway.state import usable_state
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,18 +37,39 @@ def main(arguments: list[str] | None = None) -> int:
     silence_libraries()
     try:
         settings = load_settings()
-        if command == "check":
-            return _check(settings)
-        for _, check in all_checks(settings, gateway=command == "run"):
-            check()
-        close_to_others(settings)
-        return Supervisor(settings, gateway=command == "run").run()
+        return _check(settings) if command == "check" else _run(settings, gateway=command == "run")
     except ConfigError as error:
-        print(f"configuration: {error}", file=sys.stderr)
+        say(f"configuration: {error}")
         return 2
     except EmbeddedError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
+    except OSError as error:
+        say(f"error: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}")
+        return 1
+
+
+def _run(settings: Settings, *, gateway: bool) -> int:
+    state = settings.paths.state
+    usable_state(state)
+    lock = LauncherLock(state)
+    try:
+        leftovers.remove_stale(state)  # before the ports are looked at: it may hold them
+        given = _given() if gateway else []
+        taken = {sock.getsockname()[1] for sock in given}
+        for _, check in all_checks(settings, gateway=gateway, taken=taken):
+            check()
+        close_to_others(settings)
+        return Supervisor(settings, lock, gateway=gateway, given=given).run()
+    finally:
+        lock.release()
+
+
+def _given() -> list[socket.socket]:
+    try:
+        return activated(os.environ, os.getpid())
+    except ValueError as error:
+        raise EmbeddedError(str(error)) from None
 
 
 def _check(settings: Settings) -> int:
@@ -77,4 +104,4 @@ def _round_trip() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

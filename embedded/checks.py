@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from embedded import door
@@ -15,7 +14,8 @@ from embedded.layout import find_wheel, libpython_folder
 from embedded.options import options_from
 from embedded.profile import choose_profile
 from embedded.shm_budget import check_shm
-from gateway.settings.ports import public_ports
+from gateway.settings.ports import gateway_ports
+from gateway.sockets import bind
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -72,13 +72,11 @@ def check_ports(ports: Mapping[str, tuple[str, int]]) -> str:
     """
     for setting, (host, port) in ports.items():
         try:
-            with socket.socket() as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((host, port))
+            bind(host, port, backlog=1).close()
         except OSError as error:
             raise EmbeddedError(
-                f"port {port} on {host} cannot be used ({error.strerror}): stop what listens "
-                f"there or change {setting}"
+                f"port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}): stop "
+                f"what listens there or change {setting}"
             ) from None
     return "ports " + ", ".join(str(port) for _, port in ports.values()) + " are free"
 
@@ -140,15 +138,19 @@ def check_capacity(settings: Settings) -> str:
     return "models fit" + (f", room for {tenants}" if tenants else "")
 
 
-def all_checks(settings: Settings, *, gateway: bool = True) -> list[Check]:
+def all_checks(
+    settings: Settings, *, gateway: bool = True, taken: Collection[int] = ()
+) -> list[Check]:
     """Name and function of every check; a function returns what it found or raises.
 
     Args:
         settings: The configuration.
         gateway: Whether the gateway will be started; without it Triton always is.
+        taken: Ports that are listened on already, for us.
     """
     triton = settings.triton.start or not gateway
-    ports = dict(_ports(settings, triton=triton, gateway=gateway))
+    wanted = _ports(settings, triton=triton, gateway=gateway)
+    ports = {name: (host, port) for name, (host, port) in wanted if port not in taken}
     checks: list[Check] = [("ports", lambda: check_ports(ports))]
     if triton:
         repository = settings.paths.repository
@@ -174,7 +176,6 @@ def _ports(
         if embedded.grpc_port is not None:
             yield "embedded.grpc_port", (embedded.host, embedded.grpc_port)
         yield "embedded.metrics_port", (embedded.host, embedded.metrics_port)
-    if not gateway:
-        return
-    for setting, port in public_ports(settings).items():
-        yield setting, (settings.server.host, port)
+    if gateway:
+        for port in gateway_ports(settings):
+            yield port.setting, (settings.server.host, port.number)

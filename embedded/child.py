@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ def spawn(
     env: Mapping[str, str],
     output: IO[bytes] | int | None,
     keep_modes: bool = False,
+    sockets: Sequence[socket.socket] = (),
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a session of its own, so that Ctrl-C reaches only the parent.
 
@@ -32,16 +34,23 @@ def spawn(
         env: Its whole environment.
         output: Where stdout and stderr go: a file, `subprocess.PIPE`, or None to inherit.
         keep_modes: Whether it cannot open its files to others even if it tries; see the guard.
+        sockets: Listening sockets to hand over as sd_listen_fds(3) says; they stay open here.
+
+    Raises:
+        OSError: There is no process or memory for it.
     """
+    descriptors = [sock.fileno() for sock in sockets]
+    numbers = ",".join(map(str, descriptors)) or "-"
     kept = [KEEP_MODES] if keep_modes else []
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), *kept, *command],
+        [sys.executable, "-I", "-S", str(GUARD), numbers, *kept, *command],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
         umask=UMASK,
+        pass_fds=descriptors,
     )
 
 

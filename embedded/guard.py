@@ -1,8 +1,13 @@
-"""Started as a script: asks for SIGTERM when the parent dies, then becomes the given command."""
+"""Started as a script: asks for SIGTERM when the parent dies, then becomes the given command.
+
+Usage: guard.py DESCRIPTORS COMMAND...; the descriptors (`5,6`, or `-` for none) are of listening
+sockets, which the command gets as sd_listen_fds(3) says.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import signal
@@ -15,20 +20,24 @@ PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
 """The filter hides nothing from the program: the CPU need not be slowed down for it."""
+FIRST = 3
+"""Where handed-over descriptors begin."""
 KEEP_MODES = "--keep-modes"
-"""First argument: the command gives no rights to other users, see :func:`keep_modes`."""
+"""Before the command: it gives no rights to other users, see :func:`keep_modes`."""
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NUMBERS = {"x86_64": (0xC000003E, 91, 317), "aarch64": (0xC00000B7, 52, 277)}
 """By machine: audit architecture, and the numbers of fchmod and seccomp."""
 
 
-def main(command: list[str]) -> None:
+def main(descriptors: str, command: list[str]) -> None:
     """Replaces this process by `command`."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request took effect
         sys.exit(1)
+    if descriptors != "-":
+        hand_over([int(number) for number in descriptors.split(",")])
     if command[0] == KEEP_MODES:
         keep_modes()
         command = command[1:]
@@ -72,5 +81,16 @@ def keep_modes() -> bool:
     return bool(done == 0)
 
 
+def hand_over(descriptors: list[int]) -> None:
+    """Moves the descriptors to 3, 4, ... and says so in the environment."""
+    end = FIRST + len(descriptors)
+    above = [fcntl.fcntl(number, fcntl.F_DUPFD, end) for number in descriptors]
+    for target, number in enumerate(above, FIRST):
+        os.dup2(number, target)
+    os.closerange(end, max(above) + 1)
+    os.environ["LISTEN_FDS"] = str(len(descriptors))
+    os.environ["LISTEN_PID"] = str(os.getpid())
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

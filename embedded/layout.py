@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import EmbeddedError
+from embedded.plain_paths import plain
 from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
@@ -82,6 +83,11 @@ def libpython_folder() -> Path:
         f"--enable-shared (Debian: apt install libpython{minor}; pyenv: "
         "PYTHON_CONFIGURE_OPTS=--enable-shared; uv's Pythons have it)"
     )
+
+
+def backends_folder(state: Path) -> Path:
+    """Where the backends of a state folder are, by a path that Triton can use."""
+    return plain(state / "triton" / "backends")
 
 
 def assemble_backends(wheel: Wheel, folder: Path) -> Path:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from embedded.layout import backends_folder
+
 SHM = Path("/dev/shm")  # noqa: S108 (where Linux keeps POSIX shared memory)
 _PREFIX = re.compile(r"pentad-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<started>\d+)-\d+-")
 _PROGRAMS = ("tritonserver", "triton_python_backend_stub")
@@ -57,15 +59,41 @@ def remove(prefix: str) -> None:
             path.unlink()
 
 
-def remove_stale() -> list[str]:
-    """Removes what runs of dead launchers left behind; returns their prefixes."""
+def remove_stale(state: Path | None = None) -> list[str]:
+    """Removes what runs of dead launchers left behind.
+
+    Args:
+        state: Folder of run-time files. Only processes that were started with it are killed; by
+            default none is, and a run of which one is alive keeps its shared memory.
+
+    Returns:
+        The prefixes of the runs that were removed.
+    """
     names = [path.name for path in SHM.iterdir()]
     names += [argument for _, arguments in _ours() for argument in arguments]
     prefixes = {match[0]: match for match in map(_PREFIX.search, names) if match}
-    stale = [prefix for prefix, match in prefixes.items() if not _launcher_alive(match)]
+    stale = [
+        prefix
+        for prefix, match in prefixes.items()
+        if not _launcher_alive(match)
+        and all(_started_with(state, one) for one in processes(prefix))
+    ]
     for prefix in stale:
         remove(prefix)
     return stale
+
+
+def identity(pid: int) -> str:
+    """What tells a process from all others, later ones with the same number included."""
+    return f"{_namespace()} {pid} {_started(pid)}"
+
+
+def pid_of(identity: str) -> int | None:
+    """The number of a process that still runs; None when it has ended, or was never ours to see."""
+    match identity.split():
+        case [namespace, pid, started] if namespace == _namespace() and pid.isdecimal():
+            return int(pid) if _started(int(pid)) == started else None
+    return None
 
 
 def clear_regions() -> list[str]:
@@ -88,6 +116,17 @@ def _ours() -> Iterator[tuple[psutil.Process, list[str]]]:
         arguments = process.info["cmdline"] or [""]
         if os.path.basename(arguments[0]) in _PROGRAMS:
             yield process, arguments
+
+
+def _started_with(state: Path | None, process: psutil.Process) -> bool:
+    """Whether server or stub of another run uses the backends of this state folder."""
+    if state is None:
+        return False
+    folder = str(backends_folder(state))
+    with contextlib.suppress(psutil.Error):
+        mine = process.uids().real == os.getuid()
+        return mine and any(folder in argument for argument in process.cmdline())
+    return True  # it has ended meanwhile
 
 
 def _launcher_alive(match: re.Match[str]) -> bool:

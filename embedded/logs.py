@@ -7,6 +7,10 @@ import re
 import threading
 from typing import IO
 
+from gateway.telemetry.lines import LineWriter
+
+LINE_BYTES = 64 * 1024
+"""A longer line is cut into several: no process fills this one's memory."""
 _NOISE = re.compile(r"\+--|\| |.*\.cc:\d+\] ?$")
 """Lines of Triton's ASCII tables, and the empty ones that announce them."""
 
@@ -15,19 +19,19 @@ class LogStream:
     """Writes lines of several sources to one stream, each with its source named.
 
     A line that is a JSON object stays one: it gets a first key `source`. Any other line gets a
-    prefix such as `[triton]`.
+    prefix such as `[triton]`. A stream that is full, closed or not read loses lines, counts them
+    and says so later; it never holds up who writes.
     """
 
-    def __init__(self, target: IO[str], secret: str | None = None) -> None:
+    def __init__(self, descriptor: int, secret: str | None = None) -> None:
         """Prepares the stream.
 
         Args:
-            target: Where lines go.
+            descriptor: Where lines go.
             secret: Text that must never appear.
         """
-        self._target = target
+        self._lines = LineWriter(descriptor, _lost)
         self._secret = secret
-        self._lock = threading.Lock()
 
     def follow(self, source: str, pipe: IO[bytes]) -> threading.Thread:
         """Copies `pipe` line by line in a thread of its own until it ends."""
@@ -41,14 +45,19 @@ class LogStream:
         """Writes one line."""
         if self._secret:
             line = line.replace(self._secret, "***")
-        text = label(source, line)
-        with self._lock:
-            self._target.write(text + "\n")
-            self._target.flush()
+        self._lines.write(label(source, line))
+
+    def show(self, text: str) -> None:
+        """Writes text as it is."""
+        self._lines.write(text.rstrip("\n"))
+
+    def close(self, timeout: float) -> None:
+        """Gives a slow reader `timeout` seconds to take what waits for it."""
+        self._lines.close(timeout)
 
     def _copy(self, source: str, pipe: IO[bytes]) -> None:
         with pipe:
-            for raw in pipe:
+            while raw := pipe.readline(LINE_BYTES):
                 line = raw.decode("utf-8", errors="replace").rstrip()
                 if line and not _NOISE.match(line):
                     self.write(source, line)
@@ -59,9 +68,13 @@ def label(source: str, line: str) -> str:
     if line.startswith("{") and line.endswith("}"):
         try:
             json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         else:
             rest = line[1:].lstrip()
             return f'{{"source": "{source}"' + (rest if rest == "}" else f", {rest}")
     return f"[{source}] {line}"
+
+
+def _lost(lines: int, reason: str) -> str:
+    return label("supervisor", f"{lines} lines of this log were lost: {reason}")

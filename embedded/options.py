@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from embedded.errors import EmbeddedError
 from embedded.layout import Wheel
+from embedded.plain_paths import plain
 from gateway.settings.socket_file import SCHEME, socket_address, socket_file, split
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def command_line(
     repositories = (options.repository, *options.extra_repositories)
     command = [
         str(wheel.server),
-        *(f"--model-repository={path.resolve()}" for path in repositories),
-        f"--backend-directory={backends}",
+        *(f"--model-repository={plain(path)}" for path in repositories),
+        f"--backend-directory={plain(backends)}",
         f"--cache-directory={wheel.caches}",
         "--model-control-mode=explicit",
         "--strict-readiness=false",

@@ -15,7 +15,7 @@ from typing import IO
 
 from embedded import child, door, leftovers
 from embedded.errors import EmbeddedError
-from embedded.layout import assemble_backends, environment, find_wheel
+from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
 from gateway.settings.socket_file import socket_address, socket_file
@@ -132,11 +132,11 @@ class TritonServer:
             EmbeddedError: The wheel or libpython is missing, or its socket file cannot be had.
         """
         wheel = find_wheel()
-        leftovers.remove_stale()
+        leftovers.remove_stale(self._state)
         leftovers.remove(self.shm_prefix)
         if self.options.grpc_port is None and self.options.socket is not None:
             door.prepare(self.options.socket)
-        backends = assemble_backends(wheel, self._state / "triton" / "backends")
+        backends = assemble_backends(wheel, backends_folder(self._state))
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),
             env=environment(wheel),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from rich.console import Console
 from embedded import readiness
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
+from embedded.lock import LauncherLock
 from embedded.logs import LogStream
 from embedded.open_doors import open_doors
 from embedded.options import options_from
@@ -33,44 +36,59 @@ if TYPE_CHECKING:
 SHUTDOWN_SECONDS = 29.0
 """Everything has ended by then, within the 30 s that process managers usually grant."""
 POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 10.0
+"""How long one question of the launcher may wait for a gateway that is being started."""
 WIDTH = 160
 """Columns of the table when the output is not a terminal."""
-CONFIGURATION_ERROR = 2
-"""Exit status of the gateway when its configuration is wrong; a restart would not help."""
+LOG_SECONDS = 1.0
+"""How long a slow reader of the log may hold up the end."""
 
 
 class Supervisor:
     """Starts, watches and stops the processes of one installation."""
 
-    def __init__(self, settings: Settings, *, gateway: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lock: LauncherLock,
+        *,
+        gateway: bool = True,
+        given: Sequence[socket.socket] = (),
+    ) -> None:
         """Prepares the processes; nothing runs yet.
 
         Args:
             settings: The configuration.
+            lock: What keeps other launchers out, and remembers the processes.
             gateway: Whether the gateway is started beside Triton.
+            given: Listening sockets of the gateway that were handed over.
 
         Raises:
             EmbeddedError: The configured profile cannot be served here.
         """
         self._settings = settings
         self._console = Console(width=None if sys.stdout.isatty() else WIDTH)
-        self._stopping = threading.Event()
+        # Not an Event: its lock is not the signal handler's to take.
+        self._stopping = False
         self._deadline: float | None = None
-        self._reported = False
+        self._served = False
         start_triton = settings.triton.start or not gateway
         key = settings.triton.read_admin_key() or None
-        self._log = LogStream(self._console.file, secret=key)
+        self._log = LogStream(sys.stdout.fileno(), secret=key)
+        if lock.ended:
+            self._log.write(
+                "supervisor", f"ended what a killed launcher left running: {', '.join(lock.ended)}"
+            )
         self._server = _server(settings) if start_triton else None
         first, longest = settings.embedded.restart_backoff_seconds
         self._keepers: list[Keeper] = []
         if self._server is not None:
             self._keepers.append(
-                Keeper(TritonUnit(self._server), Backoff(first, longest), self._log)
+                Keeper(TritonUnit(self._server), Backoff(first, longest), self._log, lock.note)
             )
         if gateway:
-            self._keepers.append(
-                Keeper(GatewayUnit(os.environ), Backoff(first, longest), self._log)
-            )
+            unit = GatewayUnit(settings, os.environ, given)
+            self._keepers.append(Keeper(unit, Backoff(first, longest), self._log, lock.note))
         self._has_gateway = gateway
 
     def run(self) -> int:
@@ -93,39 +111,48 @@ class Supervisor:
         for sentence in open_doors(self._settings, triton=self._server is not None):
             self._log.write("supervisor", f"warning: {sentence}")
         for keeper in self._keepers:
-            if self._stopping.is_set():
+            if self._stopping:
                 return 0
             keeper.start()
             if keeper.unit.name == "triton" and self._server is not None:
-                self._server.wait_live(cancelled=self._stopping.is_set)
-                if self._stopping.is_set():
+                self._server.wait_live(cancelled=lambda: self._stopping)
+                if self._stopping:
                     return 0
                 check_round_trip(self._server)
                 self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
-        while not self._stopping.wait(POLL_SECONDS):
+        if self._has_gateway:
+            threading.Thread(target=self._report, name="report", daemon=True).start()
+        while not self._stopping:
             for keeper in self._keepers:
                 if self._cannot_start(keeper):
                     raise EmbeddedError(f"the {keeper.unit.name} could not start; see its log")
                 keeper.tend()
-            if self._has_gateway and not self._reported:
-                self._report()
+            time.sleep(POLL_SECONDS)
         return 0
 
     def _cannot_start(self, keeper: Keeper) -> bool:
-        """Whether another try would end the same way; a crash (by a signal) is worth one."""
+        """Whether the gateway ended by itself before it ever answered: it would end so again.
+
+        A crash (by a signal) is worth another try, and so is everything after it has served.
+        """
+        if keeper.unit.name != "gateway" or self._served:
+            return False
         status = keeper.exit_status
-        if status == CONFIGURATION_ERROR:
-            return True
-        gave_up = status is not None and status >= 0
-        return keeper.unit.name == "gateway" and gave_up and not self._reported
+        return status is not None and status >= 0
 
     def _report(self) -> None:
+        """Waits until the gateway answers and its services have settled, then shows them."""
         server = self._settings.server
         host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
-        report = readiness.fetch(host, server.port)
-        if report is not None and readiness.settled(report):
-            self._reported = True
-            readiness.show(report, self._console, self._doors())
+        while not self._stopping:
+            report = readiness.fetch(host, server.port, PATIENCE_SECONDS)
+            self._served = self._served or report is not None
+            if report is not None and readiness.settled(report):
+                with self._console.capture() as table:
+                    readiness.show(report, self._console, self._doors())
+                self._log.show(table.get())
+                return
+            time.sleep(POLL_SECONDS)
 
     def _doors(self) -> dict[str, str]:
         try:
@@ -134,15 +161,15 @@ class Supervisor:
             return {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopping.is_set():  # the second signal: no more patience
+        if self._stopping:  # the second signal: no more patience
             for keeper in self._keepers:
                 keeper.unit.kill()
         else:
             self._deadline = time.monotonic() + SHUTDOWN_SECONDS
-        self._stopping.set()
+        self._stopping = True
 
     def _stop(self) -> None:
-        self._stopping.set()
+        self._stopping = True
         deadline = self._deadline or time.monotonic() + SHUTDOWN_SECONDS
         embedded = self._settings.embedded
         for keeper in reversed(self._keepers):  # the gateway drains while Triton still answers
@@ -151,6 +178,7 @@ class Supervisor:
             if keeper.unit.name == "gateway":
                 left = max(0.5, min(self._settings.server.drain_seconds + 2, left - reserve))
             keeper.stop(left)
+        self._log.close(LOG_SECONDS)
 
 
 def _server(settings: Settings) -> TritonServer:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from embedded import child
 from embedded.backoff import Backoff
+from embedded.errors import EmbeddedError
 from embedded.logs import LogStream
 from embedded.server import TritonServer
+from gateway.sockets import ListenError, listening
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
 
 
 class Unit(Protocol):
@@ -58,26 +64,58 @@ class TritonUnit:
 
 
 class GatewayUnit:
-    """`python -m gateway serve`."""
+    """`python -m gateway serve`.
+
+    Its listening sockets are opened once, here, and handed to every process that serves them: while
+    one is started again, connections wait instead of being refused.
+    """
 
     name = "gateway"
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Keeps the whole environment of the process."""
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        given: Sequence[socket.socket] = (),
+    ) -> None:
+        """Nothing is opened or runs yet.
+
+        Args:
+            settings: The configuration.
+            environment: The whole environment of the process.
+            given: Listening sockets that were handed over; others are opened at the first start.
+        """
+        self._given = given
+        self._settings = settings
         self._environment = environment
+        self._sockets: list[socket.socket] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
         """See Unit."""
+        if not self._sockets:
+            self._sockets = self._listen()
         self._process = child.spawn(
             [sys.executable, "-m", "gateway", "serve"],
             env=self._environment,
             output=subprocess.PIPE,
+            sockets=self._sockets,
         )
         return self._process
 
+    def _listen(self) -> list[socket.socket]:
+        try:
+            found = listening(self._settings, self._given)
+        except ListenError as error:
+            raise EmbeddedError(f"the gateway cannot listen on {error.strerror}") from None
+        except ValueError as error:
+            raise EmbeddedError(str(error)) from None
+        return [sock for sockets in found.values() for sock in sockets]
+
     def stop(self, timeout: float) -> None:
         """See Unit."""
+        for sock in self._sockets:  # the gateway closes its own: from then on all are refused
+            sock.close()
         if self._process is not None:
             child.terminate(self._process, timeout)
             self.kill()
@@ -92,11 +130,25 @@ class GatewayUnit:
 class Keeper:
     """Keeps one unit running: starts it again, with growing pauses, when it ends."""
 
-    def __init__(self, unit: Unit, backoff: Backoff, log: LogStream) -> None:
-        """Nothing runs yet."""
+    def __init__(
+        self,
+        unit: Unit,
+        backoff: Backoff,
+        log: LogStream,
+        started: Callable[[int], None] = lambda pid: None,
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            unit: What is kept running.
+            backoff: Its pauses.
+            log: Where its output goes.
+            started: Told the process id of every process that is started.
+        """
         self.unit = unit
         self._backoff = backoff
         self._log = log
+        self._note = started
         self._process: subprocess.Popen[bytes] | None = None
         self._pump: threading.Thread | None = None
         self._started = 0.0
@@ -112,10 +164,12 @@ class Keeper:
 
         Raises:
             EmbeddedError: It cannot be started at all.
+            OSError: There is no process, memory or disk for it.
         """
-        self._process = self.unit.start()
         self._started = time.monotonic()
+        self._process = self.unit.start()
         self._next_start = 0.0
+        self._note(self._process.pid)
         if self._process.stdout is not None:
             self._pump = self._log.follow(self.unit.name, self._process.stdout)
 
@@ -126,17 +180,25 @@ class Keeper:
             self._pump.join(1)
 
     def tend(self) -> None:
-        """Called often: notices an end, and starts the unit again when its pause is over."""
-        now = time.monotonic()
-        if self._next_start:
-            if now >= self._next_start:
+        """Called often: notices an end, and starts the unit again when its pause is over.
+
+        A start that fails is tried again, too: what is missing may come back.
+        """
+        if not self._next_start:
+            status = self.exit_status
+            if status is not None:
+                self._pause(f"ended with status {status}")
+        elif time.monotonic() >= self._next_start:
+            try:
                 self.start()
-            return
-        status = self.exit_status
-        if status is not None:
-            pause = self._backoff.pause(now - self._started)
-            self._next_start = now + pause
-            self._log.write(
-                "supervisor",
-                f"{self.unit.name} ended with status {status}; starting it again in {pause:.1f} s",
-            )
+            except (EmbeddedError, OSError, RuntimeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                self._pause(f"cannot be started ({reason})")
+
+    def _pause(self, what: str) -> None:
+        now = time.monotonic()
+        pause = self._backoff.pause(now - self._started)
+        self._next_start = now + pause
+        self._log.write(
+            "supervisor", f"{self.unit.name} {what}; starting it again in {pause:.1f} s"
+        )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
+from collections.abc import Sequence
 
 import yaml
 
@@ -11,6 +14,10 @@ from gateway.capacity.command import add_arguments, run
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
+from gateway.sockets import ListenError, activated, listening
+from gateway.standard_streams import as_command, say
+from gateway.state import usable_state
+from gateway.workers import Worker, supervise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", help="YAML file (default: $PENTAD_CONFIG, then config.yaml)")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the gateway")
-    serve.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    serve.add_argument("--worker", type=Worker.parse, help=argparse.SUPPRESS)
     serve.add_argument("--config", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     config = commands.add_parser("config", help="print the configuration, secrets hidden")
     config.add_argument("--check", action="store_true", help="only say whether it is valid")
@@ -29,25 +36,34 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, args: argparse.Namespace) -> int:
-    from gateway.server import serve
-    from gateway.telemetry.log import configure_logging
-    from gateway.workers import supervise
-
-    if not args.worker:
-        close_to_others(settings)
-    if settings.server.workers > 1 and not args.worker:
-        return supervise(settings.server.workers, args.config)
-    configure_logging(settings.telemetry)
-    import uvloop
-
     try:
-        uvloop.run(serve(settings))
+        usable_state(settings.paths.state)
+        if not args.worker:
+            close_to_others(settings)
+        given = args.worker.adopt() if args.worker else activated(os.environ, os.getpid())
+        return _run(settings, args, given)
+    except ListenError as error:
+        say(f"gateway: cannot listen on {error.strerror}")
+        return 1
     except OSError as error:
-        print(f"gateway: cannot listen on {error.strerror}", file=sys.stderr)
+        say(f"gateway: {error.strerror or error}")
         return 1
     except ValueError as error:
-        print(f"gateway: {error}", file=sys.stderr)
+        say(f"gateway: {error}")
         return 2
+
+
+def _run(settings: Settings, args: argparse.Namespace, given: Sequence[socket.socket]) -> int:
+    if settings.server.workers > 1 and not args.worker:
+        sockets = [sock for found in listening(settings, given).values() for sock in found]
+        return supervise(settings.server.workers, args.config, sockets)
+    import uvloop
+
+    from gateway.server import serve
+    from gateway.telemetry.log import configure_logging
+
+    configure_logging(settings.telemetry)
+    uvloop.run(serve(settings, given))
     return 0
 
 
@@ -73,11 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     silence_libraries()
     try:
         settings = load_settings(args.config)
+        if args.command == "serve":
+            return _serve(settings, args)
     except ConfigError as error:
-        print(f"configuration: {error}", file=sys.stderr)
+        say(f"configuration: {error}")
         return 2
-    if args.command == "serve":
-        return _serve(settings, args)
     if args.command == "plan":
         return run(settings, args)
     if args.markdown:
@@ -92,4 +108,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

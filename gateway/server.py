@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Sequence
 
 from gateway.app import Listeners, create_listeners
 from gateway.context import Context
@@ -23,9 +24,11 @@ from gateway.private_files import private_way
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.settings.socket_file import socket_file
+from gateway.sockets import listening
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler
+from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.telemetry.tritons import MemberCollector
@@ -34,27 +37,6 @@ from gateway.triton import TritonPool, TritonPort, connect
 log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file
 LOCK_FILE = "gateway.lock"
-
-
-def bind(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:
-    """Return a listening socket; ``shared`` lets several worker processes use the port.
-
-    Raises:
-        OSError: the port is taken or not permitted.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from None
-    sock.listen(backlog)
-    sock.setblocking(False)
-    return sock
 
 
 def admin_key(settings: Settings) -> str:
@@ -94,6 +76,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
     gpus = GpuSampler(settings.telemetry.gpu)
     metrics.add(GpuCollector(gpus.histories))
     metrics.add(DiskCollector({"state": settings.paths.state, "tmp": temporary_folder()}))
+    metrics.add(LostLinesCollector())
     monitor = HealthMonitor(
         triton,
         settings.health,
@@ -122,12 +105,17 @@ def plan_chooser(settings: Settings) -> PlanChooser | None:
     return PlanChooser(settings.paths.repository, sides)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None:
     """Serve until SIGINT or SIGTERM, then finish what runs within ``server.drain_seconds``.
+
+    Args:
+        settings: the configuration.
+        given: listening sockets that were handed over; other ports are opened here.
 
     Raises:
         OSError: a port is taken.
-        ValueError: the keys file is unreadable, or the try-on jobs cannot be kept.
+        ValueError: the keys file is unreadable, the try-on jobs cannot be kept, or a socket is not
+            what the configuration says.
     """
     keep_large_buffers()
     _look_at_the_socket(settings)
@@ -141,14 +129,9 @@ async def serve(settings: Settings) -> None:
         triton.keep(monitor.needed(), monitor.leads, forced_devices(settings))
     apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
     server = settings.server
-    shared = server.workers > 1
-    sockets = [bind(server.host, port, server.backlog, shared=shared) for port, _ in apps]
-    ports = [sock.getsockname()[1] for sock in sockets]
+    sockets = listening(settings, given)
     capacity = _capacity(settings, len(apps))
-    servers = [
-        Listener(app, server, capacity, context.metrics, port)
-        for port, (_, app) in zip(ports, apps, strict=True)
-    ]
+    servers = [Listener(app, server, capacity, context.metrics, port) for port, app in apps]
     if listeners.lipsync:
         await listeners.lipsync.start()
     if listeners.tryon:
@@ -169,10 +152,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, context, listeners)
     running = [
-        asyncio.create_task(one.serve([sock])) for one, sock in zip(servers, sockets, strict=True)
+        asyncio.create_task(one.serve(sockets[port]))
+        for one, (port, _) in zip(servers, apps, strict=True)
     ]
     tame_garbage_collector()
-    extra = {"host": server.host, "ports": ports, "connections_per_port": capacity}
+    extra = {"host": server.host, "ports": list(sockets), "connections_per_port": capacity}
     log.info("gateway listening", extra=extra)
     try:
         await stop.wait()

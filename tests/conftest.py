@@ -24,6 +24,7 @@ LONG = (
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",
     "triton/embedded/test_silence.py",
+    "triton/embedded/test_hard_ends.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",

@@ -8,10 +8,10 @@ from typing import Any
 
 import psutil
 import pynvml
-import yaml
 from pydantic import Field, ValidationError
 
 from gateway.settings.base import Section
+from gateway.settings.yaml_file import read_yaml
 
 GB = 10**9
 """Bytes; cards and memory are sold in decimal gigabytes."""
@@ -62,11 +62,11 @@ def from_file(file: Path) -> Machine:
         MachineError: it cannot be read or describes none.
     """
     try:
-        return Machine.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return Machine.model_validate(read_yaml(file))
     except ValidationError as error:
         raise MachineError(f"{file}: {_reason(error)}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise MachineError(f"{file}: {error}") from None
+    except ValueError as error:
+        raise MachineError(str(error)) from None
 
 
 def this_machine(nvml: Any = pynvml, visible: str | None = None) -> Machine:

@@ -82,5 +82,6 @@ def _config(app: ASGIApp, settings: ServerSettings, watch: Watch) -> uvicorn.Con
         server_header=False,
         proxy_headers=False,
         date_header=True,
+        backlog=settings.backlog,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )

@@ -43,7 +43,7 @@ def load_settings(
     env = os.environ if environ is None else environ
     chosen = path or env.get(CONFIG_VARIABLE)
     file = Path(chosen or "config.yaml")
-    values = _read(file, env) if chosen or file.is_file() else {}
+    values = _read(file, env) if chosen or os.path.lexists(file) else {}
     unknown = _unknown_variables(env)
     if unknown:
         raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")

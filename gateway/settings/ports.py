@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.settings.tree import Settings
 
 ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+GRPC_SERVICES = ("lipsync",)
 OWN_SERVER = ("lipsync", "tryon")
 """Services whose port is in a section `server`, as in the files of the servers they replace."""
 
 
-def public_ports(settings: Settings) -> dict[str, int]:
-    """Return the ports that clients call, by the name of the setting."""
-    found: dict[str, int | None] = {"server.port": settings.server.port}
+class Port(NamedTuple):
+    """A port that the gateway listens on.
+
+    Attributes:
+        setting: key of the configuration that gives it.
+        number: TCP port.
+        http: whether it speaks HTTP; else gRPC, whose library opens its port itself.
+    """
+
+    setting: str
+    number: int
+    http: bool
+
+
+def gateway_ports(settings: Settings) -> list[Port]:
+    """Return the main port, then those of the enabled services."""
+    found = [Port("server.port", settings.server.port, True)]
     for service in settings.services:
-        name = f"{service}.server.port" if service in OWN_SERVER else f"{service}.port"
-        found[name] = getattr(settings, service).port
-    return {name: port for name, port in found.items() if port is not None}
+        number = getattr(settings, service).port
+        if number is not None:
+            section = f"{service}.server" if service in OWN_SERVER else service
+            found.append(Port(f"{section}.port", number, service not in GRPC_SERVICES))
+    return found
 
 
 def internal_ports(settings: Settings) -> dict[str, int]:
@@ -45,7 +62,8 @@ def with_ports_apart(settings: Settings) -> tuple[Settings, list[str]]:
     Raises:
         ValueError: two public ports are the same, or two of Triton's.
     """
-    public, internal = public_ports(settings), internal_ports(settings)
+    public = {port.setting: port.number for port in gateway_ports(settings)}
+    internal = internal_ports(settings)
     _require_different(public)
     _require_different(internal)
     if not _same_machine_address(settings.server.host, settings.embedded.host):

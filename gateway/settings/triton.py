@@ -126,8 +126,8 @@ class EmbeddedSettings(Section):
     """Triton's HTTP port; none: it is off. Whoever reaches it can run code as this user."""
     grpc_port: int | None = Field(None, ge=1, le=65535)
     """Triton's gRPC port; none: a socket that no other user can open (`triton.url`). Whoever
-    reaches a port can run code as this user, unless `triton.tls_ca_file` closes it. A port of Triton
-    that is a public one as well becomes the next one that is configured for nothing."""
+    reaches a port can run code as this user, unless `triton.tls_ca_file` closes it. Triton's ports
+    give way to public ones: they become the next that are configured for nothing."""
     metrics_port: int = Field(8002, ge=1, le=65535)
     """Triton's Prometheus port."""
     profile: Literal["auto", "default", "openvino", "tensorrt"] = "auto"

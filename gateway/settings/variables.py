@@ -13,12 +13,19 @@ def expand(value: Any, environ: Mapping[str, str]) -> Any:
     """Return ``value`` with the variables in all its strings replaced.
 
     Raises:
-        ValueError: a variable without default is not set.
+        ValueError: a variable without default is not set, or the value contains itself.
     """
+    try:
+        return _expanded(value, environ)
+    except RecursionError:
+        raise ValueError("the configuration is nested too deeply") from None
+
+
+def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: expand(item, environ) for key, item in value.items()}
+        return {key: _expanded(item, environ) for key, item in value.items()}
     if isinstance(value, list):
-        return [expand(item, environ) for item in value]
+        return [_expanded(item, environ) for item in value]
     if not isinstance(value, str):
         return value
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import Any
 
 import orjson
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.settings.telemetry import TelemetrySettings
+from gateway.telemetry.lines import LineWriter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -41,7 +46,61 @@ class JsonFormatter(logging.Formatter):
         for key, value in record.__dict__.items():
             if key not in _STANDARD:
                 fields[key] = value
-        return orjson.dumps(fields, default=str).decode()
+        try:
+            return orjson.dumps(fields, default=str).decode()
+        except TypeError:  # a lone surrogate, or an integer beyond 64 bits
+            return json.dumps(fields, default=str)
+
+
+class LineHandler(logging.Handler):
+    """Writes records to a descriptor without ever holding up or failing who logs."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._lines = LineWriter(descriptor, self._notice)
+
+    @property
+    def lost(self) -> int:
+        """Lines lost since the start."""
+        return self._lines.lost
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # the arguments of a record may be anything
+            line = self.format(_told("a record cannot be written", **where(error)))
+        self._lines.write(line)
+
+    def close(self) -> None:
+        """Give a slow reader a second to take what waits for it."""
+        self._lines.close(1)
+        super().close()
+
+    def _notice(self, lines: int, reason: str) -> str:
+        return self.format(_told("log lines were lost", lines=lines, reason=reason))
+
+
+def _told(message: str, **extra: Any) -> logging.LogRecord:
+    record = logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, **extra})
+    record.levelname, record.msg = "WARNING", message
+    return record
+
+
+def lost_lines() -> int:
+    """Return how many lines of this process's log could not be written."""
+    handlers = logging.getLogger().handlers
+    return sum(handler.lost for handler in handlers if isinstance(handler, LineHandler))
+
+
+class LostLinesCollector(Collector):
+    """Exports how many lines of this process's log could not be written."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield CounterMetricFamily(
+            "pentad_log_lines_lost", "Lines of the log that could not be written.", lost_lines()
+        )
 
 
 def configure_logging(settings: TelemetrySettings) -> None:
@@ -49,7 +108,7 @@ def configure_logging(settings: TelemetrySettings) -> None:
     # Nothing below is printed, so it need not be found out for every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.fileno())
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:

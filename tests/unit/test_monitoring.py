@@ -16,6 +16,7 @@ from gateway.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.telemetry.tritons import MemberCollector
 from tests.support import monitoring
@@ -40,6 +41,7 @@ def gateway() -> dict[str, set[str]]:
     metrics.add(triton)
     metrics.add(JobCollector(jobs))
     metrics.add(DiskCollector({"state": Path("/")}))
+    metrics.add(LostLinesCollector())
     metrics.add(MemberCollector(lambda: {"t:8001": True}))
     (reading,) = StubSource().read()
     assert reading.sample

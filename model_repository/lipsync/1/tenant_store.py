@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -97,8 +98,10 @@ class TenantStore:
         candidates = (
             [self._folder / f"{path.name}-{digest}"]
             if self._folder
-            else [path.parent / FOLDER / path.name, state_folder() / f"{path.name}-{digest}"]
+            else [path.parent / FOLDER / path.name]
         )
+        if not self._folder and (cache := state_folder()):
+            candidates.append(cache / f"{path.name}-{digest}")
         for folder in candidates:
             with contextlib.suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -107,12 +110,22 @@ class TenantStore:
         raise RefusedError("tenant_file_invalid", "no folder for its import can be written")
 
 
-def state_folder() -> Path:
-    """Where imports go when a tenant's own folder is read-only: the user's cache folder."""
+def state_folder() -> Path | None:
+    """Where imports go when a tenant's own folder is read-only: the user's cache folder.
+
+    Without one a folder for temporary things; None where somebody else may have put that there.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    if not os.path.isdir(base) and not os.access(os.path.dirname(base), os.W_OK):
-        return Path(tempfile.gettempdir(), f"pentad-lipsync-{os.getuid()}")
-    return Path(base, "pentad", "lipsync")
+    if os.path.isdir(base) or os.access(os.path.dirname(base), os.W_OK):
+        return Path(base, "pentad", "lipsync")
+    folder = Path(tempfile.gettempdir(), f"pentad-lipsync-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return folder if ours and not status.st_mode & 0o077 else None
 
 
 @contextlib.contextmanager

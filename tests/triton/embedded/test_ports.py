@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Iterator[Supervised]:
         "asset_service: {callback_url: ''}\nsecurity: {require_auth: false}\n"
     )
     found = Supervised(
-        tmp_path, "run", SERVICES='["tryon"]', EMBEDDED__HTTP_PORT=port, TRYON__CONFIG=old
+        tmp_path, "run", SERVICES='["tryon"]', EMBEDDED__METRICS_PORT=port, TRYON__CONFIG=old
     )
     found.old_port = port  # type: ignore[attr-defined]
     yield found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,19 @@ def test_round_trip(tmp_path: Path) -> None:
         assert len(leftovers.processes(prefix)) == 2
     assert not leftovers.regions(prefix)
     assert not leftovers.processes(prefix)
+
+
+def test_folders_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    folder = tmp_path / f"a ümlaut, 'a' \"quote\"; $(touch {tmp_path.name}) `x`\\ & 日本\n"
+    repository = folder / "models"
+    shutil.copytree(REPOSITORY, repository)
+    log = tmp_path / "log"
+    with TritonServer.on_free_ports(repository, state=folder / "state", log=log) as server:
+        check_round_trip(server)
+        assert len(leftovers.processes(server.shm_prefix)) >= 1
+    assert not leftovers.processes(server.shm_prefix)
 
 
 def test_killed_server_is_cleaned_up_and_starts_again(tmp_path: Path) -> None:

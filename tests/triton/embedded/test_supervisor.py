@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,9 +25,17 @@ LIMIT_SECONDS = 30
 class Supervised:
     """A supervisor on free ports with an empty model repository."""
 
-    def __init__(self, folder: Path, command: str, **more: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: str,
+        *,
+        shell: str = "",
+        output: int | None = None,
+        **more: object,
+    ) -> None:
         metrics, self.main, text = free_ports(3)
-        (folder / "models").mkdir()
+        (folder / "models").mkdir(exist_ok=True)
         self.state = folder / "state"
         self.output = folder / "output"
         variables = {
@@ -40,12 +49,15 @@ class Supervised:
         }
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
         self.environment = clean | {f"PENTAD_{k}": str(v) for k, v in variables.items()}
-        with self.output.open("wb") as output:
+        arguments = [sys.executable, "-m", "embedded", command]
+        if shell:  # what a shell does to the standard streams
+            arguments = ["bash", "-c", f'exec "$@" {shell}', "bash", *arguments]
+        with self.output.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "embedded", command],
+                arguments,
                 cwd=ROOT,
                 env=self.environment,
-                stdout=output,
+                stdout=file if output is None else output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -96,7 +108,7 @@ class Supervised:
 def start(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
 
-    def run(command: str, **more: object) -> Supervised:
+    def run(command: str, **more: Any) -> Supervised:
         started.append(Supervised(tmp_path, command, **more))
         return started[-1]
 
@@ -174,19 +186,25 @@ def test_a_killed_supervisor_leaves_no_process(start: Callable[..., Supervised])
     assert not alive
 
 
-def test_a_taken_port_is_named(start: Callable[..., Supervised]) -> None:
+def test_a_taken_port_is_named(start: Callable[..., Supervised], tmp_path: Path) -> None:
     run = start("triton")
     run.wait_for(lambda: "Triton answers" in run.log)
-    second = subprocess.run(
-        [sys.executable, "-m", "embedded", "run"],
-        cwd=ROOT,
-        env=run.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert second.returncode == 1
-    assert "change embedded.metrics_port" in second.stderr
+    (tmp_path / "other").mkdir()
+    for state, said in (
+        (run.state, f"another launcher (process {run.process.pid}) runs with the state folder"),
+        (tmp_path / "other", "change embedded.metrics_port"),
+    ):
+        second = subprocess.run(
+            [sys.executable, "-m", "embedded", "run"],
+            cwd=ROOT,
+            env={**run.environment, "PENTAD_PATHS__STATE": str(state)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert second.returncode == 1
+        assert said in second.stderr
+        assert second.stderr.count("\n") == 1
 
 
 def test_a_gateway_that_cannot_start_ends_the_run(start: Callable[..., Supervised]) -> None:
@@ -216,3 +234,23 @@ def test_a_wrong_configuration_is_status_two(start: Callable[..., Supervised]) -
     run = start("check", NO__SUCH="1")
     assert run.process.wait(120) == 2
     assert "PENTAD_NO__SUCH" in run.log
+
+
+@pytest.mark.parametrize("command", ["run", "triton"])
+def test_a_state_folder_that_cannot_be_written_is_status_two(
+    start: Callable[..., Supervised], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    run = start(command, PATHS__STATE=tmp_path / "file" / "state")
+    assert run.process.wait(120) == 2
+    assert run.log.startswith("configuration: paths.state is ")
+    assert run.log.count("\n") == 1
+
+
+def test_ctrl_c_before_anything_runs_is_no_traceback(start: Callable[..., Supervised]) -> None:
+    run = start("run")
+    run.wait_for(lambda: (run.state / "launcher.lock").exists())  # its checks are under way
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(LIMIT_SECONDS) in (0, 130)
+    assert "Traceback" not in run.log
+    run.assert_nothing_left()

@@ -74,7 +74,7 @@ def test_small_shm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         shm_budget.check_shm(tmp_path, "default")
 
 
-def test_leftovers_of_a_dead_launcher_are_removed() -> None:
+def test_leftovers_of_a_dead_launcher_are_removed(tmp_path: Path) -> None:
     prefix = leftovers.new_prefix()
     namespace = prefix.split("-")[1]
     stale = f"pentad-{namespace}-999999999-1-0-"
@@ -82,14 +82,21 @@ def test_leftovers_of_a_dead_launcher_are_removed() -> None:
     foreign = leftovers.SHM / "pentad-1-999999999-1-0-region"  # of another process namespace
     dead = leftovers.SHM / f"{stale}region"
     process = subprocess.Popen(
-        ["tritonserver", "-c", "import time; time.sleep(60)", f"--x={stale}"],
+        [
+            "tritonserver", "-c", "import time; time.sleep(60)", f"--x={stale}",
+            f"--backend-directory={tmp_path / 'mine' / 'triton' / 'backends'}",
+        ],
         executable=sys.executable,
-    )
+    )  # fmt: skip
     try:
         for path in (own, foreign, dead):
             path.touch()
         wait_for(lambda: leftovers.processes(stale))
-        assert stale in leftovers.remove_stale()
+        for state in (None, tmp_path / "min", tmp_path):  # not the one it was started with
+            assert stale not in leftovers.remove_stale(state)
+        assert process.poll() is None
+        assert dead.exists()
+        assert stale in leftovers.remove_stale(tmp_path / "mine")
         process.wait(60)
         assert own.exists()
         assert foreign.exists()

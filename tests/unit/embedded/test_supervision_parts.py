@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from rich.console import Console
 from embedded import readiness
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
-from embedded.logs import LogStream, label
+from embedded.logs import LINE_BYTES, LogStream, label
 from embedded.profile import VERDICT, choose_profile
+from embedded.units import Keeper
+from tests.support.waiting import wait_for
 
 
 def test_backoff_doubles_up_to_its_limit_and_starts_over() -> None:
@@ -29,12 +32,73 @@ def test_json_lines_stay_json() -> None:
     assert label("triton", "plain") == "[triton] plain"
 
 
-def test_stream_hides_the_key_and_triton_tables() -> None:
-    out = io.StringIO()
-    stream = LogStream(out, secret="s3cret")
-    pipe = io.BytesIO(b"key s3cret\n+------+\n| Model |\n\nI 1 server.cc:604]\nlast \xff line")
-    stream.follow("triton", pipe).join(60)
-    assert out.getvalue() == "[triton] key ***\n[triton] last � line\n"
+def test_stream_hides_the_key_and_triton_tables(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        stream = LogStream(out.fileno(), secret="s3cret")
+        pipe = io.BytesIO(b"key s3cret\n+------+\n| Model |\n\nI 1 server.cc:604]\nlast \xff line")
+        stream.follow("triton", pipe).join(60)
+    assert (tmp_path / "out").read_text() == "[triton] key ***\n[triton] last � line\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"a": ' + "9" * 9000 + "}", '{"a": \ud800}'],
+)
+def test_no_line_ends_the_stream(tmp_path: Path, line: str) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        stream = LogStream(out.fileno())
+        stream.follow("gateway", io.BytesIO(line.encode("utf-8", "replace") + b"\nnext")).join(60)
+        stream.close(60)
+    last = (tmp_path / "out").read_text().splitlines()[-1]
+    assert last == "[gateway] next"
+
+
+def test_a_line_without_an_end_fills_no_memory(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        stream = LogStream(out.fileno())
+        stream.follow("triton", io.BytesIO(b"x" * (3 * LINE_BYTES))).join(60)
+    lines = (tmp_path / "out").read_text().splitlines()
+    assert [len(line) for line in lines] == [LINE_BYTES + len("[triton] ")] * 3
+
+
+class Fragile:
+    """A unit that cannot be started while something is missing."""
+
+    name = "fragile"
+
+    def __init__(self) -> None:
+        self.missing: Exception | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        if self.missing:
+            raise self.missing
+        return subprocess.Popen(["true"], stdout=subprocess.PIPE)
+
+    def stop(self, timeout: float) -> None:
+        return
+
+    def kill(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("error", [EmbeddedError("no wheel"), OSError(12, "no memory")])
+def test_a_start_that_fails_is_tried_again(tmp_path: Path, error: Exception) -> None:
+    unit, noted = Fragile(), list[int]()
+    with (tmp_path / "out").open("wb") as out:
+        keeper = Keeper(unit, Backoff(0.01, 0.01), LogStream(out.fileno()), noted.append)
+        keeper.start()
+        wait_for(lambda: keeper.exit_status == 0)
+        unit.missing = error
+
+        def said() -> str:
+            keeper.tend()
+            return (tmp_path / "out").read_text()
+
+        wait_for(lambda: said().count("fragile cannot be started (no ") >= 2)
+        unit.missing = None
+        wait_for(lambda: said() and len(noted) >= 2)
+        keeper.stop(1)
+    assert "fragile ended with status 0; starting it again in 0.0 s" in said()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from embedded.options import options_from
 from gateway.__main__ import main
 from gateway.settings import ConfigError, Settings, load_settings
 
-
 PORTS = "embedded: {http_port: 8000, grpc_port: 8001}"
 """Triton's ports as they were by default before it listened at a socket."""
 

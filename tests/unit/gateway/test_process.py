@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,11 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from embedded.server import free_ports
+from embedded.units import GatewayUnit
+from gateway.settings import load_settings
 from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -114,3 +119,128 @@ def test_wrong_configuration_ends_all_workers(tmp_path: Path) -> None:
     more = {"PENTAD_SERVER__WORKERS": "2", "PENTAD_SECURITY__KEYS_FILE": str(tmp_path / "absent")}
     with gateway(tmp_path, main, text, **more) as process:
         assert process.wait(60) == 2
+
+
+def request(port: int) -> socket.socket:
+    """Connects and asks; the answer may come later."""
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return sock
+
+
+def status(sock: socket.socket) -> str:
+    with sock, sock.makefile("rb") as answer:
+        return answer.readline().decode().split(" ")[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_while_it_is_started_again_connections_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    main, text, triton = free_ports(3)
+    for name, value in {
+        "TRITON__URL": f"127.0.0.1:{triton}",
+        "SERVER__PORT": main,
+        "SERVER__WORKERS": workers,
+        "SERVICES": '["text"]',
+        "TEXT__PORT": text,
+        "PATHS__STATE": tmp_path,
+    }.items():
+        monkeypatch.setenv(f"PENTAD_{name}", str(value))
+    monkeypatch.chdir(ROOT)
+    unit = GatewayUnit(load_settings(), os.environ)
+    try:
+        running = started(unit)
+        assert status(request(main)) == "200"  # it waited for the first start
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            family = [running, *running.children()]
+            assert len(family) == (1 if workers == 1 else 1 + workers)
+            running.send_signal(number)
+            wait_for(lambda family=family: not any(map(alive, family)))
+            waiting = [request(port) for port in (main, text) * 10]
+            running = started(unit)
+            assert {status(sock) for sock in waiting[::2]} == {"200"}
+            assert all(status(sock).isdigit() for sock in waiting[1::2])
+    finally:
+        unit.stop(PATIENCE)
+    for port in (main, text):
+        with pytest.raises(ConnectionRefusedError):
+            request(port)
+
+
+def started(unit: GatewayUnit) -> psutil.Process:
+    process = unit.start()
+    assert process.stdout
+    process.stdout.close()  # nobody reads its log
+    return psutil.Process(process.pid)
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_log_that_nobody_reads_holds_up_no_request(tmp_path: Path) -> None:
+    main, text = free_ports(2)
+    with gateway(tmp_path, main, text) as process:
+        assert process.stderr
+        fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        url = f"http://127.0.0.1:{main}"
+        wait_alive(url)
+        with httpx.Client(timeout=PATIENCE) as client:
+            for _ in range(100):  # a line each, of more than 100 bytes
+                assert client.get(f"{url}/no/such/route").status_code == 404
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_log_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    main, text = free_ports(2)
+    with gateway(tmp_path, main, text) as process:
+        url = f"http://127.0.0.1:{main}"
+        wait_alive(url)
+        assert "pentad_log_lines_lost_total 0.0" in get(url + "/metrics").text
+        assert process.stderr
+        process.stderr.close()
+        for _ in range(5):
+            assert get(f"{url}/no/such/route").status_code == 404
+        wait_for(lambda: int(lost(get(url + "/metrics").text)) >= 5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def lost(metrics: str) -> float:
+    found = re.search(r"^pentad_log_lines_lost_total (\S+)", metrics, re.MULTILINE)
+    assert found
+    return float(found.group(1))
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    main, text = free_ports(2)
+    with gateway(tmp_path / "file" / "state", main, text) as process:
+        assert process.wait(60) == 2
+        assert process.stderr
+        said = process.stderr.read()
+    assert said.startswith("configuration: paths.state is ")
+    assert said.count("\n") == 1
+
+
+def test_a_closed_output_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    base = f"{sys.executable} -m gateway --config {tmp_path / 'empty'} config"
+    for redirected, statuses in (
+        ("--check >&-", {0}),
+        ("--check <&- >&- 2>&-", {0}),
+        ("--check >/dev/full", {0, 1}),
+        ("--check >/dev/full 2>/dev/full", {0, 1}),
+        ("--markdown | head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", {0, 1}),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", f"{base} {redirected}"],
+            cwd=ROOT, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode in statuses, redirected
+        assert done.stderr in ("", "output: No space left on device\n"), redirected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,46 @@ def test_variables_in_the_file(tmp_path: Path) -> None:
 def test_wrong_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_settings(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"server: {host: '\xe9'}", "is not UTF-8"),
+        (b"\xff\xfes\0e\0", "is not UTF-8"),
+        (b"server:\n\tport: 1", "line 2, column 1.*not with tabs"),
+        (b"a: " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+        (b"a: " + b"{a: " * 3000 + b"1" + b"}" * 3000, "nested too deeply"),
+        (b"a: &x [*x]", "nested too deeply"),
+        (b"server: &x {port: *x}", "nested too deeply"),
+        (b"a: 2024-02-31", "a number or a date that cannot be"),
+        (b"a: " + b"9" * 9000, "a number or a date that cannot be"),
+        (b"a: !!int secret", "a number or a date that cannot be"),
+        (b"a: \0", "not valid YAML"),
+        (b"? [a]\n: b", "not valid YAML"),
+    ],
+)
+def test_no_file_is_a_traceback(tmp_path: Path, content: bytes, words: str) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as error:
+        load_settings(broken, {})
+    assert "secret" not in str(error.value)
+    for section in ("tryon", "lipsync"):  # the old servers' files; they ignored unknown keys
+        with contextlib.suppress(ConfigError):
+            load_settings(write(tmp_path, f"{section}: {{config: {broken}}}"), {})
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (None, "config.yaml", "."):
+        with pytest.raises(ConfigError, match="Is a directory"):
+            load_settings(path, {})
+    (tmp_path / "config.yaml").rmdir()
+    (tmp_path / "config.yaml").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match="No such file"):
+        load_settings(None, {})
 
 
 def test_errors_do_not_quote_secrets(tmp_path: Path) -> None:
