@@ -123,7 +123,14 @@ async def test_deadlines_still_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("skew", [7200.0, -7200.0])
 async def test_gateways_whose_dates_differ_know_who_lives(tmp_path: Path, skew: float) -> None:
-    jobs = {"jobs": {**JOBS, "deadline_seconds": 86_400, "folder": tmp_path / "shared"}}
+    jobs = {
+        "jobs": {
+            **JOBS,
+            "deadline_seconds": 86_400,
+            "lease_seconds": 3,
+            "folder": tmp_path / "shared",
+        }
+    }
     states = [tmp_path / "one", tmp_path / "two"]
     for state in states:
         state.mkdir()
@@ -137,7 +144,7 @@ async def test_gateways_whose_dates_differ_know_who_lives(tmp_path: Path, skew: 
         await one.submit("a")
         await until(lambda: one.triton.runs or two.triton.runs)
         runs, waits = (one, two) if one.triton.runs else (two, one)
-        await asyncio.sleep(2.5)  # leases of 1 s, as both see them renewed
+        await asyncio.sleep(4)  # longer than the lease, which one renews and both watch
         assert (await waits.job("a"))["attempts"] == 1
         runs.service.jobs.dispatcher._loops[1].cancel()  # it is not heard of any more
         runs.service.jobs.keeper._working = lambda: ()
