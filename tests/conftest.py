@@ -13,6 +13,7 @@ from gateway.settings.legacy import LEGACY
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "contract/test_vton_leases.py",
     "triton/embedded/test_ports.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
