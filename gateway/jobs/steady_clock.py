@@ -76,9 +76,13 @@ class SteadyClock:
 def boot_id() -> str:
     """Return the name of the machine's boot and of the clock's namespace, empty if unknown."""
     try:
-        return f"{BOOT_ID.read_text().strip()}/{os.readlink('/proc/self/ns/time')}"
+        boot = BOOT_ID.read_text().strip()
     except OSError:
         return ""
+    try:
+        return f"{boot}/{os.readlink('/proc/self/ns/time')}"
+    except OSError:  # a kernel that has no such namespaces
+        return boot
 
 
 def _read(file: Path) -> dict[str, float]:
