@@ -22,7 +22,13 @@ from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
-from gateway.triton.status import RETRY_AFTER, AdminKeyError, LostError, ModelDeadError
+from gateway.triton.status import (
+    RETRY_AFTER,
+    AdminKeyError,
+    LostError,
+    ModelDeadError,
+    ServerGoneError,
+)
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
@@ -271,7 +277,10 @@ class HealthMonitor:
                 await self._failed_canary(model, error)
             return
         except GatewayError as error:
-            await self._failed_canary(model, error)
+            if isinstance(error, ServerGoneError) and not await self._triton.live():
+                self.failed(model, error)  # no fault of the model
+            else:
+                await self._failed_canary(model, error)
             return
         if model.doubted >= begin:
             self._wake.set()
