@@ -35,8 +35,6 @@ LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
 LOOK = 0.25  # seconds between looks whether a silent model's process is still there
 BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model is back
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
-
-
 FIRST = ("text", "vision", "lipsync", "iot")
 """Services whose models are loaded first: small models, and clients who do not wait long."""
 
@@ -127,7 +125,8 @@ class HealthMonitor:
             UnavailableError: with the seconds after which asking again makes sense.
         """
         stranger = not model.healthy_since and self._looked and not self.triton_live
-        if model.state not in ("ready", "loading") or (model.state != "ready" and stranger):
+        coming = model.state == "loading" and not stranger
+        if model.state != "ready" and not coming:
             raise UnavailableError(retry_after=RETRY_AFTER)
 
     async def back(self, model: ModelState, deadline: float) -> None:
