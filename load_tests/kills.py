@@ -133,8 +133,8 @@ def _is(command: Sequence[str], what: str) -> bool:
     return program == STUB and any(f"/{what}/" in part for part in command)
 
 
-async def hurt(launcher: psutil.Process, what: str) -> tuple[float, int]:
-    """Kill, or stop for a while, what is named; returns when, and how many processes.
+async def hurt(launcher: psutil.Process, what: str) -> tuple[float, set[int]]:
+    """Kill, or stop for a while, what is named; returns when, and the processes' ids.
 
     Raises:
         KillsError: there is no such process.
@@ -150,22 +150,20 @@ async def hurt(launcher: psutil.Process, what: str) -> tuple[float, int]:
         await asyncio.sleep(STOPPED_SECONDS)
         for process in found:
             process.resume()
-    return at, len(found)
+    return at, {process.pid for process in found}
 
 
-async def replaced(launcher: psutil.Process, what: str, since: float, count: int) -> None:
+async def replaced(launcher: psutil.Process, what: str, killed: set[int]) -> None:
     """Wait until the processes that were killed have successors.
 
     Raises:
         KillsError: not in time.
     """
-    since += time.time() - time.monotonic()
     end = time.monotonic() + RECOVERY_SECONDS
     while time.monotonic() < end:
         found = await asyncio.to_thread(victims, launcher, what)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if sum(one.create_time() >= since - 0.1 for one in found) >= count:
-                return
+        if len({process.pid for process in found} - killed) >= len(killed):
+            return
         await asyncio.sleep(0.2)
     raise KillsError(f"no successor of {what} after {RECOVERY_SECONDS:.0f} s")
 
@@ -198,9 +196,9 @@ async def measure(
         await asyncio.sleep(WARM)
         for what in kills:
             first = len(mix.seen)
-            at, count = await hurt(launcher, what)
+            at, killed = await hurt(launcher, what)
             if what != "stopped":
-                await replaced(launcher, what, at, count)
+                await replaced(launcher, what, killed)
             await until_ready(main, RECOVERY_SECONDS)
             ready = time.monotonic()
             await asyncio.sleep(SETTLE)

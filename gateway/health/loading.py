@@ -16,6 +16,7 @@ from gateway.health.turns import Turns
 from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
+from gateway.triton.status import ServerGoneError
 
 log = logging.getLogger(__name__)
 FEWEST_LOADS = 2  # at once, on however few cores
@@ -101,7 +102,7 @@ class ModelLoader:
 
     async def _why_not(self, name: str) -> tuple[State, str]:
         """Tell a model that Triton cannot load from a Triton that went away meanwhile."""
-        if await self._triton.live():
+        if name in self._retry_at and await self._triton.live():
             return "missing", f"Triton cannot load {name}: run `make models`, see Triton's log"
         self._retry_at.pop(name, None)
         return "loading", TRITON_AWAY
@@ -144,7 +145,8 @@ class ModelLoader:
                 self._running[name] = rest
         except GatewayError as error:
             log.error("model not loaded", extra={"model": name, "reason": error.reason})
-            self._retry_at[name] = (time.monotonic() + pause, min(2 * pause, LAST_RETRY))
+            if not isinstance(error, ServerGoneError):  # else it is not the model's fault
+                self._retry_at[name] = (time.monotonic() + pause, min(2 * pause, LAST_RETRY))
             return False
         self._retry_at.pop(name, None)
         log.info(

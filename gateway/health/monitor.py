@@ -22,15 +22,19 @@ from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
-from gateway.triton.status import RETRY_AFTER, AdminKeyError, LostError, ModelDeadError
+from gateway.triton.status import (
+    RETRY_AFTER,
+    AdminKeyError,
+    LostError,
+    ModelDeadError,
+    ServerGoneError,
+)
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
 LOOK = 0.25  # seconds between looks whether a silent model's process is still there
 BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model is back
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
-
-
 FIRST = ("text", "vision", "lipsync", "iot")
 """Services whose models are loaded first: small models, and clients who do not wait long."""
 
@@ -121,7 +125,8 @@ class HealthMonitor:
             UnavailableError: with the seconds after which asking again makes sense.
         """
         stranger = not model.healthy_since and self._looked and not self.triton_live
-        if model.state not in ("ready", "loading") or (model.state != "ready" and stranger):
+        coming = model.state == "loading" and not stranger
+        if model.state != "ready" and not coming:
             raise UnavailableError(retry_after=RETRY_AFTER)
 
     async def back(self, model: ModelState, deadline: float) -> None:
@@ -271,7 +276,10 @@ class HealthMonitor:
                 await self._failed_canary(model, error)
             return
         except GatewayError as error:
-            await self._failed_canary(model, error)
+            if isinstance(error, ServerGoneError) and not await self._triton.live():
+                self.failed(model, error)  # no fault of the model
+            else:
+                await self._failed_canary(model, error)
             return
         if model.doubted >= begin:
             self._wake.set()

@@ -208,3 +208,28 @@ async def test_a_model_that_was_given_up_is_tried_again_later(
         await until(lambda: gateway.triton.unloads.count("image_classification") > reloads)
         gateway.triton.failures.clear()
         await until(lambda: model.state == "ready")
+
+
+async def test_a_triton_that_dies_under_canary_and_load_costs_no_model(tmp_path: Path) -> None:
+    """Neither a reload that counts, nor a pause before the next load."""
+
+    class Dying(Scripted):
+        deaths = 2
+
+        async def load(self, model: str, config: Any = None) -> None:
+            if self.deaths and model == "image_classifier":
+                self.deaths -= 1
+                raise ServerGoneError(ran=True)
+            await super().load(model, config)
+
+    triton = Dying()
+    health = {"canary_interval_seconds": 0.05}
+    async with running_gateway(tmp_path, triton, services=["vision"], health=health) as gateway:
+        (model,) = gateway.context.monitor.services()[0].models
+        assert triton.deaths == 0
+        triton.away, triton.is_live = True, False
+        await until(lambda: model.state == "loading")
+        triton.away, triton.is_live = False, True
+        await until(lambda: model.state == "ready")
+        assert model.reloads == 0
+        assert triton.unloads == []
