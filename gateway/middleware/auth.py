@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError, Render, error_response
+from gateway.middleware.target import LAST_SLASH
 from gateway.security import KeyRing
 from gateway.telemetry.metrics import Metrics
 
@@ -22,8 +23,8 @@ class Authentication:
         keys: the keys in force.
         service: whose keys count.
         header: the service's documented header.
-        open_paths: paths, relative to the service's root, that need no key; one that ends with
-            ``/*`` stands for all below it.
+        open_paths: paths, relative to the service's root, that need no key, exactly so: with a
+            slash at the end they do. One that ends with ``/*`` stands for all below it.
         metrics: counts refusals.
         render: shapes the error body.
     """
@@ -51,7 +52,7 @@ class Authentication:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
             scope["pentad.service"] = self._service
-            if not self._is_open(route_path(scope)):
+            if scope.get(LAST_SLASH) or not self._is_open(route_path(scope)):
                 headers = Headers(scope=scope)
                 try:
                     presented = presented_key(headers, self._header)
