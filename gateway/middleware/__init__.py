@@ -1,1 +1,1 @@
-"""Pure ASGI middleware, outermost first: context, authentication, body limit."""
+"""Pure ASGI middleware, outermost first: context, target, authentication, body limit."""
