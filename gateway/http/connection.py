@@ -16,18 +16,17 @@ from gateway.http.head import (
     check_head,
     complete_scope,
     declared_length,
-    head_size,
     same_framing,
 )
 from gateway.http.lingering import Lingering
+from gateway.http.meter import Meter
 from gateway.http.pace import Pace
-from gateway.http.refusal import FULL, INVALID, SLOW_BODY, SLOW_HEAD, Refusal, head_too_large
+from gateway.http.refusal import FULL, INVALID, SLOW_BODY, SLOW_HEAD, Refusal
 from gateway.http.upgrade import parser_after
 from gateway.http.watch import Watch
 
 PIPELINED = 64  # requests that may wait behind the one in work; each takes far more than its bytes
 DRAINED = 64 * 2**10  # rest of a refused body, in bytes, that is read to keep the connection
-CHUNK_FRAMING = 32  # bytes of framing per chunk that are not counted: sizes, line ends, signatures
 TURNED_AWAY = 16  # connections above the capacity that are told so at a time; others just end
 TURNED_AWAY_SECONDS = 1.0
 
@@ -78,13 +77,8 @@ class Connection(HttpToolsProtocol):
         self._lingering: Lingering | None = None
         self._turned_away = False
         self._framing: bytes | None = None  # of a request that offers another protocol
-        self._part = 0  # bytes being parsed
-        self._begun = False  # a message ended in them: the next began somewhere in them
-        self._head = 0  # bytes of the head that came before them
-        self._body = 0  # bytes of the body
-        self._raw = 0  # bytes that the body took on the wire
-        self._chunks = 0
-        self._paced = False  # whether the sweep has seen it
+        self._meter = Meter(limits)
+        self._paced = False  # whether the sweep has seen the body
 
     # The transport's callbacks
 
@@ -115,14 +109,17 @@ class Connection(HttpToolsProtocol):
             return
         if self._last_words:
             return
-        self._part, self._begun = len(data), False
+        meter = self._meter
+        meter.part, meter.begun = len(data), False
         try:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 self._ignore_upgrade(data, upgrade)
-            if self._phase != IDLE:
-                self._count()
+            if self._phase == HEAD:
+                self._stop_if(meter.incomplete_head(self.url, self.headers))
+            elif self._phase == BODY:
+                self._stop_if(meter.incomplete_body())
         except (httptools.HttpParserError, _Stop):
             self._refuse(self._refusal or INVALID)
 
@@ -136,36 +133,31 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._phase, self._since, self._head = HEAD, self._watch.now, 0
+        self._phase, self._since = HEAD, self._watch.now
+        self._meter.begin_head()
 
     def on_headers_complete(self) -> None:
         """Check the head and hand the request on."""
         parser = self.parser
         version, method = parser.get_http_version(), parser.get_method()
-        most = self._limits.max_head_bytes
-        if self._head + self._part > most:
-            self._limit(head_size(self.url, self.headers))
-        self._limit_headers()
-        if refusal := check_head(version, method, self.headers):
-            self._stop(refusal)
-        if len(self.pipeline) >= PIPELINED:
-            self._stop(FULL)
+        self._stop_if(self._meter.complete_head(self.url, self.headers))
+        self._stop_if(check_head(version, method, self.headers))
+        self._stop_if(FULL if len(self.pipeline) >= PIPELINED else None)
         keep_alive = version != "1.0" and parser.should_keep_alive()
         if parser.should_upgrade():
             self._framing = same_framing(self.headers, keep_alive)
         complete_scope(self.scope, self.url, version, method)
-        self._phase, self._body, self._raw, self._chunks = BODY, 0, -self._part, 0
-        self._paced = False
+        self._phase, self._paced = BODY, False
         self._hand_on(version, keep_alive)
         self.headers = []  # fields that follow the body are none of the request's
 
     def on_chunk_header(self) -> None:
         """Count a chunk."""
-        self._chunks += 1
+        self._meter.chunks += 1
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body for the application."""
-        self._body += len(body)
+        self._meter.body += len(body)
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -178,7 +170,8 @@ class Connection(HttpToolsProtocol):
         """End a request."""
         if self._framing is not None:  # the parser takes the body for another protocol
             return
-        self._phase, self._since, self._begun = IDLE, self._watch.now, True
+        self._phase, self._since = IDLE, self._watch.now
+        self._meter.begun = True
         if not self.cycle.response_complete:
             self.cycle.more_body = False
             self.cycle.message_event.set()
@@ -275,8 +268,8 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
         elif not self._paced or self.flow.read_paused or self.cycle.waiting_for_100_continue:
             self._paced = True
-            self._arriving.restart(now, self._body)  # it is new, or not the client who waits
-        elif self._arriving.too_slow(now, self._body):
+            self._arriving.restart(now, self._meter.body)  # it is new, or not the client who waits
+        elif self._arriving.too_slow(now, self._meter.body):
             self._refuse(SLOW_BODY)
 
     # Reading
@@ -294,31 +287,10 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as another:
                 upgrade = another
 
-    def _count(self) -> None:
-        """Limit what the parser keeps or skips without a callback."""
-        if self._phase == HEAD:
-            self._limit_headers()
-            self._head += head_size(self.url, self.headers) if self._begun else self._part
-            self._limit(self._head)
-        elif self._phase == BODY:
-            self._raw += self._part
-            excess = self._raw - self._body - CHUNK_FRAMING * self._chunks
-            if excess > self._limits.max_head_bytes:
-                self._stop(head_too_large("Too much beside the body: extensions, trailers"))
-
-    def _limit(self, size: int) -> None:
-        most = self._limits.max_head_bytes
-        if size > most:
-            self._stop(head_too_large(f"Request line and headers are over {most} bytes"))
-
-    def _limit_headers(self) -> None:
-        most = self._limits.max_headers
-        if len(self.headers) > most:
-            self._stop(head_too_large(f"More than {most} headers"))
-
-    def _stop(self, refusal: Refusal) -> None:
-        self._refusal = refusal
-        raise _Stop
+    def _stop_if(self, refusal: Refusal | None) -> None:
+        if refusal:
+            self._refusal = refusal
+            raise _Stop
 
     def _hand_on(self, version: str, keep_alive: bool) -> None:
         self.cycle = cycle = Cycle(
@@ -355,7 +327,7 @@ class Connection(HttpToolsProtocol):
         length = declared_length(self.cycle.scope["headers"])
         if length is None or self.cycle.waiting_for_100_continue:
             return False  # nobody knows what follows
-        return length - self._body <= DRAINED
+        return length - self._meter.body <= DRAINED
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer for what cannot be read, after the requests before it; nothing more is read."""

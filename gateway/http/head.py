@@ -10,7 +10,7 @@ from uvicorn._types import HTTPScope
 
 from gateway.http.refusal import Refusal, bad_request
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes]]
 VERSIONS = ("1.1", "1.0")
 
 
@@ -55,11 +55,6 @@ def _codings(headers: Headers) -> list[bytes]:
     return [value.lower() for name, value in headers if name == b"transfer-encoding"]
 
 
-def head_size(target: bytes, headers: Headers) -> int:
-    """Return the bytes of a request's line and headers."""
-    return len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
-
-
 def same_framing(headers: Headers, keep_alive: bool) -> bytes:
     """Return a head that announces the same body as ``headers`` do, and nothing else.
 
@@ -77,7 +72,7 @@ def same_framing(headers: Headers, keep_alive: bool) -> bytes:
     return b"POST / HTTP/1.1\r\n%s\r\n%s\r\n" % (length, close)
 
 
-def declared_length(headers: Headers) -> int | None:
+def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     """Return the body's length in bytes; None when it comes in chunks."""
     for name, value in headers:
         if name == b"content-length":

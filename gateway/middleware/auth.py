@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError, Render, error_response
+from gateway.middleware.target import LAST_SLASH
 from gateway.security import KeyRing, presented_keys
 from gateway.security.pages import PageGuard
 from gateway.security.paths import route_path
@@ -22,8 +23,8 @@ class Authentication:
         keys: the keys in force.
         service: whose keys count.
         header: the service's documented header.
-        open_paths: paths, relative to the service's root, that need no key; one that ends with
-            ``/*`` stands for all below it.
+        open_paths: paths, relative to the service's root, that need no key, exactly so: with a
+            slash at the end they do. One that ends with ``/*`` stands for all below it.
         pages: knows which web pages may call.
         metrics: counts refusals.
         render: shapes the error body.
@@ -69,11 +70,14 @@ class Authentication:
         Raises:
             GatewayError: the caller is refused.
         """
-        if self._keys.is_open(self._service) or self._is_open(route_path(scope)):
+        if self._keys.is_open(self._service) or self._is_open(scope):
             self._pages.check(scope)
             return None
         presented = presented_keys(Headers(scope=scope).get, self._header)
         return self._keys.authorize(self._service, *presented)
 
-    def _is_open(self, path: str) -> bool:
+    def _is_open(self, scope: Scope) -> bool:
+        if scope.get(LAST_SLASH):
+            return False
+        path = route_path(scope)
         return path in self._open_paths or path.startswith(self._open_folders)

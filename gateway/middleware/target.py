@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LAST_SLASH = "pentad.last_slash"  # in the scope of a path that had one
+
 
 class LikeGet:
     """Answers HEAD wherever GET is answered, with the same status and headers.
@@ -44,4 +46,5 @@ class NoLastSlash:
             raw = scope.get("raw_path") or scope["path"].encode()
             if raw.endswith(b"/"):  # not an escaped one: that is part of a name
                 scope["path"], scope["raw_path"] = scope["path"][:-1], raw[:-1]
+                scope[LAST_SLASH] = True
         await self._app(scope, receive, send)

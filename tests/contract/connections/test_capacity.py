@@ -17,7 +17,7 @@ BUSY = b"GET /slow/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    with listening(capacity=CAPACITY, head_seconds=30) as found:
+    with listening(capacity=CAPACITY, linger_seconds=0.8) as found:  # sweeps every 0.2 s
         yield found
 
 

