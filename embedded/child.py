@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from embedded.guard import SOCKETS
+
 GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -34,9 +36,9 @@ def spawn(
         OSError: There is no process or memory for it.
     """
     descriptors = [sock.fileno() for sock in sockets]
-    numbers = ",".join(map(str, descriptors)) or "-"
+    passed = [SOCKETS + ",".join(map(str, descriptors))] if descriptors else []
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), numbers, *command],
+        [sys.executable, "-I", "-S", str(GUARD), *passed, *command],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=output,

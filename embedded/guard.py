@@ -1,7 +1,7 @@
 """Started as a script: asks for SIGTERM when the parent dies, then becomes the given command.
 
-Usage: guard.py DESCRIPTORS COMMAND...; the descriptors (`5,6`, or `-` for none) are of listening
-sockets, which the command gets as sd_listen_fds(3) says.
+Usage: guard.py [--sockets=5,6] COMMAND...; the descriptors are of listening sockets, which the
+command gets as sd_listen_fds(3) says.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ PR_SET_PDEATHSIG = 1
 """linux/prctl.h; the setting survives execve."""
 
 
+SOCKETS = "--sockets="
+"""Before the command: the descriptors to hand over."""
 FIRST = 3
 """Where handed-over descriptors begin."""
 
 
-def main(descriptors: str, command: list[str]) -> None:
+def main(command: list[str]) -> None:
     """Replaces this process by `command`."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request took effect
         sys.exit(1)
-    if descriptors != "-":
-        hand_over([int(number) for number in descriptors.split(",")])
+    if command[0].startswith(SOCKETS):
+        hand_over([int(number) for number in command[0].removeprefix(SOCKETS).split(",")])
+        command = command[1:]
     os.execvp(command[0], command)  # noqa: S606 (no shell is meant)
 
 
@@ -43,4 +46,4 @@ def hand_over(descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])
