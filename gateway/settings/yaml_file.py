@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+# What PyYAML raises beside its own errors, e.g. ValueError for the 31st of February.
+_PARSER_ERRORS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+
 
 def read_yaml(file: Path) -> Any:
     """Return what the file holds; None where it is empty.
@@ -15,17 +18,29 @@ def read_yaml(file: Path) -> Any:
         ValueError: it cannot be read or is no YAML; the message says why, without its contents.
     """
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return parse_yaml(file.read_bytes())
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from None
+
+
+def parse_yaml(raw: bytes) -> Any:
+    """Return what the bytes of a file hold; None where it is empty.
+
+    Raises:
+        ValueError: the rest of a sentence about the file, such as `is nested too deeply`.
+    """
+    try:
+        return yaml.safe_load(raw.decode())
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 (byte {error.start + 1})") from None
+        raise ValueError(f"is not UTF-8 (byte {error.start + 1})") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{file} is not valid YAML{_where(error)}") from None
+        raise ValueError(f"is not valid YAML{_where(error)}") from None
     except RecursionError:
-        raise ValueError(f"{file} is nested too deeply") from None
-    except ValueError:  # such as the 31st of February
-        raise ValueError(f"{file} has a number or a date that cannot be") from None
+        raise ValueError("is nested too deeply") from None
+    except _PARSER_ERRORS:
+        raise ValueError("has a number or a date that cannot be") from None
 
 
 def _where(error: yaml.YAMLError) -> str:
