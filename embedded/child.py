@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from embedded.guard import KEEP_MODES
+from embedded.guard import KEEP_MODES, SOCKETS
 from gateway.private_files import UMASK
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -40,10 +40,10 @@ def spawn(
         OSError: There is no process or memory for it.
     """
     descriptors = [sock.fileno() for sock in sockets]
-    numbers = ",".join(map(str, descriptors)) or "-"
+    passed = [SOCKETS + ",".join(map(str, descriptors))] if descriptors else []
     kept = [KEEP_MODES] if keep_modes else []
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), numbers, *kept, *command],
+        [sys.executable, "-I", "-S", str(GUARD), *passed, *kept, *command],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -1,7 +1,7 @@
 """Started as a script: asks for SIGTERM when the parent dies, then becomes the given command.
 
-Usage: guard.py DESCRIPTORS COMMAND...; the descriptors (`5,6`, or `-` for none) are of listening
-sockets, which the command gets as sd_listen_fds(3) says.
+Usage: guard.py [--sockets=5,6] COMMAND...; the descriptors are of listening sockets, which the
+command gets as sd_listen_fds(3) says.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
 """The filter hides nothing from the program: the CPU need not be slowed down for it."""
+SOCKETS = "--sockets="
+"""Before the command: the descriptors to hand over."""
 FIRST = 3
 """Where handed-over descriptors begin."""
 KEEP_MODES = "--keep-modes"
@@ -30,14 +32,15 @@ _NUMBERS = {"x86_64": (0xC000003E, 91, 317), "aarch64": (0xC00000B7, 52, 277)}
 """By machine: audit architecture, and the numbers of fchmod and seccomp."""
 
 
-def main(descriptors: str, command: list[str]) -> None:
+def main(command: list[str]) -> None:
     """Replaces this process by `command`."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request took effect
         sys.exit(1)
-    if descriptors != "-":
-        hand_over([int(number) for number in descriptors.split(",")])
+    if command[0].startswith(SOCKETS):
+        hand_over([int(number) for number in command[0].removeprefix(SOCKETS).split(",")])
+        command = command[1:]
     if command[0] == KEEP_MODES:
         keep_modes()
         command = command[1:]
@@ -93,4 +96,4 @@ def hand_over(descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])

@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
+PATIENCE_SECONDS = 1.0
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
 
@@ -36,10 +39,22 @@ def as_command(main: Callable[[], int]) -> int:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error if that is possible."""
+    """Write a line to standard error if that is possible, also within PATIENCE_SECONDS."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        if _taken(sys.stderr):
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+
+def _taken(stream: TextIO) -> bool:
+    """Whether somebody takes what is written; a full pipe would hold this process up for ever."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # not a file at all
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(PATIENCE_SECONDS * 1000))
 
 
 def _repair() -> None:

@@ -1,1 +1,1 @@
-"""Pure ASGI middleware, outermost first: context, target, host, CORS, authentication, body limit."""
+"""Pure ASGI middleware, outermost first: context, target, host, CORS, keys, body limit."""

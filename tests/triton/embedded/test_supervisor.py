@@ -84,7 +84,7 @@ class Supervised:
     def child(self, name: str) -> psutil.Process | None:
         for process in psutil.Process(self.process.pid).children():
             try:
-                if any(name in part for part in process.cmdline()[:3]):
+                if name in [os.path.basename(part) for part in process.cmdline()[:3]]:
                     return process
             except psutil.NoSuchProcess:
                 continue

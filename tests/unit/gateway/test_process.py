@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -244,3 +245,19 @@ def test_a_closed_output_is_no_error(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode in statuses, redirected
         assert done.stderr in ("", "output: No space left on device\n"), redirected
+
+
+def test_an_error_that_nobody_reads_ends_the_process(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "--config", tmp_path / "absent", "config"],
+        cwd=ROOT, stderr=writing, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    os.close(reading)
+    os.close(writing)
