@@ -32,6 +32,7 @@ from gateway.middleware.auth import Authentication
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.context import RequestContext
 from gateway.middleware.prefer_own import PreferOwn
+from gateway.middleware.unpack import Unpack
 
 API_KEY_HEADER = "x-api-key"
 
@@ -86,7 +87,7 @@ class _Assembly:
         ``exposed_headers``.
         """
         context, server = self.context, self.context.settings.server
-        limited = BodyLimit(application, body_limit, render)
+        limited = BodyLimit(Unpack(application, body_limit), body_limit, render)
         stack: ASGIApp = Authentication(
             limited, context.keys, service, header, open_paths, context.metrics, render
         )

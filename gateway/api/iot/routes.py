@@ -23,6 +23,8 @@ from gateway.api.iot.schemas import (
     VectorizerRequest,
 )
 from gateway.api.iot.service import IotService
+from gateway.api.outline import Bounds
+from gateway.api.problems import problem
 from gateway.context import Context
 from gateway.errors import JSON, BadRequestError, InvalidBodyError
 
@@ -30,6 +32,7 @@ DESCRIPTION = "Face vectors from enrollment pictures, stories from clips."
 OPEN_PATHS = ("/health",)
 EMPTY = "At least one image is required"
 INVALID = "Invalid image data"
+BASE64 = Bounds(base64=True)
 
 
 def iot_application(service: IotService, context: Context) -> FastAPI:
@@ -53,7 +56,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )
     async def vectorizer(request: Request) -> Response:
         begin = time.perf_counter()
-        body = await read_body(request, VectorizerRequest)
+        body = await read_body(request, VectorizerRequest, bounds=BASE64)
         _check_count(len(body.images), settings.max_images)
         pictures = []
         for place, image in enumerate(body.images):
@@ -84,7 +87,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )
     async def emotions(request: Request) -> Response:
         begin = time.perf_counter()
-        body = await read_body(request, EmotionsRequest)
+        body = await read_body(request, EmotionsRequest, bounds=BASE64)
         if body.video_clip is not None:
             return _answer(await _clip(request, service, body, begin))
         return _answer(await _frames(request, service, body, begin))
@@ -189,15 +192,11 @@ def _check_count(count: int, limit: int) -> None:
         raise BadRequestError(EMPTY)
     if count > limit:
         message = f"List should have at most {limit} items, not {count}"
-        raise InvalidBodyError(
-            [{"type": "too_long", "loc": ["body", "images"], "msg": message, "input": None}]
-        )
+        raise InvalidBodyError([problem("too_long", ["body", "images"], message)])
 
 
 def _missing(field: str) -> InvalidBodyError:
-    return InvalidBodyError(
-        [{"type": "missing", "loc": ["body", field], "msg": "Field required", "input": None}]
-    )
+    return InvalidBodyError([problem("missing", ["body", field], "Field required")])
 
 
 def _since(begin: float) -> int:

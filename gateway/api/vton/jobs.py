@@ -20,6 +20,7 @@ from gateway.jobs.record import ACTIVE, REDELIVERABLE, Job
 
 HEARTBEAT = 15.0  # seconds of silence after which an event stream says that it is alive
 POLL = 1.0  # seconds between looks at a job that another gateway runs
+NO_JOB = "There is no job with this id"
 UNDER_WAY = (*ACTIVE, "delivering")
 
 
@@ -40,9 +41,9 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
     store = service.jobs.store
 
     async def found(request: Request) -> Job:
-        job = await store.get(request.path_params["job_id"])
+        job = await store.get(_asked(request))
         if job is None:
-            raise NotFoundError("There is no job with this id")
+            raise NotFoundError(NO_JOB)
         return job
 
     def shown(job: Job, request: Request, line: Sequence[str]) -> dict[str, Any]:
@@ -123,13 +124,21 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
 
     @app.delete("/jobs/{job_id:path}", summary="Cancel a job that is queued or running")
     async def cancel(request: Request) -> Response:
-        job = await service.cancel(request.path_params["job_id"])
+        job = await service.cancel(_asked(request))
         if job is None:
-            raise NotFoundError("There is no job with this id")
+            raise NotFoundError(NO_JOB)
         if job.state not in ACTIVE:
             raise StateError
         after = await store.get(job.id) or job
         return _answer({"job_id": job.id, "state": after.state}, 202)
+
+
+def _asked(request: Request) -> str:
+    """Return the id in the path; one with a NUL is none, and PostgreSQL could not look for it."""
+    job_id: str = request.path_params["job_id"]
+    if "\0" in job_id:
+        raise NotFoundError(NO_JOB)
+    return job_id
 
 
 async def _picture(service: TryonService, request: Request, job: Job, name: str) -> Response:
