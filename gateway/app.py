@@ -152,7 +152,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         (*context.settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
         context.metrics,
     )
-    assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
+    assembly.main = Router(assembly.mounts, redirect_slashes=False, default=guarded)
     return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync, tryon)
 
 
@@ -189,7 +189,7 @@ def _add_iot(assembly: _Assembly) -> None:
 
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
         # What was outside /iot tells states and takes no body: it was always open.
-        return Router([Mount("/iot", stack), Mount("/", rest)], redirect_slashes=False)
+        return Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
 
     assembly.add(
         service.name,

@@ -31,6 +31,7 @@ class Bounds:
         base64: whether a string of plain ASCII may be longer: a picture or a clip.
         wide: bytes of all long strings beyond ASCII, which take up to four times their size.
         between: bytes outside of strings.
+        escapes: backslashes; each costs the parser more than a character.
     """
 
     values: int = 10_000
@@ -38,6 +39,7 @@ class Bounds:
     base64: bool = False
     wide: int = 16 * 2**20
     between: int = 4 * 2**20
+    escapes: int = 2_100_000
 
 
 class Outline:
@@ -49,7 +51,8 @@ class Outline:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._values = self._between = self._strings = self._wide_bytes = 0
+        self._values = self._between = self._strings = 0
+        self._escapes = self._wide_bytes = 0
         self._inside = self._escaped = self._wide = False
         self._length = 0
         self._tail = b""
@@ -57,6 +60,8 @@ class Outline:
     def feed(self, chunk: bytes) -> tuple[str, str] | None:
         """Read the next bytes; return type and message of a problem once a bound is passed."""
         data = self._without_escapes(chunk)
+        if self._escapes > self._bounds.escapes:
+            return "too_long", f"JSON should have at most {self._bounds.escapes} escapes"
         at = 0
         while True:
             if not self._inside:
@@ -83,7 +88,8 @@ class Outline:
         if self._escaped and chunk:
             data = b"_" + data[1:]
             self._escaped = False
-        if b"\\" in data:
+        if count := chunk.count(b"\\"):
+            self._escapes += count
             data = data.replace(b"\\\\", b"__").replace(b'\\"', b"__")
             self._escaped = data.endswith(b"\\")
         return data

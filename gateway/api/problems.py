@@ -23,6 +23,8 @@ def problem(kind: str, loc: Sequence[str | int], message: str, value: Any = None
 
 def not_json(reason: str) -> Problem:
     """Return the entry for a body that is not JSON, as FastAPI words it."""
+    if "hex escape" in reason:
+        reason += " (a surrogate without its other half?)"
     return problem("json_invalid", ["body"], "JSON decode error", {}) | {"ctx": {"error": reason}}
 
 
