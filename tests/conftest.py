@@ -13,6 +13,7 @@ from gateway.settings.legacy import LEGACY
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "contract/test_bodies_at_the_limit.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",

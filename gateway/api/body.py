@@ -17,6 +17,7 @@ from gateway.errors import ClientGoneError, InvalidBodyError
 M = TypeVar("M", bound=BaseModel)
 BOUNDS = Bounds()
 PIECE = 2**16  # bytes looked at in one go; a body of one piece is bounded by its commas alone
+ECHOED = 2**20  # bytes of a body whose parts an error may show
 _ENOUGH = 4  # bytes that tell the encoding
 
 
@@ -50,7 +51,7 @@ async def read_body(
     try:
         return model.model_validate_json(raw, context=context)
     except ValidationError as error:
-        raise InvalidBodyError(problems_of(error)) from None
+        raise InvalidBodyError(problems_of(error, echo=len(raw) <= ECHOED)) from None
 
 
 def read_query(request: Request, model: type[M]) -> M:

@@ -48,24 +48,29 @@ class Cost:
     Attributes:
         status: of the answer.
         answer: its body.
-        memory: bytes by which the process has grown at most.
+        peak: bytes that the process has held at most.
         cpu: seconds.
         stall: seconds that another client has waited for `/healthz` at most.
     """
 
     status: int
     answer: bytes
-    memory: int
+    peak: int
     cpu: float
     stall: float
 
 
 @dataclass
 class GatewayProcess:
-    """A running one."""
+    """A running one.
+
+    Attributes:
+        rested: bytes that it held before it was asked for anything.
+    """
 
     port: int
     pid: int
+    rested: int = 0
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
@@ -89,7 +94,7 @@ class GatewayProcess:
         """Send a request and measure it, while another client asks for `/healthz`."""
         process = psutil.Process(self.pid)
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        before, began = self._peak(), sum(process.cpu_times()[:2])
+        began = sum(process.cpu_times()[:2])
         done = threading.Event()
         stalls: list[float] = [0.0]
 
@@ -107,13 +112,24 @@ class GatewayProcess:
             done.set()
             watcher.join()
         cpu = sum(process.cpu_times()[:2]) - began
-        return Cost(status, answer, self._peak() - before, cpu, max(stalls))
+        return Cost(status, answer, self._status("VmHWM:"), cpu, max(stalls))
 
-    def _peak(self) -> int:
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let no file of the process grow beyond a megabyte, until the block ends."""
+        process = psutil.Process(self.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (2**20, before[1]))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
-        raise AssertionError("no VmHWM")
+        raise AssertionError(f"no {name}")
 
 
 @contextlib.contextmanager
@@ -131,6 +147,7 @@ def gateway_process(folder: Path) -> Iterator[GatewayProcess]:
             assert child.poll() is None
             assert time.monotonic() < end
             time.sleep(0.05)
+        running.rested = running._status("VmRSS:")
         yield running
     finally:
         child.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import time
 
@@ -60,8 +61,6 @@ def test_the_limit_is_that_of_the_bytes() -> None:
 def test_nonsense_costs_little(piece: str) -> None:
     text = "AAAA" + piece * (2**22 // len(piece))
     begin = time.process_time()
-    try:
+    with contextlib.suppress(GatewayError):
         decode_base64(text, "it", 2**22)
-    except GatewayError:
-        pass
     assert time.process_time() - begin < 1
