@@ -107,7 +107,44 @@ async def test_cursors_of_nobody(gateway: Running) -> None:
     assert refused.json() == {"detail": "cursor is not one of this server's"}
 
 
-@pytest.mark.parametrize("frame", [2**63, -(2**63) - 1, 10**30, 10**400, 1.5, "x"])
+NUMBERS = st.sampled_from(
+    ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e-400", "-0", "9" * 4300, "1" * 5000]
+)
+STRINGS = st.sampled_from(['"\\ud800"', '"\\u0000"', '"a\\udc00\\ud800"', '"\x01"', '""', '"QUJD"'])
+JSON = st.recursive(
+    NUMBERS | STRINGS | st.sampled_from(["null", "true", "[]", "{}"]) | st.integers().map(str),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+        | st.tuples(st.sampled_from(["data", "pose", "frame", "duration", "fps", ""]), inner).map(
+            lambda pair: f'{{"{pair[0]}":{pair[1]}}}'
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, suppress_health_check=[*HealthCheck])
+@given(data=st.data())
+async def test_any_json(gateway: Running, data: st.DataObject) -> None:
+    paths = (await gateway.main.get("/openapi.json")).json()["paths"]
+    schemas = {
+        path: operation["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for path, operation in paths.items()
+        if "application/json" in operation.get("post", {}).get("requestBody", {}).get("content", ())
+    }
+    path = data.draw(st.sampled_from(sorted(schemas)))
+    fields = st.sampled_from([*schemas[path]["properties"], "other"])
+    drawn = data.draw(st.dictionaries(fields, JSON, max_size=5))
+    raw = "{" + ",".join(f'"{name}":{value}' for name, value in drawn.items()) + "}"
+    url = path.replace("{tenant}", "tenant-00")
+    reply = await gateway.main.post(url, content=raw.encode("utf-8", "surrogatepass"))
+    assert reply.status_code < 500, (path, raw[:500], reply.text)
+    assert len(reply.content) <= 16 * 2**10
+
+
+@pytest.mark.parametrize(
+    "frame", [2**63, -(2**63) - 1, 10**30, 10**400, 1.5, "x"], ids=lambda one: str(one)[:9]
+)
 async def test_a_frame_s_number_beyond_64_bits(gateway: Running, frame: object) -> None:
     body = {"images": [{"frame": frame, "data": "QUJD"}]}
     reply = await gateway.main.post("/iot/emotions", json=body)

@@ -62,6 +62,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         for place, image in enumerate(body.images):
             name = Picture(b"", image.pose or "").name(place)
             data = decode_base64(image.data, f"{INVALID}: {name}", settings.max_image_bytes)
+            image.data = ""  # larger than the picture, which may have to wait
             pictures.append(Picture(data, image.pose or ""))
         found = await unless_gone(request, service.faces.enroll(pictures))
         return _answer(
@@ -131,6 +132,7 @@ async def _clip(
         raise _missing("event_id")
     limit = service.settings.emotions.max_clip_bytes
     clip = decode_base64(body.video_clip or "", "video_clip", limit)
+    body.video_clip = None
     told = await unless_gone(request, service.emotions.clip(clip))
     return {
         "event_id": body.event_id,
@@ -155,10 +157,11 @@ async def _frames(
     settings = service.settings
     _check_count(len(body.images), settings.emotions.max_images)
     limit = settings.max_image_bytes
-    pictures = [
-        Picture(decode_base64(image.data, f"{INVALID} at index {place}: it", limit), "")
-        for place, image in enumerate(body.images)
-    ]
+    pictures = []
+    for place, image in enumerate(body.images):
+        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
+        image.data = ""
+        pictures.append(Picture(data, ""))
     told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
     numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
     frames = [
