@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
+import pydantic_core
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
@@ -17,7 +18,7 @@ from gateway.errors import ClientGoneError, InvalidBodyError
 M = TypeVar("M", bound=BaseModel)
 BOUNDS = Bounds()
 PIECE = 2**16  # bytes looked at in one go; a body of one piece is bounded by its commas alone
-ECHOED = 2**20  # bytes of a body whose parts an error may show
+LARGE = 2**20  # bytes from which the memory counts more than the time of a second step
 _ENOUGH = 4  # bytes that tell the encoding
 
 
@@ -49,9 +50,12 @@ async def read_body(
             return default
         raise InvalidBodyError([problem("missing", ["body"], "Field required")])
     try:
-        return model.model_validate_json(raw, context=context)
+        if len(raw) <= LARGE:
+            return model.model_validate_json(raw, context=context)
+        # One step after the other: in one, every error holds a copy of what it is about.
+        return model.model_validate(_parsed(raw), context=context)
     except ValidationError as error:
-        raise InvalidBodyError(problems_of(error, echo=len(raw) <= ECHOED)) from None
+        raise InvalidBodyError(problems_of(error)) from None
 
 
 def read_query(request: Request, model: type[M]) -> M:
@@ -89,7 +93,14 @@ def json_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-async def _read(request: Request, bounds: Bounds) -> bytes | bytearray | None:
+def _parsed(raw: bytes) -> Any:
+    try:
+        return pydantic_core.from_json(raw)
+    except ValueError as error:
+        raise InvalidBodyError([not_json(str(error))]) from None
+
+
+async def _read(request: Request, bounds: Bounds) -> bytes | None:
     """Return the body as UTF-8 without a byte order mark; None when there was none."""
     reader = _Reader(bounds)
     async for chunk in chunks(request):
@@ -104,35 +115,37 @@ class _Reader:
         self._bounds = bounds
         self._outline: Outline | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._known = False
-        self._raw: bytes | bytearray = b""
+        self._head: bytes | None = b""  # until the encoding is known
+        # One growing buffer would be copied again and again, and leave holes of all sizes.
+        self._pieces: list[bytes] = []
+        self._rest: bytes | bytearray = b""
 
     def feed(self, chunk: bytes) -> None:
-        if self._known:
+        if self._head is None:
             self._add(chunk)
             return
-        head = bytes(self._raw) + chunk
-        self._raw = b""
-        if len(head) < _ENOUGH:
-            self._raw = head
-        else:
-            self._begin(head)
+        self._head += chunk
+        if len(self._head) >= _ENOUGH:
+            self._begin(self._head)
 
-    def finish(self) -> bytes | bytearray | None:
-        if not self._known:
-            if not self._raw:
+    def finish(self) -> bytes | None:
+        if self._head is not None:
+            if not self._head:
                 return None
-            head, self._raw = bytes(self._raw), b""
-            self._begin(head)
+            self._begin(self._head)
         if self._decoder:
             self._keep(self._decode(b"", final=True))
-        raw = self._raw
+        raw = self._so_far()
+        self._pieces.clear()
         if self._outline is None and raw.count(b",") >= self._bounds.values:
-            self._look(bytes(raw))
+            self._look(raw)
         return raw
 
+    def _so_far(self) -> bytes:
+        return b"".join((*self._pieces, self._rest))
+
     def _begin(self, head: bytes) -> None:
-        self._known = True
+        self._head = None
         encoding = json.detect_encoding(head)
         if encoding == "utf-8-sig":
             head = head[len(codecs.BOM_UTF8) :]
@@ -153,20 +166,22 @@ class _Reader:
             raise InvalidBodyError([not_json("the body is not valid Unicode")]) from None
 
     def _keep(self, chunk: bytes) -> None:
-        if not self._raw and len(chunk) <= PIECE:
-            self._raw = chunk  # most bodies are one piece
+        if not self._pieces and not self._rest and len(chunk) <= PIECE:
+            self._rest = chunk  # most bodies are one piece
             return
         if self._outline is None:
-            self._look(bytes(self._raw))
-            self._raw = bytearray(self._raw)
-        assert isinstance(self._raw, bytearray)  # noqa: S101 - for the type checker
+            self._look(bytes(self._rest))
+            self._rest = bytearray(self._rest)
         for at in range(0, len(chunk), PIECE):
             piece = chunk[at : at + PIECE]
-            self._raw += piece
+            self._rest += piece
+            if len(self._rest) >= PIECE:
+                self._pieces.append(bytes(self._rest))
+                self._rest = bytearray()
             self._look(piece)
 
     def _look(self, piece: bytes) -> None:
         if self._outline is None:
             self._outline = Outline(self._bounds)
         if found := self._outline.feed(piece):
-            raise refusal(*found, self._raw)
+            raise refusal(*found, self._so_far())

@@ -124,7 +124,7 @@ class Outline:
         return None
 
 
-def refusal(kind: str, message: str, so_far: bytes | bytearray) -> InvalidBodyError:
+def refusal(kind: str, message: str, so_far: bytes) -> InvalidBodyError:
     """Return the error for a body that the outline refuses.
 
     Args:

@@ -28,15 +28,14 @@ def not_json(reason: str) -> Problem:
     return problem("json_invalid", ["body"], "JSON decode error", {}) | {"ctx": {"error": reason}}
 
 
-def problems_of(error: ValidationError, place: str = "body", *, echo: bool = True) -> list[Problem]:
+def problems_of(error: ValidationError, place: str = "body") -> list[Problem]:
     """Return what pydantic found, at most :data:`SHOWN` entries and :data:`ROOM` bytes.
 
     Args:
         error: what a model raised.
         place: ``body`` or ``query``.
-        echo: whether to show what was sent; pydantic copies it for that, once for every problem.
     """
-    found = error.errors(include_url=False, include_input=echo)
+    found = error.errors(include_url=False)
     return bounded([_item(one, place) for one in found[:SHOWN]], len(found))
 
 
@@ -65,8 +64,7 @@ def bounded(found: Sequence[Problem], count: int | None = None) -> list[Problem]
 def _item(error: Mapping[str, Any], place: str) -> Problem:
     if error["type"] == "json_invalid":
         return not_json(error["ctx"]["error"])  # what pydantic quotes is the whole body
-    shown = error.get("input", "(not shown)")
-    item = problem(error["type"], [place, *error["loc"]], error["msg"], shown)
+    item = problem(error["type"], [place, *error["loc"]], error["msg"], error["input"])
     if "ctx" in error:
         values = error["ctx"].items()
         item["ctx"] = {key: {} if isinstance(value, Exception) else value for key, value in values}
