@@ -33,6 +33,7 @@ from gateway.middleware.cors import Cors
 from gateway.middleware.hosts import HostCheck
 from gateway.middleware.prefer_own import PreferOwn
 from gateway.middleware.target import LikeGet, NoLastSlash
+from gateway.middleware.unpack import Unpack
 from gateway.security import KEY_HEADER
 from gateway.security.hosts import KnownHosts
 from gateway.security.pages import Origins, PageGuard
@@ -130,7 +131,7 @@ class _Assembly:
         context, cors = self.context, self.context.settings.server.cors
         origins = Origins(cors.allow_origins, cors_origins, frozenset(old_paths))
         guarded = Authentication(
-            BodyLimit(application, body_limit, render),
+            BodyLimit(Unpack(application, body_limit), body_limit, render),
             context.keys,
             service,
             header,
@@ -173,7 +174,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         body_limit=settings.server.max_body_bytes,
         open_paths=(*settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
     )
-    assembly.main = Router([*assembly.mounts, Mount("/", guarded)], redirect_slashes=False)
+    assembly.main = Router(assembly.mounts, redirect_slashes=False, default=guarded)
     return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync, tryon)
 
 
@@ -216,7 +217,7 @@ def _add_iot(assembly: _Assembly) -> None:
     )
 
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
-        return Router([Mount("/iot", stack), Mount("/", rest)], redirect_slashes=False)
+        return Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
 
     assembly.add(
         service.name,

@@ -9,6 +9,7 @@ import orjson
 from starlette.responses import Response
 
 JSON = "application/json"
+LONGEST = 4000  # characters of a detail: parts of it may be a client's own words
 
 
 class GatewayError(Exception):
@@ -26,7 +27,9 @@ class GatewayError(Exception):
     default_detail = "Internal server error"
 
     def __init__(self, detail: Any = None, *, retry_after: int | None = None) -> None:
-        self.detail = self.default_detail if detail is None else detail
+        self.detail: Any = self.default_detail if detail is None else detail
+        if isinstance(self.detail, str) and len(self.detail) > LONGEST:
+            self.detail = self.detail[:LONGEST] + "…"
         self.retry_after = retry_after
         super().__init__(self.reason)
 
@@ -73,6 +76,13 @@ class BodyTooLargeError(GatewayError):
     status, reason, default_detail = 413, "too_large", "Request body too large"
 
 
+class UnsupportedCodingError(GatewayError):
+    """The body is compressed in a way that is not read."""
+
+    status, reason = 415, "unsupported_coding"
+    default_detail = "Content-Encoding must be gzip, deflate or identity"
+
+
 class RateLimitedError(GatewayError):
     """The key has used up its rate limit."""
 
@@ -116,6 +126,8 @@ def headers_of(error: GatewayError) -> dict[str, str]:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnsupportedCodingError):
+        headers["Accept-Encoding"] = "gzip, deflate"
     return headers
 
 

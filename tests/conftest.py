@@ -26,6 +26,7 @@ LONG = (
     "contract/connections/test_process.py",
     "triton/embedded/test_silence.py",
     "triton/embedded/test_hard_ends.py",
+    "contract/test_bodies_at_the_limit.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from gateway.errors import ClientGoneError, GatewayError, Render, error_response
 from gateway.security.browser import protect_documentation
 
+_REASONS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 DOCS_FILES = "/static-offline-docs/*"  # where fastapi-offline puts the scripts of /docs
 
 
@@ -52,6 +53,7 @@ def service_application(
         assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
         known = GatewayError(error.detail)
         known.status = error.status_code
+        known.reason = _REASONS.get(known.status, GatewayError.reason)
         response = render(known)
         response.headers.update(error.headers or {})
         return response

@@ -6,83 +6,142 @@ Format: https://platform.openai.com/docs/api-reference/embeddings
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
 from gateway.api.body import json_body, read_body
 from gateway.api.disconnect import unless_gone
+from gateway.api.text.catalogue import Entry
 from gateway.api.text.service import Floats, TextService
-from gateway.errors import JSON, BadRequestError, GatewayError, headers_of
+from gateway.errors import (
+    JSON,
+    BadRequestError,
+    GatewayError,
+    InvalidBodyError,
+    NotFoundError,
+    headers_of,
+)
 
 MAX_INPUTS = 2048  # OpenAI's own limit per request
+TOKENS_GIVEN = (
+    "input must be text: token ids of another tokenizer cannot be embedded "
+    "(LangChain: check_embedding_ctx_length=False)"
+)
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
 
 class EmbeddingsRequest(BaseModel):
-    """Body of ``POST /v1/embeddings``."""
+    """Body of ``POST /v1/embeddings``; null is the same as leaving a field out."""
 
-    input: str | list[str] | list[int] | list[list[int]]
+    input: Annotated[Any, WithJsonSchema(_TEXTS)]  # _texts checks it, and stops at the first fault
     model: str
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
     user: str | None = None
 
 
+class ParameterError(BadRequestError):
+    """A value of the body is wrong.
+
+    Args:
+        param: the field.
+        detail: what is wrong with it.
+    """
+
+    def __init__(self, param: str, detail: str) -> None:
+        super().__init__(detail)
+        self.param = param
+
+
+class UnknownModelError(NotFoundError):
+    """No model of this name is served; OpenAI's clients look for the code."""
+
+    reason = "model_not_found"
+
+
 def openai_error(error: GatewayError) -> Response:
-    """Render an error as OpenAI's clients expect it."""
+    """Render an error as OpenAI's clients expect it: a wrong body is 400 there."""
     kind = "invalid_request_error" if error.status < 500 else "server_error"
-    message = error.detail
-    if not isinstance(message, str):
-        message = "; ".join(f"{'.'.join(map(str, i['loc'][1:]))}: {i['msg']}" for i in message)
-    body = {"error": {"message": message, "type": kind, "param": None, "code": error.reason}}
-    return Response(orjson.dumps(body), error.status, headers_of(error), JSON)
+    message, status = error.detail, error.status
+    param = error.param if isinstance(error, ParameterError) else None
+    if isinstance(error, InvalidBodyError):
+        status = 400
+        message = "; ".join(map(_words, error.detail))
+        param = ".".join(map(str, error.detail[0]["loc"][1:])) or None
+    if isinstance(error, UnknownModelError):
+        param = "model"
+    body = {"error": {"message": message, "type": kind, "param": param, "code": error.reason}}
+    return Response(orjson.dumps(body), status, headers_of(error), JSON)
 
 
-def _texts(body: EmbeddingsRequest, characters: int) -> list[str]:
-    texts = [body.input] if isinstance(body.input, str) else body.input
+def _words(problem: dict[str, Any]) -> str:
+    """Return where a problem is and what it is."""
+    where = ".".join(map(str, problem["loc"][1:])) or "body"
+    words = f"{where}: {problem['msg']}"
+    if problem["type"] == "json_invalid":
+        words += f": {problem['ctx']['error']}"
+    if problem["type"] == "too_long" and where == "input":
+        words += f"; {TOKENS_GIVEN}"  # only those come in such numbers
+    return words
+
+
+def _texts(given: Any, characters: int) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list):
+        raise ParameterError("input", "input must be a text or a list of texts")
     if not texts:
-        raise BadRequestError("input must not be empty")
-    if len(texts) > MAX_INPUTS:
-        raise BadRequestError(f"input has {len(texts)} items, the limit is {MAX_INPUTS}")
-    found = [text for text in texts if isinstance(text, str)]
-    if len(found) != len(texts):
-        raise BadRequestError(
-            "input must be text: token ids of another tokenizer cannot be embedded "
-            "(LangChain: check_embedding_ctx_length=False)"
-        )
-    for index, text in enumerate(found):
+        raise ParameterError("input", "input must not be empty")
+    for index, text in enumerate(texts):
+        if isinstance(text, int | list):
+            raise ParameterError("input", TOKENS_GIVEN)
+        if not isinstance(text, str):
+            raise ParameterError("input", f"input[{index}] must be a text")
         if len(text) > characters:
-            raise BadRequestError(
-                f"input[{index}] has {len(text)} characters, the limit is {characters}"
+            raise ParameterError(
+                "input", f"input[{index}] has {len(text)} characters, the limit is {characters}"
             )
-    return found
+    if len(texts) > MAX_INPUTS:
+        raise ParameterError("input", f"input has {len(texts)} items, the limit is {MAX_INPUTS}")
+    return texts
 
 
-def _item(index: int, vector: Floats, encoding: str) -> dict[str, Any]:
+def _item(index: int, vector: Floats, encoding: str | None) -> dict[str, Any]:
     value: Any = vector
     if encoding == "base64":
         value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
     return {"object": "embedding", "index": index, "embedding": value}
 
 
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "pentad"}
+
+
 def openai_application(service: TextService) -> FastAPI:
     """Return the OpenAI-compatible API without its middleware."""
     app = service_application("Pentad OpenAI-compatible API", "Embeddings.", openai_error)
 
+    def find(name: str) -> Entry:
+        try:
+            return service.embedders.find(name)
+        except BadRequestError as error:
+            raise UnknownModelError(error.detail) from None
+
     @app.post("/embeddings", summary="Embeddings", openapi_extra=json_body(EmbeddingsRequest))
     async def embeddings(request: Request) -> Response:
         body = await read_body(request, EmbeddingsRequest)
-        entry = service.embedders.find(body.model)
-        texts = _texts(body, service.settings.max_text_length)
+        texts = _texts(body.input, service.settings.max_text_length)
+        entry = find(body.model)
         vectors, tokens = await unless_gone(request, service.embed_counted(texts, entry))
         if body.dimensions not in (None, vectors.shape[1]):
-            raise BadRequestError(f"dimensions must be {vectors.shape[1]} for this model")
+            words = f"dimensions must be {vectors.shape[1]} for this model"
+            raise ParameterError("dimensions", words)
         vectors = np.ascontiguousarray(vectors)
         items = [_item(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -92,7 +151,15 @@ def openai_application(service: TextService) -> FastAPI:
     @app.get("/models", summary="Models this endpoint serves")
     async def models(request: Request) -> Response:
         names = [name for e in service.embedders.entries for name in (e.name, *e.settings.aliases)]
-        data = [{"id": n, "object": "model", "created": 0, "owned_by": "pentad"} for n in names]
-        return Response(orjson.dumps({"object": "list", "data": data}), media_type=JSON)
+        body = {"object": "list", "data": [_model(name) for name in names]}
+        return Response(orjson.dumps(body), media_type=JSON)
+
+    @app.get("/models/{model:path}", summary="One of these models")
+    async def model(request: Request) -> Response:
+        name = request.path_params["model"]
+        if not name:  # which would mean the default one
+            raise NotFoundError
+        find(name)
+        return Response(orjson.dumps(_model(name)), media_type=JSON)
 
     return app

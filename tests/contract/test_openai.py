@@ -53,9 +53,17 @@ async def test_the_official_client(gateway: Running) -> None:
     found = await client.embeddings.create(input=["abc", "d"], model=MODEL)  # base64 by default
     assert [item.embedding for item in found.data] == [[3.0, 97.0], [1.0, 100.0]]
     assert next(model.id for model in (await client.models.list()).data) == MODEL
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.NotFoundError) as refused:
         await client.embeddings.create(input="a", model="text-embedding-3-small")
     assert "available models" in str(refused.value.body)
+    assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
+    assert (await client.models.retrieve(MODEL)).id == MODEL
+    with pytest.raises(openai.NotFoundError) as refused:
+        await client.models.retrieve("gpt/4")
+    assert refused.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError) as wrong:
+        await client.embeddings.create(input=["a", 7], model=MODEL)  # type: ignore[list-item]
+    assert wrong.value.param == "input"
 
 
 async def test_more_than_the_text_apis_limit_of_items(gateway: Running) -> None:
@@ -65,26 +73,59 @@ async def test_more_than_the_text_apis_limit_of_items(gateway: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "words"),
+    ("body", "param", "words"),
     [
-        ({"input": [], "model": MODEL}, 400, "empty"),
-        ({"input": [1, 2], "model": MODEL}, 400, "token ids"),
-        ({"input": [[1], [2]], "model": MODEL}, 400, "token ids"),
-        ({"input": "a", "model": MODEL, "dimensions": 7}, 400, "dimensions must be 2"),
-        ({"input": ["a"] * 2049, "model": MODEL}, 400, "2049"),
-        ({"input": "x" * 10_001, "model": MODEL}, 400, "10001 characters"),
-        ({"input": "a"}, 422, "model: Field required"),
-        ({"input": "a", "model": MODEL, "encoding_format": "int8"}, 422, "encoding_format"),
+        ({"input": [], "model": MODEL}, "input", "empty"),
+        ({"input": [1, 2], "model": MODEL}, "input", "token ids"),
+        ({"input": [[1], [2]], "model": MODEL}, "input", "token ids"),
+        ({"input": [1] * 300_000, "model": MODEL}, "input", "token ids"),
+        ({"input": 7, "model": MODEL}, "input", "a text or a list of texts"),
+        ({"input": ["a", None], "model": MODEL}, "input", "input[1]"),
+        ({"input": "a", "model": MODEL, "dimensions": 7}, "dimensions", "must be 2"),
+        ({"input": ["a"] * 2049, "model": MODEL}, "input", "2049"),
+        ({"input": "x" * 10_001, "model": MODEL}, "input", "10001 characters"),
+        ({"input": "a"}, "model", "model: Field required"),
+        ({"model": MODEL}, "input", "input: Field required"),
+        ({"input": "a", "model": MODEL, "encoding_format": "int8"}, "encoding_format", "base64"),
+        ({"input": "a", "model": MODEL, "dimensions": 0}, "dimensions", "greater than"),
     ],
 )
 async def test_errors_have_openais_shape(
-    gateway: Running, body: dict[str, object], status: int, words: str
+    gateway: Running, body: dict[str, object], param: str, words: str
 ) -> None:
     reply = await gateway.main.post("/v1/embeddings", json=body)
-    assert reply.status_code == status
+    assert reply.status_code == 400
     error = reply.json()["error"]
     assert words in error["message"]
-    assert error["type"] == "invalid_request_error"
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+
+
+async def test_null_is_absent(gateway: Running) -> None:
+    nothing = dict.fromkeys(("encoding_format", "dimensions", "user"))
+    reply = await gateway.main.post("/v1/embeddings", json={"input": "a", "model": MODEL} | nothing)
+    assert reply.status_code == 200
+    assert reply.json()["data"][0]["embedding"] == [1.0, 97.0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [(b"{", "EOF"), (b'{"input": "cut \\ud83d", "model": "m"}', "surrogate"), (b"", "body: Field")],
+)
+async def test_a_body_that_is_no_json_says_why(gateway: Running, raw: bytes, words: str) -> None:
+    reply = await gateway.main.post("/v1/embeddings", content=raw)
+    assert reply.status_code == 400
+    assert words in reply.json()["error"]["message"]
+
+
+async def test_unknown_paths_and_methods_are_no_internal_errors(gateway: Running) -> None:
+    for status, reply in (
+        (404, await gateway.main.get("/v1/nothing")),
+        (405, await gateway.main.get("/v1/embeddings")),
+        (404, await gateway.main.get("/v1/models/")),
+    ):
+        assert reply.status_code == status
+        assert reply.json()["error"]["type"] == "invalid_request_error"
+        assert reply.json()["error"]["code"] in ("not_found", "method_not_allowed")
 
 
 async def test_a_wrong_key_has_openais_shape(gateway: Running) -> None:

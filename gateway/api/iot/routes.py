@@ -23,6 +23,8 @@ from gateway.api.iot.schemas import (
     VectorizerRequest,
 )
 from gateway.api.iot.service import IotService
+from gateway.api.outline import Bounds
+from gateway.api.problems import problem
 from gateway.context import Context
 from gateway.errors import JSON, BadRequestError, InvalidBodyError
 
@@ -34,6 +36,7 @@ ROOT_PATHS = ("/", "/health", "/api/health")
 """What it had outside: states, which need no key."""
 EMPTY = "At least one image is required"
 INVALID = "Invalid image data"
+BASE64 = Bounds(base64=True)
 
 
 def iot_application(service: IotService, context: Context) -> FastAPI:
@@ -57,12 +60,13 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )
     async def vectorizer(request: Request) -> Response:
         begin = time.perf_counter()
-        body = await read_body(request, VectorizerRequest)
+        body = await read_body(request, VectorizerRequest, bounds=BASE64)
         _check_count(len(body.images), settings.max_images)
         pictures = []
         for place, image in enumerate(body.images):
             name = Picture(b"", image.pose or "").name(place)
             data = decode_base64(image.data, f"{INVALID}: {name}", settings.max_image_bytes)
+            image.data = ""  # larger than the picture, which may have to wait
             pictures.append(Picture(data, image.pose or ""))
         found = await unless_gone(request, service.faces.enroll(pictures))
         return _answer(
@@ -88,7 +92,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )
     async def emotions(request: Request) -> Response:
         begin = time.perf_counter()
-        body = await read_body(request, EmotionsRequest)
+        body = await read_body(request, EmotionsRequest, bounds=BASE64)
         if body.video_clip is not None:
             return _answer(await _clip(request, service, body, begin))
         return _answer(await _frames(request, service, body, begin))
@@ -132,6 +136,7 @@ async def _clip(
         raise _missing("event_id")
     limit = service.settings.emotions.max_clip_bytes
     clip = decode_base64(body.video_clip or "", "video_clip", limit)
+    body.video_clip = None
     told = await unless_gone(request, service.emotions.clip(clip))
     return {
         "event_id": body.event_id,
@@ -156,10 +161,11 @@ async def _frames(
     settings = service.settings
     _check_count(len(body.images), settings.emotions.max_images)
     limit = settings.max_image_bytes
-    pictures = [
-        Picture(decode_base64(image.data, f"{INVALID} at index {place}: it", limit), "")
-        for place, image in enumerate(body.images)
-    ]
+    pictures = []
+    for place, image in enumerate(body.images):
+        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
+        image.data = ""
+        pictures.append(Picture(data, ""))
     told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
     numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
     frames = [
@@ -193,15 +199,11 @@ def _check_count(count: int, limit: int) -> None:
         raise BadRequestError(EMPTY)
     if count > limit:
         message = f"List should have at most {limit} items, not {count}"
-        raise InvalidBodyError(
-            [{"type": "too_long", "loc": ["body", "images"], "msg": message, "input": None}]
-        )
+        raise InvalidBodyError([problem("too_long", ["body", "images"], message)])
 
 
 def _missing(field: str) -> InvalidBodyError:
-    return InvalidBodyError(
-        [{"type": "missing", "loc": ["body", field], "msg": "Field required", "input": None}]
-    )
+    return InvalidBodyError([problem("missing", ["body", field], "Field required")])
 
 
 def _since(begin: float) -> int:

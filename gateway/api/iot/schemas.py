@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ class ClipMetadata(BaseModel):
 class Frame(BaseModel):
     """One picture of a sequence."""
 
-    frame: int | None = None
+    frame: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     """Number in the answer; default: its place in the list."""
     data: str
     """Encoded picture in base64."""

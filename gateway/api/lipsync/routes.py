@@ -76,9 +76,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
     )
     async def load(request: Request) -> Response:
         allow_control(request)
-        asked = LoadRequest()
-        if await request.body():
-            asked = await read_body(request, LoadRequest)
+        asked = await read_body(request, LoadRequest, default=LoadRequest())
         outcome = await pool.load(request.path_params["tenant"], asked.force_reload)
         return _answer(tenant_json(outcome.row) | {"load_ms": round(outcome.load_ms, 3)})
 

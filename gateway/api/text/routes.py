@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
-from gateway.api.body import json_body, read_body
+from gateway.api.body import BOUNDS, json_body, read_body
 from gateway.api.disconnect import unless_gone
+from gateway.api.outline import Bounds
 from gateway.api.text.device import DeviceReader
 from gateway.api.text.schemas import (
     BERTSCORE_EXAMPLE,
@@ -49,6 +50,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     app = service_application("Pentad text API", DESCRIPTION)
     settings = service.settings
     limits = {"items": settings.max_batch_size, "characters": settings.max_text_length}
+    bounds = Bounds(values=max(BOUNDS.values, 4 * settings.max_batch_size))
     device = DeviceReader(context)
 
     @app.get("/health", summary="Whether requests will be served, and the device")
@@ -86,7 +88,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         responses=_documented(EMBED_EXAMPLE),
     )
     async def embed(request: Request) -> Response:
-        body = await read_body(request, EmbedRequest, limits)
+        body = await read_body(request, EmbedRequest, limits, bounds=bounds)
         entry = service.embedders.find(body.model)
         vectors = await unless_gone(request, service.embed(body.texts, entry))
         name = body.model or settings.embed_model
@@ -99,7 +101,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         responses=_documented(BERTSCORE_EXAMPLE),
     )
     async def bertscore(request: Request) -> Response:
-        body = await read_body(request, BertscoreRequest, limits)
+        body = await read_body(request, BertscoreRequest, limits, bounds=bounds)
         entry = service.scorers.find(body.model_type, body.lang)
         work = service.score(body.candidates, body.references, entry)
         scores = await unless_gone(request, work)

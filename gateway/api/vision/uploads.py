@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from gateway.api.multipart import FormReader
+from gateway.api.problems import problem
 from gateway.errors import InvalidBodyError
 
 FIELDS = 8  # other parts a form may have; they are ignored
@@ -17,15 +18,14 @@ async def read_file(request: Request, name: str) -> bytes:
 
     Raises:
         InvalidBodyError: no form, no such field, or a field that is no file.
-        HTTPException: 400, a malformed form.
+        BadRequestError: a malformed form.
         BodyTooLargeError: 413.
     """
-    form = await _form(request, max_files=FIELDS)
-    try:
-        # The last one wins when a field is sent twice, as in FastAPI.
-        return await _content(form.get(name), ["body", name])
-    finally:
-        await form.close()
+    found = await _read(request, name, FIELDS)
+    if not found:
+        raise _missing(["body", name])
+    # The last one wins when a field is sent twice, as in FastAPI.
+    return _content(found[-1], ["body", name])[1]
 
 
 async def read_files(request: Request, name: str, limit: int) -> list[tuple[str, bytes]]:
@@ -33,23 +33,16 @@ async def read_files(request: Request, name: str, limit: int) -> list[tuple[str,
 
     Raises:
         InvalidBodyError: none, more than ``limit``, or a field that is no file.
-        HTTPException: 400, a malformed form.
+        BadRequestError: a malformed form.
         BodyTooLargeError: 413.
     """
-    form = await _form(request, max_files=limit + FIELDS)
-    try:
-        fields = form.getlist(name)
-        if not fields:
-            raise _missing(["body", name])
-        if len(fields) > limit:
-            message = f"List should have at most {limit} items, not {len(fields)}"
-            raise _invalid("too_long", ["body", name], message)
-        return [
-            (getattr(field, "filename", None) or "", await _content(field, ["body", name, place]))
-            for place, field in enumerate(fields)
-        ]
-    finally:
-        await form.close()
+    found = await _read(request, name, limit + FIELDS)
+    if not found:
+        raise _missing(["body", name])
+    if len(found) > limit:
+        message = f"List should have at most {limit} items, not {len(found)}"
+        raise InvalidBodyError([problem("too_long", ["body", name], message)])
+    return [_content(field, ["body", name, place]) for place, field in enumerate(found)]
 
 
 def file_body(name: str, *, several: bool = False) -> dict[str, Any]:
@@ -62,21 +55,50 @@ def file_body(name: str, *, several: bool = False) -> dict[str, Any]:
     }
 
 
-async def _form(request: Request, max_files: int) -> FormData:
-    return await request.form(max_files=max_files, max_fields=FIELDS)
+class _Files(FormReader):
+    """Keeps the files of one field in memory, which the body's limit bounds.
+
+    Attributes:
+        found: name and content of each, None for a text where a file was expected.
+    """
+
+    def __init__(self, field: str, max_parts: int) -> None:
+        super().__init__(max_parts)
+        self.found: list[tuple[str, bytes] | None] = []
+        self._field = field
+        self._filename: str | None = None
+        self._content: list[bytes] = []
+
+    def text(self, name: str, value: str) -> None:
+        if name == self._field:
+            self.found.append(None)
+
+    def file_begins(self, name: str, filename: str) -> None:
+        self._filename = filename if name == self._field else None
+        self._content = []
+
+    def file_data(self, data: bytes) -> None:
+        if self._filename is not None:
+            self._content.append(data)
+
+    def file_ends(self) -> None:
+        if self._filename is not None:
+            self.found.append((self._filename, b"".join(self._content)))
+            self._content = []
 
 
-async def _content(field: UploadFile | str | None, where: list[str | int]) -> bytes:
+async def _read(request: Request, name: str, max_parts: int) -> list[tuple[str, bytes] | None]:
+    files = _Files(name, max_parts)
+    await files.read(request)
+    return files.found
+
+
+def _content(field: tuple[str, bytes] | None, where: list[str | int]) -> tuple[str, bytes]:
     if field is None:
-        raise _missing(where)
-    if isinstance(field, str):
-        raise _invalid("value_error", where, "Value error, Expected a file, received text")
-    return await field.read()
+        message = "Value error, Expected a file, received text"
+        raise InvalidBodyError([problem("value_error", where, message)])
+    return field
 
 
 def _missing(where: list[str | int]) -> InvalidBodyError:
-    return _invalid("missing", where, "Field required")
-
-
-def _invalid(kind: str, where: list[str | int], message: str) -> InvalidBodyError:
-    return InvalidBodyError([{"type": kind, "loc": where, "msg": message, "input": None}])
+    return InvalidBodyError([problem("missing", where, "Field required")])

@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from gateway.api.problems import bounded, problem
 from gateway.api.vton.image_header import NotAnImageError, read_header
 from gateway.api.vton.upload import Form, SavedFile
 from gateway.errors import BadRequestError, BodyTooLargeError, InvalidBodyError
@@ -19,8 +28,18 @@ FILES = {"masked_user_image": PERSON, "garment_image": GARMENT}
 PROVIDERS = ("qwen", "lightxv")
 WARP_CATEGORIES = ("auto", "upper", "tops")
 """Garments that the engine `warp` can put on; the diffusion engines take any."""
-Text = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""Any text without control characters; a UUID as documented, but nobody ever insisted."""
+Text = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+"""Any text without control characters."""
+
+
+def _fits_a_path(text: str) -> str:
+    if "/" in text or text in (".", ".."):
+        raise ValueError("a job id cannot hold a slash, nor be . or .., as it is part of addresses")
+    return text
+
+
+JobId = Annotated[Text, StringConstraints(max_length=255), AfterValidator(_fits_a_path)]
+"""A UUID as documented, but nobody ever insisted."""
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Steps = Annotated[int, Field(ge=1, le=50)]
@@ -50,7 +69,7 @@ class Config(BaseModel):
 class TryonFields(BaseModel):
     """The text fields of `/tryon`."""
 
-    job_id: Text
+    job_id: JobId
     user_id: Text
     session_id: Text
     provider: Text
@@ -83,7 +102,7 @@ def check_form(form: Form, model: type[BaseModel]) -> dict[str, Any]:
         if name not in form.files:
             problems.append(_no_file(name, form))
     if problems:
-        raise InvalidBodyError(problems)
+        raise InvalidBodyError(bounded(problems))
     return values
 
 
@@ -94,7 +113,7 @@ def parse_config(text: str) -> dict[str, Any]:
         BadRequestError: no JSON object, or a value of the wrong type or out of range.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         raise BadRequestError("config is not valid JSON") from None
     if not isinstance(values, dict):
@@ -155,13 +174,11 @@ def _header(name: str, path: Path) -> tuple[int, int]:
 
 def _problem(item: Mapping[str, Any]) -> dict[str, Any]:
     shown = None if item["type"] == "missing" else item["input"]
-    return {
-        "type": item["type"], "loc": ["body", *item["loc"]], "msg": item["msg"], "input": shown,
-    }  # fmt: skip
+    return problem(item["type"], ["body", *item["loc"]], item["msg"], shown)
 
 
 def _no_file(name: str, form: Form) -> dict[str, Any]:
     kind, message = "missing", "Field required"
     if name in form.texts:
         kind, message = "value_error", "Value error, Expected UploadFile, received: <class 'str'>"
-    return {"type": kind, "loc": ["body", name], "msg": message, "input": None}
+    return problem(kind, ["body", name], message)

@@ -1,4 +1,4 @@
-"""Reads a multipart form part by part: text into memory, files straight to the disk."""
+"""The form of a try-on: texts in memory, files straight to the disk."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from gateway.errors import BadRequestError, BodyTooLargeError, ClientGoneError
+from gateway.api.multipart import FormReader
+from gateway.errors import BodyTooLargeError
 from gateway.jobs.direct_file import DirectFile
 
-MAX_PARTS = 32
-MAX_TEXT = 2**16  # bytes of one text field
 FLUSH = 2**20  # bytes that are collected for a thread to write: each change of thread costs
-MALFORMED = "There was an error parsing the body"
 
 
 @dataclass
@@ -76,65 +72,36 @@ async def read_form(
     """
     form = Form(incoming / uuid.uuid4().hex)
     try:
-        kind, options = parse_options_header(request.headers.get("content-type", ""))
-        if kind == b"multipart/form-data" and options.get(b"boundary"):
-            await _Reader(form, options[b"boundary"], names, max_file).read(request)
+        await _Reader(form, names, max_file).save(request)
         yield form
     finally:
         if form.temporary:
             await asyncio.to_thread(shutil.rmtree, form.folder, ignore_errors=True)
 
 
-class _Reader:
-    """Collects what the parser finds; a thread writes it down while the next bytes arrive."""
+class _Reader(FormReader):
+    """Keeps what a form holds; a thread writes it down while the next bytes arrive."""
 
-    def __init__(
-        self, form: Form, boundary: bytes, names: Mapping[str, str], max_file: int
-    ) -> None:
+    def __init__(self, form: Form, names: Mapping[str, str], max_file: int) -> None:
+        super().__init__()
         self._form, self._names, self._max_file = form, names, max_file
         self._open: dict[str, tuple[DirectFile, hashlib._Hash]] = {}
         self._writing: asyncio.Future[None] | None = None
         self._jobs: list[Callable[[], None]] = []
         self._pending = 0
-        self._parts = 0
-        self._header = [b"", b""]
-        self._headers: dict[bytes, bytes] = {}
-        self._name, self._text = "", bytearray()
-        self._file: SavedFile | None = None
-        self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._part_begin,
-                "on_header_field": lambda data, start, end: self._head(0, data[start:end]),
-                "on_header_value": lambda data, start, end: self._head(1, data[start:end]),
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._headers_finished,
-                "on_part_data": lambda data, start, end: self._data(data[start:end]),
-                "on_part_end": self._part_end,
-                "on_end": self._end,
-            },
-        )
+        self._field, self._file = "", SavedFile(form.folder)
 
-    async def read(self, request: Request) -> None:
+    async def save(self, request: Request) -> None:
         try:
-            while True:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                self._parser.write(message.get("body", b""))
-                more = message.get("more_body", False)
-                if self._pending >= FLUSH or not more:
-                    await self._flush()
-                if not more:
-                    break
+            await self.read(request)
+            await self._flush()
             await self._written()
-        except FormParserError:
-            raise BadRequestError(MALFORMED) from None
         finally:
             await self._abandon()
-        if not self._ended:
-            raise BadRequestError(MALFORMED)
+
+    async def pause(self) -> None:
+        if self._pending >= FLUSH:
+            await self._flush()
 
     async def _flush(self) -> None:
         """Let a thread do what is to be done, once it has done what it was given before."""
@@ -161,32 +128,18 @@ class _Reader:
         for file, _ in self._open.values():
             file.close()
 
-    def _part_begin(self) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise BodyTooLargeError("Too many fields in the form")
-        self._headers, self._header = {}, [b"", b""]
+    def text(self, name: str, value: str) -> None:
+        self._form.files.pop(name, None)
+        self._form.texts[name] = value
 
-    def _head(self, place: int, data: bytes) -> None:
-        self._header[place] += data
+    def file_begins(self, name: str, filename: str) -> None:
+        # A file where text was expected is no text; one that nobody asked for is dropped.
+        self._form.texts.pop(name, None)
+        self._field = name
+        self._file = file = SavedFile(self._form.folder / self._names.get(name, ""))
+        if name not in self._names:
+            return
 
-    def _header_end(self) -> None:
-        self._headers[self._header[0].lower()] = self._header[1]
-        self._header = [b"", b""]
-
-    def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._text = bytearray()
-        self._file = None
-        if b"filename" in options:
-            # A file where text was expected is no text; one that nobody asked for is dropped.
-            self._form.texts.pop(self._name, None)
-            self._file = SavedFile(self._form.folder / self._names.get(self._name, ""))
-            if self._name in self._names:
-                self._begin_file(self._name, self._file)
-
-    def _begin_file(self, name: str, file: SavedFile) -> None:
         def begin() -> None:
             self._form.folder.mkdir(mode=0o700, exist_ok=True)
             self._open[name] = (DirectFile(file.path), hashlib.sha256())
@@ -195,38 +148,27 @@ class _Reader:
         self._jobs.append(begin)
         self._form.files[name] = file
 
-    def _data(self, data: bytes) -> None:
-        if self._file is None:
-            self._text += data
-            if len(self._text) > MAX_TEXT:
-                raise BodyTooLargeError(f"The field {self._name[:64]} is too large")
-            return
+    def file_data(self, data: bytes) -> None:
         self._file.size += len(data)
         if self._file.size > self._max_file:
             raise BodyTooLargeError(
-                f"{self._name[:64]} is too large: the limit is {self._max_file} bytes"
+                f"{self._field[:64]} is too large: the limit is {self._max_file} bytes"
             )
-        if self._name in self._names:
+        if self._field in self._names:
             self._pending += len(data)
-            self._jobs.append(lambda name=self._name: self._write(name, data))  # type: ignore[misc]
+            self._jobs.append(lambda name=self._field: self._write(name, data))  # type: ignore[misc]
 
     def _write(self, name: str, data: bytes) -> None:
         file, digest = self._open[name]
         file.write(data)
         digest.update(data)
 
-    def _part_end(self) -> None:
-        if self._file is None:
-            self._form.files.pop(self._name, None)
-            self._form.texts[self._name] = self._text.decode("utf-8", "replace")
-        elif self._name in self._names:
-            self._jobs.append(lambda name=self._name, file=self._file: self._done(name, file))  # type: ignore[misc]
+    def file_ends(self) -> None:
+        if self._field in self._names:
+            self._jobs.append(lambda name=self._field, file=self._file: self._done(name, file))  # type: ignore[misc]
 
     def _done(self, name: str, file: SavedFile) -> None:
         opened, digest = self._open.pop(name)
         with closing(opened):
             opened.finish()
         file.digest = digest.hexdigest()
-
-    def _end(self) -> None:
-        self._ended = True

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 from gateway.errors import BadRequestError
 from gateway.jobs.ending import WORDS
@@ -135,10 +134,14 @@ def read_cursor(text: str) -> tuple[float, str]:
         BadRequestError: it was not made by that.
     """
     try:
-        created, job_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-        return float(created), str(job_id)
-    except (ValueError, TypeError, binascii.Error):
+        return _CURSOR.validate_json(base64.urlsafe_b64decode(text.encode()))
+    except ValueError:  # pydantic's and that of base64 are such
         raise BadRequestError("cursor is not one of this server's") from None
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_WithoutNul = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # PostgreSQL keeps none
+_CURSOR = TypeAdapter(tuple[_Finite, _WithoutNul])
 
 
 def _error(job: Job) -> Mapping[str, Any] | None:

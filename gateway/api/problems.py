@@ -1,0 +1,114 @@
+"""What is wrong with a request, told in a FastAPI server's words and in a bounded answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+SHOWN = 20  # entries; what is left is counted by the last one
+ROOM = 16 * 2**10 - 256  # bytes of all entries together
+_NAME, _WORDS, _CONTEXT = 64, 300, 512  # characters of a field's name and a message, bytes of a ctx
+_START = 100  # characters that are shown of a text that is not echoed
+
+Problem = dict[str, Any]
+
+
+def problem(kind: str, loc: Sequence[str | int], message: str, value: Any = None) -> Problem:
+    """Return one entry of a 422 answer."""
+    return {"type": kind, "loc": [*loc], "msg": message, "input": value}
+
+
+def not_json(reason: str) -> Problem:
+    """Return the entry for a body that is not JSON, as FastAPI words it."""
+    if "hex escape" in reason:
+        reason += " (a surrogate without its other half?)"
+    return problem("json_invalid", ["body"], "JSON decode error", {}) | {"ctx": {"error": reason}}
+
+
+def problems_of(error: ValidationError, place: str = "body") -> list[Problem]:
+    """Return what pydantic found, at most :data:`SHOWN` entries and :data:`ROOM` bytes.
+
+    Args:
+        error: what a model raised.
+        place: ``body`` or ``query``.
+    """
+    found = error.errors(include_url=False)
+    return bounded([_item(one, place) for one in found[:SHOWN]], len(found))
+
+
+def bounded(found: Sequence[Problem], count: int | None = None) -> list[Problem]:
+    """Return problems in a size that may be answered, and in words how many there are beyond.
+
+    Args:
+        found: the first ones, or all.
+        count: how many there are, where ``found`` are not all.
+    """
+    count = len(found) if count is None else count
+    shown: list[Problem] = []
+    room = ROOM
+    for one in found[: SHOWN if count <= SHOWN else SHOWN - 1]:
+        item = _cut(one, room)
+        room -= len(orjson.dumps(item)) + 1
+        if room < 0:
+            break
+        shown.append(item)
+    if count > len(shown):
+        more = f"{count - len(shown)} more problems are not shown"
+        shown.append(problem("too_many_problems", [(found[0]["loc"] or ["body"])[0]], more))
+    return shown
+
+
+def _item(error: Mapping[str, Any], place: str) -> Problem:
+    if error["type"] == "json_invalid":
+        return not_json(error["ctx"]["error"])  # what pydantic quotes is the whole body
+    item = problem(error["type"], [place, *error["loc"]], error["msg"], error["input"])
+    if "ctx" in error:
+        values = error["ctx"].items()
+        item["ctx"] = {key: {} if isinstance(value, Exception) else value for key, value in values}
+    return item
+
+
+def _cut(item: Problem, room: int) -> Problem:
+    loc = [one[:_NAME] if isinstance(one, str) else one for one in item["loc"][:10]]
+    cut = item | {"loc": loc, "msg": _start(item["msg"], _WORDS), "input": None}
+    if "ctx" in item:
+        cut["ctx"] = {key: _echo(value, _CONTEXT) for key, value in item["ctx"].items()}
+    cut["input"] = _echo(item["input"], room - len(orjson.dumps(cut)))
+    return cut
+
+
+def _start(text: str, length: int) -> str:
+    text = text if len(text) <= length else text[:length] + "…"
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be answered
+
+
+def _echo(value: Any, room: int) -> Any:
+    """Return the value if its JSON has room, else words that say what it was."""
+    if _weight(value, room) <= room:
+        try:
+            if len(orjson.dumps(value)) <= room:
+                return value
+        except TypeError:  # nested too deeply, or a number beyond 64 bits
+            pass
+    if isinstance(value, str):
+        return _start(value, _START)
+    if isinstance(value, int | float):
+        return "(a number with too many digits to be shown)"
+    return f"({type(value).__name__}, too large to be shown)"
+
+
+def _weight(value: Any, limit: int) -> int:
+    """Return about how many bytes a value takes as JSON; stops counting beyond the limit."""
+    weight, left = 0, [value]
+    while left and weight <= limit:
+        one = left.pop()
+        weight += 2 + (len(one) if isinstance(one, str | list | dict) else 0)
+        if isinstance(one, dict):
+            left += one.keys() if weight <= limit else ()
+            left += one.values() if weight <= limit else ()
+        elif isinstance(one, list):
+            left += one if weight <= limit else ()
+    return weight
