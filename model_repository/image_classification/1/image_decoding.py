@@ -28,7 +28,7 @@ else:
     pi_heif.register_heif_opener(thumbnails=False)
     HEIC = True
 
-__all__ = ["FORMATS", "ImageError", "Picture", "decode", "open_picture"]
+__all__ = ["FORMATS", "ImageError", "Picture", "decode", "is_large", "open_picture"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", *(("HEIF",) if HEIC else ()))
 """Pillow's names; every other decoder stays out of reach of strangers' bytes."""
@@ -42,6 +42,10 @@ LARGE_PIXELS = 2**23
 
 MAX_RLE_PIXELS = 2**21
 """Of a BMP with run lengths, whose decoder is Python: half a second for 2 megapixels."""
+RLE_WEIGHT = 32
+
+ORDINARY_SCANS = 12
+"""Of a progressive JPEG."""
 
 MAX_READS = 100_000
 """Pieces a file may be read in, and one more for every 512 bytes. Pillow's header loops are Python:
@@ -64,17 +68,19 @@ class Picture:
         orientation: Of EXIF, 1 to 8.
         profile: ICC profile.
         other_end: The file with another end, where its own is missing.
+        weight: How many times its pixels take as long to decode as those of another picture.
     """
 
     image: Image.Image
     orientation: int
     profile: bytes | None
     other_end: bytes | None = None
+    weight: int = 1
 
     @property
     def is_large(self) -> bool:
-        """Whether it takes long and much memory."""
-        return self.image.width * self.image.height > LARGE_PIXELS
+        """Whether it takes long or much memory."""
+        return self.image.width * self.image.height * self.weight > LARGE_PIXELS
 
     def decode(self, *, srgb: bool = False, alpha: bool = False) -> Image.Image:
         """The picture, the first one of an animation, upright; once only.
@@ -133,6 +139,14 @@ def decode(
     return open_picture(data, max_pixels).decode(srgb=srgb, alpha=alpha)
 
 
+def is_large(data: bytes, max_pixels: int) -> bool:
+    """Whether a file is a picture that takes long to decode; by its header."""
+    try:
+        return open_picture(data, max_pixels).is_large
+    except ImageError:
+        return False
+
+
 def open_picture(
     data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMATS
 ) -> Picture:
@@ -165,6 +179,7 @@ def open_picture(
         image = _open(data, plain, max_pixels)
         if image.format == "BMP" and image.info.get("compression") in _RLE:
             _check_size(image.size, min(max_pixels, MAX_RLE_PIXELS))
+            return Picture(image, 1, None, weight=RLE_WEIGHT)
     turned = exif_orientation(image.info.get("exif"))
     return Picture(image, turned, image.info.get("icc_profile"))
 
@@ -174,7 +189,13 @@ def _open_jpeg(data: bytes, max_pixels: int) -> Picture:
     _check_size(jpeg.size, max_pixels)
     file, *other = jpeg.whole_files()
     image = _open(file, ("JPEG",), max_pixels)
-    return Picture(image, jpeg.orientation, jpeg.profile, *other)
+    return Picture(
+        image,
+        jpeg.orientation,
+        jpeg.profile,
+        other_end=other[0] if other else None,
+        weight=1 + len(other) + jpeg.scans // ORDINARY_SCANS,
+    )
 
 
 def _open(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
