@@ -132,9 +132,7 @@ _TURNS = {
 """What makes a picture upright, by the value of its EXIF orientation (EXIF 2.32, tag 0x0112)."""
 
 
-def decode(
-    data: bytes, max_pixels: int, *, srgb: bool = False, alpha: bool = False
-) -> Image.Image:
+def decode(data: bytes, max_pixels: int, *, srgb: bool = False, alpha: bool = False) -> Image.Image:
     """`open_picture` and `Picture.decode` in one."""
     return open_picture(data, max_pixels).decode(srgb=srgb, alpha=alpha)
 
@@ -147,9 +145,7 @@ def is_large(data: bytes, max_pixels: int) -> bool:
         return False
 
 
-def open_picture(
-    data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMATS
-) -> Picture:
+def open_picture(data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMATS) -> Picture:
     """Reads and checks the header of a picture.
 
     Args:

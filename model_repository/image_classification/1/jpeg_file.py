@@ -17,6 +17,8 @@ MAX_SEGMENTS = 20_000
 """Of a file; photographs have ten to a hundred."""
 MAX_STRAY = 1 << 17
 """Bytes before markers that belong to no segment: twice the largest segment's."""
+MAX_FILL = b"\xff" * 1000
+"""In front of a marker; the standard has no limit, encoders write one or none."""
 MAX_SCANS = 100
 """Of a progressive JPEG; encoders write about ten. Each one walks through the whole picture, so a
 small file of thousands would keep a core busy for minutes."""
@@ -176,7 +178,10 @@ class _Walk:
                 raise too_many_pieces()
             raise _none()
         self._one_less()
-        self._stray -= found.start() - self.at
+        stray = self._data[self.at : found.start()]
+        if MAX_FILL in stray:
+            raise too_many_pieces()
+        self._stray -= len(stray)
         self.at = found.end()
         return found.group()[1]
 

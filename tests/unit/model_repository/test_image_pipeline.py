@@ -71,7 +71,8 @@ def pipeline(
 ) -> Iterator[ImagePipeline]:
     settings = {"decoders": 2, "batches": 2, "batch_rows": 4, "max_waiting_bytes": 1000}
     running = ImagePipeline(
-        Given, lambda picture: prepare(picture.data), classify, **{**settings, **options})
+        Given, lambda picture: prepare(picture.data), classify, **{**settings, **options}
+    )
     yield running
     running.stop()
 
