@@ -13,6 +13,7 @@ from gateway.settings.legacy import LEGACY
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "media/test_decoder_fuzz.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
@@ -28,7 +29,7 @@ LONG = (
     "triton/tryon/test_other_engines.py",
     "triton/vision/test_other_classifiers.py",
 )
-LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
+LAYERS = ("unit", "contract", "media", "triton", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -46,7 +46,7 @@ def test_bombs(files: dict[str, bytes], name: str) -> None:
 
 
 def test_an_avif_stream_larger_than_its_boxes_say() -> None:
-    with pytest.raises(ImageError, match="^image_too_large: "):
+    with pytest.raises(ImageError, match=r"^image_too_large: "):
         decode(modest_avif(2048, 1024), 2**20)
 
 

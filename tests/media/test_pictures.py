@@ -95,7 +95,7 @@ def test_the_gateway_is_as_tolerant_as_the_model_behind_it(name: str) -> None:
 
 def test_which_of_several_pictures_it_was() -> None:
     good = TABLE["png"].data
-    with pytest.raises(ImageError, match="^image_truncated: index=2: "):
+    with pytest.raises(ImageError, match=r"^image_truncated: index=2: "):
         decode_all([good, good, TABLE["png half"].data], MAX_PIXELS, 64)
 
 

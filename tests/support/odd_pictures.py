@@ -127,7 +127,6 @@ def bombs() -> dict[str, bytes]:
     small = scene(64, 48)
     progressive = saved(small, "JPEG", progressive=True)
     zeros = zlib.compress(bytes(64 << 20), 6)
-    grey = saved(Image.new("L", (64, 48), 9), "JPEG")
     ispe = saved(small, "AVIF")
     place = ispe.index(b"ispe") + 8
     vp8x = b"WEBPVP8X" + struct.pack("<II", 10, 2) + b"\xff\xff\xff" + b"\x02\0\0ANIM" + bytes(10)
@@ -139,7 +138,9 @@ def bombs() -> dict[str, bytes]:
         + struct.pack("<IiiHHIIiiII", 40, 1, 2**26, 1, 24, 0, 0, 0, 0, 0, 0),
         "png of one column": raw_png(1, 2**26, kind=0, depth=1, rows=bytes(1000)),
         "png of one row": raw_png(2**26, 1, kind=0, depth=1, rows=bytes(1000)),
-        "png of one column, interlaced": raw_png(1, 2**26, kind=0, interlaced=True, rows=b"\0" * 99),
+        "png of one column, interlaced": raw_png(
+            1, 2**26, kind=0, interlaced=True, rows=bytes(99)
+        ),
         "png of 16 bits": raw_png(2**15, 2**13, kind=6, depth=16, rows=b"\0" * 99),
         "webp of few rows": b"RIFF" + struct.pack("<I", len(vp8x)) + vp8x,
         "jpeg of 90 scans": with_size(many_scans(progressive, 80), 8192, 8192),
@@ -157,7 +158,7 @@ def bombs() -> dict[str, bytes]:
         "webp exif": saved(small, "WEBP", exif=exif_bomb()),
         "avif exif": saved(small, "AVIF", exif=exif_bomb()),
         "jpeg profile": saved(small.convert("CMYK"), "JPEG", icc_profile=bomb_profile()),
-        "jpeg grey profile": saved(Image.open(io.BytesIO(grey)), "JPEG", icc_profile=bomb_profile()),
+        "jpeg grey profile": saved(small.convert("L"), "JPEG", icc_profile=bomb_profile()),
         "animated webp": saved(
             Image.new("RGB", (4000, 2000)), "WEBP", save_all=True, lossless=True, method=0,
             append_images=[Image.new("RGB", (4000, 2000), (n, 0, 0)) for n in range(3)],

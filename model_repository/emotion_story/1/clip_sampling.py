@@ -95,6 +95,7 @@ class _Sampler:
         self._container = container
         self._sampling = sampling
         self._truncated = is_cut
+        self._look: tuple[tuple[int, int], tuple[int, ...] | None] | None = None
         self._stream = container.streams.video[0]
         codec = self._stream.codec_context
         if codec is None or codec.name not in CODECS:
@@ -186,12 +187,15 @@ class _Sampler:
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         self._check_pixels(frame.width, frame.height)
+        # A stream may change its size on its way; all frames come in that of the first one.
+        self._look = self._look or (self._size_of(frame), display_matrix(frame))
+        (width, height), matrix = self._look
+        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+        return upright(pixels, matrix)
+
+    def _size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
         aspect = self._stream.sample_aspect_ratio
         # Wider or narrower than stored, where pixels are not square.
         width = frame.width * float(aspect or 1)
         scale = min(1.0, self._sampling.side / max(width, frame.height))
-        size = [max(2, round(side * scale)) for side in (width, frame.height)]
-        pixels = frame.to_ndarray(
-            format="rgb24", width=size[0], height=size[1], interpolation="AREA"
-        )
-        return upright(pixels, display_matrix(frame))
+        return max(2, round(width * scale)), max(2, round(frame.height * scale))
