@@ -1,4 +1,4 @@
-"""The header of an MP4, QuickTime or 3GP clip: checked against limits and reduced to one video track, undecoded.
+"""The header of an MP4, QuickTime or 3GP clip: checked, and reduced to one track, undecoded.
 
 FFmpeg builds tables from what a header says, before it has seen a frame, so a small file can cost
 gigabytes or minutes. Here the header is read first, and everything that no picture needs is

@@ -135,10 +135,14 @@ class _Reader:
         if item.kind != _CLUSTER:
             raise ElementError("an element without an end")
         last = item.body
-        for child in self._reader.elements(item.body, item.end):
-            if child.kind in _TOP:
-                break
-            last = child.end
+        try:
+            for child in self._reader.elements(item.body, item.end):
+                if child.kind in _TOP:
+                    break
+                last = child.end
+        except ElementError:
+            if self._reader.is_exhausted or last == item.body:
+                raise
         return Element(item.kind, item.start, item.body, last, True, False)
 
     def _read_info(self, info: Element) -> None:
