@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from heif_file import largest_size
 from image_decoding import ImageError, decode, is_large, open_picture
 from PIL import Image
 
@@ -48,6 +49,18 @@ def test_bombs(files: dict[str, bytes], name: str) -> None:
 def test_an_avif_stream_larger_than_its_boxes_say() -> None:
     with pytest.raises(ImageError, match=r"^image_too_large: "):
         decode(modest_avif(2048, 1024), 2**20)
+
+
+def test_avif_pictures_that_are_too_many_together() -> None:
+    """Tiles of one picture, each as large as allowed, would be decoded one after another."""
+    whole = saved(Image.new("RGB", (64, 48)), "AVIF")
+    assert largest_size(whole, 64 * 48) == (64, 48)
+    with pytest.raises(ImageError, match=r"^image_too_large: "):
+        largest_size(whole, 64 * 48 // 2 - 1)
+    at = whole.index(b"iloc")
+    method = whole[:at] + b"iloc\2" + whole[at + 5 :]
+    with pytest.raises(ImageError):
+        largest_size(method, MAX_PIXELS)
 
 
 def test_legal_pictures_of_extreme_sides() -> None:

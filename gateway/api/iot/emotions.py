@@ -49,7 +49,7 @@ class EmotionService:
             self.vlm = ModelState("story", settings.vlm_model, ())
 
     async def clip(self, clip: bytes) -> dict[str, Any]:
-        """Return the model's result for an MP4: story, engine, model, emotions, frames, times.
+        """Return the model's result for a clip: story, engine, model, emotions, frames, times.
 
         ``fallback`` says whether it comes from the timeline engine because the VLM is down.
 

@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from image_errors import ImageError, damaged, too_many_pieces
+from image_errors import ImageError, damaged, too_large, too_many_pieces
 
 AVIF_BRANDS = (b"avif", b"avis")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
@@ -31,19 +31,23 @@ def heif_brand(data: bytes) -> str | None:
     return None
 
 
-def largest_size(data: bytes) -> tuple[int, int]:
+def largest_size(data: bytes, max_pixels: int) -> tuple[int, int]:
     """Width and height of the largest picture that a file holds, as its boxes or AV1 say.
 
     Raises:
-        ImageError: No such file.
+        ImageError: No such file, or all its pictures together have more than twice the pixels: a
+            picture and its transparency are two, its tiles are decoded one after another.
     """
+    sizes = _Sizes(data)
     try:
-        sizes = list(_Sizes(data).found())
+        described, coded = list(sizes.described()), list(sizes.coded())
     except (struct.error, IndexError) as error:
         raise damaged() from error
-    if not sizes:
+    if not described:
         raise ImageError("image_invalid", "a file without a picture")
-    return max(sizes, key=lambda size: size[0] * size[1])
+    if sum(width * height for width, height in coded) > 2 * max_pixels:
+        raise too_large(max_pixels)
+    return max(described + coded, key=lambda size: size[0] * size[1])
 
 
 def still_picture(data: bytes) -> bytes:
@@ -67,14 +71,23 @@ class _Sizes:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._left = [MAX_BOXES]
-        self._coded: set[int] = set()  # items of AV1
-        self._places: list[tuple[int, int, int]] = []  # item, start, end
+        self._av1: set[int] = set()  # items of that kind
+        self._places: list[tuple[int, int, int, int]] = []  # item, method, start, size
+        self._inline = len(data)  # where the data inside the description begins
 
-    def found(self) -> Iterator[tuple[int, int]]:
-        yield from self._within(0, len(self._data))
-        for item, start, end in self._places:
-            if item in self._coded:
-                yield from av1_sizes(self._data[start : min(end, start + 4096)])
+    def described(self) -> Iterator[tuple[int, int]]:
+        """Sizes in the boxes, which are walked through on the way."""
+        return self._within(0, len(self._data))
+
+    def coded(self) -> Iterator[tuple[int, int]]:
+        """Sizes in the streams that the boxes pointed to."""
+        for item, method, start, size in self._places:
+            if item not in self._av1:
+                continue
+            if method > 1:
+                raise ImageError("image_invalid", "a picture made of parts of others")
+            start += self._inline if method else 0
+            yield from av1_sizes(self._data[start : start + min(size or 4096, 4096)])
 
     def _within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         for kind, body, last in _boxes(self._data, start, end, self._left):
@@ -86,13 +99,15 @@ class _Sizes:
                 self._item(body)
             elif kind == b"iloc":
                 self._locations(body)
+            elif kind == b"idat":
+                self._inline = body
 
     def _item(self, body: int) -> None:
         wide = self._data[body] >= 3
         (number,) = struct.unpack_from(">I" if wide else ">H", self._data, body + 4)
         at = body + (10 if wide else 8)
         if self._data[at : at + 4] == b"av01":
-            self._coded.add(number)
+            self._av1.add(number)
 
     def _locations(self, body: int) -> None:
         version = self._data[body]
@@ -111,8 +126,7 @@ class _Sizes:
                 if version:
                     reader.number(index)
                 start, size = first + reader.number(offset), reader.number(length)
-                if method == 0:
-                    self._places.append((item, start, start + (size or len(self._data))))
+                self._places.append((item, method, start, size))
 
 
 class _Fields:

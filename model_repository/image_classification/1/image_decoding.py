@@ -166,7 +166,7 @@ def open_picture(data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMAT
         return Picture(_open(png.data, ("PNG",), max_pixels), png.orientation, png.profile)
     kind = heif_brand(data)
     if kind is not None and kind in formats:
-        _check_size(largest_size(data), max_pixels)
+        _check_size(largest_size(data, max_pixels), max_pixels)
         data = still_picture(data) if kind == "AVIF" else data
         image = _open(data, (kind,), max_pixels)
     else:
