@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from heif_file import largest_size
+from heif_file import av1_sizes, largest_size
 from image_decoding import ImageError, decode, is_large, open_picture
 from PIL import Image
 
@@ -49,6 +49,16 @@ def test_bombs(files: dict[str, bytes], name: str) -> None:
 def test_an_avif_stream_larger_than_its_boxes_say() -> None:
     with pytest.raises(ImageError, match=r"^image_too_large: "):
         decode(modest_avif(2048, 1024), 2**20)
+
+
+def test_sizes_in_av1_streams() -> None:
+    whole = saved(Image.new("RGB", (64, 48)), "AVIF")
+    stream = whole[whole.index(b"mdat") + 4 :]
+    assert list(av1_sizes(stream)) == [(64, 48)]
+    padding = bytes([15 << 3 | 2, 0x90, 0x4E]) + bytes(10_000)  # 10,000 in LEB128
+    assert list(av1_sizes(padding + stream)) == [(64, 48)]
+    with pytest.raises(ImageError, match=r"too many pieces"):
+        list(av1_sizes(bytes([15 << 3 | 2, 0]) * 2000))
 
 
 def test_avif_pictures_that_are_too_many_together() -> None:

@@ -15,6 +15,8 @@ from image_errors import ImageError, damaged, too_large, too_many_pieces
 AVIF_BRANDS = (b"avif", b"avis")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 MAX_BOXES = 10_000
+MAX_UNITS = 1000
+"""Of a picture's AV1 stream; encoders write two or three."""
 _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": 6}  # bytes in front of their boxes
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
 
@@ -87,7 +89,10 @@ class _Sizes:
             if method > 1:
                 raise ImageError("image_invalid", "a picture made of parts of others")
             start += self._inline if method else 0
-            yield from av1_sizes(self._data[start : start + min(size or 4096, 4096)])
+            sizes = list(av1_sizes(self._data[start : start + size if size else None]))
+            if not sizes:
+                raise damaged()
+            yield from sizes
 
     def _within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         for kind, body, last in _boxes(self._data, start, end, self._left):
@@ -160,9 +165,11 @@ def _boxes(data: bytes, start: int, end: int, left: list[int]) -> Iterator[tuple
 
 
 def av1_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Sizes in the sequence headers at the beginning of an AV1 stream."""
+    """Sizes in the sequence headers of an AV1 stream."""
     at = 0
-    while at + 1 < len(data):
+    for _ in range(MAX_UNITS):
+        if at + 1 >= len(data):
+            return
         header = data[at]
         at += 2 if header & 4 else 1
         size = len(data) - at
@@ -172,6 +179,7 @@ def av1_sizes(data: bytes) -> Iterator[tuple[int, int]]:
         if header >> 3 & 15 == 1:
             yield _sequence_size(_Bits(data[at : at + size]))
         at += size
+    raise too_many_pieces()
 
 
 def _leb128(data: bytes, at: int) -> tuple[int, int]:
