@@ -144,7 +144,10 @@ def _pngs() -> Iterator[tuple[str, Case]]:
         yield f"png: {mode}", Case(data, _read(data))
     at = plain.index(b"IDAT") + 10
     spoilt = plain[:at] + bytes([plain[at] ^ 255]) + plain[at + 1 :]
-    yield "png: a wrong checksum of pixels", Case(spoilt, None, code="image_truncated")
+    end = plain.index(b"IEND") - 8
+    wrong_sum = plain[:end] + bytes(4) + plain[end + 4 :]
+    yield "png: a wrong checksum of pixels", Case(wrong_sum, picture)
+    yield "png: a wrong pixel", Case(spoilt, None, code="image_truncated")
     yield "png half", Case(plain[: len(plain) // 2], None, code="image_truncated")
 
 

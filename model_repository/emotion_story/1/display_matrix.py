@@ -11,7 +11,7 @@ import numpy as np
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
     found = frame.side_data.get("DISPLAYMATRIX")
-    return None if found is None else tuple(np.frombuffer(found, np.int32).tolist())
+    return None if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
 
 
 def upright(pixels: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:

@@ -90,19 +90,18 @@ class _Walk:
             length, kind = struct.unpack_from(">I4s", self._data, at)
             body = self._data[at + 8 : at + 8 + length]
             at += 12 + length
-            is_cut = at > len(self._data)
-            is_sound = not is_cut and zlib.crc32(body, zlib.crc32(kind)) == int.from_bytes(
-                self._data[at - 4 : at], "big"
-            )
             if kind == b"IEND" or (self.pixels and kind != b"IDAT"):
                 return
-            if kind in (b"IHDR", b"PLTE") or (kind == b"IDAT" and not is_cut):
-                if not is_sound:
-                    raise damaged() if self.header else ImageError("image_invalid", "no PNG")
-            elif kind != b"IDAT" and not is_sound:
-                continue  # as libpng does, where no pixel depends on it
-            self._keep(kind, body)
+            # The pixels have a checksum of their own, inside.
+            if kind == b"IDAT" or self._is_sound(kind, body, at):
+                self._keep(kind, body)
+            elif kind in (b"IHDR", b"PLTE"):  # others are left out, as libpng does
+                raise damaged() if self.header else ImageError("image_invalid", "no PNG picture")
         raise too_many_pieces()
+
+    def _is_sound(self, kind: bytes, body: memoryview, end: int) -> bool:
+        checksum = int.from_bytes(self._data[end - 4 : end], "big")
+        return end <= len(self._data) and zlib.crc32(body, zlib.crc32(kind)) == checksum
 
     def _keep(self, kind: bytes, body: memoryview) -> None:
         if kind == b"IDAT":
