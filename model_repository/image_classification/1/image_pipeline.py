@@ -99,7 +99,6 @@ class CancelledError(Exception):
 class _Row:
     job: Job
     place: int
-    picture: Picture | None = None
     pixels: np.ndarray | None = None
     preparation_ms: float = 0.0
 
@@ -186,20 +185,19 @@ class ImagePipeline:
 
     def _decode(self) -> None:
         while (row := self._next_encoded()) is not None:
-            error = self._try(row, self._read_header)
-            if error is None and row.picture is not None and row.picture.is_large:
-                with self._lock:
-                    self._large.append(row)
-                    self._large_arrived.notify()
+            error = self._try(row, self._prepare_unless_large)
+            if error is not None or row.pixels is not None:
+                self._decoded(row, error)
                 continue
-            self._decoded(row, error or self._try(row, self._read_pixels))
+            with self._lock:
+                self._large.append(row)
+                self._large_arrived.notify()
 
     def _decode_large(self) -> None:
         while (row := self._next_large()) is not None:
-            self._decoded(row, self._try(row, self._read_pixels))
+            self._decoded(row, self._try(row, self._prepare_any))
 
     def _decoded(self, row: _Row, error: Exception | None) -> None:
-        row.picture = None
         with self._lock:
             self._decoding -= 1
             self._waiting_bytes -= len(row.job.images[row.place])
@@ -244,12 +242,13 @@ class ImagePipeline:
         row.preparation_ms += (time.monotonic() - started) * 1e3
         return None
 
-    def _read_header(self, row: _Row) -> None:
-        row.picture = self._read(row.job.images[row.place])
+    def _prepare_unless_large(self, row: _Row) -> None:
+        picture = self._read(row.job.images[row.place])
+        if not picture.is_large:  # those are read again when it is their turn: open, they are large
+            row.pixels = self._prepare(picture)
 
-    def _read_pixels(self, row: _Row) -> None:
-        assert row.picture is not None  # noqa: S101 - read before
-        row.pixels = self._prepare(row.picture)
+    def _prepare_any(self, row: _Row) -> None:
+        row.pixels = self._prepare(self._read(row.job.images[row.place]))
 
     def _run_batches(self) -> None:
         while rows := self._next_batch():
