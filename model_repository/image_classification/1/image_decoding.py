@@ -158,6 +158,15 @@ def open_picture(data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMAT
     """
     if not data:
         raise ImageError("image_empty", "the file has no bytes")
+    try:
+        return _opened(data, max_pixels, formats)
+    except ImageError:
+        raise
+    except Exception as error:  # of headers that nobody has thought of
+        raise damaged() from error
+
+
+def _opened(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Picture:
     if data.startswith(START) and "JPEG" in formats:
         return _open_jpeg(data, max_pixels)
     if data.startswith(SIGNATURE) and "PNG" in formats:
