@@ -27,6 +27,7 @@ LONG = (
     "triton/embedded/test_silence.py",
     "triton/embedded/test_hard_ends.py",
     "contract/test_bodies_at_the_limit.py",
+    "media/test_decoder_fuzz.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
@@ -43,7 +44,7 @@ LONG = (
     "triton/tryon/test_other_engines.py",
     "triton/vision/test_other_classifiers.py",
 )
-LAYERS = ("unit", "contract", "triton", "browser", "vlm", "gpu")
+LAYERS = ("unit", "contract", "media", "triton", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

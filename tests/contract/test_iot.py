@@ -88,7 +88,8 @@ async def test_how_clients_write_base64(gateway: Running, data: str) -> None:
         (
             [*poses("front"), {"pose": "up", "data": b64(b"image_invalid")}],
             422,
-            "Image 1 (up) is not a valid image",
+            "Image 1 (up) is not a valid image: "
+            "JPEG, PNG, WebP, GIF, BMP and AVIF pictures are read",
         ),
         ([{"data": b64(b"image_truncated")}], 422, "Image 0 is truncated or damaged"),
         ([{"data": b64(b"image_too_large")}], 413, "Image 0 has too many pixels"),
@@ -160,13 +161,18 @@ async def test_pictures_are_judged_one_by_one(gateway: Running) -> None:
     [
         ({"images": []}, 400, "At least one image is required"),
         ({"images": [{"data": "$"}]}, 400, "Invalid image data at index 0: it is not valid base64"),
-        ({"images": [{"data": b64(b"image_invalid")}]}, 422, "Image 0 is not a valid image"),
+        (
+            {"images": [{"data": b64(b"image_invalid")}]},
+            422,
+            "Image 0 is not a valid image: JPEG, PNG, WebP, GIF, BMP and AVIF pictures are read",
+        ),
         ({"event_id": "E", "video_clip": "$"}, 400, "video_clip is not valid base64"),
         ({"event_id": "E", "video_clip": ""}, 400, "video_clip is empty"),
         (
             {"event_id": "E", "video_clip": b64(b"clip_invalid")},
             422,
-            "video_clip is not a valid MP4 video",
+            "video_clip is not a valid MP4, QuickTime, 3GP or WebM video with "
+            "H.264, HEVC, VP8, VP9 or AV1",
         ),
         ({"event_id": "E", "video_clip": b64(b"clip_too_long")}, 413, "video_clip is too long"),
     ],

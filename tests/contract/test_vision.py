@@ -32,6 +32,9 @@ ANSWER = {
     "batch_size": 3,
     "model": "all-MiniLM-L6-v2",  # the stand-in has one name for all
 }
+NOT_AN_IMAGE = (
+    "Provided file is not a valid image. JPEG, PNG, WebP, GIF, BMP and AVIF pictures are read."
+)
 
 
 @pytest.fixture
@@ -64,10 +67,10 @@ async def test_an_empty_file(gateway: Running) -> None:
     ("code", "status", "detail"),
     [
         ("image_empty", 400, "Uploaded file is empty."),
-        ("image_invalid", 400, "Provided file is not a valid image."),
+        ("image_invalid", 400, NOT_AN_IMAGE),
         ("image_truncated", 400, "Provided file is a truncated or damaged image."),
         ("image_too_large", 413, "The image has too many pixels."),
-        ("image_new_reason", 400, "Provided file is not a valid image."),
+        ("image_new_reason", 400, NOT_AN_IMAGE),
     ],
 )
 async def test_refusals_of_the_model(gateway: Running, code: str, status: int, detail: str) -> None:
@@ -115,7 +118,7 @@ async def test_a_batch_keeps_its_order_and_its_bad_file_to_itself(gateway: Runni
     assert reply.status_code == 200
     results = reply.json()["results"]
     expected: list[dict[str, Any]] = [{"filename": name, **ANSWER} for name in names]
-    detail = "Provided file is not a valid image."
+    detail = NOT_AN_IMAGE
     expected[3] = {"filename": "bad.txt", "error": {"status": 400, "detail": detail}}
     empty = {"status": 400, "detail": "Uploaded file is empty."}
     expected[7] = {"filename": "empty.jpg", "error": empty}
@@ -244,7 +247,7 @@ async def test_services_tell_what_happened(gateway: Running) -> None:
     assert vision["p50_ms"] <= vision["p95_ms"]
     (error,) = vision["recent_errors"]
     assert (error["route"], error["status"]) == ("/infer", 400)
-    assert error["detail"] == "Provided file is not a valid image."
+    assert error["detail"] == NOT_AN_IMAGE
     assert by_name["text"]["requests_per_second"] == 0
     assert by_name["text"]["p50_ms"] is None
 

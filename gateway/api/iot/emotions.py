@@ -25,7 +25,11 @@ log = logging.getLogger(__name__)
 VLM_UNAVAILABLE = "vlm_unavailable"
 _REFUSALS: Refusals = {
     "clip_empty": (RefusedError, "video_clip is empty"),
-    "clip_invalid": (RefusedError, "video_clip is not a valid MP4 video"),
+    "clip_invalid": (
+        RefusedError,
+        "video_clip is not a valid MP4, QuickTime, 3GP or WebM video with H.264, HEVC, VP8, VP9 "
+        "or AV1",
+    ),
     "clip_truncated": (RefusedError, "video_clip is truncated before its first frame"),
     "clip_too_large": (BodyTooLargeError, "video_clip has too many pixels"),
     "clip_too_long": (BodyTooLargeError, "video_clip is too long"),
@@ -47,7 +51,7 @@ class EmotionService:
             self.vlm = ModelState("story", settings.vlm_model, ())
 
     async def clip(self, clip: bytes) -> dict[str, Any]:
-        """Return the model's result for an MP4: story, engine, model, emotions, frames, times.
+        """Return the model's result for a clip: story, engine, model, emotions, frames, times.
 
         ``fallback`` says whether it comes from the timeline engine because the VLM is down.
 

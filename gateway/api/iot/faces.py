@@ -23,9 +23,10 @@ from gateway.triton.tensors import bytes_tensor
 
 OUTPUTS = ("VECTOR", "THUMBNAIL", "IMAGE_REPORT")
 Refusals = dict[str, tuple[type[GatewayError], str]]
+PICTURES = "JPEG, PNG, WebP, GIF, BMP and AVIF pictures are read"
 IMAGE_REFUSALS: Refusals = {
     "image_empty": (RefusedError, "{image} is empty"),
-    "image_invalid": (RefusedError, "{image} is not a valid image"),
+    "image_invalid": (RefusedError, "{image} is not a valid image: " + PICTURES),
     "image_truncated": (RefusedError, "{image} is truncated or damaged"),
     "image_too_large": (BodyTooLargeError, "{image} has too many pixels"),
 }

@@ -50,7 +50,7 @@ class EmotionsRequest(BaseModel):
     event_id: str | None = None
     """Echoed; required with a clip."""
     video_clip: str | None = None
-    """MP4 in base64."""
+    """An MP4, QuickTime, 3GP or WebM file in base64."""
     metadata: ClipMetadata | None = None
     employee_id: str | None = None
     images: list[Frame] | None = None

@@ -21,7 +21,9 @@ from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, bytes_tensor
 
 OUTPUTS = ("LABEL", "CONFIDENCE", "BATCH_SIZE", "TIMING_MS")
-NOT_AN_IMAGE = "Provided file is not a valid image."
+NOT_AN_IMAGE = (
+    "Provided file is not a valid image. JPEG, PNG, WebP, GIF, BMP and AVIF pictures are read."
+)
 _REFUSALS: dict[str, tuple[type[GatewayError], str]] = {
     "image_empty": (BadRequestError, "Uploaded file is empty."),
     "image_invalid": (BadRequestError, NOT_AN_IMAGE),

@@ -18,13 +18,15 @@ from pydantic import (
 )
 
 from gateway.api.problems import bounded, problem
-from gateway.api.vton.image_header import NotAnImageError, read_header
+from gateway.api.vton.image_header import FORMATS, NotAnImageError, read_header
 from gateway.api.vton.upload import Form, SavedFile
 from gateway.errors import BadRequestError, BodyTooLargeError, InvalidBodyError
 from gateway.jobs.files import GARMENT, PERSON
 
 FILES = {"masked_user_image": PERSON, "garment_image": GARMENT}
 """Name under which each file of the form is kept."""
+MAX_SIDE = 65_535
+"""Pixels of a picture's longer side, as the model's decoder has it."""
 PROVIDERS = ("qwen", "lightxv")
 WARP_CATEGORIES = ("auto", "upper", "tops")
 """Garments that the engine `warp` can put on; the diffusion engines take any."""
@@ -161,6 +163,10 @@ def check_picture(name: str, file: SavedFile, max_pixels: int) -> None:
         raise BodyTooLargeError(
             f"{name} has {header[0]}x{header[1]} pixels: the limit is {max_pixels} pixels"
         )
+    if max(header) > MAX_SIDE:
+        raise BodyTooLargeError(
+            f"{name} has {header[0]}x{header[1]} pixels: the limit is {MAX_SIDE} a side"
+        )
 
 
 def _header(name: str, path: Path) -> tuple[int, int]:
@@ -168,7 +174,7 @@ def _header(name: str, path: Path) -> tuple[int, int]:
         try:
             found = read_header(opened)
         except NotAnImageError:
-            raise BadRequestError(f"{name} is not a PNG, JPEG or WebP picture") from None
+            raise BadRequestError(f"{name} is not a {FORMATS} picture") from None
     return found.width, found.height
 
 

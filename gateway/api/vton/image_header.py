@@ -1,17 +1,36 @@
 """Type and size of a picture from its header, without decoding it.
 
-Sources: PNG (W3C, 5.2 and 11.2.2), JPEG (ITU T.81, B.1 and B.2.2), WebP (RFC 9649, 2.5 to 2.7).
+As tolerant as the decoder behind it (`model_repository/*/1/jpeg_file.py` and its neighbours).
+
+Sources: PNG (W3C, 5.2 and 11.2.2), JPEG (ITU T.81, B.1 and B.2.2), WebP (RFC 9649, 2.5 to 2.7),
+AVIF and HEIC (ISO/IEC 14496-12, 4.2; 23008-12, 6.5.3).
 """
 
 from __future__ import annotations
 
+import importlib.util
+import re
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-PNG, JPEG, WEBP = "image/png", "image/jpeg", "image/webp"
-_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0..7
-_NOT_SOF = frozenset({0xC4, 0xC8, 0xCC})  # DHT, JPG, DAC lie among the frame headers
-MAX_SEGMENTS = 10_000
-MAX_FILL = 1_000  # bytes before a marker; the standard has no limit, encoders write one or none
+PNG, JPEG, WEBP, AVIF = "image/png", "image/jpeg", "image/webp", "image/avif"
+HEIC = "image/heic"
+FORMATS = "PNG, JPEG, WebP or AVIF"
+_HEIC_IS_READ = importlib.util.find_spec("pi_heif") is not None  # the extra `heic`
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), AVIF),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), HEIC),
+}
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0..7: without a length
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_KNOWN = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+MAX_SEGMENTS = 20_000
+MAX_STRAY = 1 << 17  # bytes before markers that belong to no segment
+_FILL = b"\xff" * 1000  # before a marker; the standard has no limit, encoders write one or none
+_AHEAD = 1024  # bytes in which a marker is looked for at once
+_MAX_META = 1 << 20  # bytes of an AVIF's description; encoders write a few hundred
+_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 
 
 class ImageHeader(NamedTuple):
@@ -29,7 +48,7 @@ class ImageHeader(NamedTuple):
 
 
 class NotAnImageError(Exception):
-    """Neither PNG nor JPEG nor WebP, or truncated within the header."""
+    """None of the formats that are read, or truncated within the header."""
 
 
 def read_header(file: BinaryIO) -> ImageHeader:
@@ -43,35 +62,50 @@ def read_header(file: BinaryIO) -> ImageHeader:
         return _header(PNG, _big(start[16:20]), _big(start[20:24]))
     if start.startswith(b"\xff\xd8"):
         file.seek(2)
-        return _jpeg(file)
+        return _Jpeg(file).header()
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return _webp(start)
+    if start[4:8] == b"ftyp":
+        file.seek(0)
+        return _heif(file.read(_MAX_META))
     raise NotAnImageError
 
 
-def _jpeg(file: BinaryIO) -> ImageHeader:
-    for _ in range(MAX_SEGMENTS):
-        marker = _marker(file)
-        if marker in _NO_LENGTH:
-            continue
-        length = _big(_exactly(file, 2))
-        if 0xC0 <= marker <= 0xCF and marker not in _NOT_SOF:
-            frame = _exactly(file, 5)  # precision, height, width
-            return _header(JPEG, _big(frame[3:5]), _big(frame[1:3]))
-        if length < 2 or marker in (0xD9, 0xDA):  # the picture begins without a frame header
-            break
-        file.seek(length - 2, 1)
-    raise NotAnImageError
+class _Jpeg:
+    """Walks through the segments of a file."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._stray = MAX_STRAY
 
-def _marker(file: BinaryIO) -> int:
-    if _exactly(file, 1) != b"\xff":
+    def header(self) -> ImageHeader:
+        for _ in range(MAX_SEGMENTS):
+            marker = self._marker()
+            if marker in _ALONE:
+                continue
+            if marker not in _FRAMES | _KNOWN:  # the picture begins or ends without a frame header
+                break
+            length = _big(_exactly(self._file, 2))
+            if marker in _FRAMES:
+                frame = _exactly(self._file, 5)  # precision, height, width
+                return _header(JPEG, _big(frame[3:5]), _big(frame[1:3]))
+            self._file.seek(max(length - 2, 0), 1)
         raise NotAnImageError
-    for _ in range(MAX_FILL):
-        code = _exactly(file, 1)[0]
-        if code != 0xFF:
-            return code
-    raise NotAnImageError
+
+    def _marker(self) -> int:
+        """The next marker, whatever stands before it."""
+        while self._stray >= 0:
+            ahead = self._file.read(_AHEAD)
+            found = _MARKER.search(ahead)
+            if found is not None:
+                self._stray -= found.start()
+                self._file.seek(found.end() - len(ahead), 1)
+                return found.group()[1]
+            if len(ahead) < 2 or _FILL in ahead:
+                break
+            self._stray -= len(ahead) - 1
+            self._file.seek(-1, 1)  # a marker may begin with the last one
+        raise NotAnImageError
 
 
 def _webp(start: bytes) -> ImageHeader:
@@ -84,6 +118,35 @@ def _webp(start: bytes) -> ImageHeader:
     if kind == b"VP8 " and start[23:26] == b"\x9d\x01\x2a":
         return _header(WEBP, _little(start[26:28]) & 0x3FFF, _little(start[28:30]) & 0x3FFF)
     raise NotAnImageError
+
+
+def _heif(data: bytes) -> ImageHeader:
+    end = min(_big(data[:4]), 256)
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+    kinds = {_BRANDS[brand] for brand in brands if brand in _BRANDS}
+    if AVIF not in kinds and not (HEIC in kinds and _HEIC_IS_READ):
+        raise NotAnImageError
+    sizes = list(_sizes(data, 0, len(data)))
+    if not sizes:
+        raise NotAnImageError
+    kind = AVIF if AVIF in kinds else HEIC
+    return _header(kind, *max(sizes, key=lambda size: size[0] * size[1]))
+
+
+def _sizes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Width and height of the pictures that a file describes."""
+    for _ in range(1000):
+        if end - start < 8:
+            return
+        size, kind = _big(data[start : start + 4]), data[start + 4 : start + 8]
+        if size < 8:  # to the end, or more than 4 GiB
+            return
+        last = min(start + size, end)
+        if kind in _CONTAINERS:
+            yield from _sizes(data, start + 8 + _CONTAINERS[kind], last)
+        elif kind == b"ispe" and last - start >= 20:
+            yield _big(data[start + 12 : start + 16]), _big(data[start + 16 : start + 20])
+        start += size
 
 
 def _header(content_type: str, width: int, height: int) -> ImageHeader:

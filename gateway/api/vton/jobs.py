@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.api.body import read_query
+from gateway.api.vton.image_header import AVIF, HEIC
 from gateway.api.vton.service import TryonService
 from gateway.api.vton.views import JobsQuery, as_dated, cursor_of, job_json, read_cursor
 from gateway.errors import JSON, GatewayError, NotFoundError
@@ -171,6 +172,8 @@ _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbo
 def _kind(data: bytes) -> str:
     if data.startswith(b"\x89PNG"):
         return "image/png"
+    if data[4:8] == b"ftyp":
+        return AVIF if b"avi" in data[8:64] else HEIC
     return "image/jpeg" if data.startswith(b"\xff\xd8") else "image/webp"
 
 

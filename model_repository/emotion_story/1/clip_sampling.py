@@ -1,4 +1,4 @@
-"""MP4 clip → a few RGB frames with their true times, at a bounded cost. PyAV and numpy."""
+"""Clip → a few RGB frames with their true times, at a bounded cost. PyAV and numpy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import av
 import numpy as np
 from av.error import FFmpegError
 from clip_errors import ClipError, ClipLimits
+from display_matrix import display_matrix, upright
 from frame_plan import last_key, plan_frames
 from mp4_header import read_header
+from webm_header import SIGNATURE, read_webm
 
-CODECS = frozenset(["h264", "hevc", "mpeg4", "vp9", "av1", "libdav1d", "libvpx-vp9"])
+CODECS = frozenset(
+    ["h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"]
+)
 """FFmpeg's names; every other decoder stays out of reach of strangers' bytes."""
 
 av.logging.set_level(av.logging.PANIC)  # about odd files, to nobody in particular
@@ -63,14 +67,15 @@ def sample_clip(data: bytes, sampling: Sampling) -> SampledClip:
     Raises:
         ClipError: See its codes.
     """
-    header = read_header(data, sampling.limits)
+    is_webm = data.startswith(SIGNATURE)
+    header = (read_webm if is_webm else read_header)(data, sampling.limits)
     # Also for the decoder that FFmpeg runs while it opens the file: a stream may say another size
     # than the header, and would get its memory.
     guard = {"max_pixels": str(sampling.limits.max_pixels), "threads": "1"}
     try:
         with av.open(
             io.BytesIO(header.data),
-            format="mp4",
+            format="matroska" if is_webm else "mp4",
             stream_options=[guard],
             # What it looks for by decoding is not needed.
             container_options={"analyzeduration": "0", "enable_drefs": "0"},
@@ -90,6 +95,7 @@ class _Sampler:
         self._container = container
         self._sampling = sampling
         self._truncated = is_cut
+        self._look: tuple[tuple[int, int], tuple[int, ...] | None] | None = None
         self._stream = container.streams.video[0]
         codec = self._stream.codec_context
         if codec is None or codec.name not in CODECS:
@@ -181,13 +187,15 @@ class _Sampler:
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         self._check_pixels(frame.width, frame.height)
+        # A stream may change its size on its way; all frames come in that of the first one.
+        self._look = self._look or (self._size_of(frame), display_matrix(frame))
+        (width, height), matrix = self._look
+        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+        return upright(pixels, matrix)
+
+    def _size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
         aspect = self._stream.sample_aspect_ratio
         # Wider or narrower than stored, where pixels are not square.
         width = frame.width * float(aspect or 1)
         scale = min(1.0, self._sampling.side / max(width, frame.height))
-        size = [max(2, round(side * scale)) for side in (width, frame.height)]
-        pixels = frame.to_ndarray(
-            format="rgb24", width=size[0], height=size[1], interpolation="AREA"
-        )
-        # FFmpeg says by how much it is turned to the left, in degrees.
-        return np.rot90(pixels, round(frame.rotation / 90) % 4)
+        return max(2, round(width * scale)), max(2, round(frame.height * scale))

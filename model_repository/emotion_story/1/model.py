@@ -24,7 +24,7 @@ from clip_sampling import Sampling, sample_clip
 from face_detection import Detector
 from face_reading import CancelledError, FaceReader
 from guarded_sender import GuardedSender
-from image_decoding import ImageError
+from image_decoding import ImageError, is_large
 from story_images import decode_all
 from story_request import VLM, OptionsError, read_options
 from timeline_engine import TimelineEngine
@@ -78,6 +78,8 @@ class TritonPythonModel:
         self._pool = BoundedPool(
             "clip", number["jobs_in_flight"] or cores, number["max_waiting_bytes"]
         )
+        # Where requests with large pictures wait for each other while others pass.
+        self._large = BoundedPool("large", 1, number["max_waiting_bytes"])
         self._asking = BoundedPool("vlm", number["vlm_in_flight"], number["max_vlm_bytes"])
         self._watch = CancelWatch(self._cancel_vlm)
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
@@ -93,7 +95,7 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the threads finish."""
-        for pool in (self._pool, self._asking, self._watch):
+        for pool in (self._pool, self._large, self._asking, self._watch):
             pool.stop()
         self._readers.shutdown()
 
@@ -105,9 +107,18 @@ class TritonPythonModel:
         wanted = frozenset(request.requested_output_names())
         work = self._tell_clip if clips else self._tell_images
         inputs = clips[0] if clips else images
+        size = sum(map(len, clips or images))
         job = partial(self._run, sender, wanted, work, inputs, options)
-        if not self._pool.submit(sum(map(len, clips or images)), job):
+        if images:
+            job = partial(self._sort, images, size, sender, job)
+        if not self._pool.submit(size, job):
             _send_error(sender, "too many clips are waiting", pb_utils.TritonError.UNAVAILABLE)
+
+    def _sort(self, images, size, sender, job):
+        if not any(is_large(image, self._max_pixels) for image in images):
+            job()
+        elif not self._large.submit(size, job):
+            _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
 
     def _run(self, sender, wanted, work, inputs, options):
         try:

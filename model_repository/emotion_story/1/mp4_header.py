@@ -1,4 +1,4 @@
-"""The header of an MP4 clip: checked against limits and reduced to one video track, undecoded.
+"""The header of an MP4, QuickTime or 3GP clip: checked, and reduced to one track, undecoded.
 
 FFmpeg builds tables from what a header says, before it has seen a frame, so a small file can cost
 gigabytes or minutes. Here the header is read first, and everything that no picture needs is
@@ -16,14 +16,9 @@ import numpy as np
 from clip_errors import ClipError, ClipLimits
 from mp4_boxes import Box, BoxError, BoxReader
 
-BRANDS = frozenset(
-    (
-        *(b"isom", b"avc1", b"mp41", b"mp42", b"mp71", b"dash", b"cmfc", b"MSNV"),
-        *(b"M4V ", b"M4VP", b"M4VH", b"f4v "),
-        *(b"iso%d" % number for number in range(2, 10)),
-    )
-)
-"""Of which a file names at least one if it is an MP4 (https://mp4ra.org/registered-types/brands)."""
+_FIRST = frozenset((b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"))
+"""Of which one begins the file; QuickTime's first files had no brand, and other brands than those
+of their content are common."""
 
 MAX_EDITS = 16
 """FFmpeg walks through all frames once for each edit."""
@@ -64,6 +59,20 @@ class Header:
     is_cut: bool
 
 
+@dataclass(frozen=True)
+class _Track:
+    """The video track: its number, size of frames, seconds of all of them, ticks of its edits."""
+
+    number: int
+    size: tuple[int, int]
+    seconds: float
+    edits: int
+
+    def shown_seconds(self, scale: int) -> float:
+        """Seconds that are shown, where a movie has `scale` ticks per second."""
+        return min(self.seconds, self.edits / scale) if self.edits and scale else self.seconds
+
+
 def read_header(data: bytes, limits: ClipLimits) -> Header:
     """Reads and checks the header of a clip.
 
@@ -88,7 +97,7 @@ class _HeaderReader:
 
     def read(self) -> Header:
         boxes = list(self._reader.boxes(0, len(self._data)))
-        if not boxes or boxes[0].kind != b"ftyp" or not BRANDS & self._brands(boxes[0]):
+        if not boxes or boxes[0].kind not in _FIRST:
             raise ClipError("clip_invalid", "not an MP4 file")
         is_cut = boxes[-1].is_cut or boxes[-1].end < len(self._data)
         if boxes[-1].is_cut and boxes[-1].kind == b"moof":
@@ -109,27 +118,23 @@ class _HeaderReader:
                 self._hide(box)
         return Header(bytes(self._data), width, height, is_cut)
 
-    def _brands(self, box: Box) -> set[bytes]:
-        body = bytes(self._data[box.body : min(box.end, box.body + 1024)])
-        # The second four bytes are a version.
-        return {body[:4], *(body[at : at + 4] for at in range(8, len(body), 4))}
-
     def _read_movie(self, movie: Box) -> tuple[int, tuple[int, int]]:
         """Hides all tracks but one; its number and the size of its frames."""
         found = None
         scale = 0
         for box in self._kept(movie):
             if box.kind == b"mvhd":
-                scale = self._check_duration(box)
+                scale = self._scale(box)
             elif box.kind == b"mvex":
-                self._check_fragments_duration(box, scale)
+                list(self._kept(box))  # hides the rest
             elif found is None and self._handler(box) == b"vide":
                 found = self._read_track(box)
             else:
                 self._hide(box)
         if found is None:
             raise ClipError("clip_invalid", "no video track")
-        return found
+        self._check_seconds(found.shown_seconds(scale))
+        return found.number, found.size
 
     def _handler(self, track: Box) -> bytes:
         for media in self._reader.children(track):
@@ -139,24 +144,35 @@ class _HeaderReader:
                         return bytes(self._data[box.body + 8 : box.body + 12])
         return b""
 
-    def _read_track(self, track: Box) -> tuple[int, tuple[int, int]]:
+    def _read_track(self, track: Box) -> _Track:
         number, scale, size = 0, 0, (0, 0)
+        ticks, edits = 0.0, [0]
         for box in self._kept_within(track):
             if box.kind == b"tkhd":
                 number = self._field(box, 12, 20)
-            elif box.kind == b"elst" and self._count(box) > MAX_EDITS:
-                raise BoxError("too many edits")
+            elif box.kind == b"elst":
+                edits = self._read_edits(box)
             elif box.kind == b"mdhd":
-                scale = self._check_duration(box)
+                scale = self._scale(box)
             elif box.kind == b"stsd":
                 size = self._check_size(box)
             elif box.kind in (b"stsz", b"stz2"):
                 self._check_frames(self._reader.numbers(box, "I", 8)[0])
             elif box.kind == b"stts":
-                self._check_times(box, scale)
+                ticks = self._read_times(box)
         if not (scale and number and size[0] and size[1]):
             raise BoxError("a track without its descriptions")
-        return number, size
+        return _Track(number, size, ticks / scale, sum(edits))
+
+    def _read_edits(self, box: Box) -> list[int]:
+        """How long each part that is shown lasts, in ticks of the movie; 0 is the whole rest."""
+        count = self._count(box)
+        if count > MAX_EDITS:
+            raise BoxError("too many edits")
+        layout, size = ("Qq", 20) if self._data[box.body] == 1 else ("Ii", 12)
+        edits = [self._reader.numbers(box, layout, 8 + size * place) for place in range(count)]
+        shown = [ticks for ticks, start in edits if start != -1]  # others are gaps
+        return shown if all(shown) else [0]
 
     def _read_fragment(self, fragment: Box, track: int) -> int:
         """Hides other tracks; frames in the fragment."""
@@ -203,35 +219,22 @@ class _HeaderReader:
         is_long = self._data[box.body] == 1
         return self._reader.numbers(box, layout, long_offset if is_long else offset)[0]
 
-    def _check_duration(self, box: Box) -> int:
-        """Checks the duration in mvhd or mdhd; ticks per second."""
+    def _scale(self, box: Box) -> int:
+        """Ticks per second in mvhd or mdhd; the duration beside it need not be what is shown."""
         scale = self._field(box, 12, 20)
-        is_long = self._data[box.body] == 1
-        ticks = self._reader.numbers(box, "Q", 24)[0] if is_long else self._count_at(box, 16)
         if not scale:
             raise BoxError("no ticks per second")
-        if ticks != (2**64 - 1 if is_long else 2**32 - 1):  # all ones: unknown
-            self._check_seconds(ticks / scale)
         return scale
 
-    def _check_fragments_duration(self, box: Box, scale: int) -> None:
-        for child in self._kept(box):
-            if child.kind == b"mehd":
-                is_long = self._data[child.body] == 1
-                (ticks,) = self._reader.numbers(child, "Q" if is_long else "I", 4)
-                self._check_seconds(ticks / scale if scale else 0.0)
-
-    def _count_at(self, box: Box, offset: int) -> int:
-        return self._reader.numbers(box, "I", offset)[0]
-
-    def _check_times(self, box: Box, scale: int) -> None:
+    def _read_times(self, box: Box) -> float:
+        """Ticks from the first frame to the last one, whose own duration does not count."""
         count = self._count(box)
         if box.body + 8 + 8 * count > box.end:
             raise BoxError("a table that leaves its box")
         table = np.frombuffer(self._data, ">u4", 2 * count, box.body + 8).reshape(-1, 2)
         frames, ticks = table.astype(np.float64).T
         self._check_frames(int(frames.sum()))
-        self._check_seconds(float(frames @ ticks) / scale if scale else 0.0)
+        return float(frames @ ticks - ticks[-1]) if count else 0.0
 
     def _check_size(self, box: Box) -> tuple[int, int]:
         """Checks the size of frames in every description; the first one's."""

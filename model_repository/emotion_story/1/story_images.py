@@ -19,7 +19,7 @@ class IndexedImageError(ImageError):
 
 
 def decode_all(files: Sequence[bytes], max_pixels: int, side: int) -> list[np.ndarray]:
-    """Decodes pictures one after another, upright and in RGB.
+    """Decodes pictures one after another, upright and in sRGB.
 
     Args:
         files: Encoded pictures.
@@ -37,7 +37,7 @@ def decode_all(files: Sequence[bytes], max_pixels: int, side: int) -> list[np.nd
     images = []
     for index, file in enumerate(files):
         try:
-            image = decode(file, max_pixels)
+            image = decode(file, max_pixels, srgb=True)
         except ImageError as error:
             raise IndexedImageError(index, error.code, "cannot be used") from error
         image.thumbnail((side, side), Image.Resampling.BILINEAR)

@@ -105,14 +105,16 @@ class Enroller:
         *,
         searchers: int,
         max_waiting_bytes: int,
+        is_large: Callable[[bytes], bool] = lambda _: False,
         cancel_check_seconds: float = 0.25,
     ) -> None:
         """Starts the threads.
 
         Args:
             batches: Where crops go.
-            searchers: Pictures searched at the same time.
+            searchers: Pictures searched at the same time, beside one large one.
             max_waiting_bytes: Encoded bytes of all unanswered jobs; more are refused.
+            is_large: Whether a picture takes long to decode; by its header.
             cancel_check_seconds: Age from which a job is asked whether it was cancelled.
         """
         self._batches = batches
@@ -120,7 +122,10 @@ class Enroller:
         self._cancel_check_seconds = cancel_check_seconds
         self._lock = threading.Lock()
         self._waiting_bytes = 0
+        self._is_large = is_large
         self._threads = ThreadPoolExecutor(searchers, "search")
+        # Where large pictures wait for each other while small ones pass.
+        self._large = ThreadPoolExecutor(1, "search-large")
 
     def submit(self, job: Job) -> bool:
         """Queues a job; False when too much waits already (the job is not answered then)."""
@@ -130,13 +135,20 @@ class Enroller:
                 return False
             self._waiting_bytes += size
         for place in range(len(job.images)):
-            self._threads.submit(self._work, job, place)
+            self._threads.submit(self._sort, job, place)
         return True
 
     def stop(self) -> None:
         """Finishes what waits, then ends the threads."""
         self._threads.shutdown()
+        self._large.shutdown()
         self._batches.stop()
+
+    def _sort(self, job: Job, place: int) -> None:
+        if not job.failed and self._is_large(job.images[place]):
+            self._large.submit(self._work, job, place)
+        else:
+            self._work(job, place)
 
     def _work(self, job: Job, place: int) -> None:
         try:

@@ -104,7 +104,7 @@ def search(
             the whole.
     """
     try:
-        image = np.asarray(decode(data, options.max_pixels))
+        image = np.asarray(decode(data, options.max_pixels, srgb=True))
     except ImageError as error:
         return Found(reason=error.code)
     canvas, scale = letterbox(image, options.detection_side, detector.multiple)

@@ -23,6 +23,7 @@ from face_detection import Detector
 from face_search import SearchOptions, search
 from face_vector import pooled
 from guarded_sender import GuardedSender
+from image_decoding import is_large
 from network_facts import network_facts
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
@@ -57,6 +58,7 @@ class TritonPythonModel:
             ),
             searchers=int(parameters["searchers"]) or len(os.sched_getaffinity(0)),
             max_waiting_bytes=int(parameters["max_waiting_bytes"]),
+            is_large=partial(is_large, max_pixels=self._options.max_pixels),
         )
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 

@@ -2,7 +2,8 @@
 
 Pure Python and numpy, no Triton. A *job* is one request, its pictures are *rows*. A batch takes
 the rows that are ready when the network is free, whatever requests they belong to, so a picture
-that takes long to decode, or turns out to be none, holds up nobody else's.
+that takes long to decode, or turns out to be none, holds up nobody else's. Large pictures have a
+thread of their own, where they wait for each other while small ones pass.
 """
 
 from __future__ import annotations
@@ -13,8 +14,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+
+
+class Picture(Protocol):
+    """A picture whose header was read."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes long to decode."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,8 @@ class ImagePipeline:
 
     def __init__(
         self,
-        prepare: Callable[[bytes], np.ndarray],
+        read: Callable[[bytes], Picture],
+        prepare: Callable[[Picture], np.ndarray],
         classify: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
         *,
         decoders: int,
@@ -110,15 +121,17 @@ class ImagePipeline:
         """Starts the threads.
 
         Args:
-            prepare: A file to UINT8 pixels [height, width, 3], all of one shape.
+            read: A file to a picture, by its header alone.
+            prepare: A picture to UINT8 pixels [height, width, 3], all of one shape.
             classify: UINT8 [rows, height, width, 3] to logits FP32 [rows, classes] and each
                 row's batch size INT32 [rows, 1].
-            decoders: Pictures decoded at the same time.
+            decoders: Pictures decoded at the same time, beside one large one.
             batches: Batches in the network at the same time.
             batch_rows: Most rows in a batch.
             max_waiting_bytes: Encoded bytes that may wait or be decoded; more are refused.
             cancel_check_seconds: Age from which a job is asked whether it was cancelled.
         """
+        self._read = read
         self._prepare = prepare
         self._classify = classify
         self._batch_rows = batch_rows
@@ -128,11 +141,14 @@ class ImagePipeline:
         self._encoded_arrived = threading.Condition(self._lock)
         self._row_ready = threading.Condition(self._lock)
         self._encoded: deque[_Row] = deque()
+        self._large_arrived = threading.Condition(self._lock)
+        self._large: deque[_Row] = deque()
         self._ready: deque[_Row] = deque()
         self._waiting_bytes = 0
-        self._decoding = 0
+        self._decoding = 0  # rows that a thread has, or that wait because they are large
         self._stopping = False
         self._threads = [
+            *self._start(self._decode_large, "large-decoder", 1),
             *self._start(self._decode, "decoder", decoders),
             *self._start(self._run_batches, "batch", batches),
         ]
@@ -169,28 +185,50 @@ class ImagePipeline:
 
     def _decode(self) -> None:
         while (row := self._next_encoded()) is not None:
-            error = self._try_to_prepare(row)
+            error = self._try(row, self._prepare_unless_large)
+            if error is not None or row.pixels is not None:
+                self._decoded(row, error)
+                continue
             with self._lock:
-                self._decoding -= 1
-                self._waiting_bytes -= len(row.job.images[row.place])
-                if error is None:
-                    self._ready.append(row)
-                    self._row_ready.notify()
-                if self._stopping:  # this row may be what the last batch waits for
-                    self._row_ready.notify_all()
-            if error is not None:
-                self._fail([row], error)
+                self._large.append(row)
+                self._large_arrived.notify()
+
+    def _decode_large(self) -> None:
+        while (row := self._next_large()) is not None:
+            self._decoded(row, self._try(row, self._prepare_any))
+
+    def _decoded(self, row: _Row, error: Exception | None) -> None:
+        with self._lock:
+            self._decoding -= 1
+            self._waiting_bytes -= len(row.job.images[row.place])
+            if error is None:
+                self._ready.append(row)
+                self._row_ready.notify()
+            if self._stopping:  # this row may be what the last threads wait for
+                self._row_ready.notify_all()
+                self._large_arrived.notify_all()
+        if error is not None:
+            self._fail([row], error)
 
     def _next_encoded(self) -> _Row | None:
         with self._lock:
             while not self._encoded:
                 if self._stopping:
+                    self._large_arrived.notify_all()
                     return None
                 self._encoded_arrived.wait()
             self._decoding += 1
             return self._encoded.popleft()
 
-    def _try_to_prepare(self, row: _Row) -> Exception | None:
+    def _next_large(self) -> _Row | None:
+        with self._lock:
+            while not self._large:
+                if self._stopping and not self._encoded and not self._decoding:
+                    return None
+                self._large_arrived.wait()
+            return self._large.popleft()
+
+    def _try(self, row: _Row, work: Callable[[_Row], None]) -> Exception | None:
         job = row.job
         if job.closed:  # another picture of the request was bad
             return CancelledError()
@@ -198,11 +236,19 @@ class ImagePipeline:
         try:
             if started - job.arrived > self._cancel_check_seconds and job.is_cancelled():
                 return CancelledError()
-            row.pixels = self._prepare(job.images[row.place])
+            work(row)
         except Exception as error:
             return error
-        row.preparation_ms = (time.monotonic() - started) * 1e3
+        row.preparation_ms += (time.monotonic() - started) * 1e3
         return None
+
+    def _prepare_unless_large(self, row: _Row) -> None:
+        picture = self._read(row.job.images[row.place])
+        if not picture.is_large:  # those are read again when it is their turn: open, they are large
+            row.pixels = self._prepare(picture)
+
+    def _prepare_any(self, row: _Row) -> None:
+        row.pixels = self._prepare(self._read(row.job.images[row.place]))
 
     def _run_batches(self) -> None:
         while rows := self._next_batch():

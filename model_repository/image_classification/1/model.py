@@ -16,7 +16,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
 from guarded_sender import GuardedSender
-from image_decoding import ImageError, decode
+from image_decoding import ImageError, open_picture
 from image_pipeline import ImagePipeline, Job
 from image_preparation import FILTERS, Preparation
 
@@ -41,6 +41,7 @@ class TritonPythonModel:
             metadata["input_size"], metadata["resize_size"], FILTERS[metadata["interpolation"]]
         )
         self._pipeline = ImagePipeline(
+            self._read,
             self._prepare,
             self._classify,
             decoders=int(parameters["decoders"]) or len(os.sched_getaffinity(0)),
@@ -75,8 +76,11 @@ class TritonPythonModel:
         if not self._pipeline.submit(job):
             _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
 
-    def _prepare(self, data):
-        return self._preparation(decode(data, self._max_pixels))
+    def _read(self, data):
+        return open_picture(data, self._max_pixels)
+
+    def _prepare(self, picture):
+        return self._preparation(picture.decode())
 
     def _classify(self, images):
         response = pb_utils.InferenceRequest(

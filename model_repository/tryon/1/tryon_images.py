@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
-from image_decoding import Pieces
+from image_decoding import HEIC, ImageError, open_picture
 from PIL import Image, ImageOps
 from tryon_errors import InputError
 from tryon_settings import PRESETS
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", *(("HEIF",) if HEIC else ()))
 MULTIPLE = 16
 """Sides are floored to it: the VAE halves three times and the transformer takes 2x2 patches."""
 JPEG_QUALITY = 92
@@ -19,7 +18,7 @@ CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
 def decode(file: bytes, what: str, max_bytes: int, max_pixels: int) -> Image.Image:
-    """RGB or RGBA picture of a file, upright by its EXIF orientation.
+    """RGB or RGBA picture of a file, in sRGB, upright by its EXIF orientation.
 
     Raises:
         InputError: Too large (by bytes, or by the pixels of its header), another format, broken.
@@ -27,21 +26,20 @@ def decode(file: bytes, what: str, max_bytes: int, max_pixels: int) -> Image.Ima
     if len(file) > max_bytes:
         raise InputError(f"the {what} file is too large")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(Pieces(file), formats=FORMATS)
-            if picture.width * picture.height > max_pixels:
-                raise InputError(f"the {what} picture has too many pixels")
-            if min(picture.size) < MULTIPLE:
-                raise InputError(f"the {what} picture is too small")
-            picture.load()
-            transparent = "A" in picture.getbands() or "transparency" in picture.info
-            upright = ImageOps.exif_transpose(picture)
-            return upright.convert("RGBA" if transparent else "RGB")
-    except InputError:
-        raise
-    except Exception:  # decoders raise nearly anything for broken files
-        raise InputError(f"the {what} file is no readable PNG, JPEG or WebP") from None
+        picture = open_picture(file, max_pixels, FORMATS)
+        if min(picture.image.size) < MULTIPLE:
+            raise InputError(f"the {what} picture is too small")
+        return picture.decode(srgb=True, alpha=True)
+    except ImageError as error:
+        raise InputError(f"the {what} file {_REASONS.get(error.code, _UNREADABLE)}") from None
+
+
+_UNREADABLE = "is no readable PNG, JPEG, WebP or AVIF"
+_REASONS = {
+    "image_empty": "is empty",
+    "image_truncated": f"ends early or is damaged, so it {_UNREADABLE}",
+    "image_too_large": "has too many pixels",
+}
 
 
 def flatten(picture: Image.Image) -> Image.Image:

@@ -13,9 +13,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from load_tests.originals import originals
+from tests.support.icc_profiles import DISPLAY_P3, rgb_profile
+from tests.support.odd_pictures import saved
 from tests.support.tryon_golden import GOLDEN, blocks, expected, files
 from tests.support.tryon_model import Refused, TryonModel, serving
 from tests.support.tryon_pictures import CACHE, garment, jpeg, masked, person, png, upper
@@ -87,6 +89,20 @@ def test_the_same_seed_gives_the_same_bytes(tryon: TryonModel) -> None:
     first, second = (tryon.run(*given, seed=11, output_format="webp") for _ in range(2))
     assert first.image == second.image
     assert first.report["content_type"] == "image/webp"
+
+
+def test_colours_of_a_phone_come_back_as_they_look(tryon: TryonModel) -> None:
+    picture = upper(3)
+    picture.paste((200, 60, 40), (0, 0, picture.width // 8, picture.height // 3))
+    profile = rgb_profile(DISPLAY_P3)
+    numbers = ImageCms.profileToProfile(
+        picture, ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        outputMode="RGB",
+    )  # fmt: skip
+    tagged = saved(numbers, "PNG", icc_profile=profile)
+    made = pixels(tryon.run(tagged, png(garment("shirts", 2))).image)
+    patch = made[10:100, 5:40].reshape(-1, 3).mean(axis=0)
+    assert np.abs(patch - (200, 60, 40)).max() < 6
 
 
 def test_the_green_mask_is_all_that_changes(tryon: TryonModel) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from tests.support.odd_pictures import rle_bmp
 from tests.support.pictures import animated_bomb, png_with_header
 from tests.support.vision_models import Answer, VisionModels
 
@@ -83,6 +84,26 @@ def test_bombs_in_bounded_memory_while_others_are_answered(
     # Two of the largest pictures together would need 512 MiB for their pixels alone.
     assert peak - before < 450 * MIB
     assert vision_models.classify(pictures["rocket.webp"]).batch_size == 1
+
+
+def test_small_pictures_pass_costly_ones(
+    vision_models: VisionModels, pictures: dict[str, bytes]
+) -> None:
+    """Eight bombs of run lengths kept both decoders for a minute."""
+    limit = io.BytesIO()
+    Image.new("RGB", (8192, 8192), (200, 30, 30)).save(limit, "PNG")
+    bombs = [rle_bmp(2**26, 1, b"\0\0"), rle_bmp(8192, 8192, b"\0\0" * 20)] * 4
+    before = vision_models.cpu_seconds()
+    for answer in vision_models.classify_all(bombs, 8):
+        assert "image_too_large: " in str(answer)
+    assert vision_models.cpu_seconds() - before < 3
+    with ThreadPoolExecutor(6) as pool:
+        large = [pool.submit(vision_models.classify, limit.getvalue()) for _ in range(6)]
+        for _ in range(3):
+            vision_models.classify(pictures["rocket.webp"])
+        waiting = [future for future in large if not future.done()]
+        assert len(waiting) >= 2
+        assert all(isinstance(future.result(), Answer) for future in large)
 
 
 def test_an_absent_network_fails_requests_and_recovers(

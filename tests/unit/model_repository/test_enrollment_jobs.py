@@ -180,6 +180,25 @@ def test_a_job_is_answered_with_every_picture_in_its_place(make: Make, answers: 
     ]
 
 
+def test_small_pictures_pass_large_ones(make: Make, answers: Answers) -> None:
+    free = threading.Event()
+
+    def search(data: bytes, with_thumbnail: bool) -> Found:
+        assert data != b"\x99" or free.wait(SECONDS)
+        return look(data, with_thumbnail)
+
+    enroller = make(is_large=lambda data: data == b"\x99")
+    for _ in range(8):
+        assert enroller.submit(answers.job([b"\x99"], search))
+    for number in range(5):
+        assert enroller.submit(answers.job([bytes([number])], search))
+    answers.wait(5)
+    assert all(job.images != [b"\x99"] for job in answers.jobs)
+    free.set()
+    answers.wait(13)
+    assert not answers.errors
+
+
 def test_nothing_is_embedded_that_nobody_wants(
     make: Make, answers: Answers, network: Network
 ) -> None:

@@ -6,11 +6,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from image_pipeline import CancelledError, ImagePipeline, Job, Outcome
+
+
+@dataclass(frozen=True)
+class Given:
+    """A picture whose header was read: large ones begin with `large`."""
+
+    data: bytes
+
+    @property
+    def is_large(self) -> bool:
+        return self.data.startswith(b"large")
 
 
 def prepare(data: bytes) -> np.ndarray:
@@ -58,9 +70,36 @@ def pipeline(
     **options: Any,
 ) -> Iterator[ImagePipeline]:
     settings = {"decoders": 2, "batches": 2, "batch_rows": 4, "max_waiting_bytes": 1000}
-    running = ImagePipeline(prepare, classify, **{**settings, **options})
+    running = ImagePipeline(
+        Given, lambda picture: prepare(picture.data), classify, **{**settings, **options}
+    )
     yield running
     running.stop()
+
+
+def test_small_pictures_pass_large_ones() -> None:
+    """Eight large ones kept both decoders, and everybody waited for them."""
+    free = threading.Event()
+
+    def slow(data: bytes) -> np.ndarray:
+        assert not data.startswith(b"large") or free.wait(60)
+        return prepare(data)
+
+    with pipeline(slow) as running:
+        large = [Request(b"large") for _ in range(8)]
+        small = [Request(bytes([n])) for n in range(20)]
+        assert all(running.submit(request.job) for request in [*large, *small])
+        assert [request.pictures for request in small] == [[n] for n in range(20)]
+        assert not any(request.done.is_set() for request in large)
+        free.set()
+        assert [request.pictures for request in large] == [[ord("l")]] * 8
+
+
+def test_large_pictures_that_wait_are_finished_at_the_end() -> None:
+    with pipeline() as running:
+        requests = [Request(b"large", bytes([n]), b"large") for n in range(5)]
+        assert all(running.submit(request.job) for request in requests)
+    assert all(request.pictures[::2] == [ord("l")] * 2 for request in requests)
 
 
 def test_answers_keep_the_order_of_the_request() -> None:

@@ -78,13 +78,16 @@ def test_what_is_no_mp4(data: bytes) -> None:
     assert code_of(data) == "clip_invalid"
 
 
-def test_other_containers_are_told_by_their_brands_not_their_names() -> None:
-    assert code_of(encode(flat(90), container="mov")) == "clip_invalid"
-    assert code_of(encode(flat(90), container="matroska")) == "clip_invalid"
+def test_any_brand_and_none() -> None:
+    assert read_header(encode(flat(90), container="mov"), LIMITS).width == 64
     good = clip(FRAGMENTS)
-    assert code_of(with_brands(good, b"qt  ")) == "clip_invalid"
-    assert code_of(with_brands(good, b"heic", b"mif1")) == "clip_invalid"
-    assert read_header(with_brands(good, b"3gp6", b"isom"), LIMITS).width == 64
+    for brands in ((b"qt  ",), (b"heic", b"mif1"), (b"3gp6",), (b"XAVC", b"nosb"), ()):
+        data = with_brands(good, *brands) if brands else good[int.from_bytes(good[:4], "big") :]
+        assert read_header(data, LIMITS).width == 64
+
+
+def test_another_container() -> None:
+    assert code_of(encode(flat(90), container="avi")) == "clip_invalid"
 
 
 def test_sound_without_picture() -> None:
@@ -97,18 +100,55 @@ def test_a_huge_picture_is_refused_before_decoding() -> None:
     assert code_of(huge) == "clip_too_large"
 
 
+@pytest.mark.parametrize("number", [36_000_000, 2**32 - 1])
 @pytest.mark.parametrize("kind", [b"mvhd", b"mdhd"])
-def test_a_ten_hour_duration_is_refused(kind: bytes) -> None:
-    data = with_number(clip(), kind, 12, 1)  # ticks per second
-    assert code_of(with_number(data, kind, 16, 36_000)) == "clip_too_long"
+def test_a_duration_that_nothing_has_does_not_count(kind: bytes, number: int) -> None:
+    """A clip out of a camera's ring buffer says the time since the camera was switched on."""
+    assert read_header(with_number(clip(), kind, 16, number), LIMITS).width == 64
 
 
-def test_an_unknown_duration_is_none() -> None:
-    read_header(with_number(clip(), b"mvhd", 16, 2**32 - 1), LIMITS)
+def with_edit(data: bytes, ticks: int) -> bytes:
+    """`data` with another duration of its one edit."""
+    assert data[body_of(data, b"elst") :][4:8] == b"\0\0\0\x01"
+    return with_number(data, b"elst", 8, ticks)
 
 
 def test_times_that_last_too_long_are_refused() -> None:
-    assert code_of(with_number(clip(), b"stts", 12, 2**31)) == "clip_too_long"
+    long = with_number(clip(), b"stts", 12, 2**31)
+    assert code_of(with_edit(long, 10**9)) == "clip_too_long"
+    assert code_of(with_edit(long, 0)) == "clip_too_long"  # all of it is shown
+    # Ten hours of which two seconds are shown.
+    assert read_header(with_edit(long, 2000), LIMITS).width == 64
+
+
+def test_a_ten_hour_duration_is_refused() -> None:
+    data = with_number(with_number(clip(), b"mvhd", 12, 1), b"mdhd", 12, 1)  # ticks per second
+    assert code_of(with_edit(data, 36_000)) == "clip_too_long"
+
+
+def test_how_long_the_last_frame_lasts_does_not_count() -> None:
+    data = clip()
+    at = body_of(data, b"stts")
+    assert data[at + 4 : at + 12] == (1).to_bytes(4, "big") + (50).to_bytes(4, "big")
+    ticks = data[at + 12 : at + 16]
+    table = [(1).to_bytes(4, "big"), (49).to_bytes(4, "big"), ticks]
+    last = [(1).to_bytes(4, "big"), (2**31).to_bytes(4, "big")]
+    assert code_of(with_edit(with_number(data, b"stts", 12, 2**31), 10**9)) == "clip_too_long"
+    two = b"".join([(2).to_bytes(4, "big"), *table[1:], *last])
+    grown = with_edit(data, 10**9)
+    assert read_header(grown_box(grown, b"stts", at, two), LIMITS).width == 64
+
+
+def grown_box(data: bytes, kind: bytes, at: int, body: bytes) -> bytes:
+    """`data` with another body of a box inside moov, which stands behind the frames."""
+    old = int.from_bytes(data[at - 8 : at - 4], "big") - 8 - 4  # without version and flags
+    more = len(body) - old
+    changed = bytearray(data[: at + 4] + body + data[at + 4 + old :])
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", kind):
+        start = changed.rindex(name, 0, at) - 4
+        size = int.from_bytes(changed[start : start + 4], "big") + more
+        changed[start : start + 4] = size.to_bytes(4, "big")
+    return bytes(changed)
 
 
 def test_a_bomb_of_samples_is_refused() -> None:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from tritonclient.utils import InferenceServerException
 
 from tests.support.face_models import FaceModels
+from tests.support.icc_profiles import DISPLAY_P3, rgb_profile
+from tests.support.odd_pictures import saved
 from tests.support.pictures import png_with_header
 from tests.support.portraits import collins, hopper, jpeg, scaled
 
@@ -72,6 +74,22 @@ def test_what_is_no_picture_refuses_the_request_by_its_place(
     before = face_models.cpu_seconds()
     assert f"{code}: index=1" in refusal(face_models, [good, data, good])
     assert face_models.cpu_seconds() - before < 5
+
+
+def test_pictures_of_phones_and_cameras(face_models: FaceModels) -> None:
+    plain = face_models.enroll([jpeg(hopper())]).vector
+    cut = face_models.enroll([jpeg(hopper())[:-2]]).vector  # without its end mark
+    assert np.abs(cut - plain).max() < 1e-6
+    avif = saved(hopper(), "AVIF", quality=90)
+    assert face_models.enroll([avif]).vector @ plain > 0.98
+    profile = rgb_profile(DISPLAY_P3)
+    space = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    srgb = ImageCms.createProfile("sRGB")
+    numbers = ImageCms.profileToProfile(hopper(), srgb, space, outputMode="RGB")
+    tagged = saved(numbers, "PNG", icc_profile=profile)
+    assert face_models.enroll([tagged]).vector @ face_models.enroll(
+        [saved(hopper(), "PNG")]
+    ).vector == pytest.approx(1, abs=0.01)
 
 
 def test_unless_the_caller_is_lenient(face_models: FaceModels) -> None:

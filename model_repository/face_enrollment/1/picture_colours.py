@@ -1,0 +1,1 @@
+../../image_classification/1/picture_colours.py

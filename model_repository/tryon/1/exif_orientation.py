@@ -1,0 +1,1 @@
+../../image_classification/1/exif_orientation.py
