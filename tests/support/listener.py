@@ -16,7 +16,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.listener import Listener
-from gateway.server import bind
+from gateway.sockets import bind
 from gateway.settings.server import ServerSettings
 from gateway.telemetry.metrics import Metrics
 
