@@ -61,11 +61,12 @@ def uncovered(
     legs_seen = cv2.erode(legs_seen, np.ones((1, wide), np.uint8)) > 0
     if legs_seen.sum() < least < (shown & body.legs).sum():
         raise PoseError("the mask hides all that is below the garment")
-    if legs_seen.any():
+    if legs_seen.any() and (shown & body.legs).any():
         _paint(made, _mirrored(picture, legs_seen, body.row), body.legs)
     for side, arm in enumerate(body.arms):
         own = hands & skin_seen & ((across < 0) == (side == 0))
-        colours = spread(picture, own) if own.sum() > least else _plain(tone, size)
+        colour = np.median(picture[own], axis=0) if own.sum() > least else tone
+        colours = np.broadcast_to((colour + tone) / 2, picture.shape)  # hands are redder than arms
         _paint(made, colours * _rounded(arm)[..., None], arm)
     _paint(made, nearest_colours(picture.astype(np.float32), face, 0.08 * frame.half), body.neck)
     made = np.clip(np.rint(made), 0, 255).astype(np.uint8)
@@ -109,10 +110,6 @@ def _mirrored(picture: np.ndarray, known: np.ndarray, row: int) -> np.ndarray:
 def _paint(made: np.ndarray, colours: np.ndarray, where: np.ndarray) -> None:
     share = cv2.GaussianBlur(where.astype(np.float32), (0, 0), FEATHER)[..., None]
     made += share * (colours - made)
-
-
-def _plain(tone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.broadcast_to(tone.astype(np.float32), (*size[::-1], 3))
 
 
 def _rounded(limb: np.ndarray) -> np.ndarray:

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from body_frame import BodyFrame, face_mask
+from body_frame import BodyFrame, face_mask, hand_mask
 from body_pose import HIPS, KNEES, WRISTS, BodyPose
 from garment_parts import GarmentParts, along_arm, covered_share
 from tryon_errors import PoseError
 
 HIDDEN_FACE = 0.25
 """Most share of the face that a mask may hide."""
-SURE = 0.4
+SURE = 0.25
 """Least visibility of a wrist behind the mask that is not taken for a guess."""
 ARM_HALF = (0.23, 0.12)
 """Half widths of a bare arm at shoulder and wrist, in half shoulder widths."""
+GAP = 0.25
+"""Widest gap, in half shoulder widths, between a part and what is seen of the body beside it."""
+LOOSE = 0.06
+"""Half shoulder widths between the body and a garment's outline."""
 THIGH_HALF = 0.45
 """Half width of a thigh; the hips are as much wider than their joints."""
 CROTCH = 1.22
@@ -44,6 +48,7 @@ class MaskedBody:
         torso: From the neck to the garment's hem.
         sleeves: The arms as far as the garment's sleeves cover them.
         arms: The rest of each arm with its hand, the picture's left first.
+        limit: As far from the body as a garment may reach.
         neck: With the face, as far as the mask hides it.
         legs: The hips and legs, and the torso where a garment is shorter than the mask.
         row: Where the legs come out of the mask, pixels.
@@ -52,6 +57,7 @@ class MaskedBody:
     torso: np.ndarray
     sleeves: np.ndarray
     arms: tuple[np.ndarray, np.ndarray]
+    limit: np.ndarray
     neck: np.ndarray
     legs: np.ndarray
     row: int
@@ -99,7 +105,7 @@ def joined(part: np.ndarray, seen: np.ndarray, green: np.ndarray, frame: BodyFra
         cv2.MORPH_OPEN,
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (small, small)),
     )
-    wide = round(0.35 * frame.half) | 1
+    wide = round(2 * GAP * frame.half) | 1
     ends = [_dilated(mask, (wide, 1)) for mask in (part, beside)]
     return part | ends[0] & ends[1] & green
 
@@ -131,7 +137,8 @@ def body_behind(
     face = _seen_face(frame, green)
     middle = frame.at(0, -0.3 * frame.lift)
     order = [target[0], target[2], middle, *target[[3, 1, 6, 8, 10, 9, 7, 5]]]
-    sleeves = np.zeros(green.shape, bool)
+    torso = _filled(order, size)
+    sleeves, body = np.zeros(green.shape, bool), torso.copy()
     arms = []
     for side, sleeve in enumerate(parts.sleeves):
         share = covered_share(frame, sleeve, side)
@@ -140,16 +147,19 @@ def body_behind(
         if _guessed(pose, side, green):
             raise PoseError("the mask hides the arms")
         arm = _hand(frame, side, size)
+        body |= _arm(frame, side, 0.0, 1.0, size)
         if share < 1:
             arm |= _arm(frame, side, max(0.0, share - 0.08), 1.0, size)
         seen = (pose.mask > 0.5) & ~green
         arms.append(joined(arm, seen, green, frame))
     neck = np.array([frame.at(across, down * frame.lift) for across, down in NECK_OUTLINE])
     row = _lowest(frame, green)
+    wide = round(2 * LOOSE * frame.half) | 1
     return MaskedBody(
-        torso=_filled(order, size),
+        torso=torso,
         sleeves=sleeves,
         arms=(arms[0], arms[1]),
+        limit=_dilated(body, (wide, wide)),
         neck=_filled(list(neck), size) | face,
         legs=_legs(frame, pose, target, green, row),
         row=row,
@@ -173,7 +183,8 @@ def _legs(
         return np.zeros(green.shape, bool)
     hips = pose.points[list(HIPS)[::-1]].astype(np.float64)
     knees = pose.points[list(KNEES)[::-1]].astype(np.float64)
-    seen = (pose.mask[row] > 0.5) & ~green[row]
+    hands = hand_mask(frame, (width, height)) > 0
+    seen = (pose.mask[row] > 0.5) & ~(green | hands)[row]
     edges = [
         _leg_at(hip, knee, row, seen, frame.half) for hip, knee in zip(hips, knees, strict=True)
     ]
@@ -186,7 +197,7 @@ def _legs(
     outline_right.append(np.array([right, row]))
     made = _filled([*outline_left, *outline_right[::-1]], (width, height))
     crotch = frame.at(0, CROTCH)
-    if inner_right - inner_left > 2 and row > crotch[1]:
+    if inner_right - inner_left > 0.15 * frame.half and row > crotch[1]:
         gap = [crotch, np.array([inner_right, row]), np.array([inner_left, row])]
         made &= ~_filled(gap, (width, height))
     return made

@@ -121,12 +121,14 @@ class WarpEngine:
         job.watch.engine_step(3, STAGES)
         garment, alpha = _warped(photo, parts, frame, target, size)
         job.watch.engine_step(4, STAGES)
-        outline = outline_of(body.torso | body.sleeves | (alpha > 0.5), frame)
-        outline = joined(outline, seen, green, frame) & ~throat_mask(frame, size)
+        throat = throat_mask(frame, size)
+        outline = (body.torso | body.sleeves | (alpha > 0.5)) & body.limit
+        outline = joined(outline_of(outline, frame), seen, green, frame) & ~throat
         alpha = np.where(outline, alpha, 0).astype(np.float32)
         below = uncovered(person, green, seen, skin_mask(person, frame), body, outline, frame)
         shade = np.ones(alpha.shape, np.float32)
-        return blend(below, garment, alpha, outline & green, ~green, shade, 0.06 * frame.half)[0]
+        made = blend(below, garment, alpha, outline, throat, shade, 0.06 * frame.half)[0]
+        return np.where(green[..., None], made, person)
 
     def clear_cache(self) -> None:
         """See TryonEngine; there is no cache."""
