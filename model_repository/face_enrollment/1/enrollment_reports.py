@@ -27,9 +27,8 @@ def without_odd_ones(
     Raises:
         RefusedError: `faces_differ`: no more than half of the pictures show one person.
     """
-    odd = odd_ones(embeddings, threshold)
-    count = sum(one is not None for one in embeddings)
-    if 2 * len(odd) >= count > 0:
+    odd = _not_of_the_person(embeddings, threshold)
+    if odd and len(odd) == sum(one is not None for one in embeddings):
         raise RefusedError("faces_differ", f"index={odd[0]}")
     kept = [None if place in odd else one for place, one in enumerate(embeddings)]
     told = [
@@ -53,11 +52,12 @@ def reports(
         poses: As declared, empty where they are not.
         embeddings: Of the pictures that may count.
         counted: Of those that do.
-        threshold: Cosine below which a picture is not consistent; None where nobody knows one.
+        threshold: See `face_consistency.odd_ones`; None where nobody knows one.
     """
     told: list[dict[str, object]] = []
     cosines = consistencies(embeddings, counted)
-    for one, pose, cosine in zip(found, poses, cosines, strict=True):
+    odd = None if threshold is None else _not_of_the_person(embeddings, threshold)
+    for place, (one, pose, cosine) in enumerate(zip(found, poses, cosines, strict=True)):
         quality = one.quality
         told.append(
             {
@@ -65,7 +65,14 @@ def reports(
                 "quality": None if quality is None else quality.report(),
                 "pose_matches": None if quality is None else pose_matches(pose, quality.pose),
                 "consistency": None if cosine is None else round(cosine, 4),
-                "consistent": None if cosine is None or threshold is None else cosine >= threshold,
+                "consistent": None if cosine is None or odd is None else place not in odd,
             }
         )
     return told
+
+
+def _not_of_the_person(embeddings: Embeddings, threshold: float) -> list[int]:
+    """Places of the odd ones; of all that count, where no more than half show one person."""
+    odd = odd_ones(embeddings, threshold)
+    counted = [place for place, one in enumerate(embeddings) if one is not None]
+    return counted if odd and 2 * len(odd) >= len(counted) else odd

@@ -33,31 +33,36 @@ def consistencies(embeddings: Embeddings, counted: Embeddings) -> list[float | N
 def odd_ones(embeddings: Embeddings, threshold: float) -> list[int]:
     """Places of the pictures that do not go with the others.
 
-    The one furthest from the others is taken out, and again, until all that are left go together.
+    The picture that goes with most others shows the person; those that do not go with it are odd.
+    (Distance to the mean alone would pass two people with as many pictures each.)
 
     Args:
         embeddings: See there.
-        threshold: Cosine to the mean of the others from which a picture goes with them.
+        threshold: Cosine from which two pictures go together.
 
     Returns:
         In order. As many as half of the pictures or more where nobody can say which are the odd
         ones.
     """
-    left = list(embeddings)
-    odd: list[int] = []
-    while known := [(c, at) for at, c in enumerate(consistencies(left, left)) if c is not None]:
-        worst, place = min(known)
-        if worst >= threshold:
-            break
-        left[place] = None
-        odd.append(place)
-    return sorted(odd)
+    counted = [place for place, one in enumerate(embeddings) if one is not None]
+    vectors = [_vector(one) for one in embeddings if one is not None]
+    if len(vectors) < 2:
+        return []
+    cosines = np.stack(vectors) @ np.stack(vectors).T
+    together = cosines >= threshold
+    # Where several go with as many, the one that is closest to all.
+    middle = max(range(len(counted)), key=lambda at: (together[at].sum(), cosines[at].sum()))
+    return [place for at, place in enumerate(counted) if not together[middle][at]]
+
+
+def _vector(embedding: np.ndarray) -> np.ndarray:
+    """Unit vector of a picture; zero where it has no direction."""
+    mean = embedding.astype(np.float64).mean(axis=0)
+    length = np.linalg.norm(mean)
+    return mean / length if np.isfinite(length) and length > 0 else np.zeros_like(mean)
 
 
 def _cosine(own: np.ndarray, others: Sequence[np.ndarray]) -> float | None:
-    a = own.astype(np.float64).mean(axis=0)
-    b = np.mean([one.astype(np.float64).mean(axis=0) for one in others], axis=0)
-    length = float(np.linalg.norm(a) * np.linalg.norm(b))
-    if not (np.isfinite(length) and length > 0):
-        return None
-    return float(np.clip(a @ b / length, -1, 1))
+    mean = np.mean([one.astype(np.float64).mean(axis=0) for one in others], axis=0)
+    a, b = _vector(own), _vector(mean[None])
+    return float(np.clip(a @ b, -1, 1)) if a.any() and b.any() else None

@@ -91,12 +91,13 @@ class TritonPythonModel:
         wish = chosen(wishes[0] if len(wishes) else b"{}", self._wishes)
         # Shared out beforehand, so that the same pictures always get the same answer.
         options = replace(wish.search, extra_views=wish.search.extra_views // len(images))
+        declared = [pose.decode("utf-8", "replace") for pose in poses]
         job = Job(
             list(images),
             partial(self._search, options, sender.is_cancelled),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
-            answer=partial(self._answer, sender, wanted, wish, [pose.decode("utf-8", "replace") for pose in poses]),
+            answer=partial(self._answer, sender, wanted, wish, declared),
             refuse=partial(_refuse, sender),
             is_cancelled=sender.is_cancelled,
         )
