@@ -96,10 +96,10 @@ def _vector(side: Side, what: str) -> Vector:
         vector = np.frombuffer(raw, "<f4").astype(np.float64)
     else:
         vector = np.array(side.vector, np.float64)
-    length = float(np.sqrt(np.square(vector).sum())) if np.isfinite(vector).all() else np.nan
-    if not (np.isfinite(length) and length > 0):
+    largest = float(np.abs(vector).max(initial=0))
+    if not (np.isfinite(largest) and largest > 0):
         raise RefusedError(f"{what} has no direction: it is zero or not finite")
-    return vector / length
+    return vector / largest  # squares of huge numbers would not be finite
 
 
 def _check_dimensions(vector: Vector, name: str, wanted: int | None) -> None:

@@ -48,7 +48,7 @@ _REFUSALS: Refusals = {
 """The codes of the model `face_enrollment`, and what the client reads."""
 _OF_ONE: Refusals = {
     **_REFUSALS,
-    "face_not_found": (RefusedError, "No face was found on {image}"),
+    "face_not_found": (RefusedError, "{image} shows no face"),
 }
 """The same where a picture stands alone."""
 
