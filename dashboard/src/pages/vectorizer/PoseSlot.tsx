@@ -82,13 +82,18 @@ export function PoseSlot({ pose, shot, busy, onFile, onCamera, onRemove }: PoseS
   );
 }
 
+/** Whole degrees, and no minus before a 0. */
+function degrees(value: number): string {
+  return `${number(Math.round(value) || 0)}°`;
+}
+
 function Figures({ report, quality }: { report: PictureReport; quality: PictureQuality }) {
   const { consistency } = report;
   return (
     <p className="pose-figures quiet">
       Quality {percent(quality.score)} · {number(quality.size, 0)} px
       <br />
-      Yaw {number(quality.yaw, 0)}°, pitch {number(quality.pitch, 0)}°
+      Yaw {degrees(quality.yaw)}, pitch {degrees(quality.pitch)}
       {typeof consistency === "number" && (
         <>
           <br />
