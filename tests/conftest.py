@@ -37,6 +37,7 @@ LONG = (
     "triton/gateway_lipsync/test_restart.py",
     "triton/gateway_lipsync/test_traffic.py",
     "triton/iot/faces/test_other_networks.py",
+    "triton/iot/faces/test_views.py",
     "triton/jobs/",
     "triton/lipsync/test_lipsync_traffic.py",
     "triton/plans/",

@@ -134,6 +134,33 @@ def test_one_pose_is_taken_again(tab: Tab, portrait: Path, wall: Path) -> None:
     assert len(tab.asked("/iot/vectorizer")) == 2
 
 
+def test_quality_wrong_poses_and_the_odd_one_are_told(
+    tab: Tab, stack: Stack, portrait: Path, other: Path, tmp_path: Path
+) -> None:
+    lit = tmp_path / "lit.jpg"
+    with Image.open(portrait) as picture:
+        picture.point(lambda level: level * 0.8).save(lit, quality=92)
+    page = tab.open("vectorizer")
+    enroll(card(page), [portrait, lit, other])
+    front, left, right = vectorized(stack, portrait, lit, other)["images"]
+    assert (front["pose_matches"], left["pose_matches"]) == (True, False)
+    assert [one["consistent"] for one in (front, left, right)] == [True, True, False]
+    expect(slot(card(page), "Front")).to_contain_text("Used")
+    expect(slot(card(page), "Front")).to_contain_text(f"{front['quality']['size']:.0f} px")
+    expect(slot(card(page), "Left")).to_contain_text("Not turned to the own left")
+    expect(slot(card(page), "Right")).to_contain_text("Somebody else than on the others?")
+    assert tab.violations() == []
+    page.screenshot(path=tmp_path / "quality.png", full_page=True)
+    retakes = card(page).get_by_role("list", name="Better taken again")
+    expect(retakes.get_by_role("listitem")).to_have_count(2)
+    retakes.get_by_role("button", name="Retake right").click()
+    expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
+    page.keyboard.press("Escape")
+    slot(card(page), "Right").get_by_label("Replace").set_input_files(portrait)
+    card(page).get_by_role("button", name="Make vector").click()
+    expect(slot(card(page), "Right")).to_contain_text("Not turned to the own right")
+
+
 def test_refusals_are_named(tab: Tab, stack: Stack, portrait: Path, note: Path, wall: Path) -> None:
     page = tab.open("vectorizer")
     toasts = page.get_by_role("region", name="Notifications")
