@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from gateway.api.answers import Error
+from gateway.api.declaration import DirectRoute
+from gateway.api.openapi import Schema, document
 from gateway.errors import ClientGoneError, GatewayError, Render, error_response
 from gateway.security.browser import protect_documentation
 
@@ -19,28 +20,35 @@ _REASONS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 DOCS_FILES = "/static-offline-docs/*"  # where fastapi-offline puts the scripts of /docs
 
 
-class DirectRoute(APIRoute):
-    """A route whose endpoint takes the request and returns the response itself.
-
-    FastAPI keeps documenting it, but resolves no dependencies, which it has none of.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint."""
-        return self.endpoint
-
-
 def service_application(
-    title: str, description: str, render: Render = error_response, version: str = "1"
+    title: str,
+    description: str,
+    render: Render = error_response,
+    version: str = "1",
+    error: Any = Error,
 ) -> FastAPI:
     """Return an application whose errors are rendered by one handler.
 
-    Its `/docs` and `/redoc` load nothing from other hosts.
+    Its routes are added by ``declare``. Its `/docs` and `/redoc` load nothing from other hosts.
+
+    Args:
+        title: of the API document.
+        description: of the API document.
+        render: makes the answers to errors.
+        version: of the API document.
+        error: type of their bodies.
     """
     app = FastAPIOffline(title=title, description=description, version=version)
     protect_documentation(app)
     app.router.redirect_slashes = False
     app.router.route_class = DirectRoute
+    app.state.error, app.state.door = error, None
+
+    def openapi() -> Schema:
+        app.openapi_schema = app.openapi_schema or document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     async def gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 - for the type checker
