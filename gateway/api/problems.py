@@ -12,6 +12,12 @@ SHOWN = 20  # entries; what is left is counted by the last one
 ROOM = 16 * 2**10 - 256  # bytes of all entries together
 _NAME, _WORDS, _CONTEXT = 64, 300, 512  # characters of a field's name and a message, bytes of a ctx
 _START = 100  # characters that are shown of a text that is not echoed
+# Of JSON, however it was parsed; pydantic speaks of Python's types otherwise.
+_TYPES = {
+    "model_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be a valid array",
+}
 
 Problem = dict[str, Any]
 
@@ -64,7 +70,8 @@ def bounded(found: Sequence[Problem], count: int | None = None) -> list[Problem]
 def _item(error: Mapping[str, Any], place: str) -> Problem:
     if error["type"] == "json_invalid":
         return not_json(error["ctx"]["error"])  # what pydantic quotes is the whole body
-    item = problem(error["type"], [place, *error["loc"]], error["msg"], error["input"])
+    message = _TYPES.get(error["type"], error["msg"])
+    item = problem(error["type"], [place, *error["loc"]], message, error["input"])
     if "ctx" in error:
         values = error["ctx"].items()
         item["ctx"] = {key: {} if isinstance(value, Exception) else value for key, value in values}

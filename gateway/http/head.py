@@ -39,10 +39,18 @@ def check_head(version: str, method: bytes, headers: Headers) -> Refusal | None:
 def complete_scope(scope: HTTPScope, target: bytes, version: str, method: bytes) -> None:
     """Fill in what a request's line says.
 
+    A target in absolute form (`GET http://name/path`) says the host, whatever the header Host says
+    (RFC 9112, 3.2.2).
+
     Raises:
         Exception: of several kinds, when ``target`` has no path.
     """
     parsed = httptools.parse_url(target)
+    if parsed.host:
+        port = b":%d" % parsed.port if parsed.port else b""
+        host = b"[%s]" % parsed.host if b":" in parsed.host else parsed.host
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        scope["headers"] = [(b"host", host + port), *others]
     path = parsed.path.decode("ascii")
     scope["method"] = method.decode("ascii")
     scope["http_version"] = version

@@ -181,6 +181,20 @@ async def test_wrong_bodies(gateway: Running, body: bytes, kind: str, loc: list[
     assert {"type", "loc", "msg", "input"} <= set(problem)
 
 
+@pytest.mark.parametrize("size", [0, 2 * 2**20])
+async def test_a_large_wrong_body_is_told_as_a_small_one(gateway: Running, size: int) -> None:
+    for body, message in (
+        (b"[]", "Input should be an object"),
+        (b'{"texts": {}}', "Input should be a valid array"),
+        (b'{"texts": [1]}', "Input should be a valid string"),
+        (b'{"texts": ["a"], "model": null}', "Input should be a valid string"),
+        (b'{"texts": [', "JSON decode error"),
+    ):
+        reply = await gateway.text.post("/embed", content=b" " * size + body)
+        (problem,) = reply.json()["detail"]
+        assert (reply.status_code, problem["msg"]) == (422, message)
+
+
 async def test_content_type_does_not_matter(gateway: Running) -> None:
     headers = {"content-type": "text/plain"}
     reply = await gateway.text.post("/embed", content=b'{"texts":["a"]}', headers=headers)

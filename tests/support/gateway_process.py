@@ -20,7 +20,7 @@ import psutil
 import uvicorn
 
 from gateway.memory import keep_large_buffers
-from gateway.server import bind
+from gateway.sockets import bind
 from tests.support.fake_triton import FakeTriton
 from tests.support.gateway import running_gateway
 from tests.support.lipsync_triton import LipsyncTriton

@@ -16,8 +16,8 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.listener import Listener
-from gateway.server import bind
 from gateway.settings.server import ServerSettings
+from gateway.sockets import bind
 from gateway.telemetry.metrics import Metrics
 
 PATIENCE = 60.0  # seconds; nothing here waits that long unless it hangs

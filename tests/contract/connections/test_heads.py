@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -151,6 +152,20 @@ def test_a_doubtful_head_is_400_and_the_end(running: Running, head: bytes) -> No
 def test_other_versions_are_505(running: Running, version: bytes) -> None:
     out = running.talk(b"GET /a HTTP/" + version + b"\r\nHost: a\r\n\r\n")
     assert statuses(out) == [505]
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [(b"evil.test", b"evil.test"), (b"evil.test:81", b"evil.test:81"), (b"[::1]:5", b"[::1]:5")],
+)
+def test_a_target_with_a_host_says_the_host(
+    running: Running, authority: bytes, host: bytes
+) -> None:
+    line = b"GET http://%s/a?b HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n" % authority
+    seen = json.loads(running.talk(line + END).split(b"\r\n\r\n", 1)[1])
+    assert seen["path"] == "/a"
+    assert [value for name, value in seen["headers"] if name == "host"] == [host.decode()]
+    assert ["x-a", "b"] in seen["headers"]
 
 
 def test_http_1_0_needs_no_host(running: Running) -> None:
