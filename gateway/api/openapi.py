@@ -137,7 +137,8 @@ class _Schemas:
     def __init__(self, operations: list[Operation]) -> None:
         inputs: dict[int, tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = {}
         for mode, model in _models(operations):
-            inputs.setdefault(id(model), (id(model), mode, TypeAdapter(model)))
+            if id(model) not in inputs:
+                inputs[id(model)] = (id(model), mode, TypeAdapter(model))
         made, rest = TypeAdapter.json_schemas(inputs.values(), ref_template=_TEMPLATE)
         self._by_model = {key: _plain(schema) for (key, _), schema in made.items()}
         self.components: Schema = {
