@@ -21,6 +21,10 @@ Binary = Annotated[
 ]
 """Bytes as they are: a file of a form, or the whole body of an answer."""
 
+Events = Annotated[
+    Any, WithJsonSchema({"description": "Server-sent events, whose `data` is JSON."})
+]
+"""A stream, which has no type of its own in OpenAPI 3.1."""
 OCTETS = "application/octet-stream"
 PNG = {"image/png": Binary, OCTETS: Binary}
 PICTURE = {"image/png": Binary, "image/jpeg": Binary, "image/webp": Binary, OCTETS: Binary}

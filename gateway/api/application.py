@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match, Route
 
 from gateway.api.answers import Error
 from gateway.api.declaration import DirectRoute
@@ -64,6 +65,8 @@ def service_application(
         known.reason = _REASONS.get(known.status, GatewayError.reason)
         response = render(known)
         response.headers.update(error.headers or {})
+        if known.status == 405:  # Starlette names the methods of one route alone
+            response.headers["Allow"] = ", ".join(_methods(app, request))
         return response
 
     async def unexpected(request: Request, error: Exception) -> Response:
@@ -73,3 +76,11 @@ def service_application(
     app.add_exception_handler(GatewayError, gateway_error)
     app.add_exception_handler(HTTPException, http_error)
     return app
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Return the methods of all routes declared with the path that the request has."""
+    routes = [one for one in app.routes if isinstance(one, Route)]
+    paths = (one.path for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    path = next(paths, None)
+    return sorted({name for one in routes if one.path == path for name in one.methods or ()})

@@ -32,7 +32,7 @@ from gateway.context import Context
 from gateway.errors import JSON
 from gateway.security import presented_keys
 from gateway.settings.keys import CONTROL
-from gateway.tenants.errors import TenantLoadError, UnknownTenantError
+from gateway.tenants.errors import NotLoadedError, TenantLoadError, UnknownTenantError
 
 DESCRIPTION = "Tenants of the lip-sync service and the devices they are on. Frames are gRPC."
 _TENANT = (UnknownTenantError, TenantLoadError, *WORK)
@@ -93,7 +93,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
 
     @declare(
         app, "POST", "/tenants/{tenant}/unload", "Take a tenant out once its calls are finished",
-        answer=Tenant, errors=_TENANT,
+        answer=Tenant, errors=(*_TENANT, NotLoadedError),
     )  # fmt: skip
     async def unload(request: Request) -> Response:
         allow_control(request)

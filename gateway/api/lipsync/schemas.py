@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.api.answers import described
@@ -27,7 +27,7 @@ class LoadRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    force_reload: bool = False
+    force_reload: StrictBool = False
 
 
 TenantState = TypeAliasType("TenantState", RowState)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.api.answers import PICTURE
+from gateway.api.answers import PICTURE, Events
 from gateway.api.body import read_query
 from gateway.api.declaration import declare
 from gateway.api.vton.image_header import AVIF, HEIC
@@ -82,7 +82,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
 
     @declare(
         app, "GET", "/jobs/{job_id:path}/events", "Server-sent events until the job is over",
-        answer={"text/event-stream": str}, parameters=_ID, errors=_FOUND,
+        answer={"text/event-stream": Events}, parameters=_ID, errors=_FOUND,
     )  # fmt: skip
     async def events(request: Request) -> Response:
         first = await found(request)
