@@ -44,6 +44,10 @@ def call(module, client, arguments):
         kinds = typing.get_args(hints["body"]) or [hints["body"]]
         (kind,) = [one for one in kinds if hasattr(one, "from_dict")]
         given["body"] = kind.from_dict(files_in(given["body"]))
+        for value in (getattr(given["body"], one.name) for one in kind.__attrs_attrs__):
+            for one in value if isinstance(value, list) else [value]:
+                if hasattr(one, "payload"):
+                    one.file_name = "picture.png"  # without one a part is text
     return module.sync_detailed(client=client, **given)
 
 

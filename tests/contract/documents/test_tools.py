@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             "config": '{"comparison": true}', **PAIR,
         }
     },
-    "job_events": {"job_id": JOB},  # until it is over
+    "events": {"job_id": JOB},  # until it is over
     **{f"job_{name}": {"job_id": JOB} for name in ("result", "comparison", "person", "garment")},
     "job": {"job_id": JOB},
     "redeliver": {"job_id": JOB},
