@@ -1,4 +1,4 @@
-"""Command line: `python -m gateway serve | config [--check] | plan`."""
+"""Command line: `python -m gateway serve | config [--check] | plan | openapi`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--markdown", action="store_true", help="print the reference of all keys")
     plan = commands.add_parser("plan", help="say whether a machine is large enough")
     add_arguments(plan)
+    document = commands.add_parser("openapi", help="print an API document")
+    document.add_argument("--port", type=int, help="of that port (default: the main one)")
+    document.add_argument("--defaults", action="store_true", help="whatever is configured here")
     return parser
 
 
@@ -96,6 +99,10 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if args.command == "plan":
         return run(settings, args)
+    if args.command == "openapi":
+        from gateway import documents
+
+        return documents.run(settings, args.port, defaults=args.defaults)
     if args.markdown:
         from gateway.settings.reference import reference
 

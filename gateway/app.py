@@ -16,6 +16,7 @@ from gateway.api.iot.service import IotService
 from gateway.api.lipsync.routes import lipsync_application
 from gateway.api.lipsync.service import LipsyncService
 from gateway.api.openai import openai_application, openai_error
+from gateway.api.openapi import Door, merge_into
 from gateway.api.operations import operations_application
 from gateway.api.text import routes as text
 from gateway.api.text.service import TextService
@@ -49,12 +50,14 @@ class Listeners:
         ports: of the services' own.
         lipsync: the service behind the gRPC port, where it is switched on.
         tryon: the service that keeps jobs, where it is switched on.
+        documented: by port, the application whose API document is that of the port.
     """
 
     main: ASGIApp
     ports: dict[int, ASGIApp] = field(default_factory=dict)
     lipsync: LipsyncService | None = None
     tryon: TryonService | None = None
+    documented: dict[int, FastAPI] = field(default_factory=dict)
 
 
 class _Assembly:
@@ -66,6 +69,7 @@ class _Assembly:
         self.applications: dict[str, FastAPI] = {}
         self.urls: dict[str, list[str]] = {}
         self.ports: dict[int, ASGIApp] = {}
+        self.documented: dict[int, FastAPI] = {}
         self.main: ASGIApp = Router()
         self._hosts = KnownHosts(context.settings.server)
 
@@ -108,6 +112,7 @@ class _Assembly:
         urls.append(f"http://{server.host}:{server.port}{prefix}")
         if port is not None:
             self.ports[port] = self.outermost(own_port(stack))
+            self.documented.setdefault(port, application)
             urls.append(f"http://{server.host}:{port}")
 
     def protect(
@@ -129,6 +134,9 @@ class _Assembly:
         ``old_paths``; their pages may read ``exposed_headers``.
         """
         context, cors = self.context, self.context.settings.server.cors
+        names = dict.fromkeys((KEY_HEADER, header))  # in this order, each once
+        closed = not context.keys.is_open(service)
+        application.state.door = Door(tuple(names), open_paths, closed)
         origins = Origins(cors.allow_origins, cors_origins, frozenset(old_paths))
         guarded = Authentication(
             BodyLimit(Unpack(application, body_limit), body_limit, render),
@@ -175,7 +183,9 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         open_paths=(*settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
     )
     assembly.main = Router(assembly.mounts, redirect_slashes=False, default=guarded)
-    return Listeners(assembly.outermost(assembly.main), assembly.ports, lipsync, tryon)
+    main = assembly.outermost(assembly.main)
+    documented = {settings.server.port: root, **assembly.documented}
+    return Listeners(main, assembly.ports, lipsync, tryon, documented)
 
 
 def _add_text(assembly: _Assembly) -> None:
@@ -207,9 +217,14 @@ def _add_iot(assembly: _Assembly) -> None:
     settings = context.settings.iot
     service = IotService(context)
     context.monitor.watch(service)
+    application = iot.iot_application(service, context)
+    around = iot.legacy_application(service, context)
+    merge_into(around, {"/iot": application}, "health")
+    if settings.port is not None:
+        assembly.documented[settings.port] = around
     rest = assembly.protect(
         service.name,
-        iot.legacy_application(service, context),
+        around,
         body_limit=settings.max_body_bytes,
         open_paths=(*iot.ROOT_PATHS, "/docs", "/openapi.json", DOCS_FILES),
         cors_origins=settings.cors_origins,
@@ -221,7 +236,7 @@ def _add_iot(assembly: _Assembly) -> None:
 
     assembly.add(
         service.name,
-        iot.iot_application(service, context),
+        application,
         prefix="/iot",
         port=settings.port,
         body_limit=settings.max_body_bytes,

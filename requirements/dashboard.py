@@ -18,9 +18,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 DASHBOARD = Path(__file__).resolve().parents[1] / "dashboard"
-PACKAGES = ("package-lock.json", ".npmrc")
+PACKAGES = ("package-lock.json", ".npmrc", "types/package.json")
 CONFIGURATION = ("package.json", "tsconfig.json", "vite.config.ts")
-SOURCES = ("package-lock.json", *CONFIGURATION, "index.html", "src", "public")
+DOCUMENT = ("openapi.json", "types/package.json")  # the wire types are made of it
+SOURCES = ("package-lock.json", *CONFIGURATION, *DOCUMENT, "index.html", "src", "public")
 COMMANDS = ("build", "install", "check", "test")
 STAMP = ".pentad-inputs"
 

@@ -106,6 +106,6 @@ def dashboard_packages() -> list[Package]:
     found = {
         path.rpartition("node_modules/")[2]: str(entry.get("license", "unknown"))
         for path, entry in lock["packages"].items()
-        if path and not entry.get("dev")
+        if "node_modules/" in path and not entry.get("dev") and not entry.get("link")
     }
     return [Package(name, found[name]) for name in sorted(found)]

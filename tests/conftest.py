@@ -27,6 +27,7 @@ LONG = (
     "triton/embedded/test_silence.py",
     "triton/embedded/test_hard_ends.py",
     "contract/test_bodies_at_the_limit.py",
+    "contract/documents/",
     "media/test_decoder_fuzz.py",
     "triton/embedded/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match, Route
 
+from gateway.api.answers import Error
+from gateway.api.declaration import DirectRoute
+from gateway.api.openapi import Schema, document
 from gateway.errors import ClientGoneError, GatewayError, Render, error_response
 from gateway.security.browser import protect_documentation
 
@@ -19,28 +21,35 @@ _REASONS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 DOCS_FILES = "/static-offline-docs/*"  # where fastapi-offline puts the scripts of /docs
 
 
-class DirectRoute(APIRoute):
-    """A route whose endpoint takes the request and returns the response itself.
-
-    FastAPI keeps documenting it, but resolves no dependencies, which it has none of.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint."""
-        return self.endpoint
-
-
 def service_application(
-    title: str, description: str, render: Render = error_response, version: str = "1"
+    title: str,
+    description: str,
+    render: Render = error_response,
+    version: str = "1",
+    error: Any = Error,
 ) -> FastAPI:
     """Return an application whose errors are rendered by one handler.
 
-    Its `/docs` and `/redoc` load nothing from other hosts.
+    Its routes are added by ``declare``. Its `/docs` and `/redoc` load nothing from other hosts.
+
+    Args:
+        title: of the API document.
+        description: of the API document.
+        render: makes the answers to errors.
+        version: of the API document.
+        error: type of their bodies.
     """
     app = FastAPIOffline(title=title, description=description, version=version)
     protect_documentation(app)
     app.router.redirect_slashes = False
     app.router.route_class = DirectRoute
+    app.state.error, app.state.door = error, None
+
+    def openapi() -> Schema:
+        app.openapi_schema = app.openapi_schema or document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     async def gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 - for the type checker
@@ -56,6 +65,8 @@ def service_application(
         known.reason = _REASONS.get(known.status, GatewayError.reason)
         response = render(known)
         response.headers.update(error.headers or {})
+        if known.status == 405:  # Starlette names the methods of one route alone
+            response.headers["Allow"] = ", ".join(_methods(app, request))
         return response
 
     async def unexpected(request: Request, error: Exception) -> Response:
@@ -65,3 +76,11 @@ def service_application(
     app.add_exception_handler(GatewayError, gateway_error)
     app.add_exception_handler(HTTPException, http_error)
     return app
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Return the methods of all routes declared with the path that the request has."""
+    routes = [one for one in app.routes if isinstance(one, Route)]
+    paths = (one.path for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    path = next(paths, None)
+    return sorted({name for one in routes if one.path == path for name in one.methods or ()})

@@ -6,18 +6,26 @@ Format: https://platform.openai.com/docs/api-reference/embeddings
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
-from gateway.api.body import json_body, read_body
+from gateway.api.body import read_body
+from gateway.api.declaration import WORK, declare
 from gateway.api.disconnect import unless_gone
+from gateway.api.openai_schemas import (
+    MAX_INPUTS,
+    EmbeddingsRequest,
+    OpenAIEmbeddings,
+    OpenAIError,
+    OpenAIModel,
+    OpenAIModels,
+)
 from gateway.api.text.catalogue import Entry
 from gateway.api.text.service import Floats, TextService
 from gateway.errors import (
@@ -29,22 +37,10 @@ from gateway.errors import (
     headers_of,
 )
 
-MAX_INPUTS = 2048  # OpenAI's own limit per request
 TOKENS_GIVEN = (
     "input must be text: token ids of another tokenizer cannot be embedded "
     "(LangChain: check_embedding_ctx_length=False)"
 )
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-
-
-class EmbeddingsRequest(BaseModel):
-    """Body of ``POST /v1/embeddings``; null is the same as leaving a field out."""
-
-    input: Annotated[Any, WithJsonSchema(_TEXTS)]  # _texts checks it, and stops at the first fault
-    model: str
-    encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = Field(None, ge=1)
-    user: str | None = None
 
 
 class ParameterError(BadRequestError):
@@ -125,7 +121,8 @@ def _model(name: str) -> dict[str, Any]:
 
 def openai_application(service: TextService) -> FastAPI:
     """Return the OpenAI-compatible API without its middleware."""
-    app = service_application("Pentad OpenAI-compatible API", "Embeddings.", openai_error)
+    title = "Pentad OpenAI-compatible API"
+    app = service_application(title, "Embeddings.", openai_error, error=OpenAIError)
 
     def find(name: str) -> Entry:
         try:
@@ -133,7 +130,10 @@ def openai_application(service: TextService) -> FastAPI:
         except BadRequestError as error:
             raise UnknownModelError(error.detail) from None
 
-    @app.post("/embeddings", summary="Embeddings", openapi_extra=json_body(EmbeddingsRequest))
+    @declare(
+        app, "POST", "/embeddings", "Embeddings", answer=OpenAIEmbeddings, body=EmbeddingsRequest,
+        errors=(UnknownModelError, *WORK),
+    )  # fmt: skip
     async def embeddings(request: Request) -> Response:
         body = await read_body(request, EmbeddingsRequest)
         texts = _texts(body.input, service.settings.max_text_length)
@@ -148,13 +148,16 @@ def openai_application(service: TextService) -> FastAPI:
         content = {"object": "list", "data": items, "model": body.model, "usage": usage}
         return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
 
-    @app.get("/models", summary="Models this endpoint serves")
+    @declare(app, "GET", "/models", "Models this endpoint serves", answer=OpenAIModels)
     async def models(request: Request) -> Response:
         names = [name for e in service.embedders.entries for name in (e.name, *e.settings.aliases)]
         body = {"object": "list", "data": [_model(name) for name in names]}
         return Response(orjson.dumps(body), media_type=JSON)
 
-    @app.get("/models/{model:path}", summary="One of these models")
+    @declare(
+        app, "GET", "/models/{model:path}", "One of these models", answer=OpenAIModel,
+        errors=(UnknownModelError,),
+    )  # fmt: skip
     async def model(request: Request) -> Response:
         name = request.path_params["model"]
         if not name:  # which would mean the default one

@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.application import service_application
-from gateway.api.openapi import merge
+from gateway.api.declaration import declare
+from gateway.api.openapi import merge_into
+from gateway.api.operations_schemas import Alive, Readiness, ServicesReport
 from gateway.context import Context
 from gateway.dashboard import add_dashboard
 from gateway.lifecycle import Lifecycle
@@ -34,11 +36,14 @@ def operations_application(
     """
     app = service_application("Pentad", "Five GPU services on one Triton Inference Server.")
 
-    @app.get("/healthz", summary="Whether the gateway's process answers")
+    @declare(app, "GET", "/healthz", "Whether the gateway's process answers", answer=Alive)
     async def healthz(request: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", summary="State of every service; 503 when a required one is not ready")
+    @declare(
+        app, "GET", "/readyz", "State of every service; 503 when a required one is not ready",
+        answer=Readiness, also={503: Readiness},
+    )  # fmt: skip
     async def readyz(request: Request) -> JSONResponse:
         report = _report(context, lifecycle)
         for name, service in report["services"].items():
@@ -46,21 +51,19 @@ def operations_application(
         ready = report["status"] in ("ready", "degraded")
         return JSONResponse(report, 200 if ready else 503)
 
-    @app.get("/services", summary="What every service does now: queue, rate, latency, errors")
+    @declare(
+        app, "GET", "/services", "What every service does now: queue, rate, latency, errors",
+        answer=ServicesReport,
+    )  # fmt: skip
     async def services(request: Request) -> JSONResponse:
         return JSONResponse(_services(context, lifecycle, urls))
 
-    @app.get("/metrics", summary="Prometheus metrics")
+    @declare(app, "GET", "/metrics", "Prometheus metrics", answer={"text/plain": str})
     async def metrics(request: Request) -> Response:
         return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     add_dashboard(app, context.settings.paths.dashboard)
-    own = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        return merge(own(), {prefix: part.openapi() for prefix, part in mounted.items()})
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    merge_into(app, mounted, "gateway")
     return app
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.api_document import body_schemas
 from tests.support.gateway import Running, running_gateway
 from tests.support.gateway_process import SERVICES, EveryTriton
 
@@ -126,11 +127,13 @@ JSON = st.recursive(
 @settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 async def test_any_json(gateway: Running, data: st.DataObject) -> None:
-    paths = (await gateway.main.get("/openapi.json")).json()["paths"]
+    document = (await gateway.main.get("/openapi.json")).json()
+    bodies = {
+        path: body_schemas(document, operations.get("post", {}))
+        for path, operations in document["paths"].items()
+    }
     schemas = {
-        path: operation["post"]["requestBody"]["content"]["application/json"]["schema"]
-        for path, operation in paths.items()
-        if "application/json" in operation.get("post", {}).get("requestBody", {}).get("content", ())
+        path: one["application/json"] for path, one in bodies.items() if "application/json" in one
     }
     path = data.draw(st.sampled_from(sorted(schemas)))
     fields = st.sampled_from([*schemas[path]["properties"], "other"])

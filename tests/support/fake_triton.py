@@ -136,7 +136,11 @@ class FakeTriton:
     def _face_enrollment(columns: Columns) -> dict[str, Array]:
         """Answer the vector (1, 0, …) and the poses as thumbnail."""
         _refuse(columns["IMAGES"])
-        report = [{"face": True, "used": True, "reason": None} for _ in columns["IMAGES"]]
+        seen = {
+            "face": True, "score": 0.9, "box": [1.0, 2.0, 30.0, 40.0], "faces": 1,
+            "landmarks": [[5.0, 6.0]] * 5, "used": True, "reason": None,
+        }  # fmt: skip
+        report = [seen for _ in columns["IMAGES"]]
         return {
             "VECTOR": np.eye(1, 512, dtype=np.float32)[0],
             "THUMBNAIL": np.array([b"|".join(columns["POSES"])], object),
@@ -159,7 +163,7 @@ class FakeTriton:
             "story": "A person smiles.",
             "engine": engine,
             "model": "stand-in",
-            "emotions": [{"start_s": 0.0, "end_s": 1.0, "emotion": "happiness"}],
+            "emotions": [{"start_s": 0.0, "end_s": 1.0, "emotion": "happiness", "confidence": 0.5}],
             "frames": frames,
             "frames_analyzed": len(frames),
             "duration_s": 1.0,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from tests.support.api_document import body_schemas
 from tests.support.gateway_process import GatewayProcess
 
 JSON = {"Content-Type": "application/json"}
@@ -25,10 +26,14 @@ Hostile = tuple[str, bytes, dict[str, str]]
 
 
 def routes(gateway: GatewayProcess) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return method, path and content of every route that takes a body."""
+    """Return method, path and schemas by media type of every route that takes a body."""
     document = json.loads(gateway.ask("GET", "/openapi.json")[1])
     return [
-        (method.upper(), path.replace("{tenant}", "tenant-00"), operation["requestBody"]["content"])
+        (
+            method.upper(),
+            path.replace("{tenant}", "tenant-00"),
+            body_schemas(document, operation),
+        )
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if "requestBody" in operation
@@ -58,14 +63,12 @@ def _parsing_seconds(body: bytes) -> float:
     return time.process_time() - begin
 
 
-def hostile_bodies(content: dict[str, Any], size: int) -> Iterator[Hostile]:
-    """Yield bodies of about ``size`` bytes for a route whose OpenAPI ``content`` is given."""
-    if "application/json" in content:
-        properties = content["application/json"]["schema"].get("properties", {})
-        yield from _json(sorted(properties), size)
+def hostile_bodies(schemas: dict[str, Any], size: int) -> Iterator[Hostile]:
+    """Yield bodies of about ``size`` bytes for a route whose ``schemas`` are given."""
+    if "application/json" in schemas:
+        yield from _json(sorted(schemas["application/json"]["properties"]), size)
     else:
-        form = content.get("multipart/form-data", {"schema": {}})
-        yield from _forms(sorted(form["schema"].get("properties", {})), size)
+        yield from _forms(sorted(schemas["multipart/form-data"]["properties"]), size)
 
 
 def _json(fields: list[str], size: int) -> Iterator[Hostile]:

@@ -132,8 +132,10 @@ export function service(values: Partial<Service> = {}): Service {
         name: "all-MiniLM-L6-v2",
         task: "embed",
         engine: "openvino bf16",
+        device: "cpu",
         triton_model: "text_embedding",
         state: "ready",
+        detail: null,
         canary_ms: 8.2,
       },
     ],
@@ -148,7 +150,7 @@ export function service(values: Partial<Service> = {}): Service {
 }
 
 export function servicesReport(services: Service[]): ServicesReport {
-  return { timestamp: 1_800_000_000, status: "ready", window_s: 60, services };
+  return { timestamp: 1_800_000_000, status: "ready", window_s: 60, workers: 1, services };
 }
 
 /** Figures of a good picture. */
@@ -204,6 +206,7 @@ export function faceVector(
     enrollmentPictureThumbnail: "anBlZw==",
     image_count: images.length,
     processing_time_ms: 187,
+    mock: false,
     images,
     weights: "mobilefacenet",
     engine: "onnxruntime fp32",
@@ -218,6 +221,8 @@ export function story(values: Partial<Story> = {}): Story {
     inference_ms: 812,
     engine: "expression-timeline",
     model: "densenet",
+    fallback: false,
+    emotions_model: "densenet",
     emotions: [
       { start_s: 0, end_s: 2.5, emotion: "neutral", confidence: 0.71, trend: "steady", person: 0 },
       {
@@ -245,6 +250,7 @@ export function tenant(id: string, values: Partial<Tenant> = {}): Tenant {
     pinned: false,
     preferred_device: null,
     usage_count: 0,
+    frames: 0,
     inference_ms_total: 0,
     memory_bytes: 0,
     last_used: null,
@@ -263,6 +269,7 @@ export function lipsyncDevices(values: Partial<LipsyncDevice> = {}): LipsyncDevi
         model: "lipsync",
         engine: "onnxruntime cpu",
         name: "Some CPU",
+        cuda: false,
         healthy: true,
         memory_total_bytes: 8 * 2 ** 30,
         memory_used_bytes: 6 * 2 ** 30,
@@ -274,6 +281,7 @@ export function lipsyncDevices(values: Partial<LipsyncDevice> = {}): LipsyncDevi
         ...values,
       },
     ],
+    engine: "onnxruntime cpu",
     queue: { in_flight: 4, waiting: 0, slots: 20 },
   };
 }
@@ -288,6 +296,14 @@ export function tryonJob(id: string, values: Partial<TryonJob> = {}): TryonJob {
     created: 1_800_000_000,
     started: null,
     finished: null,
+    attempts: 0,
+    node_id: "node-1",
+    provider: "qwen",
+    step_ms: null,
+    steps: null,
+    cfg: null,
+    mode: null,
+    restored: null,
     inference_time_ms: null,
     seed: 42,
     engine: null,

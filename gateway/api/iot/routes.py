@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
-from gateway.api.body import json_body, read_body
+from gateway.api.body import read_body
+from gateway.api.declaration import WORK, at_most, declare
 from gateway.api.disconnect import unless_gone
 from gateway.api.iot.compare import compare, sides
 from gateway.api.iot.decoding import decode_base64
@@ -21,7 +22,14 @@ from gateway.api.iot.faces import Picture
 from gateway.api.iot.health import health, models
 from gateway.api.iot.schemas import (
     CompareRequest,
+    Comparison,
     EmotionsRequest,
+    FaceVector,
+    FrameEmotions,
+    IotHealth,
+    IotModels,
+    NotImplementedAnswer,
+    Story,
     VectorizerRequest,
 )
 from gateway.api.iot.service import IotService
@@ -46,20 +54,23 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     app = service_application("Pentad IoT API", DESCRIPTION)
     settings = service.settings
 
-    @app.get("/health", summary="Whether faces can be vectorised; 503 when not")
+    @declare(
+        app, "GET", "/health", "Whether faces can be vectorised; 503 when not", answer=IotHealth,
+        also={503: IotHealth},
+    )  # fmt: skip
     async def iot_health(request: Request) -> Response:
         status, body = health(service, gpu_here(context))
         return _answer(body, status)
 
-    @app.get("/models", summary="The models behind this API and their states")
+    @declare(app, "GET", "/models", "The models behind this API and their states", answer=IotModels)
     async def iot_models(request: Request) -> Response:
         return _answer(models(service, gpu_here(context)))
 
-    @app.post(
-        "/vectorizer",
-        summary="One 512-d face vector from pictures of one person",
-        openapi_extra=json_body(VectorizerRequest),
-    )
+    @declare(
+        app, "POST", "/vectorizer", "One 512-d face vector from pictures of one person",
+        body=at_most(VectorizerRequest, "images", settings.max_images), answer=FaceVector,
+        errors=WORK,
+    )  # fmt: skip
     async def vectorizer(request: Request) -> Response:
         begin = time.perf_counter()
         body = await read_body(request, VectorizerRequest, bounds=BASE64)
@@ -87,11 +98,10 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
             }
         )
 
-    @app.post(
-        "/compare",
-        summary="Whether two pictures or vectors are of one person; nothing is kept",
-        openapi_extra=json_body(CompareRequest),
-    )
+    @declare(
+        app, "POST", "/compare", "Whether two pictures or vectors are of one person",
+        body=CompareRequest, answer=Comparison, errors=WORK,
+    )  # fmt: skip
     async def compare_two(request: Request) -> Response:
         begin = time.perf_counter()
         body = await read_body(request, CompareRequest, bounds=BASE64)
@@ -99,11 +109,11 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         told = await unless_gone(request, compare(service.faces, given))
         return _answer({**told, "processing_time_ms": _since(begin)})
 
-    @app.post(
-        "/emotions",
-        summary="A story from a clip, or emotions from pictures",
-        openapi_extra=json_body(EmotionsRequest),
-    )
+    @declare(
+        app, "POST", "/emotions", "A story from a clip, or emotions from pictures",
+        body=at_most(EmotionsRequest, "images", settings.emotions.max_images),
+        answer=Story | FrameEmotions, errors=WORK,
+    )  # fmt: skip
     async def emotions(request: Request) -> Response:
         begin = time.perf_counter()
         body = await read_body(request, EmotionsRequest, bounds=BASE64)
@@ -111,7 +121,10 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
             return _answer(await _clip(request, service, body, begin))
         return _answer(await _frames(request, service, body, begin))
 
-    @app.post("/transcription", summary="Not implemented, and never was")
+    @declare(
+        app, "POST", "/transcription", "Not implemented, and never was",
+        answer=NotImplementedAnswer,
+    )  # fmt: skip
     async def transcription(request: Request) -> Response:
         message = "Transcription is not implemented"
         return _answer({"status": "not_implemented", "message": message, "note": ""})
@@ -127,10 +140,12 @@ def legacy_application(service: IotService, context: Context) -> FastAPI:
         status, body = health(service, gpu_here(context))
         return _answer(body, status)
 
-    for path in ("/api/health", "/health"):
-        app.get(path, summary="As /iot/health")(old_health)
+    for path, name in (("/api/health", "api_health"), ("/health", "health")):
+        declare(
+            app, "GET", path, "As /iot/health", answer=IotHealth, also={503: IotHealth}, name=name
+        )(old_health)
 
-    @app.get("/", summary="As /iot/models")
+    @declare(app, "GET", "/", "As /iot/models", answer=IotModels)
     async def root(request: Request) -> Response:
         return _answer(models(service, gpu_here(context)))
 

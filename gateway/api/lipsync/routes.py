@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,11 +11,17 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.answers import PNG
 from gateway.api.application import service_application
-from gateway.api.body import json_body, read_body, read_query
+from gateway.api.body import read_body, read_query
+from gateway.api.declaration import WORK, declare
 from gateway.api.disconnect import unless_gone
 from gateway.api.lipsync.schemas import (
+    LipsyncDevices,
+    LoadedTenant,
     LoadRequest,
+    Tenant,
+    TenantPage,
     TenantsQuery,
     device_json,
     tenant_json,
@@ -25,14 +32,10 @@ from gateway.context import Context
 from gateway.errors import JSON
 from gateway.security import presented_keys
 from gateway.settings.keys import CONTROL
+from gateway.tenants.errors import NotLoadedError, TenantLoadError, UnknownTenantError
 
 DESCRIPTION = "Tenants of the lip-sync service and the devices they are on. Frames are gRPC."
-_PREVIEW: dict[int | str, dict[str, Any]] = {
-    200: {"description": "320x320 pixels", "content": {"image/png": {}}},
-    404: {"description": "No such tenant"},
-    422: {"description": "Its file cannot be loaded"},
-    503: {"description": "Busy or down; Retry-After in seconds"},
-}
+_TENANT = (UnknownTenantError, TenantLoadError, *WORK)
 
 
 def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
@@ -46,11 +49,16 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
             counted = bool(request.scope.get("pentad.key"))  # by the service's own check
             context.keys.authorize(CONTROL, *presented, count=not counted)
 
-    @app.get("/tenants", summary="Tenants by id, searched and paged")
+    @declare(
+        app, "GET", "/tenants", "Tenants by id, searched and paged", query=TenantsQuery,
+        answer=TenantPage,
+    )  # fmt: skip
     async def tenants(request: Request) -> Response:
         return _answer(tenant_page(pool.rows(), read_query(request, TenantsQuery)))
 
-    @app.get("/devices", summary="Devices, their memory and their queues")
+    @declare(
+        app, "GET", "/devices", "Devices, their memory and their queues", answer=LipsyncDevices
+    )
     async def devices(request: Request) -> Response:
         rows = pool.devices()
         body = {
@@ -64,23 +72,29 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         }
         return _answer(body)
 
-    @app.get("/tenants/{tenant}/preview", summary="One frame made now", responses=_PREVIEW)
+    @declare(
+        app, "GET", "/tenants/{tenant}/preview", "One frame made now, 320x320 pixels", answer=PNG,
+        errors=_TENANT,
+    )  # fmt: skip
     async def preview(request: Request) -> Response:
         picture = await unless_gone(request, service.preview(request.path_params["tenant"]))
         return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
 
-    @app.post(
-        "/tenants/{tenant}/load",
-        summary="Make a tenant resident; force_reload reads its file again",
-        openapi_extra=json_body(LoadRequest),
-    )
+    @declare(
+        app, "POST", "/tenants/{tenant}/load",
+        "Make a tenant resident; force_reload reads its file again",
+        body=LoadRequest, optional=True, answer=LoadedTenant, errors=_TENANT,
+    )  # fmt: skip
     async def load(request: Request) -> Response:
         allow_control(request)
         asked = await read_body(request, LoadRequest, default=LoadRequest())
         outcome = await pool.load(request.path_params["tenant"], asked.force_reload)
-        return _answer(tenant_json(outcome.row) | {"load_ms": round(outcome.load_ms, 3)})
+        return _answer({**tenant_json(outcome.row), "load_ms": round(outcome.load_ms, 3)})
 
-    @app.post("/tenants/{tenant}/unload", summary="Take a tenant out once its calls are finished")
+    @declare(
+        app, "POST", "/tenants/{tenant}/unload", "Take a tenant out once its calls are finished",
+        answer=Tenant, errors=(*_TENANT, NotLoadedError),
+    )  # fmt: skip
     async def unload(request: Request) -> Response:
         allow_control(request)
         tenant = request.path_params["tenant"]
@@ -91,5 +105,5 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
     return app
 
 
-def _answer(content: dict[str, Any]) -> Response:
+def _answer(content: Mapping[str, Any]) -> Response:
     return Response(orjson.dumps(content), media_type=JSON)

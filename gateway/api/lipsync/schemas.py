@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from typing_extensions import TypeAliasType, TypedDict
 
+from gateway.api.answers import described
 from gateway.tenants.rows import DeviceRow, TenantRow
+from gateway.tenants.rows import TenantState as RowState
 
 HASH_DIGITS = 12  # of a graph's hash; enough to tell a handful of graphs apart
 
@@ -25,10 +27,101 @@ class LoadRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    force_reload: bool = False
+    force_reload: StrictBool = False
 
 
-def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> dict[str, Any]:
+TenantState = TypeAliasType("TenantState", RowState)
+
+
+@described
+class Tenant(TypedDict):
+    """One tenant of the lip-sync service; moments in seconds since the epoch."""
+
+    id: str
+    state: TenantState
+    device: int | None
+    pinned: bool
+    """Never evicted."""
+    preferred_device: int | None
+    usage_count: int
+    frames: int
+    inference_ms_total: float
+    memory_bytes: int
+    last_used: float | None
+    loaded: float | None
+    graph: str | None
+    """The first digits of the hash of its graph."""
+    error: str | None
+    """Why its last load failed."""
+
+
+@described
+class LoadedTenant(Tenant):
+    """A tenant after a load."""
+
+    load_ms: float
+    """How long it took; about 0 when the tenant was resident."""
+
+
+@described
+class TenantPage(TypedDict):
+    """Tenants by id; the counts are of all that were found."""
+
+    total: int
+    resident: int
+    tenants: list[Tenant]
+
+
+@described
+class DeviceQueue(TypedDict):
+    """Calls of one device."""
+
+    in_flight: int
+    waiting: int
+    size: int
+
+
+@described
+class LipsyncDevice(TypedDict):
+    """One device of the lip-sync service."""
+
+    device: int
+    model: str
+    engine: str
+    name: str
+    cuda: bool
+    healthy: bool
+    memory_total_bytes: int
+    memory_used_bytes: int
+    memory_budget_bytes: int
+    """For tenants."""
+    resident: int
+    resident_bytes: int
+    """Memory of the tenants on it."""
+    max_models: int
+    """Most tenants over all devices."""
+    queue: DeviceQueue
+
+
+@described
+class LipsyncQueue(TypedDict):
+    """Calls of all devices."""
+
+    in_flight: int
+    waiting: int
+    slots: int
+
+
+@described
+class LipsyncDevices(TypedDict):
+    """Devices, their memory and their queues."""
+
+    devices: list[LipsyncDevice]
+    engine: str
+    queue: LipsyncQueue
+
+
+def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> TenantPage:
     """Return one page of the tenants whose id holds ``query.search``, by id.
 
     `total` and `resident` count all that were found, not those of the page alone.
@@ -43,7 +136,7 @@ def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> dict[str, Any
     }
 
 
-def tenant_json(row: TenantRow) -> dict[str, Any]:
+def tenant_json(row: TenantRow) -> Tenant:
     """Return one tenant as REST tells it."""
     return {
         "id": row.id,
@@ -62,7 +155,7 @@ def tenant_json(row: TenantRow) -> dict[str, Any]:
     }
 
 
-def device_json(row: DeviceRow) -> dict[str, Any]:
+def device_json(row: DeviceRow) -> LipsyncDevice:
     """Return one device as REST tells it."""
     return {
         "device": row.device,

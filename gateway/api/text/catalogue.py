@@ -37,6 +37,11 @@ class Catalogue:
         }
         self._default = default
 
+    @property
+    def names(self) -> list[str]:
+        """Every name that a request may use."""
+        return list(self._by_name)
+
     def find(self, name: str, lang: str = "") -> Entry:
         """Return the entry for a name, or for a language when the name is empty.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,15 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
-from gateway.api.body import BOUNDS, json_body, read_body
+from gateway.api.body import BOUNDS, read_body
+from gateway.api.declaration import WORK, declare
 from gateway.api.disconnect import unless_gone
 from gateway.api.outline import Bounds
 from gateway.api.text.device import DeviceReader
 from gateway.api.text.schemas import (
-    BERTSCORE_EXAMPLE,
-    EMBED_EXAMPLE,
+    BertScore,
     BertscoreRequest,
+    Embeddings,
     EmbedRequest,
+    TextHealth,
+    TextInfo,
+    TextStatus,
+    documented,
 )
 from gateway.api.text.service import SCORES, TextService
 from gateway.context import Context
@@ -31,18 +37,8 @@ HEADER = "x-api-key"
 OPEN_PATHS = ("/health",)
 
 
-def _answer(content: dict[str, Any]) -> Response:
+def _answer(content: Mapping[str, Any]) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
-
-
-def _documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    errors = {400: "Wrong request", 401: "No or wrong key", 413: "Body too large"}
-    errors |= {422: "Invalid body", 503: "Busy or down; Retry-After in seconds", 504: "Deadline"}
-    answers: dict[int | str, dict[str, Any]] = {
-        status: {"description": text} for status, text in errors.items()
-    }
-    answers[200] = {"description": "OK", "content": {JSON: {"example": example}}}
-    return answers
 
 
 def text_application(service: TextService, context: Context) -> FastAPI:
@@ -53,13 +49,16 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     bounds = Bounds(values=max(BOUNDS.values, 4 * settings.max_batch_size))
     device = DeviceReader(context)
 
-    @app.get("/health", summary="Whether requests will be served, and the device")
+    @declare(
+        app, "GET", "/health", "Whether requests will be served, and the device",
+        answer=TextHealth, errors=(UnavailableError,),
+    )  # fmt: skip
     async def health(request: Request) -> Response:
         if context.monitor.service_state(service.name) != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
         return _answer({"status": "ok", "device": service.device})
 
-    @app.get("/info", summary="Device, memory and loaded models")
+    @declare(app, "GET", "/info", "Device, memory and loaded models", answer=TextInfo)
     async def info(request: Request) -> Response:
         found = await asyncio.to_thread(device.read, service.device)
         loaded = [
@@ -70,7 +69,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         ]
         return _answer({"device": service.device, **found, "loaded_models": loaded})
 
-    @app.get("/status", summary="Queue and running jobs")
+    @declare(app, "GET", "/status", "Queue and running jobs", answer=TextStatus)
     async def status(request: Request) -> Response:
         admission = service.admission
         queue = {
@@ -81,12 +80,10 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         }
         return _answer({"queue": queue, "active_jobs": service.jobs.as_json()})
 
-    @app.post(
-        "/embed",
-        summary="Sentence embeddings",
-        openapi_extra=json_body(EmbedRequest),
-        responses=_documented(EMBED_EXAMPLE),
-    )
+    @declare(
+        app, "POST", "/embed", "Sentence embeddings", answer=Embeddings, errors=WORK,
+        body=documented(EmbedRequest, service.embedders.names, limits),
+    )  # fmt: skip
     async def embed(request: Request) -> Response:
         body = await read_body(request, EmbedRequest, limits, bounds=bounds)
         entry = service.embedders.find(body.model)
@@ -94,12 +91,10 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         name = body.model or settings.embed_model
         return _answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
 
-    @app.post(
-        "/bertscore",
-        summary="BERTScore precision, recall and F1",
-        openapi_extra=json_body(BertscoreRequest),
-        responses=_documented(BERTSCORE_EXAMPLE),
-    )
+    @declare(
+        app, "POST", "/bertscore", "BERTScore precision, recall and F1", answer=BertScore,
+        body=documented(BertscoreRequest, service.scorers.names, limits), errors=WORK,
+    )  # fmt: skip
     async def bertscore(request: Request) -> Response:
         body = await read_body(request, BertscoreRequest, limits, bounds=bounds)
         entry = service.scorers.find(body.model_type, body.lang)

@@ -1,10 +1,15 @@
-"""Request bodies of the text API, with the old server's limits and messages."""
+"""Bodies and answers of the text API, with the old server's limits and messages."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from typing_extensions import TypedDict
+
+from gateway.api.answers import described
+from gateway.api.declaration import told
 
 
 class Limits(dict[str, int]):
@@ -47,14 +52,97 @@ class BertscoreRequest(BaseModel):
     check_texts = field_validator("candidates", "references")(_within_limits)
 
 
-EMBED_EXAMPLE: dict[str, Any] = {
-    "embeddings": [[0.1, -0.2]],
-    "model": "all-MiniLM-L6-v2",
-    "dimensions": 2,
-}
-BERTSCORE_EXAMPLE: dict[str, Any] = {
-    "precision": [0.91],
-    "recall": [0.9],
-    "f1": [0.905],
-    "model": "all-MiniLM-L6-v2",
-}
+def documented(
+    model: type[BaseModel], names: Sequence[str], limits: Mapping[str, int]
+) -> type[BaseModel]:
+    """Return a request's model as the API document tells it, with what is configured.
+
+    Args:
+        model: one of the above.
+        names: of the catalogue; every one is a model that a request may name.
+        limits: see :class:`Limits`.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        for name, field in schema["properties"].items():
+            if field["type"] == "array":
+                field["maxItems"] = limits["items"]
+                field["items"]["maxLength"] = limits["characters"]
+            elif name.startswith("model"):
+                field["examples"] = sorted(names)
+
+    return told(model, extend)
+
+
+@described
+class TextHealth(TypedDict):
+    """The service answers requests."""
+
+    status: Literal["ok"]
+    device: str
+    """`cpu`, `cuda` or `cuda:N`."""
+
+
+@described
+class TextInfo(TypedDict):
+    """Device, memory and loaded models; figures are null where no GPU runs them."""
+
+    device: str
+    device_name: str
+    vram_total_mb: int | None
+    vram_used_mb: int | None
+    pytorch_version: str
+    cuda_version: str | None
+    loaded_models: list[str]
+    """`bertscore:<model>`, then `embed:<model>`."""
+
+
+@described
+class TextQueue(TypedDict):
+    """Requests in work and waiting."""
+
+    max_concurrent: int
+    in_flight: int
+    available_slots: int
+    waiting_estimate: int
+
+
+@described
+class TextJob(TypedDict):
+    """A request in work."""
+
+    id: str
+    type: str
+    started_at: str
+    """ISO 8601, UTC."""
+    items: int
+    model: str
+    progress: float
+    """0 to 1."""
+
+
+@described
+class TextStatus(TypedDict):
+    """Queue and running jobs."""
+
+    queue: TextQueue
+    active_jobs: list[TextJob]
+
+
+@described
+class Embeddings(TypedDict):
+    """One vector per text."""
+
+    embeddings: list[list[float]]
+    model: str
+    dimensions: int
+
+
+@described
+class BertScore(TypedDict):
+    """One value per pair."""
+
+    precision: list[float]
+    recall: list[float]
+    f1: list[float]
+    model: str

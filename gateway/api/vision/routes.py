@@ -6,15 +6,26 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.application import service_application
 from gateway.api.body import read_query
+from gateway.api.declaration import WORK, at_most, declare
 from gateway.api.disconnect import unless_gone
+from gateway.api.vision.schemas import (
+    BatchResult,
+    GpuReport,
+    Picture,
+    Pictures,
+    Samples,
+    SamplesOfGpu,
+    SingleGpuReport,
+    VisionHealth,
+)
+from gateway.api.vision.schemas import Classification as ClassificationAnswer
 from gateway.api.vision.service import Classification, VisionService
-from gateway.api.vision.uploads import file_body, read_file, read_files
+from gateway.api.vision.uploads import read_file, read_files
 from gateway.context import Context
 from gateway.errors import JSON, GatewayError, NotFoundError, UnavailableError
 from gateway.telemetry.gpu import GpuHistory, UnknownGpuError
@@ -26,66 +37,36 @@ DESCRIPTION = "Image classification and GPU telemetry."
 OPEN_PATHS = ("/health",)
 OLD_PATHS = ("/health", "/infer", "/metrics/gpu")
 """What the old server had."""
-_ERRORS = {
-    400: "Empty, not an image, or truncated",
-    401: "No or wrong key",
-    413: "Too many bytes or pixels",
-    422: "No such field",
-    503: "Busy or down; Retry-After in seconds",
-    504: "Deadline",
-}
-_EXAMPLE = {
-    "top1": {"label": "golden retriever", "confidence": 0.91},
-    "top5": [{"label": "golden retriever", "confidence": 0.91}],
-    "latency_ms": 9.6,
-    "throughput_fps": 104.2,
-    "engine": "onnxruntime fp32",
-    "batch_size": 4,
-    "model": "mobilenet_v2",
-}
-
-
-class _Samples(BaseModel):
-    samples: int = Field(1, ge=1, le=120)
-
-
-class _SamplesOfGpu(_Samples):
-    gpu: int = Field(0, ge=0)
 
 
 def vision_application(service: VisionService, context: Context) -> FastAPI:
     """Return the vision API without its middleware."""
     app = service_application(TITLE, DESCRIPTION, version=VERSION)
     sampler = context.gpus
-    documented: dict[int | str, dict[str, Any]] = {
-        status: {"description": text} for status, text in _ERRORS.items()
-    }
-    documented[200] = {"description": "OK", "content": {JSON: {"example": _EXAMPLE}}}
 
-    @app.get("/health", summary="Whether requests will be served")
+    @declare(
+        app, "GET", "/health", "Whether requests will be served", answer=VisionHealth,
+        errors=(UnavailableError,),
+    )  # fmt: skip
     async def health(request: Request) -> Response:
         if context.monitor.service_state(service.name) != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
         return _answer({"status": "ok"})
 
-    @app.post(
-        "/infer",
-        summary="Classify a picture",
-        openapi_extra=file_body("file"),
-        responses=documented,
-    )
+    @declare(
+        app, "POST", "/infer", "Classify a picture", answer=ClassificationAnswer, form=Picture,
+        errors=WORK,
+    )  # fmt: skip
     async def infer(request: Request) -> Response:
         image = await read_file(request, "file")
         found = await unless_gone(request, service.classify(image))
         return _answer(_classified(service, found))
 
-    @app.post(
-        "/infer/batch",
-        summary="Classify several pictures",
+    @declare(
+        app, "POST", "/infer/batch", "Classify several pictures", answer=BatchResult,
+        form=at_most(Pictures, "files", service.settings.max_files), errors=WORK,
         description="One result per file, in order; a file that is refused yields its error.",
-        openapi_extra=file_body("files", several=True),
-        responses={status: documented[status] for status in (401, 413, 422, 503, 504)},
-    )
+    )  # fmt: skip
     async def infer_batch(request: Request) -> Response:
         files = await read_files(request, "files", service.settings.max_files)
         found = await unless_gone(request, service.classify_many([image for _, image in files]))
@@ -98,18 +79,24 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
         names = [{"filename": name} for name, _ in files]
         return _answer({"results": [name | one for name, one in zip(names, results, strict=True)]})
 
-    @app.get("/metrics/gpu", summary="The newest samples of one GPU, oldest first")
+    @declare(
+        app, "GET", "/metrics/gpu", "The newest samples of one GPU, oldest first",
+        answer=SingleGpuReport, query=SamplesOfGpu, errors=(NotFoundError,),
+    )  # fmt: skip
     async def metrics_gpu(request: Request) -> Response:
-        query = read_query(request, _SamplesOfGpu)
+        query = read_query(request, SamplesOfGpu)
         try:
             history = sampler.history(query.gpu, query.samples)
         except UnknownGpuError:
             raise NotFoundError(f"There is no GPU {query.gpu}") from None
         return _answer({**_history(history), "interval_s": sampler.interval_seconds})
 
-    @app.get("/metrics/gpus", summary="The newest samples of every GPU, oldest first")
+    @declare(
+        app, "GET", "/metrics/gpus", "The newest samples of every GPU, oldest first",
+        answer=GpuReport, query=Samples,
+    )  # fmt: skip
     async def metrics_gpus(request: Request) -> Response:
-        query = read_query(request, _Samples)
+        query = read_query(request, Samples)
         histories = sampler.histories(query.samples)
         return _answer(
             {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 
 from gateway.api.multipart import FormReader
@@ -43,16 +41,6 @@ async def read_files(request: Request, name: str, limit: int) -> list[tuple[str,
         message = f"List should have at most {limit} items, not {len(found)}"
         raise InvalidBodyError([problem("too_long", ["body", name], message)])
     return [_content(field, ["body", name, place]) for place, field in enumerate(found)]
-
-
-def file_body(name: str, *, several: bool = False) -> dict[str, Any]:
-    """Return the OpenAPI part of a route that reads its pictures by this module."""
-    file = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
-    field = {"type": "array", "items": file} if several else file
-    schema = {"type": "object", "required": [name], "properties": {name: field}}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-    }
 
 
 class _Files(FormReader):

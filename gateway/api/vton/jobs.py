@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,11 +11,14 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from gateway.api.answers import PICTURE, Events
 from gateway.api.body import read_query
+from gateway.api.declaration import declare
 from gateway.api.vton.image_header import AVIF, HEIC
+from gateway.api.vton.schemas import JobCancelled, JobIdInPath, TryonJob, TryonJobPage
 from gateway.api.vton.service import TryonService
 from gateway.api.vton.views import JobsQuery, as_dated, cursor_of, job_json, read_cursor
-from gateway.errors import JSON, GatewayError, NotFoundError
+from gateway.errors import JSON, GatewayError, NotFoundError, UnavailableError
 from gateway.jobs.changes import wait_for_event
 from gateway.jobs.files import COMPARISON, GARMENT, PERSON
 from gateway.jobs.record import ACTIVE, REDELIVERABLE, Job
@@ -25,6 +28,8 @@ POLL = 1.0  # seconds between looks at a job that another gateway runs
 NO_JOB = "There is no job with this id"
 _POSSIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
 UNDER_WAY = (*ACTIVE, "delivering")
+_ID = {"job_id": JobIdInPath}
+_FOUND = (NotFoundError, UnavailableError)
 
 
 class StateError(GatewayError):
@@ -49,16 +54,19 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
             raise NotFoundError(NO_JOB)
         return job
 
-    def shown(job: Job, request: Request, line: Sequence[str]) -> dict[str, Any]:
+    def shown(job: Job, request: Request, line: Sequence[str]) -> TryonJob:
         position = line.index(job.id) if job.id in line else None
         live = service.jobs.dispatcher.progress.get(job.id)
         dated = as_dated(job, service.jobs.clock.shift)
         return job_json(dated, request.scope.get("root_path", ""), position, live)
 
-    async def view(job: Job, request: Request) -> dict[str, Any]:
+    async def view(job: Job, request: Request) -> TryonJob:
         return shown(job, request, await store.line() if job.state == "queued" else ())
 
-    @app.get("/jobs", summary="Jobs, newest first")
+    @declare(
+        app, "GET", "/jobs", "Jobs, newest first", query=JobsQuery, answer=TryonJobPage,
+        errors=(UnavailableError,),
+    )  # fmt: skip
     async def jobs(request: Request) -> Response:
         query = read_query(request, JobsQuery)
         before = read_cursor(query.cursor) if query.cursor else None
@@ -72,7 +80,10 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         }
         return _answer(body)
 
-    @app.get("/jobs/{job_id:path}/events", summary="Server-sent events until the job is over")
+    @declare(
+        app, "GET", "/jobs/{job_id:path}/events", "Server-sent events until the job is over",
+        answer={"text/event-stream": Events}, parameters=_ID, errors=_FOUND,
+    )  # fmt: skip
     async def events(request: Request) -> Response:
         first = await found(request)
 
@@ -102,7 +113,11 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
     def add_picture(name: str, summary: str) -> None:
-        @app.get(f"/jobs/{{job_id:path}}/{name}", summary=summary)
+        @declare(
+            app, "GET", f"/jobs/{{job_id:path}}/{name}", summary, name=f"job_{name}",
+            answer=PICTURE, parameters=_ID, errors=(*_FOUND, StateError, GoneError),
+            also={304: None},
+        )  # fmt: skip
         async def picture(request: Request) -> Response:
             job = await found(request)
             return await _picture(service, request, job, name)
@@ -112,7 +127,10 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
     add_picture(PERSON, "The person's picture as it was sent")
     add_picture(GARMENT, "The garment's picture as it was sent")
 
-    @app.post("/jobs/{job_id:path}/redeliver", summary="Send the callbacks again")
+    @declare(
+        app, "POST", "/jobs/{job_id:path}/redeliver", "Send the callbacks again", status=202,
+        answer=TryonJob, parameters=_ID, errors=(*_FOUND, StateError),
+    )  # fmt: skip
     async def redeliver(request: Request) -> Response:
         job = await found(request)
         if job.state not in REDELIVERABLE:
@@ -122,11 +140,17 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         after = await service.redeliver(job.id) or job
         return _answer(await view(after, request), 202)
 
-    @app.get("/jobs/{job_id:path}", summary="One job")
+    @declare(
+        app, "GET", "/jobs/{job_id:path}", "One job", name="job", answer=TryonJob, parameters=_ID,
+        errors=_FOUND,
+    )  # fmt: skip
     async def one(request: Request) -> Response:
         return _answer(await view(await found(request), request))
 
-    @app.delete("/jobs/{job_id:path}", summary="Cancel a job that is queued or running")
+    @declare(
+        app, "DELETE", "/jobs/{job_id:path}", "Cancel a job that is queued or running", status=202,
+        answer=JobCancelled, parameters=_ID, errors=(*_FOUND, StateError),
+    )  # fmt: skip
     async def cancel(request: Request) -> Response:
         job = await service.cancel(id_in(request))
         if job is None:
@@ -187,5 +211,5 @@ def _pending(job: Job) -> bool:
     return any(one.state == "pending" for one in job.deliveries)
 
 
-def _answer(content: dict[str, Any], status: int = 200) -> Response:
+def _answer(content: Mapping[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type=JSON)

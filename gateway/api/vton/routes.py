@@ -16,7 +16,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.answers import PNG, Error
 from gateway.api.application import service_application
+from gateway.api.declaration import WORK, declare
 from gateway.api.disconnect import unless_gone
 from gateway.api.vton.forms import (
     FILES,
@@ -29,6 +31,17 @@ from gateway.api.vton.forms import (
     parse_config,
 )
 from gateway.api.vton.jobs import add_job_routes
+from gateway.api.vton.schemas import (
+    InferForm,
+    TryonAccepted,
+    TryonBusy,
+    TryonFigures,
+    TryonForm,
+    TryonGpuStatus,
+    TryonHealth,
+    TryonTest,
+    TryonVersion,
+)
 from gateway.api.vton.service import TryonService
 from gateway.api.vton.upload import Form, read_form
 from gateway.api.vton.views import job_url, progress_words
@@ -86,11 +99,14 @@ def vton_application(service: TryonService) -> FastAPI:
     registry = CollectorRegistry()
     registry.register(service.vton)
 
-    @app.get("/health", summary="That the server answers, and whether the model is loaded")
+    @declare(
+        app, "GET", "/health", "That the server answers, and whether the model is loaded",
+        answer=TryonHealth,
+    )  # fmt: skip
     async def health(request: Request) -> Response:
         return answer({"status": "ok", "model_loaded": service.loaded, "node_id": service.node})
 
-    @app.get("/test", summary="`hot` when jobs will be taken")
+    @declare(app, "GET", "/test", "`hot` when jobs will be taken", answer=TryonTest)
     async def test(request: Request) -> Response:
         kind = model.model_type if service.loaded else None
         status = "hot" if service.loaded else "loading"
@@ -102,7 +118,10 @@ def vton_application(service: TryonService) -> FastAPI:
             }
         )  # fmt: skip
 
-    @app.get("/gpu/status", summary="What the node does, and how many jobs wait")
+    @declare(
+        app, "GET", "/gpu/status", "What the node does, and how many jobs wait",
+        answer=TryonGpuStatus, errors=(UnavailableError,),
+    )  # fmt: skip
     async def gpu_status(request: Request) -> Response:
         return answer(
             {
@@ -113,7 +132,7 @@ def vton_application(service: TryonService) -> FastAPI:
             }
         )
 
-    @app.get("/version", summary="Model, engine and build")
+    @declare(app, "GET", "/version", "Model, engine and build", answer=TryonVersion)
     async def version(request: Request) -> Response:
         return answer(
             {
@@ -125,14 +144,21 @@ def vton_application(service: TryonService) -> FastAPI:
             }
         )
 
-    @app.get("/metrics", summary="JSON, or Prometheus text where Accept asks for it")
+    @declare(
+        app, "GET", "/metrics", "JSON, or Prometheus text where Accept asks for it",
+        answer={JSON: TryonFigures, "text/plain": str},
+    )  # fmt: skip
     async def metrics(request: Request) -> Response:
         accept = request.headers.get("accept", "").lower()
         if "text/plain" in accept or "openmetrics" in accept:
             return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
         return answer(service.vton.values())
 
-    @app.post("/tryon", summary="Accept a job", openapi_extra=_body(TryonFields))
+    @declare(
+        app, "POST", "/tryon", "Accept a job", form=TryonForm, answer=TryonAccepted, status=202,
+        errors=(UnavailableError, ConflictError), also={429: TryonBusy | Error},
+        headers={"Location": "Path of the job."},
+    )  # fmt: skip
     async def tryon(request: Request) -> Response:
         known = None
         await service.check_disk()
@@ -161,7 +187,14 @@ def vton_application(service: TryonService) -> FastAPI:
         place = job_url(fields["job_id"], request.scope.get("root_path", ""))
         return answer(accepted, 202, {"Location": place})
 
-    @app.post("/infer", summary="Answer with the picture", openapi_extra=_body(InferFields))
+    @declare(
+        app, "POST", "/infer", "Answer with the picture", form=InferForm, answer=PNG, errors=WORK,
+        headers={
+            "X-Inference-Time-Ms": "Milliseconds of the inference.",
+            "X-Job-Id": "Of the run.",
+            "X-Seed": "What it was made from.",
+        },
+    )  # fmt: skip
     async def infer(request: Request) -> Response:
         async with _form(request, service) as form:
             options = check_form(form, InferFields)
@@ -248,13 +281,3 @@ def _picture(identifier: str, made: TryOn) -> Response:
         "Cache-Control": "no-store",
     }
     return Response(made.image, media_type=made.content_type, headers=headers)
-
-
-def _body(model: type[TryonFields] | type[InferFields]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    file = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
-    schema["properties"] |= dict.fromkeys(FILES, file)
-    schema["required"] = [*schema.get("required", ()), *FILES]
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-    }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
+from gateway.api.vton.schemas import JobCallback, JobError, TryonJob
 from gateway.errors import BadRequestError
 from gateway.jobs.ending import WORDS
 from gateway.jobs.record import Delivery, Job, State
@@ -26,7 +26,7 @@ class JobsQuery(BaseModel):
 
 def job_json(
     job: Job, root: str, position: int | None, live: tuple[float, str | None] | None
-) -> dict[str, Any]:
+) -> TryonJob:
     """Return one job.
 
     Args:
@@ -144,14 +144,14 @@ _WithoutNul = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # Postgr
 _CURSOR = TypeAdapter(tuple[_Finite, _WithoutNul])
 
 
-def _error(job: Job) -> Mapping[str, Any] | None:
+def _error(job: Job) -> JobError | None:
     if job.error is None:
         return None
     detail = WORDS.get(job.error.code, WORDS["pipeline"])
     return {"code": job.error.code, "step": job.error.step, "detail": detail}
 
 
-def _callback(one: Delivery) -> dict[str, Any]:
+def _callback(one: Delivery) -> JobCallback:
     return {
         "destination": one.destination,
         "event_id": one.event_id,

@@ -106,6 +106,11 @@ def test_the_lockfile_pins_everything_and_names_no_registry() -> None:
     assert lock[""]["dependencies"] | lock[""]["devDependencies"] == wanted
     for name, version in wanted.items():
         assert lock[f"node_modules/{name}"]["version"] == version  # exact, no range
+    maker = json.loads((ROOT / "dashboard/types/package.json").read_text())["devDependencies"]
+    assert lock["types"]["devDependencies"] == maker
+    for name, version in maker.items():
+        assert lock[f"types/node_modules/{name}"]["version"] == version
+    own = {"", *manifest["workspaces"], "node_modules/pentad-dashboard-types"}
     for name, package in lock.items():
-        assert "resolved" not in package, name
-        assert not name or package["integrity"].startswith("sha512-"), name
+        assert package.get("resolved", "types") == "types", name
+        assert name in own or package["integrity"].startswith("sha512-"), name

@@ -34,7 +34,7 @@ describe("ServicesPage", () => {
 
   it("lists the errors of all services, newest first, with readable details", async () => {
     const error = { route: "/text/embed", status: 422 };
-    const issues = [{ loc: ["body", "texts"], msg: "Field required" }];
+    const issues = "texts: Field required";
     stubRoutes({
       "/services": servicesReport([
         service({ recent_errors: [{ ...error, time: 100, detail: issues }] }),

@@ -303,6 +303,7 @@ describe("the list of jobs", () => {
     callbacks: [
       {
         destination: "asset_service",
+        event_id: "bad-result",
         state: "pending",
         attempts: 3,
         next_attempt: 1_800_000_100,
@@ -310,6 +311,7 @@ describe("the list of jobs", () => {
       },
       {
         destination: "load_balancer",
+        event_id: "bad-complete",
         state: "skipped",
         attempts: 0,
         next_attempt: null,
