@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 from gateway import dashboard
 from gateway.api.application import DOCS_FILES
+from gateway.api.iot import enrollment
 from gateway.api.iot import routes as iot
 from gateway.api.iot.service import IotService
 from gateway.api.lipsync.routes import lipsync_application
@@ -32,7 +34,7 @@ from gateway.middleware.context import RequestContext
 from gateway.middleware.cors import Cors
 from gateway.middleware.hosts import HostCheck
 from gateway.middleware.prefer_own import PreferOwn
-from gateway.middleware.target import LikeGet, NoLastSlash
+from gateway.middleware.target import LikeGet, NoLastSlash, UnderRoot
 from gateway.middleware.unpack import Unpack
 from gateway.security import KEY_HEADER
 from gateway.security.hosts import KnownHosts
@@ -216,8 +218,12 @@ def _add_iot(assembly: _Assembly) -> None:
         old_paths=iot.ROOT_PATHS,
     )
 
+    if context.settings.has_enrollment_routes:
+        rest = _before_enrollment(assembly, service, rest)
+
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
-        return Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
+        router = Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
+        return UnderRoot(router, settings.root_path) if settings.root_path else router
 
     assembly.add(
         service.name,
@@ -230,6 +236,19 @@ def _add_iot(assembly: _Assembly) -> None:
         old_paths=iot.OLD_PATHS,
         own_port=under_its_prefix,
     )
+
+
+def _before_enrollment(assembly: _Assembly, service: IotService, rest: ASGIApp) -> ASGIApp:
+    """Return the old port's other routes with those of the enrollment modal's server."""
+    application = enrollment.enrollment_application(service)
+    stack = assembly.protect(
+        service.name,
+        application,
+        body_limit=service.settings.max_body_bytes,
+        render=enrollment.enrollment_error,
+    )
+    own = Router([route for route in application.routes if isinstance(route, APIRoute)])
+    return PreferOwn(own, stack, lambda: rest)
 
 
 def _add_vision(assembly: _Assembly) -> None:

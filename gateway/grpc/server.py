@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from gateway.api.lipsync.service import LipsyncService
 from gateway.context import Context
@@ -21,6 +20,7 @@ from gateway.grpc.health import HEALTH, NAME, HealthService
 from gateway.grpc.inference import InferBatch, LastingAudio
 from gateway.grpc.intake import Intake
 from gateway.grpc.options import server_options
+from gateway.grpc.reflection import add_reflection
 from gateway.health.attempts import Asking
 from gateway.lifecycle import Lifecycle
 
@@ -58,7 +58,7 @@ class GrpcServer:
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))
         if settings.reflection:
-            reflection.enable_server_reflection((NAME, HEALTH, reflection.SERVICE_NAME), server)
+            add_reflection(server, (NAME, HEALTH))
         address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
         secret = credentials(settings.tls)
         try:

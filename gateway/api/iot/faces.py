@@ -18,6 +18,7 @@ from gateway.context import Context
 from gateway.errors import BodyTooLargeError, GatewayError, RefusedError
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
+from gateway.triton import Tensor
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import bytes_tensor
 
@@ -56,7 +57,7 @@ class Enrollment:
     """One person's answer.
 
     Attributes:
-        vector: float32 [dimensions], unit length.
+        vector: float32 [dimensions], of unit length unless asked for otherwise.
         thumbnail: JPEG, 128x128 pixels.
         reports: per picture, in order: whether it has a face and counts, and why not.
     """
@@ -73,17 +74,17 @@ class FaceService:
         self._context = context
         self._admission = admission
         self._settings = settings = context.settings.iot
-        options = {
-            "strict": settings.strict_images,
-            "variants": settings.variants,
-            "face": settings.face,
-            "detection_side": settings.detection_side,
-        }
-        self._options = bytes_tensor([json.dumps(options).encode()], rows=False)
         self.model = ModelState("vectorize", settings.triton_model, tuple(settings.networks))
 
-    async def enroll(self, pictures: Sequence[Picture]) -> Enrollment:
+    async def enroll(
+        self, pictures: Sequence[Picture], *, strict: bool | None = None, unit: bool = True
+    ) -> Enrollment:
         """Return the vector of the person on all pictures.
+
+        Args:
+            pictures: of one person.
+            strict: whether one that is no image refuses all; None: as configured.
+            unit: whether the vector has unit length; else it is the plain mean.
 
         Raises:
             RefusedError: no face on any picture, or one that is no image; the detail names it.
@@ -96,7 +97,7 @@ class FaceService:
             inputs = {
                 "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
                 "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
-                "OPTIONS": self._options,
+                "OPTIONS": self._wishes(strict, unit),
             }
             headers = context.tracing.headers()
             try:
@@ -115,6 +116,18 @@ class FaceService:
             thumbnail=bytes(reply["THUMBNAIL"].flat[0]),
             reports=reports,
         )
+
+    def _wishes(self, strict: bool | None, unit: bool) -> Tensor:
+        settings = self._settings
+        wishes: dict[str, Any] = {
+            "strict": settings.strict_images if strict is None else strict,
+            "variants": settings.variants,
+            "face": settings.face,
+            "detection_side": settings.detection_side,
+        }
+        if not unit:
+            wishes["unit"] = False
+        return bytes_tensor([json.dumps(wishes).encode()], rows=False)
 
     async def canary(self, timeout: float) -> dict[str, Any]:
         """Run detector and embedder, and return the model's MODEL_INFO."""

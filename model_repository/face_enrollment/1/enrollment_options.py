@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import NamedTuple
 
 from enrollment_refusals import RefusedError
 from face_search import SearchOptions
@@ -17,12 +18,26 @@ _NAMES = {
 """Parameters of the model that a request may set: field of `SearchOptions`, and type."""
 
 
-def chosen(wishes: bytes, options: SearchOptions, strict: bool) -> tuple[SearchOptions, bool]:
-    """How the pictures of one request are searched, and whether a bad one refuses it.
+class Chosen(NamedTuple):
+    """How one request is answered.
+
+    Attributes:
+        search: How its pictures are searched.
+        strict: Whether a bad picture refuses it.
+        unit: Whether the vector has unit length, else that of the mean.
+    """
+
+    search: SearchOptions
+    strict: bool
+    unit: bool = True
+
+
+def chosen(wishes: bytes, options: SearchOptions, strict: bool) -> Chosen:
+    """What one request wishes.
 
     Args:
         wishes: JSON object; keys are names of the model's parameters: `detection_side`, `face`,
-            `min_face`, `variants` and `strict`.
+            `min_face`, `variants` and `strict`; beside them `unit`.
         options: The model's own.
         strict: The model's own.
 
@@ -32,8 +47,9 @@ def chosen(wishes: bytes, options: SearchOptions, strict: bool) -> tuple[SearchO
     try:
         wanted = json.loads(wishes)
         strict = _typed(wanted.pop("strict", strict), bool)
+        unit = _typed(wanted.pop("unit", True), bool)
         fields = {_NAMES[name][0]: _typed(wanted[name], _NAMES[name][1]) for name in wanted}
-        return replace(options, **fields), strict
+        return Chosen(replace(options, **fields), strict, unit)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedError("options_invalid", "no JSON object of known options") from error
 

@@ -82,13 +82,13 @@ class TritonPythonModel:
         if not len(images):
             raise RefusedError("images_missing", "at least one image is needed")
         wanted = frozenset(request.requested_output_names())
-        options, strict = chosen(wishes[0] if len(wishes) else b"{}", self._options, self._strict)
+        wished = chosen(wishes[0] if len(wishes) else b"{}", self._options, self._strict)
         job = Job(
             list(images),
-            partial(self._search, options),
+            partial(self._search, wished.search),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
-            answer=partial(self._answer, sender, wanted, strict),
+            answer=partial(self._answer, sender, wanted, wished),
             refuse=partial(_refuse, sender),
             is_cancelled=sender.is_cancelled,
         )
@@ -104,14 +104,15 @@ class TritonPythonModel:
     def _embed(self, crops):
         return _call(self._networks[1], crops, "embedding")
 
-    def _answer(self, sender, wanted, strict, job):
-        refuse_pictures(job.found, strict=strict, needed=job.embedded)
+    def _answer(self, sender, wanted, wished, job):
+        refuse_pictures(job.found, strict=wished.strict, needed=job.embedded)
         tensors = {
             "IMAGE_REPORT": _text(json.dumps([found.report() for found in job.found])),
             "MODEL_INFO": _text(self._info),
         }
         if "VECTOR" in wanted:
-            tensors["VECTOR"] = pooled([part for part in job.embeddings if part is not None])
+            embeddings = [part for part in job.embeddings if part is not None]
+            tensors["VECTOR"] = pooled(embeddings, unit=wished.unit)
         if "THUMBNAIL" in wanted:
             tensors["THUMBNAIL"] = np.array([_thumbnail(job)], dtype=np.object_)
         kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
