@@ -59,7 +59,7 @@ def node_of(environment: Path) -> Path:
     raise MissingNodeError
 
 
-def npm(node: Path, *args: str, folder: Path = DASHBOARD) -> None:
+def npm(node: Path, *args: str, folder: Path | None = None) -> None:
     """Run npm in a folder, by default the dashboard's.
 
     Raises:
@@ -73,7 +73,7 @@ def npm(node: Path, *args: str, folder: Path = DASHBOARD) -> None:
         **quiet,
         "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    subprocess.run([*command, *args], cwd=folder, env=variables, check=True)
+    subprocess.run([*command, *args], cwd=folder or DASHBOARD, env=variables, check=True)
 
 
 def install(node: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.clients.conftest import ASSET_TOKEN, BALANCER_TOKEN, NODE, NODE_TOKEN, Old
 from tests.support.callback_receiver import COMPLETE, RESULT
-from tests.support.tryon_pictures import person, png, upper
+from tests.support.tryon_pictures import garment, png, upper
 from tests.support.waiting import wait_for
 
 PAGE = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}
@@ -21,8 +21,8 @@ SECONDS = 120
 
 def pictures() -> dict[str, tuple[str, bytes, str]]:
     return {
-        "masked_user_image": ("person.png", png(person(0)), "image/png"),
-        "garment_image": ("garment.png", png(upper(0)), "image/png"),
+        "masked_user_image": ("person.png", png(upper(2)), "image/png"),
+        "garment_image": ("garment.png", png(garment("shirts", 1)), "image/png"),
     }
 
 
