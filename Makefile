@@ -51,7 +51,7 @@ test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
-test-long: env-test models dashboard postgresql stock-client-env ## crashes, floods, engines other than the default ones
+test-long: env-test models dashboard postgresql stock-client-env ## crashes, floods, other engines than the default ones, stock clients
 	@$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 stock-client-env: env-test ## the clients that people already use (.venv-stock-clients)

@@ -9,6 +9,7 @@ installs Debian's; its test is skipped where that does not work. What is up to d
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from install import install
 
-from dashboard import MissingNodeError, node_of, npm
+from dashboard import STAMP, MissingNodeError, node_of, npm
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = HERE / "stock-clients"
@@ -31,17 +32,17 @@ def install_npm(target: Path, node: Path) -> None:
     Raises:
         subprocess.CalledProcessError: npm failed; its own message is already printed.
     """
-    wanted = {name: (PACKAGES / name).read_bytes() for name in FILES}
-    present = [target / name for name in FILES]
-    if (target / "node_modules").is_dir() and all(
-        file.is_file() and file.read_bytes() == wanted[file.name] for file in present
-    ):
+    content = {name: (PACKAGES / name).read_bytes() for name in FILES}
+    wanted = hashlib.sha256(b"".join(content.values())).hexdigest()
+    stamp = target / STAMP
+    if stamp.is_file() and stamp.read_text() == wanted:
         return
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name, content in wanted.items():
-        (target / name).write_bytes(content)
+    for name in FILES:
+        (target / name).write_bytes(content[name])
     npm(node, "ci", "--loglevel=error", folder=target)
+    stamp.write_text(wanted)
 
 
 def install_java() -> None:
