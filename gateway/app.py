@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ from gateway.security import KEY_HEADER
 from gateway.security.hosts import KnownHosts
 from gateway.security.pages import Origins, PageGuard
 from gateway.settings.keys import OPERATIONS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -220,6 +223,8 @@ def _add_iot(assembly: _Assembly) -> None:
 
     if context.settings.has_enrollment_routes:
         rest = _before_enrollment(assembly, service, rest)
+    elif settings.enrollment_routes:
+        log.warning("enrollment routes are off", extra={"reason": "server.workers is not 1"})
 
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
         router = Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)

@@ -239,8 +239,12 @@ async def test_more_than_may_wait_is_503(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values", [{"iot": {"enrollment_routes": False}}, {"server": {"workers": 2}}]
 )
-async def test_when_there_are_no_such_routes(tmp_path: Path, values: dict[str, Any]) -> None:
+async def test_when_there_are_no_such_routes(
+    tmp_path: Path, values: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     async with running_gateway(tmp_path, Faces(), services=IOT, **values) as gateway:
+        said = "enrollment routes are off" in caplog.text
+        assert said is ("server" in values)  # what was switched off need not be said
         assert (await process(gateway.iot)).status_code == 404
         assert (await gateway.iot.get("/api/health")).status_code == 200
 
