@@ -11,9 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.callback_receiver import Receiver
@@ -77,13 +75,6 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Old]:
         assets.stop()
 
 
-@pytest.fixture
-def calm(old: Old) -> Iterator[Old]:
-    """The same for a test that wants to know that nothing else failed."""
-    yield old
-    assert httpx.get(f"{old.stack.main}/readyz", timeout=30).json()["status"] == "ready"
-
-
 def picture(path: str) -> bytes:
     """A picture of the project's documentation."""
-    return (Path(ROOT) / "docs" / "pictures" / path).read_bytes()
+    return (ROOT / "docs" / "pictures" / path).read_bytes()
