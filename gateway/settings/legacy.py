@@ -56,7 +56,7 @@ _SWITCH = {
     "no": "text",
     "off": "text",
 }
-_LEVEL = {"WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR"}
+_LEVEL = {"TRACE": "DEBUG", "WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR"}
 
 
 def _origins(value: str) -> list[str]:
