@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath
 
 import hypothesis
@@ -38,6 +38,7 @@ LONG = (
     "triton/gateway_lipsync/test_restart.py",
     "triton/gateway_lipsync/test_traffic.py",
     "triton/iot/faces/test_other_networks.py",
+    "triton/iot/faces/test_views.py",
     "triton/jobs/",
     "triton/lipsync/test_lipsync_traffic.py",
     "triton/plans/",
@@ -89,20 +90,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     return _ByGroup(config, log)
 
 
-@pytest.hookimpl(trylast=True)  # behind pytest-randomly, which shuffles
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places: dict[str, int] = {}
-    for item in items:
-        path = PurePosixPath(item.path.relative_to(HERE))
-        places.setdefault(group(path), len(places))
-    # A group's tests stand together, so that its servers end with the last of them.
-    items.sort(key=lambda item: places[group(PurePosixPath(item.path.relative_to(HERE)))])
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Mark before pytest selects by marks, and sort after pytest-randomly has shuffled."""
     for item in items:
         path = item.path.relative_to(HERE)
         if path.parts[0] in LAYERS:
             item.add_marker(getattr(pytest.mark, path.parts[0]))
         if path.as_posix().startswith(LONG):
             item.add_marker(pytest.mark.long)
+    yield
+    places: dict[str, int] = {}
+    for item in items:
+        places.setdefault(_group_of(item), len(places))
+    # A group's tests stand together, so that its servers end with the last of them.
+    items.sort(key=lambda item: places[_group_of(item)])
+
+
+def _group_of(item: pytest.Item) -> str:
+    return group(PurePosixPath(item.path.relative_to(HERE)))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -13,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import ClientGoneError, GatewayError, error_response
+from gateway.errors import ClientGoneError, GatewayError, UnavailableError, error_response
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.log import request_id, where
 from gateway.telemetry.metrics import Metrics
@@ -69,6 +70,11 @@ class RequestContext:
                     span.set_attribute("pentad.request_id", identifier)
         except ClientDisconnect:  # while its body was read; nobody's fault here
             scope["pentad.status"] = ClientGoneError.status
+        except asyncio.CancelledError:  # the gateway stops, and the time for draining is over
+            if not status:
+                stopping = UnavailableError("The server is shutting down", retry_after=1)
+                await error_response(stopping)(scope, receive, send_with_id)
+            raise
         except Exception as error:  # one request's bug must not end the connection silently
             log.error("unhandled error", extra=where(error))
             if not status:

@@ -64,6 +64,19 @@ class EmbedderSettings(Section):
     """Divides the rest; none: 127.5 with weights."""
 
 
+class QualitySettings(Section):
+    """How good enrolled pictures have to be (docs/enrollment.md)."""
+
+    mode: Literal["report", "strict"] = "report"
+    """`report`: figures are told and every face counts. `strict`: pictures below a threshold, and
+    those that show somebody else than the others, do not."""
+    consistency: float | None = Field(None, ge=-1, le=1)
+    """Cosine to the mean of the others below which a picture shows somebody else; none: the one
+    measured for the embedder, if any was."""
+    same_person: float | None = Field(None, ge=-1, le=1)
+    """Cosine from which `/iot/compare` says same; none: likewise."""
+
+
 class IotSettings(Section):
     """The IoT API (`/iot` on the main port)."""
 
@@ -87,6 +100,10 @@ class IotSettings(Section):
     """Which face of a picture counts: the largest and most central, the largest, the surest."""
     detection_side: int = Field(640, ge=32, le=2560)
     """Longer side in pixels of the copy that the detector sees."""
+    extra_views: int = Field(80, ge=0, le=1000)
+    """Most further looks at the pictures of one request in which no upright face is seen at once:
+    quarter turns, then parts in a finer scale; shared out evenly."""
+    quality: QualitySettings = QualitySettings()
     max_images: int = Field(10, ge=1, le=100)
     """Most pictures of one enrollment (422 beyond)."""
     max_image_bytes: int = Field(16 * 2**20, ge=1024)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import Tab
+from tests.support.browser_camera import (
+    ALLOWED,
+    CAMERA_STATES,
+    FAKE_CAMERA,
+    camera_tab,
+    write_y4m,
+)
 from tests.support.clips import carphone_frames, encode, flat
 from tests.support.stack import Stack
 
@@ -167,3 +175,39 @@ def test_refusals(tab: Tab, stack: Stack, note: Path, tmp_path: Path) -> None:
     expect(toasts).to_contain_text("large.mp4 has 33.0 MiB; a clip may have 32 MiB.")
     expect(page.get_by_role("region", name=note.name)).to_be_visible()  # still the one before
     assert len(tab.asked(API)) == 1
+
+
+def test_records_a_clip_with_the_camera(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    write_y4m(tmp_path / "camera.y4m", carphone_frames()[:75], rate=25)
+    file = f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"
+    with camera_tab(browser, stack, FAKE_CAMERA, ALLOWED, file) as tab:
+        page = tab.open("emotions")
+        opener = page.get_by_role("button", name="Record a clip")
+        opener.click()
+        dialog = page.get_by_role("dialog", name="Record a clip")
+        dialog.get_by_role("button", name="Start recording").click()
+        expect(dialog).to_contain_text(re.compile(r"(2[0-7]|1\d|\b\d) s left"))
+        assert tab.violations() == []
+        page.screenshot(path=tmp_path / "recording.png")
+        dialog.get_by_role("button", name="Stop recording").click()
+        expect(dialog).to_have_count(0)
+        expect(opener).to_be_focused()
+        assert page.evaluate(CAMERA_STATES) == ["ended"]
+        preview = page.get_by_label("Preview of recording-")
+        preview.wait_for()
+        assert tab.asked(API) == []  # nothing is sent before the person says so
+        page.get_by_role("button", name=TELL).click()
+        expect(story(page).locator("blockquote")).to_be_visible()
+        expect(page.get_by_role("table")).to_be_visible()
+        page.screenshot(path=tmp_path / "recorded.png", full_page=True)
+        assert tab.refused == []
+
+
+def test_says_that_the_camera_is_not_allowed(browser: Browser, stack: Stack) -> None:
+    with camera_tab(browser, stack, FAKE_CAMERA) as tab:
+        page = tab.open("emotions")
+        page.get_by_role("button", name="Record a clip").click()
+        dialog = page.get_by_role("dialog", name="Record a clip")
+        expect(dialog.get_by_role("alert")).to_contain_text("may not be used")
+        dialog.get_by_role("button", name="Close").click()
+        expect(page.get_by_role("button", name="Record a clip")).to_be_focused()

@@ -176,7 +176,7 @@ def test_refusals(tab: Tab, note: Path, dressed: tuple[Path, Path], tmp_path: Pa
     page = tab.open("tryon")
     toasts = page.get_by_role("region", name="Notifications")
     place(page, "person").set_input_files(note)
-    expect(toasts).to_contain_text("note.txt is not a JPEG, PNG or WebP picture.")
+    expect(toasts).to_contain_text("note.txt is not a JPEG, PNG, WebP or AVIF picture.")
     liar = tmp_path / "liar.png"  # only the server can tell
     liar.write_text("This is no picture.")
     choose(page, liar, dressed[1])

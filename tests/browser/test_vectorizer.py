@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser import Tab, launch
+from tests.support.browser import Tab
+from tests.support.browser_camera import (
+    ALLOWED,
+    CAMERA_STATES,
+    FAKE_CAMERA,
+    camera_tab,
+    write_y4m,
+)
 from tests.support.portraits import hopper
 from tests.support.stack import Stack
-
-FAKE_CAMERA = "--use-fake-device-for-media-stream"
-ALLOWED = "--use-fake-ui-for-media-stream"
-# Remembers what the page gets from the camera, to see later whether it is still on.
-WATCH_CAMERA = """() => {
-    const devices = navigator.mediaDevices;
-    const original = devices.getUserMedia.bind(devices);
-    window.streams = [];
-    devices.getUserMedia = async (wanted) => {
-        const stream = await original(wanted);
-        window.streams.push(stream);
-        return stream;
-    };
-}"""
-CAMERA_STATES = "window.streams.flatMap((stream) => stream.getTracks()).map((t) => t.readyState)"
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +134,33 @@ def test_one_pose_is_taken_again(tab: Tab, portrait: Path, wall: Path) -> None:
     assert len(tab.asked("/iot/vectorizer")) == 2
 
 
+def test_quality_wrong_poses_and_the_odd_one_are_told(
+    tab: Tab, stack: Stack, portrait: Path, other: Path, tmp_path: Path
+) -> None:
+    lit = tmp_path / "lit.jpg"
+    with Image.open(portrait) as picture:
+        picture.point(lambda level: level * 0.8).save(lit, quality=92)
+    page = tab.open("vectorizer")
+    enroll(card(page), [portrait, lit, other])
+    front, left, right = vectorized(stack, portrait, lit, other)["images"]
+    assert (front["pose_matches"], left["pose_matches"]) == (True, False)
+    assert [one["consistent"] for one in (front, left, right)] == [True, True, False]
+    expect(slot(card(page), "Front")).to_contain_text("Used")
+    expect(slot(card(page), "Front")).to_contain_text(f"{front['quality']['size']:.0f} px")
+    expect(slot(card(page), "Left")).to_contain_text("Not turned to the own left")
+    expect(slot(card(page), "Right")).to_contain_text("Somebody else than on the others?")
+    assert tab.violations() == []
+    page.screenshot(path=tmp_path / "quality.png", full_page=True)
+    retakes = card(page).get_by_role("list", name="Better taken again")
+    expect(retakes.get_by_role("listitem")).to_have_count(2)
+    retakes.get_by_role("button", name="Retake right").click()
+    expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
+    page.keyboard.press("Escape")
+    slot(card(page), "Right").get_by_label("Replace").set_input_files(portrait)
+    card(page).get_by_role("button", name="Make vector").click()
+    expect(slot(card(page), "Right")).to_contain_text("Not turned to the own right")
+
+
 def test_refusals_are_named(tab: Tab, stack: Stack, portrait: Path, note: Path, wall: Path) -> None:
     page = tab.open("vectorizer")
     toasts = page.get_by_role("region", name="Notifications")
@@ -175,33 +192,11 @@ def test_drop_goes_where_it_falls(tab: Tab, portrait: Path) -> None:
     expect(page.get_by_role("img", name="Preview of")).to_have_count(1)
 
 
-@contextmanager
-def camera_tab(browser: Browser, stack: Stack, *flags: str) -> Iterator[Tab]:
-    """A tab of another browser with these flags, which watches the camera."""
-    # Of the Playwright that is there: it runs only one at a time in a thread.
-    own = launch(browser.browser_type, *flags)
-    tab = Tab(own, stack.main, color_scheme="light", viewport={"width": 1280, "height": 900})
-    tab.context.add_init_script(f"({WATCH_CAMERA})()")
-    try:
-        yield tab
-    finally:
-        own.close()
-    assert tab.foreign == []
-    assert tab.complaints == []
-
-
-def write_y4m(path: Path, picture: Image.Image) -> None:
-    """A video for Chromium's camera that shows the picture."""
-    frame = av.VideoFrame.from_image(picture).reformat(format="yuv420p").to_ndarray()
-    header = f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420\n".encode()
-    path.write_bytes(header + 2 * (b"FRAME\n" + frame.tobytes()))
-
-
 class TestCamera:
     def test_takes_all_poses(self, browser: Browser, stack: Stack, tmp_path: Path) -> None:
         scene = Image.new("RGB", (640, 480), (60, 60, 70))
         scene.paste(hopper().resize((406, 480)), (117, 0))
-        write_y4m(tmp_path / "camera.y4m", scene)
+        write_y4m(tmp_path / "camera.y4m", 2 * [np.asarray(scene)])
         file = f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"
         with camera_tab(browser, stack, FAKE_CAMERA, ALLOWED, file) as tab:
             page = tab.open("vectorizer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,32 @@ async def test_it_is_counted_as_499(
         metrics = gateway.context.metrics.render().decode()
     assert f'method="POST",route="{path}",service="{port}",status="499"' in metrics
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_who_is_cut_off_when_the_gateway_stops_may_ask_again(tmp_path: Path) -> None:
+    sent: list[Any] = []
+    asked = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with running_gateway(tmp_path) as gateway:
+        app = gateway.listeners.ports[gateway.context.settings.text.port or 0]
+        scope = {
+            "type": "http", "method": "POST", "path": "/embed", "raw_path": b"/embed",
+            "root_path": "", "query_string": b"", "headers": [(b"host", b"localhost")],
+            "http_version": "1.1", "scheme": "http", "server": ("own", 80), "client": ("c", 1),
+        }  # fmt: skip
+        task = asyncio.create_task(app(scope, receive, send))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert sent[0]["status"] == 503
+    assert dict(sent[0]["headers"])[b"retry-after"].isdigit()
+    assert sent[-1]["body"]

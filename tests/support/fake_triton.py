@@ -25,6 +25,13 @@ ENCODER_CONFIG = {
 
 
 NETWORKS = ("face_detector", "face_embedder", "expression_classifier")
+TEXTS = {"model": "all-MiniLM-L6-v2", "dimensions": 2}
+FACES = {
+    "model": "some-embedder",
+    "dimensions": 512,
+    "thresholds": {"same_person": 0.5, "consistency": 0.4},
+}
+"""MODEL_INFO of the models."""
 Columns = dict[str, list[Any]]
 
 
@@ -87,7 +94,7 @@ class FakeTriton:
             self.cancelled += 1
             raise
         found = getattr(self, f"_{model}")(columns)
-        info = json.dumps({"model": "all-MiniLM-L6-v2", "dimensions": 2}).encode()
+        info = json.dumps(FACES if model == "face_enrollment" else TEXTS).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
 

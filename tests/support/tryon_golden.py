@@ -17,10 +17,11 @@ from PIL import Image
 
 from export.tryon.demo import PACKAGE
 from tests.support.tryon_model import ROOT, serving
-from tests.support.tryon_pictures import garment, png, upper
+from tests.support.tryon_pictures import garment, png, rectangle, upper
 
 GOLDEN = ROOT / "tests" / "golden" / "tryon" / "warp.json"
 BLOCKS = (12, 16)
+DEMO = {"person": 3, "garment": ["jackets", 4]}
 CASES: dict[str, dict[str, Any]] = {
     "denim jacket over a blazer": {"person": 4, "garment": ["jackets", 1]},
     "leather jacket over a sweater": {"person": 3, "garment": ["jackets", 4]},
@@ -29,6 +30,14 @@ CASES: dict[str, dict[str, Any]] = {
     "hoodie without its shadow": {"person": 2, "garment": ["jackets", 3]},
     "tee over a hoodie in the colour of skin": {"person": 1, "garment": ["shirts", 4]},
     "hoodie worn by another person": {"person": 4, "garment": ["person", 1]},
+    "jacket behind a mask of the torso": {**DEMO, "mask": "torso"},
+    "jacket behind a mask of the arms": {**DEMO, "mask": "arms"},
+    "jacket behind a wide mask": {**DEMO, "mask": "wide"},
+    "shirt behind a mask, with bare arms": {
+        "person": 4,
+        "garment": ["shirts", 2],
+        "mask": "arms",
+    },
 }
 ORIGIN = (
     f"Own renders by the engine warp at 480p, seed 1, of generated pictures (MIT licence) of the "
@@ -39,9 +48,11 @@ ORIGIN = (
 
 def files(case: dict[str, Any]) -> tuple[bytes, bytes]:
     """Person and garment of a case."""
-    kind, number = case["garment"]
-    worn = upper(number) if kind == "person" else garment(kind, number)
-    return png(upper(case["person"])), png(worn)
+    kind, which = case["garment"]
+    worn = upper(which) if kind == "person" else garment(kind, which)
+    number = case["person"]
+    who = rectangle(number, case["mask"]) if "mask" in case else upper(number)
+    return png(who), png(worn)
 
 
 def blocks(image: bytes) -> np.ndarray:

@@ -126,6 +126,23 @@ export interface Embeddings {
   dimensions: number;
 }
 
+/** How good the picture of a face is; degrees, pixels and grey levels. */
+export interface PictureQuality {
+  /** 0 to 1; from 0.5 on no figure is below its threshold. */
+  score: number;
+  /** The worst figure below its threshold, such as `face_blurred`. */
+  reason: string | null;
+  /** Shorter side of the face. */
+  size: number;
+  roll: number;
+  /** Positive to the person's own left. */
+  yaw: number;
+  /** Positive with the chin raised. */
+  pitch: number;
+  sharpness: number;
+  brightness: number;
+}
+
 /** What the vectorizer saw on one picture; lengths in pixels of the upright picture. */
 export interface PictureReport {
   /** Place in the request. */
@@ -143,6 +160,13 @@ export interface PictureReport {
   used: boolean;
   /** Why it does not count, such as `no_face`. */
   reason: string | null;
+  quality?: PictureQuality | null;
+  /** Whether the head is held as the pose says. */
+  pose_matches?: boolean | null;
+  /** Cosine to the mean of the other pictures that count. */
+  consistency?: number | null;
+  /** Whether it shows the same person as most of them. */
+  consistent?: boolean | null;
 }
 
 /** Answer of `POST /iot/vectorizer`. */

@@ -6,6 +6,7 @@ import type {
   GpuSample,
   LipsyncDevice,
   LipsyncDevices,
+  PictureQuality,
   PictureReport,
   Service,
   ServicesReport,
@@ -149,6 +150,18 @@ export function service(values: Partial<Service> = {}): Service {
 export function servicesReport(services: Service[]): ServicesReport {
   return { timestamp: 1_800_000_000, status: "ready", window_s: 60, services };
 }
+
+/** Figures of a good picture. */
+export const QUALITY: PictureQuality = {
+  score: 0.9,
+  reason: null,
+  size: 120,
+  roll: 1,
+  yaw: 2,
+  pitch: -3,
+  sharpness: 200,
+  brightness: 120,
+};
 
 /** What the vectorizer says of a picture with one face. */
 export function pictureReport(values: Partial<PictureReport> = {}): PictureReport {

@@ -1,4 +1,4 @@
-"""`/vectorizer /emotions /transcription /health /models`, as the replaced server spoke them."""
+"""What the replaced server spoke: `/vectorizer /emotions /transcription …`; and `/compare`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from starlette.responses import Response
 from gateway.api.application import service_application
 from gateway.api.body import json_body, read_body
 from gateway.api.disconnect import unless_gone
+from gateway.api.iot.compare import compare, sides
 from gateway.api.iot.decoding import decode_base64
 from gateway.api.iot.faces import Picture
 from gateway.api.iot.health import health, models
 from gateway.api.iot.schemas import (
+    CompareRequest,
     EmotionsRequest,
     VectorizerRequest,
 )
@@ -84,6 +86,18 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
                 "engine": service.faces.model.engine,
             }
         )
+
+    @app.post(
+        "/compare",
+        summary="Whether two pictures or vectors are of one person; nothing is kept",
+        openapi_extra=json_body(CompareRequest),
+    )
+    async def compare_two(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, CompareRequest, bounds=BASE64)
+        given = sides(body, settings.max_image_bytes)
+        told = await unless_gone(request, compare(service.faces, given))
+        return _answer({**told, "processing_time_ms": _since(begin)})
 
     @app.post(
         "/emotions",

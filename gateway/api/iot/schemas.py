@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+MAX_DIMENSIONS = 4096
+"""Numbers of a vector in a body; those of embedders have 512 or so."""
 
 
 class PoseImage(BaseModel):
     """One picture of an enrollment."""
 
     pose: str | None = None
-    """front, left, right, up or down; not checked. The thumbnail shows `front`."""
+    """front, left, right, up or down, the person's own left and right; the answer's `pose_matches`
+    says whether it looks so. The thumbnail shows `front`."""
     data: str
     """Encoded picture in base64, with or without a `data:` prefix."""
 
@@ -25,6 +29,29 @@ class VectorizerRequest(BaseModel):
     """Echoed; `user_id` is accepted too."""
     images: list[PoseImage]
     options: dict[str, Any] | None = None
+
+
+class Side(BaseModel):
+    """One side of a comparison: a picture or a vector, not both."""
+
+    data: str | None = None
+    """Encoded picture in base64, with or without a `data:` prefix."""
+    vector: str | Annotated[list[float], Field(max_length=MAX_DIMENSIONS)] | None = None
+    """A vector of this server's embedder: base64 of little-endian float32, as
+    `enrollmentProcessedFile`, or its numbers."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Side:
+        if (self.data is None) == (self.vector is None):
+            raise ValueError("either data or vector is required, and not both")
+        return self
+
+
+class CompareRequest(BaseModel):
+    """Body of `/iot/compare`."""
+
+    first: Side
+    second: Side
 
 
 class ClipMetadata(BaseModel):

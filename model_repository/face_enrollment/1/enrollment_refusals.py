@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from face_search import NO_FACE, TOO_SMALL, Found
+from face_search import NO_FACE, Found
 
 _CODES = {NO_FACE: "face_not_found"}
-_ABOUT_FACES = (NO_FACE, TOO_SMALL)
 
 
 class RefusedError(ValueError):
@@ -31,12 +30,17 @@ def refuse_pictures(found: Sequence[Found], *, strict: bool, needed: bool) -> No
         needed: Whether a vector is wanted, and so a picture that counts.
 
     Raises:
-        RefusedError: `face_not_found`, `face_too_small` or a code of `image_decoding`, and which
-            picture it is about, as `index=<n>`.
+        RefusedError: `face_not_found`, another reason of `face_search` or a code of
+            `image_decoding`, and which picture it is about, as `index=<n>`.
     """
     reasons = [one.reason for one in found]
     for place, reason in enumerate(reasons):
-        if strict and reason is not None and reason not in _ABOUT_FACES:
+        if strict and reason is not None and not _is_about_faces(reason):
             raise RefusedError(reason, f"index={place}")
     if needed and None not in reasons and reasons[0] is not None:
         raise RefusedError(_CODES.get(reasons[0], reasons[0]), "index=0")
+
+
+def _is_about_faces(reason: str) -> bool:
+    """Whether it is about a face, and not a file that is no picture."""
+    return reason == NO_FACE or reason.startswith("face_")

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from face_alignment import similarity
-from face_choice import RULES, choose_face, large_faces
-from face_detection import Detector, Faces, find_faces, letterbox
+from face_choice import RULES, large_faces
+from face_detection import Detector
+from face_locating import Locator, Sighting, upright
+from face_pose import head_pose
+from face_quality import MODES, Mode, Quality, face_quality
 from face_thumbnail import face_thumbnail, thumbnail
 from face_variants import face_crops
 from image_decoding import ImageError, decode
 
 NO_FACE = "no_face"
 TOO_SMALL = "face_too_small"
+UNCLEAR = "face_unclear"
 
 MAX_DETECTION_SIDE = 2560
 """Sixteen times the work of the default side."""
+MAX_EXTRA_VIEWS = 1000
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class SearchOptions:
         min_face: Shorter side of the smallest face that counts, in pixels of the picture.
         varied: Whether the photometric variants count too.
         max_pixels: Of a picture.
+        quality: Whether pictures below a threshold of `face_quality` count (`report`).
+        extra_views: Most views beside the first, see `face_locating`.
     """
 
     detection_side: int
@@ -37,12 +44,18 @@ class SearchOptions:
     min_face: int
     varied: bool
     max_pixels: int
+    quality: Mode = "report"
+    extra_views: int = 0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise ValueError(f"the face that counts is one of {', '.join(RULES)}")
         if not 32 <= self.detection_side <= MAX_DETECTION_SIDE:
             raise ValueError(f"the detector sees 32 to {MAX_DETECTION_SIDE} pixels")
+        if self.quality not in MODES:
+            raise ValueError(f"quality is one of {', '.join(MODES)}")
+        if not 0 <= self.extra_views <= MAX_EXTRA_VIEWS:
+            raise ValueError(f"there are 0 to {MAX_EXTRA_VIEWS} further views")
 
 
 @dataclass(frozen=True)
@@ -51,12 +64,14 @@ class Found:
 
     Attributes:
         crops: UINT8 [n, 112, 112, 3]; none where the picture does not count.
-        reason: Why it does not count: `no_face`, `face_too_small` or a code of `image_decoding`.
+        reason: Why it does not count: `no_face`, `face_too_small`, `face_unclear`, one of
+            `face_quality` or a code of `image_decoding`.
         score: Of the face, 0..1.
         box: Its left, top, right, bottom in pixels of the upright picture.
         landmarks: FP32 [5, 2] likewise.
         faces: How many large faces there are.
         thumbnail: JPEG, where asked for.
+        quality: Figures of the face.
     """
 
     crops: np.ndarray | None = None
@@ -66,6 +81,7 @@ class Found:
     landmarks: np.ndarray | None = None
     faces: int = 0
     thumbnail: bytes | None = None
+    quality: Quality | None = None
 
     def report(self) -> dict[str, object]:
         """What the enrolling person may be told, as JSON; lengths in pixels."""
@@ -92,6 +108,7 @@ def search(
     options: SearchOptions,
     *,
     with_thumbnail: bool,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Found:
     """Looks for the face of a picture.
 
@@ -102,30 +119,57 @@ def search(
         options: See there.
         with_thumbnail: Whether this picture makes the thumbnail: of its face or, without one, of
             the whole.
+        go_on: Called before every view beside the first; raises where nobody waits any more.
     """
     try:
         image = np.asarray(decode(data, options.max_pixels, srgb=True))
     except ImageError as error:
         return Found(reason=error.code)
-    canvas, scale = letterbox(image, options.detection_side, detector.multiple)
-    faces = find_faces(detect(canvas), canvas.shape[:2], scale, detector)
-    if not len(faces):
+    locator = Locator(
+        image,
+        detect,
+        detector,
+        side=options.detection_side,
+        rule=options.rule,
+        extra_views=options.extra_views,
+        go_on=go_on,
+    )
+    seen = locator.locate()
+    if seen is None:
         whole = thumbnail(image) if with_thumbnail else None
         return Found(reason=NO_FACE, thumbnail=whole)
-    return _crop(image, faces, options, with_thumbnail)
+    return _crop(image, seen, options, with_thumbnail)
 
 
-def _crop(image: np.ndarray, faces: Faces, options: SearchOptions, with_thumbnail: bool) -> Found:
-    chosen = choose_face(faces, *image.shape[:2], options.rule)
+def _crop(image: np.ndarray, seen: Sighting, options: SearchOptions, with_thumbnail: bool) -> Found:
+    faces, chosen = seen.faces, seen.chosen
     box, landmarks = faces.boxes[chosen], faces.landmarks[chosen]
-    small = (box[2:] - box[:2]).min() < options.min_face
-    crops = None if small else face_crops(image, similarity(landmarks), varied=options.varied)
+    # Its face stands upright, so that the crop is the same however the picture was turned.
+    turned = np.rot90(image, seen.turns)
+    crops, quality = None, None
+    if np.isfinite(seen.misfit):
+        crops = face_crops(turned, similarity(landmarks), varied=options.varied)
+    sent = upright(seen, (image.shape[0], image.shape[1]))
+    if crops is not None:
+        quality = face_quality(box, head_pose(sent.landmarks[chosen]), crops[0])
+    reason = _reason(seen, quality, options)
     return Found(
-        crops=crops,
-        reason=TOO_SMALL if small else None,
+        crops=crops if reason is None else None,
+        reason=reason,
         score=float(faces.scores[chosen]),
-        box=box,
-        landmarks=landmarks,
+        box=sent.boxes[chosen],
+        landmarks=sent.landmarks[chosen],
         faces=large_faces(faces, chosen),
-        thumbnail=face_thumbnail(image, box, landmarks) if with_thumbnail else None,
+        thumbnail=face_thumbnail(turned, box, landmarks) if with_thumbnail else None,
+        quality=quality,
     )
+
+
+def _reason(seen: Sighting, quality: Quality | None, options: SearchOptions) -> str | None:
+    """Why a face does not count; None where it does."""
+    box = seen.faces.boxes[seen.chosen]
+    if (box[2:] - box[:2]).min() < options.min_face:
+        return TOO_SMALL
+    if seen.is_hopeless or quality is None:
+        return UNCLEAR
+    return quality.reason if options.quality == "strict" else None

@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
-from enrollment_jobs import Enroller, Job
-from enrollment_options import chosen
+from embedder_thresholds import thresholds
+from enrollment_jobs import CancelledError, Enroller, Job
+from enrollment_options import Wishes, chosen
 from enrollment_refusals import RefusedError, refuse_pictures
+from enrollment_reports import reports, without_odd_ones
 from face_detection import Detector
 from face_search import SearchOptions, search
 from face_vector import pooled
@@ -42,14 +45,17 @@ class TritonPythonModel:
         folders = [repository / name / "1" for name in self._networks]
         self._detector = Detector.read(folders[0])
         self._info = network_facts(*folders)
-        self._strict = parameters["strict"] == "true"
-        self._options = SearchOptions(
+        options = SearchOptions(
             detection_side=int(parameters["detection_side"]),
             rule=parameters["face"],
             min_face=int(parameters["min_face"]),
             varied=parameters["variants"] == "true",
             max_pixels=int(parameters["max_pixels"]),
+            quality=parameters["quality"],
+            extra_views=int(parameters["extra_views"]),
         )
+        threshold = thresholds(json.loads(self._info)["model"]).consistency
+        self._wishes = Wishes(options, parameters["strict"] == "true", threshold)
         self._enroller = Enroller(
             CropBatches(
                 self._embed,
@@ -58,7 +64,7 @@ class TritonPythonModel:
             ),
             searchers=int(parameters["searchers"]) or len(os.sched_getaffinity(0)),
             max_waiting_bytes=int(parameters["max_waiting_bytes"]),
-            is_large=partial(is_large, max_pixels=self._options.max_pixels),
+            is_large=partial(is_large, max_pixels=options.max_pixels),
         )
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
@@ -82,21 +88,35 @@ class TritonPythonModel:
         if not len(images):
             raise RefusedError("images_missing", "at least one image is needed")
         wanted = frozenset(request.requested_output_names())
-        wished = chosen(wishes[0] if len(wishes) else b"{}", self._options, self._strict)
+        wish = chosen(wishes[0] if len(wishes) else b"{}", self._wishes)
+        # Shared out beforehand, so that the same pictures always get the same answer.
+        options = replace(wish.search, extra_views=wish.search.extra_views // len(images))
+        declared = [pose.decode("utf-8", "replace") for pose in poses]
         job = Job(
             list(images),
-            partial(self._search, wished.search),
+            partial(self._search, options, sender.is_cancelled),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
-            answer=partial(self._answer, sender, wanted, wished),
+            answer=partial(self._answer, sender, wanted, wish, declared),
             refuse=partial(_refuse, sender),
             is_cancelled=sender.is_cancelled,
         )
         if not self._enroller.submit(job):
             _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
 
-    def _search(self, options, data, with_thumbnail):
-        return search(data, self._detect, self._detector, options, with_thumbnail=with_thumbnail)
+    def _search(self, options, is_cancelled, data, with_thumbnail):
+        def go_on():
+            if is_cancelled():
+                raise CancelledError
+
+        return search(
+            data,
+            self._detect,
+            self._detector,
+            options,
+            with_thumbnail=with_thumbnail,
+            go_on=go_on,
+        )
 
     def _detect(self, image):
         return _call(self._networks[0], image[None], "predictions")[0]
@@ -104,17 +124,19 @@ class TritonPythonModel:
     def _embed(self, crops):
         return _call(self._networks[1], crops, "embedding")
 
-    def _answer(self, sender, wanted, wished, job):
-        refuse_pictures(job.found, strict=wished.strict, needed=job.embedded)
-        tensors = {
-            "IMAGE_REPORT": _text(json.dumps([found.report() for found in job.found])),
-            "MODEL_INFO": _text(self._info),
-        }
+    def _answer(self, sender, wanted, wish, poses, job):
+        refuse_pictures(job.found, strict=wish.strict, needed=job.embedded)
+        found, counted, threshold = job.found, job.embeddings, wish.consistency
+        if wish.search.quality == "strict" and threshold is not None:
+            found, counted = without_odd_ones(found, counted, threshold)
+        told = reports(found, poses, job.embeddings, counted, threshold)
+        tensors = {"IMAGE_REPORT": _text(json.dumps(told)), "MODEL_INFO": _text(self._info)}
         if "VECTOR" in wanted:
-            embeddings = [part for part in job.embeddings if part is not None]
-            tensors["VECTOR"] = pooled(embeddings, unit=wished.unit)
+            parts = [part for part in counted if part is not None]
+            tensors["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
-            tensors["THUMBNAIL"] = np.array([_thumbnail(job)], dtype=np.object_)
+            portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
+            tensors["THUMBNAIL"] = np.array([portrait], dtype=np.object_)
         kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
         sender.send(
             pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -127,11 +149,12 @@ def _portrait(poses):
     return fronts[-1] if fronts else 0
 
 
-def _thumbnail(job):
-    if (thumbnail := job.found[job.portrait].thumbnail) is not None:
-        return thumbnail
-    # The picture that was to make it is none: the first one that counts does.
-    used = (place for place, found in enumerate(job.found) if found.crops is not None)
+def _thumbnail(job, found, only_used):
+    portrait = found[job.portrait]
+    if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
+        return portrait.thumbnail
+    # The picture that was to make it is none, or somebody else's: the first one that counts does.
+    used = (place for place, one in enumerate(found) if one.crops is not None)
     place = next(used, None)
     return b"" if place is None else job.search(job.images[place], True).thumbnail
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+
+from embedder_thresholds import thresholds
 
 _TOLD = ("model", "source", "license", "training", "sha256")
 
 
 def network_facts(detector: Path, embedder: Path) -> str:
-    """JSON: model and dimensions of the vector, then name and origin of both networks.
+    """JSON: model, dimensions and thresholds of the vector, then name and origin of both networks.
 
     Args:
         detector: Version folder with `detector.json`.
@@ -27,5 +30,6 @@ def network_facts(detector: Path, embedder: Path) -> str:
         "dimensions": embeds["dimensions"],
         "detector": {name: found[name] for name in (*_TOLD, "decoder")},
         "embedder": {name: embeds[name] for name in _TOLD},
+        "thresholds": asdict(thresholds(embeds["model"])),
     }
     return json.dumps(facts)

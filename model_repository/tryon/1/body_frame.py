@@ -118,5 +118,11 @@ def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
+def throat_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+    """A mask, bool [height, width]: the throat, in front of collars; `size` is width, height."""
+    across, down = frame.coordinates(size)
+    return np.asarray((across / 0.4) ** 2 + ((down / frame.lift + 0.62) / 0.4) ** 2 < 1)
+
+
 def _pixel(point: np.ndarray) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))

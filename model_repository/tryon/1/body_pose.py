@@ -16,7 +16,7 @@ LANDMARK_SIDE = 256
 PRESENCE = 0.5
 """Least probability that the square holds a body."""
 NOSE, EARS, MOUTH = 0, (7, 8), (9, 10)
-SHOULDERS, ELBOWS, WRISTS, HIPS = (11, 12), (13, 14), (15, 16), (23, 24)
+SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES = (11, 12), (13, 14), (15, 16), (23, 24), (25, 26)
 """Landmarks, the person's left before the right."""
 FINGERS = ((17, 19, 21), (18, 20, 22))
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from arm_rest import below_sleeves
-from body_frame import BodyFrame, face_mask, frame_of, hand_mask
+from body_frame import BodyFrame, face_mask, frame_of, hand_mask, throat_mask
 from body_pose import BodyNetworks, BodyPose
 from flat_garment import cut_flat, flat_parts
 from garment_blend import blend, shading
 from garment_parts import GarmentParts, sleeve_target, torso_target
 from green_mask import find_green
+from hidden_picture import uncovered
+from masked_body import body_behind, hem_behind, joined, outline_of
 from PIL import Image
 from thin_plate import spline_maps
 from tryon_engine import EngineJob, EngineResult
 from tryon_errors import GarmentError, PoseError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
-from worn_garment import WornGarment, find_worn, hem_of
+from worn_garment import WornGarment, find_worn, hem_of, skin_mask
 from worn_parts import worn_parts
 
 STAGES = 5
@@ -63,21 +65,70 @@ class WarpEngine:
         pose = self._pose(person)
         if pose is None:
             raise PoseError("nobody is in the person picture")
-        frame = frame_of(pose)
+        frame_of(pose)
         job.watch.engine_step(1, STAGES)
         photo, parts = self._garment(job)
         job.watch.engine_step(2, STAGES)
-        seed = job.options.seed
         green = find_green(person)
-        worn = find_worn(person, pose, frame, seed)
-        job.watch.engine_step(3, STAGES)
-        hem = hem_of(worn.mask, frame) if green is None else 0.0
-        garment, alpha = _warped(photo, parts, frame, worn.person, hem, size)
-        job.watch.engine_step(4, STAGES)
-        arms = below_sleeves(frame, parts, size)
-        made = _dressed(person, garment, alpha, frame, worn, arms, green)
+        if green is None:
+            made = self._over_clothes(job, person, pose, photo, parts)
+        else:
+            made = self._behind_mask(job, person, pose, photo, parts, green)
         job.watch.engine_step(5, STAGES)
         return EngineResult(Image.fromarray(made), restored=True)
+
+    def _over_clothes(
+        self,
+        job: EngineJob,
+        person: np.ndarray,
+        pose: BodyPose,
+        photo: np.ndarray,
+        parts: GarmentParts,
+    ) -> np.ndarray:
+        """The garment in the place of what is worn, uint8 RGB [height, width, 3]."""
+        size, frame = person.shape[1::-1], frame_of(pose)
+        worn = find_worn(person, pose, frame, job.options.seed)
+        job.watch.engine_step(3, STAGES)
+        target = torso_target(frame, parts, worn.person, hem_of(worn.mask, frame))
+        garment, alpha = _warped(photo, parts, frame, target, size)
+        job.watch.engine_step(4, STAGES)
+        cover = cv2.dilate(worn.mask, np.ones((5, 5), np.uint8)) > 0
+        cover &= ~below_sleeves(frame, parts, size)
+        shade = shading(person, worn.mask > 0, frame.half)
+        stay = _staying(frame, worn, size)
+        return blend(person, garment, alpha, cover, stay, shade, 0.06 * frame.half)[0]
+
+    def _behind_mask(
+        self,
+        job: EngineJob,
+        person: np.ndarray,
+        pose: BodyPose,
+        photo: np.ndarray,
+        parts: GarmentParts,
+        green: np.ndarray,
+    ) -> np.ndarray:
+        """The garment on the body that the mask hides, uint8 RGB [height, width, 3].
+
+        Raises:
+            PoseError: The mask hides more than can be told from what is left.
+        """
+        size = person.shape[1::-1]
+        green = cv2.dilate(green.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        frame = frame_of(pose)
+        seen = (pose.mask > 0.5) & ~green
+        target = torso_target(frame, parts, seen | green, hem_behind(frame, green))
+        body = body_behind(frame, pose, parts, target, green)
+        job.watch.engine_step(3, STAGES)
+        garment, alpha = _warped(photo, parts, frame, target, size)
+        job.watch.engine_step(4, STAGES)
+        throat = throat_mask(frame, size)
+        outline = (body.torso | body.sleeves | (alpha > 0.5)) & body.limit
+        outline = joined(outline_of(outline, frame), seen, green, frame) & ~throat
+        alpha = np.where(outline, alpha, 0).astype(np.float32)
+        below = uncovered(person, green, seen, skin_mask(person, frame), body, outline, frame)
+        shade = np.ones(alpha.shape, np.float32)
+        made = blend(below, garment, alpha, outline, throat, shade, 0.06 * frame.half)[0]
+        return np.where(green[..., None], made, person)
 
     def clear_cache(self) -> None:
         """See TryonEngine; there is no cache."""
@@ -120,12 +171,11 @@ def _warped(
     photo: np.ndarray,
     parts: GarmentParts,
     frame: BodyFrame,
-    body: np.ndarray,
-    old_hem: float,
+    torso: np.ndarray,
     size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The garment on the body: float32 RGB and how much of it is there, [height, width]."""
-    pieces = [(parts.mask, torso_target(frame, parts, body, old_hem), parts.torso)]
+    pieces = [(parts.mask, torso, parts.torso)]
     for side, sleeve in enumerate(parts.sleeves):
         if sleeve is not None:
             source = np.vstack([sleeve.outer, sleeve.inner])
@@ -150,35 +200,12 @@ def _around(target: np.ndarray, frame: BodyFrame, size: tuple[int, int]) -> np.n
     return cv2.dilate(near, np.ones((wide, wide), np.uint8)).astype(np.float32)
 
 
-def _dressed(
-    person: np.ndarray,
-    garment: np.ndarray,
-    alpha: np.ndarray,
-    frame: BodyFrame,
-    worn: WornGarment,
-    arms: np.ndarray,
-    green: np.ndarray | None,
-) -> np.ndarray:
-    """uint8 RGB [height, width, 3]."""
-    size = person.shape[1::-1]
-    old = worn.mask > 0
-    stay = _staying(frame, worn, size)
-    if green is None:
-        cover = (cv2.dilate(worn.mask, np.ones((5, 5), np.uint8)) > 0) & ~arms
-        shade = shading(person, old, frame.half)
-    else:
-        cover, stay = green, ~green
-        shade = np.ones(alpha.shape, np.float32)
-    return blend(person, garment, alpha, cover, stay, shade, 0.06 * frame.half)[0]
-
-
 def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.ndarray:
     """A mask, bool [height, width]: face, hair, neck and hands."""
     across, down = frame.coordinates(size)
     down = down / frame.lift  # half shoulder widths, as across
     rest = worn.person & (worn.mask == 0)
-    throat = (across / 0.4) ** 2 + ((down + 0.62) / 0.4) ** 2 < 1
-    head = rest & ((down < -0.62) | throat) & (np.abs(across) < 1.2)
+    head = rest & ((down < -0.62) | throat_mask(frame, size)) & (np.abs(across) < 1.2)
     hair = rest & ~worn.skin & (down < 0.75) & (np.abs(across) < 1.0)
     hands = stay_of_hands(hand_mask(frame, size) > 0, rest, worn.skin)
     return head | hair | hands | (face_mask(frame, size) > 0)

@@ -10,17 +10,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import grpc
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from load_tests.originals import originals
 from tests.support.icc_profiles import DISPLAY_P3, rgb_profile
 from tests.support.odd_pictures import saved
 from tests.support.tryon_golden import GOLDEN, blocks, expected, files
 from tests.support.tryon_model import Refused, TryonModel, serving
-from tests.support.tryon_pictures import CACHE, garment, jpeg, masked, person, png, upper
+from tests.support.tryon_pictures import (
+    CACHE,
+    RECTANGLES,
+    garment,
+    jpeg,
+    masked,
+    person,
+    png,
+    rectangle,
+    upper,
+)
 from tests.support.waiting import usual, wait_for
 
 CASES = json.loads(GOLDEN.read_text())["cases"]
@@ -113,12 +124,52 @@ def test_the_green_mask_is_all_that_changes(tryon: TryonModel) -> None:
     area = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.NEAREST))
     green = made[..., 1] - np.maximum(made[..., 0], made[..., 2])
     assert green.max() < 40
-    import cv2
-
     around = cv2.dilate(area.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
     assert (made[~around] == before[~around]).all()
     brown = made[area]
     assert np.median(brown[:, 0] - brown[:, 2]) > 15  # the leather jacket is there
+
+
+@pytest.mark.parametrize("mask", sorted(RECTANGLES))
+@pytest.mark.parametrize("what", [("jackets", 4), ("shirts", 2)])
+def test_a_rectangle_becomes_a_body(what: tuple[str, int], mask: str, tryon: TryonModel) -> None:
+    picture = rectangle(3, mask)
+    made = pixels(tryon.run(png(picture), png(garment(*what))).image)
+    before, given = small(3), np.asarray(picture.resize((480, 640), Image.Resampling.LANCZOS))
+    body = plain_silhouette(before)
+    feather = cv2.dilate(body.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+    changed = np.abs(made - before).max(axis=-1) > 16
+    assert changed[~feather].mean() < 0.02
+    assert changed[240:380, 170:310].mean() > 0.9  # the torso is the garment's
+    assert (made[..., 1] - np.maximum(made[..., 0], made[..., 2])).max() < 40
+    green = (given == (0, 255, 0)).all(axis=-1)
+    around = cv2.dilate(green.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
+    assert (made[~around] == given[~around]).all()
+
+
+def plain_silhouette(picture: np.ndarray) -> np.ndarray:
+    """Somebody before a plain, light background, bool [height, width]."""
+    apart = np.abs(picture - cv2.medianBlur(picture.astype(np.uint8), 31)).max(axis=-1) > 12
+    dark = picture.min(axis=-1) < 140
+    found = cv2.morphologyEx((apart | dark).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9)))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(found)
+    return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+
+
+def behind(left: float, right: float, top: float, bottom: float) -> Image.Image:
+    """The man behind a green rectangle."""
+    picture = upper(3)
+    width, height = picture.size
+    box = (left * width, top * height, right * width, bottom * height)
+    ImageDraw.Draw(picture).rectangle(box, fill=(0, 255, 0))
+    return picture
+
+
+def green_screen() -> Image.Image:
+    """The man before a background that is green all over."""
+    picture = np.asarray(upper(3)).copy()
+    picture[~plain_silhouette(picture.astype(int))] = (0, 255, 0)
+    return Image.fromarray(picture)
 
 
 def blank() -> Image.Image:
@@ -139,6 +190,19 @@ def landscape() -> Image.Image:
         (blank, lambda: garment("shirts", 1), {}, "pose:Inference: nobody"),
         (portrait, lambda: garment("shirts", 1), {}, "pose:Inference: hips are not visible"),
         (landscape, lambda: garment("shirts", 1), {}, "pose:Inference: nobody"),
+        (
+            lambda: behind(0.03, 0.97, 0.27, 0.9),
+            lambda: garment("shirts", 2),
+            {},
+            "pose:Inference: the mask hides the arms",
+        ),
+        (
+            lambda: behind(0.1, 0.9, 0.1, 0.7),
+            lambda: garment("shirts", 2),
+            {},
+            "pose:Inference: ",
+        ),
+        (green_screen, lambda: garment("shirts", 2), {}, "the mask hides the background"),
         (lambda: upper(3), blank, {}, "garment:Inference: there is no garment"),
         (lambda: upper(3), landscape, {}, "garment:Inference: "),
         (

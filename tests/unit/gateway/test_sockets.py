@@ -100,15 +100,3 @@ def test_a_taken_port_is_named(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     with pytest.raises(sockets.ListenError, match=f"127.0.0.1:{port}: Address already in use"):
         sockets.bind("127.0.0.1", port, 5)
-
-
-def test_no_two_settings_name_one_port(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    services = ["text", "tryon", "lipsync"]
-    for values in (
-        {"server": {"port": port}, "text": {"port": port}},
-        {"text": {"port": port}, "tryon": {"server": {"port": port}}},
-        {"text": {"port": port}, "lipsync": {"server": {"port": port}}},
-    ):
-        with pytest.raises(ValueError, match=rf"\.port are both {port}"):
-            settings_for(tmp_path, services=services, **values)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from enrollment_options import chosen
+from embedder_thresholds import thresholds
+from enrollment_options import Wishes, chosen
 from enrollment_refusals import RefusedError, refuse_pictures
 from face_search import Found, SearchOptions
 from face_vector import pooled
@@ -52,6 +53,8 @@ def refusal(*found: Found, strict: bool = True, needed: bool = True) -> str | No
 NONE = Found(reason="no_face")
 SMALL = Found(reason="face_too_small")
 BROKEN = Found(reason="image_truncated")
+BLURRED = Found(reason="face_blurred")
+UNCLEAR = Found(reason="face_unclear")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,9 @@ BROKEN = Found(reason="image_truncated")
         ((NONE, BROKEN), True, True, "image_truncated: index=1"),
         ((BROKEN, NONE), False, True, "image_truncated: index=0"),
         ((BROKEN,), False, False, None),
+        ((BLURRED, GOOD), True, True, None),
+        ((BLURRED, NONE), True, True, "face_blurred: index=0"),
+        ((UNCLEAR, BROKEN), True, True, "image_truncated: index=1"),
     ],
 )
 def test_pictures_are_refused_by_the_first_reason(
@@ -88,7 +94,15 @@ def test_the_facts_of_both_networks_are_told_and_no_more(tmp_path: Path) -> None
         "dimensions": 512,
         "detector": {"model": "finder", "decoder": "scrfd", **origin},
         "embedder": {"model": "embedder", **origin},
+        "thresholds": {"same_person": None, "consistency": None},
     }
+
+
+def test_the_packaged_embedder_has_measured_thresholds() -> None:
+    known = thresholds("faceplugin-mobilefacenet-512")
+    assert known.same_person is not None
+    assert known.consistency is not None
+    assert 0.31 < known.consistency < known.same_person < 0.6  # docs/enrollment.md
 
 
 OPTIONS = SearchOptions(
@@ -96,14 +110,21 @@ OPTIONS = SearchOptions(
 )
 
 
+USUAL = Wishes(OPTIONS, strict=True, consistency=0.4)
+
+
 def test_wishes_change_what_they_name() -> None:
-    assert chosen(b"{}", OPTIONS, True) == (OPTIONS, True, True)
+    assert chosen(b"{}", USUAL) == USUAL
     wishes = {"strict": False, "variants": False, "face": "largest", "detection_side": 480}
-    found, strict, unit = chosen(json.dumps(wishes).encode(), OPTIONS, True)
-    assert found == SearchOptions(480, "largest", 20, False, 1_000_000)
-    assert not strict
-    assert unit
-    assert not chosen(b'{"unit": false}', OPTIONS, True).unit
+    found = chosen(json.dumps(wishes).encode(), USUAL)
+    assert found == Wishes(SearchOptions(480, "largest", 20, False, 1_000_000), False, 0.4)
+    wishes = {"quality": "strict", "extra_views": 7, "consistency": 0.25}
+    found = chosen(json.dumps(wishes).encode(), USUAL)
+    assert (found.search.quality, found.search.extra_views) == ("strict", 7)
+    assert (found.strict, found.consistency) == (True, 0.25)
+    assert chosen(b'{"consistency": null}', USUAL).consistency is None
+    assert not chosen(b'{"unit": false}', USUAL).unit
+    assert chosen(b"{}", USUAL).unit
 
 
 @pytest.mark.parametrize(
@@ -121,8 +142,15 @@ def test_wishes_change_what_they_name() -> None:
         b'{"face": "prettiest"}',
         b'{"detection_side": 100000}',
         b'{"detection_side": -1}',
+        b'{"quality": "best"}',
+        b'{"quality": true}',
+        b'{"extra_views": -1}',
+        b'{"extra_views": 100000}',
+        b'{"consistency": 2.0}',
+        b'{"consistency": NaN}',
+        b'{"consistency": "high"}',
     ],
 )
 def test_wishes_that_cannot_be_are_refused(wishes: bytes) -> None:
     with pytest.raises(RefusedError, match="options_invalid: "):
-        chosen(wishes, OPTIONS, True)
+        chosen(wishes, USUAL)

@@ -12,7 +12,7 @@ export default function ClassifyPage() {
       <DropZone
         onFiles={choose}
         title="Choose pictures"
-        hint="or drop them here, or paste one. JPEG, PNG, WebP, BMP or GIF."
+        hint="or drop them here, or paste one. JPEG, PNG, WebP, AVIF, BMP or GIF."
         accept="image/*"
         multiple
       />

@@ -1,19 +1,22 @@
 import { useRef, useState } from "react";
 import { Card } from "../../components/Card";
 import { DropZone } from "../../components/DropZone";
+import { Icon } from "../../components/Icon";
 import { EmptyState } from "../../components/Notice";
 import { number } from "../../format";
 import { ClipCard, type Preview } from "./ClipCard";
+import { RecorderDialog } from "./RecorderDialog";
 import { SegmentTable } from "./SegmentTable";
 import { StoryCard } from "./StoryCard";
 import { TimelineStrip } from "./TimelineStrip";
 import { MOST_BYTES, useStory } from "./useStory";
 
-/** Upload a clip; read the story and see when which emotion showed. */
+/** Upload or record a clip; read the story and see when which emotion showed. */
 export default function EmotionsPage() {
   const { clip, phase, story, choose, run, cancel } = useStory();
   const [lastPreview, setPreview] = useState<Preview | null>(null);
   const [time, setTime] = useState(0);
+  const [recording, setRecording] = useState(false);
   const video = useRef<HTMLVideoElement>(null);
   const preview = lastPreview?.url === clip?.url ? lastPreview : null;
   const seek = (second: number) => {
@@ -28,9 +31,16 @@ export default function EmotionsPage() {
       <DropZone
         onFiles={choose}
         title="Choose a clip"
-        hint={`or drop it here. MP4, up to ${number(MOST_BYTES / 2 ** 20)} MiB.`}
-        accept="video/mp4,.mp4"
+        hint={`or drop it here. MP4, QuickTime, 3GP or WebM, up to ${number(MOST_BYTES / 2 ** 20)} MiB.`}
+        accept="video/mp4,video/quicktime,video/3gpp,video/webm,.mp4,.mov,.3gp,.webm"
       />
+      <button type="button" className="button clip-record" onClick={() => setRecording(true)}>
+        <Icon name="camera" />
+        Record a clip
+      </button>
+      {recording && (
+        <RecorderDialog onClip={(file) => choose([file])} onClose={() => setRecording(false)} />
+      )}
       <div className="emotions">
         {clip && (
           <ClipCard

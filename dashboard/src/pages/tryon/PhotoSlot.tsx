@@ -53,7 +53,7 @@ export function PhotoSlot({ part, photo, onFile, onRemove }: PhotoSlotProps) {
         )}
       </FileButton>
       <p className="photo-facts quiet">
-        {photo ? `${photo.file.name}, ${bytes(photo.file.size)}` : "JPEG, PNG or WebP"}
+        {photo ? `${photo.file.name}, ${bytes(photo.file.size)}` : "JPEG, PNG, WebP or AVIF"}
       </p>
     </li>
   );

@@ -4,7 +4,7 @@ import { bytes } from "../../format";
 
 /** Largest picture in bytes, the gateway's default. */
 export const MOST_BYTES = 10 * 2 ** 20;
-export const KINDS = ["image/jpeg", "image/png", "image/webp"];
+export const KINDS = ["image/jpeg", "image/png", "image/webp", "image/avif"];
 
 export type Part = "person" | "garment";
 
@@ -26,7 +26,7 @@ export const GUIDANCE: Readonly<Record<Part, string>> = {
 /** Why a file is not even sent, or null. */
 export function photoProblem(file: File): string | null {
   if (!file.size) return `${file.name} is empty.`;
-  if (!KINDS.includes(file.type)) return `${file.name} is not a JPEG, PNG or WebP picture.`;
+  if (!KINDS.includes(file.type)) return `${file.name} is not a JPEG, PNG, WebP or AVIF picture.`;
   if (file.size <= MOST_BYTES) return null;
   return `${file.name} has ${bytes(file.size)}; a picture may have ${bytes(MOST_BYTES)}.`;
 }

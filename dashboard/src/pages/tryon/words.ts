@@ -37,7 +37,7 @@ interface Advice {
 const ADVICE: Readonly<Record<string, Advice>> = {
   input: {
     what: "The input cannot be used.",
-    todo: "Choose other pictures (JPEG, PNG or WebP) or options.",
+    todo: "Choose other pictures (JPEG, PNG, WebP or AVIF) or options.",
   },
   pose: {
     what: "Shoulders and hips of the person were not found.",

@@ -80,7 +80,11 @@ export function EnrollmentCard({ title, defaultId, enrollment }: EnrollmentCardP
       </form>
       <div className="enrollment-result" role="status" aria-busy={busy}>
         {enrolled ? (
-          <EnrollmentResult enrolled={enrolled} />
+          <EnrollmentResult
+            enrolled={enrolled}
+            shots={shots}
+            onRetake={(pose) => setTaking([pose])}
+          />
         ) : (
           <EmptyState icon="face">
             {count ? "No vector of these pictures yet." : "One picture is enough, five are better."}

@@ -1,11 +1,23 @@
 import { Facts } from "../../components/Facts";
 import { milliseconds, number } from "../../format";
-import type { Enrolled } from "./useEnrollment";
+import { concern, POSES, type Pose, poseTitle } from "./poses";
+import type { Enrolled, Shots } from "./useEnrollment";
 import { norm } from "./vector";
 
-/** The thumbnail, and what is known about the vector. */
-export function EnrollmentResult({ enrolled }: { enrolled: Enrolled }) {
+interface EnrollmentResultProps {
+  enrolled: Enrolled;
+  shots: Shots;
+  onRetake: (pose: Pose) => void;
+}
+
+/** The thumbnail, what is known about the vector, and which poses had better be taken again. */
+export function EnrollmentResult({ enrolled, shots, onRetake }: EnrollmentResultProps) {
   const { answer, vector } = enrolled;
+  const doubtful = POSES.flatMap((pose) => {
+    const report = shots[pose]?.report;
+    const wrong = report ? concern(pose, report) : null;
+    return wrong ? [{ pose, wrong }] : [];
+  });
   const used = answer.images.filter((report) => report.used).length;
   return (
     <div className="enrolled">
@@ -28,6 +40,24 @@ export function EnrollmentResult({ enrolled }: { enrolled: Enrolled }) {
         <p className="quiet small">
           Model: {answer.model} · {answer.weights} · {answer.engine}
         </p>
+        {doubtful.length > 0 && (
+          <ul className="retakes" aria-label="Better taken again">
+            {doubtful.map(({ pose, wrong }) => (
+              <li key={pose}>
+                <span>
+                  <strong>{poseTitle(pose)}</strong>: {wrong}
+                </span>
+                <button
+                  type="button"
+                  className="button button-small"
+                  onClick={() => onRetake(pose)}
+                >
+                  Retake {pose}
+                </button>
+              </li>
+            ))}
+          </ul>
+        )}
       </div>
     </div>
   );

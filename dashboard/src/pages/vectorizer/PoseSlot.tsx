@@ -1,10 +1,12 @@
 import { useCallback, useEffect, useRef, useState } from "react";
+import type { PictureQuality, PictureReport } from "../../api/types";
 import { Badge, type Tone } from "../../components/Badge";
 import { FileButton } from "../../components/FileButton";
 import { Icon } from "../../components/Icon";
+import { number, percent } from "../../format";
 import { useFileDrop } from "../../hooks/useFileDrop";
 import { FaceOverlay, type Size } from "./FaceOverlay";
-import { GUIDANCE, type Pose, poseTitle, reasonText } from "./poses";
+import { concern, GUIDANCE, type Pose, poseTitle } from "./poses";
 import type { Shot } from "./useEnrollment";
 
 interface PoseSlotProps {
@@ -16,11 +18,12 @@ interface PoseSlotProps {
   onRemove: (pose: Pose) => void;
 }
 
-function stateOf({ report, problem }: Shot, busy: boolean): [Tone, string] {
+function stateOf(pose: Pose, { report, problem }: Shot, busy: boolean): [Tone, string] {
   if (busy) return ["accent", "Checking…"];
   if (problem) return ["bad", problem];
   if (!report) return ["quiet", "Not sent yet"];
-  if (!report.used) return ["warn", reasonText(report.reason)];
+  const wrong = concern(pose, report);
+  if (wrong) return ["warn", wrong];
   return report.faces > 1 ? ["warn", `Used: 1 of ${report.faces} faces`] : ["good", "Used"];
 }
 
@@ -54,8 +57,13 @@ export function PoseSlot({ pose, shot, busy, onFile, onCamera, onRemove }: PoseS
         {shot ? <Preview key={shot.url} pose={pose} shot={shot} /> : <p>{GUIDANCE[pose]}</p>}
       </div>
       <p className="pose-state">
-        {shot ? <State shot={shot} busy={busy} /> : <span className="quiet">Empty</span>}
+        {shot ? (
+          <State pose={pose} shot={shot} busy={busy} />
+        ) : (
+          <span className="quiet">Empty</span>
+        )}
       </p>
+      {shot?.report?.quality && <Figures report={shot.report} quality={shot.report.quality} />}
       <div className="pose-actions">
         <FileButton onFiles={take} accept="image/*" className="button button-small">
           {shot ? "Replace" : "Choose"}
@@ -74,8 +82,30 @@ export function PoseSlot({ pose, shot, busy, onFile, onCamera, onRemove }: PoseS
   );
 }
 
-function State({ shot, busy }: { shot: Shot; busy: boolean }) {
-  const [tone, text] = stateOf(shot, busy);
+/** Whole degrees, and no minus before a 0. */
+function degrees(value: number): string {
+  return `${number(Math.round(value) || 0)}°`;
+}
+
+function Figures({ report, quality }: { report: PictureReport; quality: PictureQuality }) {
+  const { consistency } = report;
+  return (
+    <p className="pose-figures quiet">
+      Quality {percent(quality.score)} · {number(quality.size, 0)} px
+      <br />
+      Yaw {degrees(quality.yaw)}, pitch {degrees(quality.pitch)}
+      {typeof consistency === "number" && (
+        <>
+          <br />
+          Like the others: {number(consistency, 2)}
+        </>
+      )}
+    </p>
+  );
+}
+
+function State({ pose, shot, busy }: { pose: Pose; shot: Shot; busy: boolean }) {
+  const [tone, text] = stateOf(pose, shot, busy);
   return <Badge tone={tone}>{text}</Badge>;
 }
 

@@ -8,6 +8,7 @@ import {
   faceVector,
   json,
   pictureReport,
+  QUALITY,
   type Received,
   stubApi,
   stubRoutes,
@@ -136,6 +137,35 @@ describe("VectorizerPage", () => {
     expect(employee_id).toBe("E7");
     expect(images.map(({ data }) => atob(data))).toEqual(["a", "c"]);
     expect(URL.revokeObjectURL).toHaveBeenCalledTimes(1);
+  });
+
+  it("shows quality, wrong poses and the odd one out, and takes one again", async () => {
+    const other = { index: 2, pose: "right", consistency: 0.08, consistent: false };
+    answering(
+      faceVector(
+        [1],
+        [
+          pictureReport({ quality: QUALITY, pose_matches: true, consistency: 0.82 }),
+          pictureReport({ index: 1, pose: "left", quality: QUALITY, pose_matches: false }),
+          pictureReport({ ...other, quality: QUALITY }),
+        ],
+      ),
+    );
+    render(<App />);
+    const region = await choose([picture("a"), picture("b"), picture("c")]);
+    await make(region);
+    const retakes = await within(region).findByRole("list", { name: "Better taken again" });
+    expect(within(retakes).getAllByRole("listitem")).toHaveLength(2);
+    expect(retakes).toHaveTextContent("Left: Not turned to the own left");
+    expect(retakes).toHaveTextContent("Right: Somebody else than on the others?");
+    expect(slot(region, "Front")).toHaveTextContent("Used");
+    expect(slot(region, "Front")).toHaveTextContent("Like the others: 0.82");
+    expect(slot(region, "Front")).toHaveTextContent("120 px");
+    expect(slot(region, "Front")).toHaveTextContent("Yaw 2°, pitch -3°");
+    expect(slot(region, "Right")).toHaveTextContent("Somebody else than on the others?");
+    await userEvent.click(within(retakes).getByRole("button", { name: "Retake right" }));
+    const dialog = await screen.findByRole("dialog", { name: "Camera" });
+    expect(dialog).toBeVisible();
   });
 
   it("marks the picture that the server refuses", async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { placeFiles, reasonText } from "../../../src/pages/vectorizer/poses";
+import type { PictureReport } from "../../../src/api/types";
+import { concern, placeFiles, reasonText } from "../../../src/pages/vectorizer/poses";
 import { cosine, norm, reading } from "../../../src/pages/vectorizer/vector";
+import { pictureReport, QUALITY } from "../../support/api";
 
 const file = (name: string) => new File(["x"], name);
 const names = (placed: ReturnType<typeof placeFiles>) =>
@@ -51,6 +53,20 @@ describe("poses", () => {
 
   it("says why a picture does not count", () => {
     expect(reasonText("no_face")).toBe("No face: try again");
-    expect(reasonText("face_turned_away")).toBe("Not used: face turned away");
+    expect(reasonText("face_blurred")).toBe("Blurred: hold still");
+    expect(reasonText("face_covered_up")).toBe("Not used: face covered up");
+  });
+
+  it.each<[Partial<PictureReport>, string | null]>([
+    [{}, null],
+    [{ pose_matches: null, consistent: null, quality: null }, null],
+    [{ pose_matches: true, consistent: true }, null],
+    [{ pose_matches: false }, "Not turned to the own left"],
+    [{ pose_matches: false, consistent: false }, "Somebody else than on the others?"],
+    [{ used: false, reason: "face_differs" }, "Somebody else than on the others"],
+    [{ quality: { ...QUALITY, reason: "face_too_dark" } }, "Too dark: more light"],
+    [{ quality: QUALITY }, null],
+  ])("says what is wrong with %j", (values, expected) => {
+    expect(concern("left", pictureReport(values))).toBe(expected);
   });
 });

@@ -1,0 +1,68 @@
+"""Whether the pictures of an enrollment show one person. numpy only.
+
+A picture's vector is the mean of its crops' embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Embeddings = Sequence[np.ndarray | None]
+"""FP32 [crops, dimensions] of each picture; None for one that does not count."""
+
+
+def consistencies(embeddings: Embeddings, counted: Embeddings) -> list[float | None]:
+    """Cosine of each picture's vector to the mean of the vectors of the others that count.
+
+    Args:
+        embeddings: Of the pictures that are told about.
+        counted: Of those that count.
+
+    Returns:
+        One for each picture; None where it or the others have no vector.
+    """
+    cosines = []
+    for place, own in enumerate(embeddings):
+        others = [one for at, one in enumerate(counted) if one is not None and at != place]
+        cosines.append(None if own is None or not others else _cosine(own, others))
+    return cosines
+
+
+def odd_ones(embeddings: Embeddings, threshold: float) -> list[int]:
+    """Places of the pictures that do not go with the others.
+
+    The picture that goes with most others shows the person; those that do not go with it are odd.
+    (Distance to the mean alone would pass two people with as many pictures each.)
+
+    Args:
+        embeddings: See there.
+        threshold: Cosine from which two pictures go together.
+
+    Returns:
+        In order. As many as half of the pictures or more where nobody can say which are the odd
+        ones.
+    """
+    counted = [place for place, one in enumerate(embeddings) if one is not None]
+    vectors = [_vector(one) for one in embeddings if one is not None]
+    if len(vectors) < 2:
+        return []
+    cosines = np.stack(vectors) @ np.stack(vectors).T
+    together = cosines >= threshold
+    # Where several go with as many, the one that is closest to all.
+    middle = max(range(len(counted)), key=lambda at: (together[at].sum(), cosines[at].sum()))
+    return [place for at, place in enumerate(counted) if not together[middle][at]]
+
+
+def _vector(embedding: np.ndarray) -> np.ndarray:
+    """Unit vector of a picture; zero where it has no direction."""
+    mean = embedding.astype(np.float64).mean(axis=0)
+    length = np.linalg.norm(mean)
+    return mean / length if np.isfinite(length) and length > 0 else np.zeros_like(mean)
+
+
+def _cosine(own: np.ndarray, others: Sequence[np.ndarray]) -> float | None:
+    mean = np.mean([one.astype(np.float64).mean(axis=0) for one in others], axis=0)
+    a, b = _vector(own), _vector(mean[None])
+    return float(np.clip(a @ b, -1, 1)) if a.any() and b.any() else None
