@@ -8,7 +8,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env openapi vlm-env test-vlm gpu-check supply-env sbom audit licences
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check supply-env sbom audit licences
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,14 @@ test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
-test-long: env-test models dashboard postgresql client-env ## crashes, floods, engines other than the default ones
+test-long: env-test models dashboard postgresql client-env stock-client-env ## crashes, floods, other engines than the default ones, clients
 	@$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 client-env: env ## the environment of the tests of clients and their generators (.venv-clients)
 	@$(PYTHON) requirements/install.py .venv-clients clients
+
+stock-client-env: env-test ## the clients that people already use (.venv-stock-clients)
+	@$(PYTHON) requirements/stock_clients.py .venv-stock-clients $(VENV)
 
 openapi: env ## regenerate dashboard/openapi.json, which the dashboard's types are made of
 	@$(PY) -m gateway openapi --defaults > var/openapi.json && mv var/openapi.json dashboard/openapi.json

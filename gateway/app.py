@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 from gateway import dashboard
 from gateway.api.application import DOCS_FILES
+from gateway.api.iot import enrollment
 from gateway.api.iot import routes as iot
 from gateway.api.iot.service import IotService
 from gateway.api.lipsync.routes import lipsync_application
@@ -33,12 +36,14 @@ from gateway.middleware.context import RequestContext
 from gateway.middleware.cors import Cors
 from gateway.middleware.hosts import HostCheck
 from gateway.middleware.prefer_own import PreferOwn
-from gateway.middleware.target import LikeGet, NoLastSlash
+from gateway.middleware.target import LikeGet, NoLastSlash, UnderRoot
 from gateway.middleware.unpack import Unpack
 from gateway.security import KEY_HEADER
 from gateway.security.hosts import KnownHosts
 from gateway.security.pages import Origins, PageGuard
 from gateway.settings.keys import OPERATIONS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -219,7 +224,10 @@ def _add_iot(assembly: _Assembly) -> None:
     context.monitor.watch(service)
     application = iot.iot_application(service, context)
     around = iot.legacy_application(service, context)
-    merge_into(around, {"/iot": application}, "health")
+    wanted = context.settings.has_enrollment_routes
+    modal = enrollment.enrollment_application(service) if wanted else None
+    beside = {"enrollment": modal} if modal else {}
+    merge_into(around, {"/iot": application}, "health", beside)
     if settings.port is not None:
         assembly.documented[settings.port] = around
     rest = assembly.protect(
@@ -231,8 +239,14 @@ def _add_iot(assembly: _Assembly) -> None:
         old_paths=iot.ROOT_PATHS,
     )
 
+    if modal:
+        rest = _before_others(assembly, service, modal, rest)
+    elif settings.enrollment_routes:
+        log.warning("enrollment routes are off", extra={"reason": "server.workers is not 1"})
+
     def under_its_prefix(stack: ASGIApp) -> ASGIApp:
-        return Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
+        router = Router([Mount("/iot", stack)], redirect_slashes=False, default=rest)
+        return UnderRoot(router, settings.root_path) if settings.root_path else router
 
     assembly.add(
         service.name,
@@ -245,6 +259,20 @@ def _add_iot(assembly: _Assembly) -> None:
         old_paths=iot.OLD_PATHS,
         own_port=under_its_prefix,
     )
+
+
+def _before_others(
+    assembly: _Assembly, service: IotService, application: FastAPI, rest: ASGIApp
+) -> ASGIApp:
+    """Return the old port's other routes with those of the enrollment modal's server."""
+    stack = assembly.protect(
+        service.name,
+        application,
+        body_limit=service.settings.max_body_bytes,
+        render=enrollment.enrollment_error,
+    )
+    own = Router([route for route in application.routes if isinstance(route, APIRoute)])
+    return PreferOwn(own, stack, lambda: rest)
 
 
 def _add_vision(assembly: _Assembly) -> None:

@@ -60,8 +60,8 @@ def node_of(environment: Path) -> Path:
     raise MissingNodeError
 
 
-def npm(node: Path, *args: str) -> None:
-    """Run npm in the dashboard's folder.
+def npm(node: Path, *args: str, folder: Path | None = None) -> None:
+    """Run npm in a folder, by default the dashboard's.
 
     Raises:
         subprocess.CalledProcessError: npm failed; its own message is already printed.
@@ -74,7 +74,7 @@ def npm(node: Path, *args: str) -> None:
         **quiet,
         "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    subprocess.run([*command, *args], cwd=DASHBOARD, env=variables, check=True)
+    subprocess.run([*command, *args], cwd=folder or DASHBOARD, env=variables, check=True)
 
 
 def install(node: Path) -> None:

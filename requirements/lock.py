@@ -5,7 +5,8 @@ One universal resolution (Python 3.10-3.12, Linux) is split by who installs what
 * ``runtime.lock``  gateway, triton and export extras
 * ``test.lock``     what the tests add
 * ``load.lock``     the load-test tools, ``supply.lock`` SBOM and audit, ``clients.lock`` what the
-  tests of clients use: environments of their own
+  tests of clients use, ``stock-clients.lock`` the clients that people already use: environments of
+  their own
 * ``cuda.lock``     what only the CUDA build of torch needs
 * ``binaries.lock`` nvidia-pytriton, and ``torch.lock`` the registry's torch, both installed
   without their dependencies (``torch-cpu.lock`` is kept by hand)
@@ -72,7 +73,7 @@ def main() -> int:
     write("cuda.lock", [everything[key] for key in cuda])
     for name in ("binaries", "torch"):
         write(f"{name}.lock", list(resolve(f"requirements/{name}.in", "--no-deps").values()))
-    for name in ("load", "supply", "clients"):
+    for name in ("load", "supply", "clients", "stock-clients"):
         write(f"{name}.lock", list(resolve(*extras(name)).values()))
     return 0
 

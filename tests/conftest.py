@@ -20,6 +20,7 @@ silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "clients/stock/",
     "contract/test_vton_leases.py",
     "triton/embedded/test_ports.py",
     "contract/connections/test_patience.py",
@@ -46,7 +47,7 @@ LONG = (
     "triton/tryon/test_other_engines.py",
     "triton/vision/test_other_classifiers.py",
 )
-LAYERS = ("unit", "contract", "media", "triton", "browser", "vlm", "gpu")
+LAYERS = ("unit", "contract", "media", "triton", "clients", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -66,8 +67,8 @@ def group(path: PurePosixPath) -> str:
     ``path`` is relative to this folder. Those with servers sort first: they take the longest.
     """
     layer, *folders = path.parts[:-1] or (path.name,)
-    if layer == "browser":
-        return "0 browser"
+    if layer in ("browser", "clients"):  # one stack for all of them
+        return f"0 {layer}"
     if layer == "triton" and folders and folders[0] != "embedded":  # a server for each module there
         return "1 " + "/".join(folders)
     return ("1 " if layer == "triton" else "2 ") + path.as_posix()

@@ -87,12 +87,6 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
             yield body
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the OpenAPI part of a route that reads its body by :func:`read_body`."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 def _parsed(raw: bytes) -> Any:
     try:
         return pydantic_core.from_json(raw)

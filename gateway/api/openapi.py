@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,33 +80,44 @@ def document(app: FastAPI) -> Schema:
     return made
 
 
-def merge_into(app: FastAPI, parts: Mapping[str, FastAPI], own: str) -> None:
-    """Let an application's document have the paths of others under their prefixes.
+def merge_into(
+    app: FastAPI,
+    parts: Mapping[str, FastAPI],
+    own: str,
+    beside: Mapping[str, FastAPI] | None = None,
+) -> None:
+    """Let an application's document have the paths of others.
 
     Args:
         app: made by ``service_application``; its operations are tagged ``own``.
         parts: by prefix, which tags their operations and stands before their names.
         own: tag.
+        beside: others without a prefix, by tag.
     """
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
-            documents = {"": document(app)} | {at: one.openapi() for at, one in parts.items()}
+            documents = [("", "", document(app))]
+            documents += [(at, _tag(at), one.openapi()) for at, one in parts.items()]
+            documents += [("", tag, one.openapi()) for tag, one in (beside or {}).items()]
             app.openapi_schema = _merged(documents, own)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _merged(documents: Mapping[str, Schema], own: str) -> Schema:
-    """Return one document out of several by prefix; the first has none.
+def _tag(prefix: str) -> str:
+    return prefix.strip("/").replace("/", "_")
+
+
+def _merged(documents: Sequence[tuple[str, str, Schema]], own: str) -> Schema:
+    """Return one document out of several, each with its prefix and tag; the first has none.
 
     Raises:
         ValueError: one name has two meanings in their components.
     """
-    merged: Schema = {**documents[""], "paths": {}, "components": {}}
-    for prefix, part in documents.items():
-        tag = prefix.strip("/").replace("/", "_")
+    merged: Schema = {**documents[0][2], "paths": {}, "components": {}}
+    for prefix, tag, part in documents:
         for path, operations in part["paths"].items():
             merged["paths"][prefix + path] = {
                 method: operation

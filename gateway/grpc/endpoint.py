@@ -33,7 +33,6 @@ from gateway.errors import (
 from gateway.grpc.drain import Drain
 from gateway.grpc.wire import MalformedError
 from gateway.security import presented_keys
-from gateway.settings.keys import CONTROL
 from gateway.telemetry.log import request_id, where
 
 SERVICE = "lipsync"
@@ -138,17 +137,18 @@ class Endpoint:
         name: of the RPC.
         work: reads the request and answers it.
         drain: of the server; it knows every call under way.
-        control: whether it changes what is loaded: such a call may need a key of its own.
+        service: whose key it needs, by its name in keys; None: none, as clients ask for the
+            server's health before they have one.
     """
 
     def __init__(
-        self, context: Context, name: str, work: Work, drain: Drain, *, control: bool = False
+        self, context: Context, name: str, work: Work, drain: Drain, service: str | None = SERVICE
     ) -> None:
         self._context = context
         self._drain = drain
         self._name = name
         self._work = work
-        self._control = control
+        self._service = service
 
     async def serve(
         self, messages: AsyncIterator[bytes], context: ServicerContext[Any, Any]
@@ -183,10 +183,10 @@ class Endpoint:
         return reply.message
 
     def _authorize(self, metadata: dict[str, Any]) -> str | None:
-        separate = self._control and self._context.settings.lipsync.separate_control_key
+        if self._service is None:
+            return None
         try:
-            service = CONTROL if separate else SERVICE
-            return self._context.keys.authorize(service, *presented_keys(metadata.get))
+            return self._context.keys.authorize(self._service, *presented_keys(metadata.get))
         except GatewayError as error:
             self._context.metrics.rejected.labels(SERVICE, error.reason).inc()
             raise

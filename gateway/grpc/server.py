@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from gateway.api.lipsync.service import LipsyncService
 from gateway.context import Context
@@ -21,8 +20,10 @@ from gateway.grpc.health import HEALTH, NAME, HealthService
 from gateway.grpc.inference import InferBatch, LastingAudio
 from gateway.grpc.intake import Intake
 from gateway.grpc.options import server_options
+from gateway.grpc.reflection import add_reflection
 from gateway.health.attempts import Asking
 from gateway.lifecycle import Lifecycle
+from gateway.settings.keys import CONTROL
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class GrpcServer:
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))
         if settings.reflection:
-            reflection.enable_server_reflection((NAME, HEALTH, reflection.SERVICE_NAME), server)
+            add_reflection(server, (NAME, HEALTH))
         address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
         secret = credentials(settings.tls)
         try:
@@ -84,20 +85,25 @@ class GrpcServer:
         return ready and not self._lifecycle.draining
 
     def _handlers(self) -> dict[str, Any]:
-        control = Control(self._service.pool, self._context.settings.lipsync.capacity)
+        settings = self._context.settings.lipsync
+        control = Control(self._service.pool, settings.capacity)
+        changing = CONTROL if settings.separate_control_key else SERVICE
         return {
             "InferBatch": self._handler("InferBatch", self._infer_batch()),
             "ListModels": self._handler("ListModels", control.list_models),
-            "LoadModel": self._handler("LoadModel", control.load_model, control=True),
-            "UnloadModel": self._handler("UnloadModel", control.unload_model, control=True),
+            "LoadModel": self._handler("LoadModel", control.load_model, changing),
+            "UnloadModel": self._handler("UnloadModel", control.unload_model, changing),
             "GetModelStats": self._handler("GetModelStats", control.get_model_stats),
-            "Health": self._handler("Health", control.health),
+            "Health": self._handler("Health", control.health, None),
         }
 
     def _handler(
-        self, name: str, work: Callable[[Call], Awaitable[Reply]], *, control: bool = False
+        self,
+        name: str,
+        work: Callable[[Call], Awaitable[Reply]],
+        service: str | None = SERVICE,
     ) -> Any:
-        endpoint = Endpoint(self._context, name, work, self._drain, control=control)
+        endpoint = Endpoint(self._context, name, work, self._drain, service)
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
 
     def _infer_batch(self) -> InferBatch:

@@ -34,6 +34,30 @@ class LikeGet:
             scope.update({**inner, "method": "HEAD"})
 
 
+class UnderRoot:
+    """Serves paths below a root as well as those without it, whichever a proxy sends on.
+
+    Args:
+        app: what is served.
+        root: path that the proxy serves it under, e.g. ``/galaxy/gpu``.
+    """
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self._app = app
+        self._root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path != self._root and not path.startswith(f"{self._root}/"):
+                path = self._root + path
+            # ASGI: the path includes the root.
+            scope["path"] = f"{path}/" if path == self._root else path
+            scope["root_path"] = self._root
+        await self._app(scope, receive, send)
+
+
 class NoLastSlash:
     """Serves a path with a slash at its end as the path without; a redirect may lose a body."""
 

@@ -82,6 +82,9 @@ class IotSettings(Section):
 
     port: int | None = Field(5000, ge=1, le=65535)
     """The old server's port; null: not served."""
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path under which a proxy serves the port, e.g. `/galaxy/gpu`, whether it takes it off or not;
+    environment `ROOT_PATH`."""
     triton_model: str = "face_enrollment"
     """Triton model that makes face vectors."""
     networks: list[str] = ["face_detector", "face_embedder"]
@@ -115,6 +118,14 @@ class IotSettings(Section):
     """Longest wait for a slot before 503."""
     deadline_seconds: float = Field(55, gt=0)
     """Longest time for one enrollment (504 beyond); the old client gives up after 60 s."""
+    enrollment_routes: bool = True
+    """Whether the old port also has `/api/process`, `/api/embedding/{user_id}` and
+    `/api/enrollment/{user_id}` for the enrollment modal's server; never with several
+    `server.workers`, as a vector waits in one process's memory."""
+    enrollment_seconds: float = Field(600, gt=0, le=600)
+    """How long a vector made by `/api/process` can be fetched; it is written nowhere."""
+    enrollment_entries: int = Field(10_000, ge=1, le=1_000_000)
+    """Most vectors that wait to be fetched (503 beyond); one takes about 3 kB."""
     emotions: EmotionSettings = EmotionSettings()
     cors_origins: list[str] = ["*"]
     """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ TEXT = {
     "GPU_MAX_BATCH_SIZE": ("text", "max_batch_size"),
     "GPU_MAX_TEXT_LENGTH": ("text", "max_text_length"),
 }
-VISION = {
+IOT = {
+    "FASTAPI_PORT": ("iot", "port"),
+    "ROOT_PATH": ("iot", "root_path"),
+    "ALLOWED_ORIGINS": ("iot", "cors_origins"),
+    "LOG_LEVEL": ("telemetry", "log_level"),
+    "LOG_JSON": ("telemetry", "log_format"),
+}
+VISION = {  # which the old server read in any case
     "GAVID_DEVICE": ("vision", "device"),
     "GAVID_MODEL_TORCH_WEIGHTS": ("vision", "classifier", "weights"),
     "GAVID_METRICS_UPDATE_INTERVAL_S": ("telemetry", "gpu", "interval_seconds"),
@@ -36,18 +43,60 @@ TRYON = {  # of the start script
 TRYON_FILE = "CONFIG_PATH"
 """Names the try-on server's config.yaml. The face server had a variable of that name as well, so
 only a file with sections of the try-on server counts; a missing one is no error, as it was."""
-LEGACY = {**TEXT, **VISION, **TRYON}
+LEGACY = {**TEXT, **IOT, **VISION, **TRYON}
+
+
+_SWITCH = {
+    "true": "json",
+    "1": "json",
+    "yes": "json",
+    "on": "json",
+    "false": "text",
+    "0": "text",
+    "no": "text",
+    "off": "text",
+}
+_LEVEL = {"TRACE": "DEBUG", "WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR"}
+
+
+def _origins(value: str) -> list[str]:
+    return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+
+def _level(value: str) -> str:
+    level = value.strip().upper()
+    return _LEVEL.get(level, level)
+
+
+def _format(value: str) -> str:
+    return _SWITCH.get(value.strip().lower(), value)
+
+
+def _root_path(value: str) -> str:
+    parts = value.strip().strip("/")
+    return f"/{parts}" if parts else ""
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "ALLOWED_ORIGINS": _origins,
+    "LOG_LEVEL": _level,
+    "LOG_JSON": _format,
+    "ROOT_PATH": _root_path,
+}
+"""How the old servers wrote what is written otherwise here; what cannot be is refused later."""
 
 
 def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the tree that old environment variables set; empty values mean unset."""
     found: dict[str, Any] = {}
+    in_any_case = {name.upper(): value for name, value in environ.items()}
     for variable, (*sections, field) in LEGACY.items():
-        if value := environ.get(variable, ""):
+        source = in_any_case if variable in VISION else environ
+        if value := source.get(variable, ""):
             target = found
             for section in sections:
                 target = target.setdefault(section, {})
-            target[field] = value
+            target[field] = _READ.get(variable, str)(value)
     if (file := environ.get(TRYON_FILE, "")) and is_old_file(Path(file)):
         found.setdefault("tryon", {})["config"] = file
     if "embed_chunk" in found.get("text", {}):

@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return any(key.opens(service) for key in old)
 
     @property
+    def has_enrollment_routes(self) -> bool:
+        """Whether the enrollment modal's routes are served: one process keeps their vectors."""
+        return self.iot.enrollment_routes and self.server.workers == 1
+
+    @property
     def infer_needs_key(self) -> bool:
         """Whether try-on's `/infer` is closed where the service is."""
         chosen = self.tryon.infer_requires_auth

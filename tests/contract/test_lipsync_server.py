@@ -14,14 +14,11 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 
 from gateway.grpc.drain import LINGER_SECONDS
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_gateway import Served, audio, frames, serving
-from tests.support.lipsync_protos import RPCS, SERVICE, descriptors, raw
+from tests.support.lipsync_protos import SERVICE, raw
 from tests.support.lipsync_triton import LipsyncTriton, mouth
 from tests.support.waiting import PATIENCE, until
 
@@ -66,30 +63,6 @@ async def _answered(call: Any) -> Any:
     return await call
 
 
-async def test_reflection_shows_the_documented_interface(served: Served) -> None:
-    def look() -> tuple[list[str], Any]:
-        with grpc.insecure_channel(served.address) as channel:
-            database = ProtoReflectionDescriptorDatabase(channel)
-            names = list(database.get_services())
-            return names, database.FindFileContainingSymbol(SERVICE)
-
-    names, file = await asyncio.to_thread(look)
-    assert set(names) >= {SERVICE, "grpc.health.v1.Health"}
-    (expected,) = descriptors("inference.proto").file
-    assert file.service == expected.service
-    assert [one.name for one in file.service[0].method] == list(RPCS)
-
-
-async def test_reflection_can_be_switched_off(tmp_path: Path) -> None:
-    def look(address: str) -> list[str]:
-        with grpc.insecure_channel(address) as channel:
-            return list(ProtoReflectionDescriptorDatabase(channel).get_services())
-
-    async with serving(tmp_path, server={"reflection": False}) as served:
-        with pytest.raises(grpc.RpcError):
-            await asyncio.to_thread(look, served.address)
-
-
 async def test_grpc_health_follows_the_service(served: Served) -> None:
     stub = health_pb2_grpc.HealthStub(served.channel)
     for name in ("", SERVICE):
@@ -117,8 +90,11 @@ async def test_keys_in_metadata(tmp_path: Path) -> None:
         # Without a separate control key the same key loads, too.
         load = kind.LoadModelRequest(model_id="tenant_2")
         assert (await client.LoadModel(load, metadata=(("x-api-key", KEY),))).success
-        assert await code_of(client.Health(kind.HealthRequest())) is Code.UNAUTHENTICATED
-        # Balancers and tools need none.
+        # Balancers and tools need none, and neither does a client that looks before it begins.
+        assert (await client.Health(kind.HealthRequest())).healthy
+        wrong = (("x-api-key", "wrong-key"),)
+        assert (await client.Health(kind.HealthRequest(), metadata=wrong)).healthy
+        assert await code_of(client.ListModels(kind.ListModelsRequest())) is Code.UNAUTHENTICATED
         stub = health_pb2_grpc.HealthStub(served.channel)
         await stub.Check(health_pb2.HealthCheckRequest())
 

@@ -105,7 +105,7 @@ class FaceService:
         }
         if settings.quality.consistency is not None:
             options["consistency"] = settings.quality.consistency
-        self._options = bytes_tensor([json.dumps(options).encode()], rows=False)
+        self._options = options
         self.model = ModelState("vectorize", settings.triton_model, tuple(settings.networks))
 
     @property
@@ -124,15 +124,20 @@ class FaceService:
         """Raise UnavailableError where the model is down, and not to come back by itself."""
         self._context.monitor.expect(self.model)
 
-    async def enroll(self, pictures: Sequence[Picture]) -> Enrollment:
+    async def enroll(self, pictures: Sequence[Picture], **wishes: bool) -> Enrollment:
         """Return the vector of the person on all pictures.
+
+        Args:
+            pictures: of one person.
+            wishes: options of the model otherwise than configured: ``strict``, whether one that is
+                no image refuses all; ``unit``, whether the vector has unit length.
 
         Raises:
             RefusedError: no face on any picture, or one that is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
         async with self._asking() as asking:
-            return await self._enrolled(asking, pictures, _REFUSALS)
+            return await self._enrolled(asking, pictures, _REFUSALS, **wishes)
 
     async def enroll_each(self, pictures: Sequence[Picture]) -> list[Enrollment]:
         """Return what each picture gives by itself, in the slot of one request.
@@ -148,14 +153,14 @@ class FaceService:
         return guarded(self._context.monitor, self._admission, self.model, deadline)
 
     async def _enrolled(
-        self, asking: Asking, pictures: Sequence[Picture], refusals: Refusals
+        self, asking: Asking, pictures: Sequence[Picture], refusals: Refusals, **wishes: bool
     ) -> Enrollment:
         model, context = self.model, self._context
         context.metrics.rows(model.triton_model, len(pictures))
         inputs = {
             "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
             "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
-            "OPTIONS": self._options,
+            "OPTIONS": bytes_tensor([json.dumps(self._options | wishes).encode()], rows=False),
         }
         headers = context.tracing.headers()
         try:

@@ -28,11 +28,13 @@ class Wishes:
         strict: Whether one file that is no picture refuses it.
         consistency: Cosine to the others below which a picture shows somebody else; None where
             nobody knows one for the embedder.
+        unit: Whether the vector has unit length, else that of the mean.
     """
 
     search: SearchOptions
     strict: bool
     consistency: float | None
+    unit: bool = True
 
 
 def chosen(wishes: bytes, usual: Wishes) -> Wishes:
@@ -40,7 +42,7 @@ def chosen(wishes: bytes, usual: Wishes) -> Wishes:
 
     Args:
         wishes: JSON object; keys are names of the model's parameters: `detection_side`, `face`,
-            `min_face`, `variants`, `quality`, `extra_views` and `strict`, and `consistency`.
+            `min_face`, `variants`, `quality`, `extra_views` and `strict`, `consistency` and `unit`.
         usual: The model's own.
 
     Raises:
@@ -52,8 +54,9 @@ def chosen(wishes: bytes, usual: Wishes) -> Wishes:
         consistency = wanted.pop("consistency", usual.consistency)
         if consistency is not None and not -1 <= _typed(consistency, float) <= 1:
             raise ValueError("a cosine is between -1 and 1")
+        unit = _typed(wanted.pop("unit", usual.unit), bool)
         fields = {_NAMES[name][0]: _typed(wanted[name], _NAMES[name][1]) for name in wanted}
-        return Wishes(replace(usual.search, **fields), strict, consistency)
+        return Wishes(replace(usual.search, **fields), strict, consistency, unit)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedError("options_invalid", "no JSON object of known options") from error
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def pooled(embeddings: Sequence[np.ndarray]) -> np.ndarray:
-    """Unit vector of the mean of all embeddings, each with the length the network gave it.
+def pooled(embeddings: Sequence[np.ndarray], *, unit: bool = True) -> np.ndarray:
+    """Mean of all embeddings, each with the length the network gave it.
 
     Args:
         embeddings: FP32 [crops, dimensions] of each picture.
+        unit: Whether it is brought to unit length.
 
     Returns:
         FP32 [dimensions].
@@ -24,4 +25,4 @@ def pooled(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     length = np.linalg.norm(mean)
     if not (np.isfinite(length) and length > 0):
         raise ValueError("the embeddings have no direction")
-    return (mean / length).astype(np.float32)
+    return (mean / length if unit else mean).astype(np.float32)

@@ -132,7 +132,8 @@ class TritonPythonModel:
         told = reports(found, poses, job.embeddings, counted, threshold)
         tensors = {"IMAGE_REPORT": _text(json.dumps(told)), "MODEL_INFO": _text(self._info)}
         if "VECTOR" in wanted:
-            tensors["VECTOR"] = pooled([part for part in counted if part is not None])
+            parts = [part for part in counted if part is not None]
+            tensors["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
             portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
             tensors["THUMBNAIL"] = np.array([portrait], dtype=np.object_)

@@ -192,3 +192,60 @@ def test_old_variables_keep_what_the_file_says_beside_them(tmp_path: Path) -> No
     file.write_text("telemetry: {access_log: false, gpu: {history: 5, interval_seconds: 9}}")
     found = load_settings(file, {"GAVID_METRICS_UPDATE_INTERVAL_S": "0.5"}).telemetry
     assert (found.access_log, found.gpu.history, found.gpu.interval_seconds) == (False, 5, 0.5)
+
+
+def test_the_old_vision_server_read_its_variables_in_any_case() -> None:
+    settings = load_settings(environ={"gavid_device": "cuda:1"})
+    assert settings.vision.device == "cuda:1"
+    assert load_settings(environ={"api_key": "only-exactly-so"}).text.api_key is None
+
+
+def test_the_old_face_servers_environment() -> None:
+    environ = {
+        "FASTAPI_PORT": "5055",
+        "ROOT_PATH": "galaxy/gpu/",
+        "ALLOWED_ORIGINS": "https://a.example, https://b.example,",
+        "LOG_LEVEL": "debug",
+        "LOG_JSON": "false",
+    }
+    settings = load_settings(environ=environ)
+    assert (settings.iot.port, settings.iot.root_path) == (5055, "/galaxy/gpu")
+    assert settings.iot.cors_origins == ["https://a.example", "https://b.example"]
+    assert (settings.telemetry.log_level, settings.telemetry.log_format) == ("DEBUG", "text")
+
+
+@pytest.mark.parametrize("value", ["", "/", " "])
+def test_no_root_path(value: str) -> None:
+    assert load_settings(environ={"ROOT_PATH": value}).iot.root_path == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FASTAPI_PORT", "high"),
+        ("ROOT_PATH", "/a b"),
+        ("ROOT_PATH", "https://gpu.example/iot"),
+        ("LOG_LEVEL", "chatty"),
+        ("LOG_JSON", "perhaps"),
+    ],
+)
+def test_an_old_variable_that_cannot_be_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"environment variable {variable}"):
+        load_settings(environ={variable: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("{}", True),
+        ("{services: [iot], server: {workers: 2}}", False),
+        ("{iot: {enrollment_routes: false}}", False),
+    ],
+)
+def test_the_modals_routes_need_one_process(tmp_path: Path, text: str, there: bool) -> None:
+    assert load_settings(write(tmp_path, text), {}).has_enrollment_routes is there
+
+
+def test_vectors_are_kept_for_ten_minutes_at_most(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="enrollment_seconds"):
+        load_settings(write(tmp_path, "iot: {enrollment_seconds: 601}"), {})

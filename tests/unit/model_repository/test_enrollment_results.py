@@ -24,6 +24,13 @@ def test_the_vector_is_the_direction_of_the_mean_of_unequal_embeddings() -> None
     assert np.allclose(vector, [0.6, 0.8])
 
 
+def test_the_mean_can_keep_its_own_length() -> None:
+    parts = [np.array([[3.0, 0.0]], np.float32), np.array([[0.0, 4.0]], np.float32)]
+    vector = pooled(parts, unit=False)
+    assert vector.dtype == np.float32
+    assert vector.tolist() == [1.5, 2.0]
+
+
 def test_every_crop_counts_the_same_whatever_picture_it_is_from() -> None:
     one = np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]], np.float32)
     assert np.allclose(pooled([one, np.array([[0.0, 6.0]], np.float32)]), [0.70710678] * 2)
@@ -116,6 +123,8 @@ def test_wishes_change_what_they_name() -> None:
     assert (found.search.quality, found.search.extra_views) == ("strict", 7)
     assert (found.strict, found.consistency) == (True, 0.25)
     assert chosen(b'{"consistency": null}', USUAL).consistency is None
+    assert not chosen(b'{"unit": false}', USUAL).unit
+    assert chosen(b"{}", USUAL).unit
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,7 @@ def test_wishes_change_what_they_name() -> None:
         b"\xff",
         b'{"max_pixels": 1}',
         b'{"strict": 1}',
+        b'{"unit": 0}',
         b'{"variants": "no"}',
         b'{"min_face": true}',
         b'{"face": "prettiest"}',
