@@ -29,3 +29,20 @@ def test_redoc_shows_the_api(browser: Browser, stack: Stack) -> None:
     tab.context.close()
     # It wants its maker's logo; the policy keeps it from asking.
     assert [words for words in tab.complaints if "redoc.ly" not in words] == []
+
+
+@pytest.mark.parametrize("port", ["main", "text", "iot", "tryon", "vision"])
+def test_swagger_resolves_every_reference(browser: Browser, stack: Stack, port: str) -> None:
+    address = getattr(stack, port)
+    tab = Tab(browser, address)
+    page = tab.page
+    page.goto(f"{address}/docs")
+    operations = page.locator(".opblock")
+    expect(operations.first).to_be_visible()
+    for operation in operations.all():
+        operation.locator(".opblock-summary-control").click()
+    expect(page.locator(".opblock-body .responses-wrapper")).to_have_count(operations.count())
+    expect(page.locator(".errors-wrapper")).to_have_count(0)
+    assert "Resolver error" not in page.locator("body").inner_text()
+    tab.context.close()
+    assert tab.complaints == []

