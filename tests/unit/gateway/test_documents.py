@@ -80,7 +80,8 @@ def test_everything_is_declared(documents: dict[int, Document]) -> None:
                 assert content["schema"], (where, media)
             for status in {"400", "401", "403", "500"}:
                 error = operation["responses"][status]["content"]["application/json"]["schema"]
-                assert resolved(document, error)["properties"].keys() <= {"detail", "error", "success"}, where
+                fields = resolved(document, error)["properties"].keys()
+                assert fields <= {"detail", "error", "success"}, where
             assert ("requestBody" in operation) <= ("422" in operation["responses"]), where
             for scheme in (name for one in operation["security"] for name in one):
                 assert scheme in document["components"]["securitySchemes"], where
