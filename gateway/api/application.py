@@ -27,6 +27,7 @@ def service_application(
     render: Render = error_response,
     version: str = "1",
     error: Any = Error,
+    invalid: int = 422,
 ) -> FastAPI:
     """Return an application whose errors are rendered by one handler.
 
@@ -38,12 +39,13 @@ def service_application(
         render: makes the answers to errors.
         version: of the API document.
         error: type of their bodies.
+        invalid: status that ``render`` gives a wrong body.
     """
     app = FastAPIOffline(title=title, description=description, version=version)
     protect_documentation(app)
     app.router.redirect_slashes = False
     app.router.route_class = DirectRoute
-    app.state.error, app.state.door = error, None
+    app.state.error, app.state.invalid, app.state.door = error, invalid, None
 
     def openapi() -> Schema:
         app.openapi_schema = app.openapi_schema or document(app)

@@ -139,10 +139,11 @@ def declare(
     answers: dict[int, dict[str, Any]] = {status: content}
     descriptions = {status: HTTPStatus(status).phrase}
     for one in (*ALWAYS, *errors):
-        answers.setdefault(one.status, {JSON: error})
+        shown = app.state.invalid if one is InvalidBodyError else one.status
+        answers.setdefault(shown, {JSON: error})
         words = (one.__doc__ or "").partition("\n")[0]
-        told = descriptions.get(one.status)
-        descriptions[one.status] = words if told is None or words in told else f"{told} {words}"
+        told = descriptions.get(shown)
+        descriptions[shown] = words if told is None or words in told else f"{told} {words}"
     for code, kind in (also or {}).items():
         answers[code] = {} if kind is None else {JSON: kind}
         descriptions.setdefault(code, HTTPStatus(code).phrase)

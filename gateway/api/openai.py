@@ -122,7 +122,7 @@ def _model(name: str) -> dict[str, Any]:
 def openai_application(service: TextService) -> FastAPI:
     """Return the OpenAI-compatible API without its middleware."""
     title = "Pentad OpenAI-compatible API"
-    app = service_application(title, "Embeddings.", openai_error, error=OpenAIError)
+    app = service_application(title, "Embeddings.", openai_error, error=OpenAIError, invalid=400)
 
     def find(name: str) -> Entry:
         try:

@@ -130,6 +130,7 @@ def enrollment_application(service: IotService) -> FastAPI:
         "Vectors for the enrollment modal's server.",
         enrollment_error,
         error=EnrollmentError,
+        invalid=400,
     )
 
     @declare(
