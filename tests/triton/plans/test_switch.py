@@ -67,7 +67,9 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    backend = tmp_path / "state" / "triton" / "backends" / "tensorrt"
+    own = tmp_path / "state" / "triton"
+    own.mkdir(mode=0o700, parents=True)  # Triton's socket lies in it
+    backend = own / "backends" / "tensorrt"
     backend.mkdir(parents=True)
     shutil.copyfile(BACKEND, backend / "model.py")
     folder = write_model(tmp_path / "repository")
