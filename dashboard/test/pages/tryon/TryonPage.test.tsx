@@ -203,7 +203,7 @@ describe("a new try-on", () => {
     serve();
     render(<App />);
     await choose("person", new File(["x"], "note.txt", { type: "text/plain" }));
-    expect(messages()).toHaveTextContent("note.txt is not a JPEG, PNG or WebP picture.");
+    expect(messages()).toHaveTextContent("note.txt is not a JPEG, PNG, WebP or AVIF picture.");
     expect(screen.queryByRole("img", { name: "Preview of the person" })).toBeNull();
   });
 

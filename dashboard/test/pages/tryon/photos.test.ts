@@ -9,13 +9,13 @@ function file(name: string, type: string, size = 3): File {
 
 describe("photoProblem", () => {
   it("takes what the server takes", () => {
-    for (const type of ["image/jpeg", "image/png", "image/webp"])
+    for (const type of ["image/jpeg", "image/png", "image/webp", "image/avif"])
       expect(photoProblem(file("a", type, MOST_BYTES))).toBeNull();
   });
 
   it("says what is wrong", () => {
     expect(photoProblem(file("a.gif", "image/gif"))).toBe(
-      "a.gif is not a JPEG, PNG or WebP picture.",
+      "a.gif is not a JPEG, PNG, WebP or AVIF picture.",
     );
     expect(photoProblem(file("a.png", "image/png", 0))).toBe("a.png is empty.");
     expect(photoProblem(file("a.png", "image/png", 12 * 2 ** 20))).toBe(
