@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from embedded.server import free_ports
 from tests.support.browser import ROOT, Tab, dashboard, headless_browser
 from tests.support.callback_receiver import Receiver
 from tests.support.clips import carphone
@@ -28,11 +27,6 @@ def built() -> None:
     """The dashboard as an operator gets it, and the packages its checks need."""
     dashboard("install")
     dashboard("build")
-
-
-@pytest.fixture(scope="package")
-def vision_port() -> int:
-    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="package")
@@ -56,7 +50,6 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="package")
 def stack(
     built: None,
-    vision_port: int,
     tenants: Path,
     receiver: Receiver,
     tmp_path_factory: pytest.TempPathFactory,
@@ -68,9 +61,7 @@ def stack(
         tmp_path_factory.mktemp("browser") / "state",
         {
             "PENTAD_SERVICES": json.dumps(SERVICES),
-            "PENTAD_VISION__PORT": str(vision_port),
             "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
-            "PENTAD_TRYON__SERVER__PORT": str(free_ports(1)[0]),
             "PENTAD_TRYON__JOBS__QUEUE_SIZE": "8",
             "PENTAD_TRYON__ASSET_SERVICE__CALLBACK_URL": receiver.result_url,
             "PENTAD_TELEMETRY__GPU__INTERVAL_SECONDS": "0.5",

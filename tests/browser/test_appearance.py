@@ -142,9 +142,9 @@ def test_a_chosen_theme_is_kept(opened: Opener) -> None:
 
 
 def test_the_same_build_works_on_the_old_port(
-    opened: Opener, vision_port: int, samples: dict[str, Path]
+    opened: Opener, stack: Stack, samples: dict[str, Path]
 ) -> None:
-    tab = opened(base=f"http://127.0.0.1:{vision_port}")
+    tab = opened(base=stack.vision)
     for name in PAGES:
         fill(tab, name, samples)
     assert tab.refused == []
