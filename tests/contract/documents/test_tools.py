@@ -25,6 +25,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "embeddings": {"body": {"input": "a text", "model": "all-MiniLM-L6-v2"}},
     "model": {"model": "all-MiniLM-L6-v2"},
     "vectorizer": {"body": {"employee_id": "E-1", "images": [{"data": TEXT, "pose": "front"}]}},
+    "compare_two": {"body": {"first": {"data": TEXT}, "second": {"data": TEXT}}},
+    "enrollment_process": {
+        "body": {"user_id": "U-1", "captures": [{"image_data": TEXT, "pose": "front"}] * 5}
+    },
+    "enrollment_embedding": {"user_id": "U-1"},
+    "enrollment_enrollment": {"user_id": "U-1"},
     "emotions": {"body": {"images": [{"data": TEXT}]}},
     "load": {"tenant": TENANT, "body": {"force_reload": True}},
     "preview": {"tenant": TENANT},
