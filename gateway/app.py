@@ -11,36 +11,36 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
-from gateway import dashboard
-from gateway.api.application import DOCS_FILES
-from gateway.api.iot import enrollment
-from gateway.api.iot import routes as iot
-from gateway.api.iot.service import IotService
-from gateway.api.lipsync.routes import lipsync_application
-from gateway.api.lipsync.service import LipsyncService
-from gateway.api.openai import openai_application, openai_error
-from gateway.api.openapi import Door, merge_into
-from gateway.api.operations import operations_application
-from gateway.api.text import routes as text
-from gateway.api.text.service import TextService
-from gateway.api.vision import routes as vision
-from gateway.api.vision.service import VisionService
-from gateway.api.vton import routes as vton
-from gateway.api.vton.service import TryonService
 from gateway.context import Context
 from gateway.errors import Render, error_response
+from gateway.http import dashboard
+from gateway.http.application import DOCS_FILES
+from gateway.http.middleware.auth import Authentication
+from gateway.http.middleware.body_limit import BodyLimit
+from gateway.http.middleware.context import RequestContext
+from gateway.http.middleware.cors import Cors
+from gateway.http.middleware.hosts import HostCheck
+from gateway.http.middleware.prefer_own import PreferOwn
+from gateway.http.middleware.target import LikeGet, NoLastSlash, UnderRoot
+from gateway.http.middleware.unpack import Unpack
+from gateway.http.openapi import Door, merge_into
+from gateway.http.operations import operations_application
 from gateway.lifecycle import Lifecycle
-from gateway.middleware.auth import Authentication
-from gateway.middleware.body_limit import BodyLimit
-from gateway.middleware.context import RequestContext
-from gateway.middleware.cors import Cors
-from gateway.middleware.hosts import HostCheck
-from gateway.middleware.prefer_own import PreferOwn
-from gateway.middleware.target import LikeGet, NoLastSlash, UnderRoot
-from gateway.middleware.unpack import Unpack
 from gateway.security import KEY_HEADER
 from gateway.security.hosts import KnownHosts
 from gateway.security.pages import Origins, PageGuard
+from gateway.services.iot import enrollment
+from gateway.services.iot import routes as iot
+from gateway.services.iot.service import IotService
+from gateway.services.lipsync.routes import lipsync_application
+from gateway.services.lipsync.service import LipsyncService
+from gateway.services.text import routes as text
+from gateway.services.text.openai import openai_application, openai_error
+from gateway.services.text.service import TextService
+from gateway.services.tryon import routes as tryon
+from gateway.services.tryon.service import TryonService
+from gateway.services.vision import routes as vision
+from gateway.services.vision.service import VisionService
 from gateway.settings.keys import OPERATIONS
 
 log = logging.getLogger(__name__)
@@ -322,21 +322,21 @@ def _add_tryon(assembly: _Assembly) -> TryonService:
     settings = context.settings.tryon
     service = TryonService(context)
     context.monitor.watch(service)
-    open_paths = list(vton.OPEN_PATHS)
+    open_paths = list(tryon.OPEN_PATHS)
     if not context.settings.infer_needs_key:
         open_paths.append("/infer")
     if not settings.security.require_auth:  # but not others' jobs, which the old server never told
-        open_paths += vton.DOCUMENTED_PATHS
+        open_paths += tryon.DOCUMENTED_PATHS
     assembly.add(
         service.name,
-        vton.vton_application(service),
+        tryon.tryon_application(service),
         prefix="/vton",
         port=settings.port,
         body_limit=settings.max_body_bytes,
-        header=vton.HEADER,
+        header=tryon.HEADER,
         open_paths=open_paths,
         cors_origins=settings.cors_origins,
-        old_paths=vton.OLD_PATHS,
-        exposed_headers=vton.EXPOSED_HEADERS,
+        old_paths=tryon.OLD_PATHS,
+        exposed_headers=tryon.EXPOSED_HEADERS,
     )
     return service

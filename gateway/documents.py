@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.api.openapi import Schema
 from gateway.app import create_listeners
+from gateway.http.openapi import Schema
 from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
 from gateway.settings import Settings, load_settings

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 from gateway.app import Listeners, create_listeners
 from gateway.context import Context
-from gateway.grpc.server import GrpcServer
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
-from gateway.http.descriptors import connections_per_listener, raise_limit
-from gateway.http.listener import Listener
+from gateway.http.server.descriptors import connections_per_listener, raise_limit
+from gateway.http.server.listener import Listener
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices
-from gateway.plans.choice import PlanChooser
 from gateway.private_files import private_way
 from gateway.security import KeyRing
+from gateway.services.lipsync.grpc.server import GrpcServer
 from gateway.settings import Settings
 from gateway.settings.socket_file import socket_file
 from gateway.sockets import listening
@@ -33,6 +32,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
 from gateway.telemetry.tritons import MemberCollector
 from gateway.triton import TritonPool, TritonPort, connect
+from gateway.triton.tensorrt_plans.choice import PlanChooser
 
 log = logging.getLogger(__name__)
 KEYS_POLL = 1.0  # seconds between looks at the keys file

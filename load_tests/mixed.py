@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 
-from gateway.grpc import inference_pb2
+from gateway.services.lipsync.grpc import inference_pb2
 from load_tests import workload
 from load_tests.client import Address, Body, Connection, TransportError, build_request, fetch
 from load_tests.originals import originals

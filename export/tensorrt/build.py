@@ -15,8 +15,8 @@ from export.tensorrt.engine import PlanEngine
 from export.tensorrt.golden import Feed, compare, feeds, judged
 from export.tensorrt.machine import PlanMachine
 from export.tensorrt.store import PlanStore, installed, retire
-from gateway.plans.declared import PlanDeclaration, declared
-from gateway.plans.key import GRAPH, PlanKey, PlanRecord, file_sha256
+from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declared
+from gateway.triton.tensorrt_plans.key import GRAPH, PlanKey, PlanRecord, file_sha256
 
 
 @dataclass(frozen=True)

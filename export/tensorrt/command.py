@@ -10,8 +10,8 @@ from export.errors import ExportError
 from export.tensorrt.build import make_plan, retire_foreign
 from export.tensorrt.machine import PlanMachine, this_machine
 from export.tensorrt.store import PlanStore
-from gateway.plans.declared import declared
 from gateway.settings import load_settings
+from gateway.triton.tensorrt_plans.declared import declared
 
 NAME = "plans"
 

@@ -18,7 +18,7 @@ import onnx
 from export.errors import ExportError
 from export.tensorrt.golden import Feed
 from export.tensorrt.pictures import cast_first
-from gateway.plans.declared import PlanDeclaration
+from gateway.triton.tensorrt_plans.declared import PlanDeclaration
 
 WORKSPACE_BYTES = 2**30
 """Most scratch memory of one layer; what the classifier's configuration gives it."""

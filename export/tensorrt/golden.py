@@ -15,7 +15,7 @@ from export.graph_parity import difference, pictures
 from export.parity import cosines
 from export.samples import varied_texts
 from export.task import TASKS
-from gateway.plans.declared import Guard, PlanDeclaration, Shape
+from gateway.triton.tensorrt_plans.declared import Guard, PlanDeclaration, Shape
 
 Feed = dict[str, npt.NDArray[Any]]
 IDS, MASK = "input_ids", "attention_mask"

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from export.tensorrt.machine import PlanMachine
-from gateway.plans.key import KEY, PLAN, PlanKey, PlanRecord, file_sha256, read_record
+from gateway.triton.tensorrt_plans.key import (
+    KEY,
+    PLAN,
+    PlanKey,
+    PlanRecord,
+    file_sha256,
+    read_record,
+)
 
 REFUSED = "refused.json"
 

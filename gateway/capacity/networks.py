@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.capacity.facts import ARENA_FACTOR, NETWORKS, Network
-from gateway.plans.declared import PlanDeclaration, declared
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
+from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declared
 
 _BYTES = {"FP32": 4, "FP16": 2, "BF16": 2, "FP8": 1}
 

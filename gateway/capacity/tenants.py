@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.capacity.facts import TENANT_ON_CPU, TENANT_ON_GPU
+from gateway.services.lipsync.tenants.catalogue import SUFFIX, configured
 from gateway.settings import Settings
-from gateway.tenants.catalogue import SUFFIX, configured
 
 OVERHEAD = TENANT_ON_CPU - 2 * TENANT_ON_GPU
 """Bytes of a tenant on a CPU beside its weights in FP32, which are twice those in FP16."""

@@ -13,10 +13,10 @@ from gateway.errors import GatewayError
 from gateway.health.engine import placed_on
 from gateway.health.state import TRITON_AWAY, ModelState, State
 from gateway.health.turns import Turns
-from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
 from gateway.triton.status import ServerGoneError
+from gateway.triton.tensorrt_plans.choice import Choice, PlanChooser
 
 log = logging.getLogger(__name__)
 FEWEST_LOADS = 2  # at once, on however few cores

@@ -1,1 +1,1 @@
-"""HTTP connections: what a peer may send, how long it may take, and how its connection ends."""
+"""What the services' HTTP has in common: how routes are declared, bodies read, answers shaped."""

@@ -20,7 +20,7 @@ import grpc
 import numpy as np
 import psutil
 
-from gateway.grpc import inference_pb2 as pb
+from gateway.services.lipsync.grpc import inference_pb2 as pb
 from load_tests.lipsync.pool_client import MOUTH_VALUES
 from load_tests.servers import ROOT, START_SECONDS, ServerError, free_port, stop
 

@@ -14,8 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.api.iot.kept_vectors import KeptVectors, NoRoomError
 from gateway.errors import UnavailableError
+from gateway.services.iot.kept_vectors import KeptVectors, NoRoomError
 from tests.support.fake_triton import Columns, FakeTriton
 from tests.support.gateway import Running, running_gateway
 from tests.support.waiting import until

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.grpc.audio.alignment import per_frame
-from gateway.grpc.audio.features import mel_windows
+from gateway.services.lipsync.audio.alignment import per_frame
+from gateway.services.lipsync.audio.features import mel_windows
 from gateway.triton.status import ModelDeadError
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_triton import mouth
@@ -119,8 +119,8 @@ async def test_raw_audio(tmp_path: Path, dialect: int) -> None:
 
 def test_old_clients_do_not_see_the_additions() -> None:
     """An answer to a request without additions holds fields of the documented numbers alone."""
-    from gateway.grpc.dialects import Dialect, success
-    from gateway.grpc.wire import fields
+    from gateway.services.lipsync.grpc.dialects import Dialect, success
+    from gateway.services.lipsync.grpc.wire import fields
 
     for dialect in (Dialect.V1, Dialect.V2):
         answer = success(

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.grpc import intake
+from gateway.services.lipsync.grpc import intake
 from gateway.settings import lipsync
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_protos import SERVICE

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.api.lipsync.preview import FACE
+from gateway.services.lipsync.preview import FACE
 from tests.support.gateway import Running, running_gateway, until
 from tests.support.lipsync_triton import LipsyncTriton, mark
 

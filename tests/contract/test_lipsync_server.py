@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.grpc.drain import LINGER_SECONDS
+from gateway.services.lipsync.grpc.drain import LINGER_SECONDS
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_protos import SERVICE, raw
@@ -306,7 +306,7 @@ async def test_a_taken_port_is_an_error(tmp_path: Path, served: Served) -> None:
 
 async def test_clients_may_ping_as_documented(served: Served) -> None:
     """Pings every 5 s without calls are allowed; see the options, time is too short to wait."""
-    from gateway.grpc.options import server_options
+    from gateway.services.lipsync.grpc.options import server_options
 
     found = dict(server_options(served.gateway.context.settings.lipsync.server))
     assert found["grpc.keepalive_time_ms"] == 10_000

@@ -13,7 +13,7 @@ from story_images import decode_all
 from tryon_errors import InputError
 from tryon_images import decode as tryon_decode
 
-from gateway.api.vton.image_header import NotAnImageError, read_header
+from gateway.services.tryon.image_header import NotAnImageError, read_header
 from tests.media.picture_table import Case, cases
 
 MAX_PIXELS = 2**26

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from embedded.server import free_ports
-from gateway.http.listener import Listener
+from gateway.http.server.listener import Listener
 from tests.support.gateway import running_gateway
 from tests.support.gateway_process import ROOT, SERVICES, EveryTriton
 from tests.support.waiting import PATIENCE

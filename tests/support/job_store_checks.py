@@ -9,15 +9,22 @@ from typing import Any
 
 import pytest
 
-from gateway.jobs.plan import CallbackPlan
-from gateway.jobs.record import DESTINATIONS, Delivery, Job, JobError, NewJob, Outcome
-from gateway.jobs.sql_store import SqlStore
-from gateway.jobs.store import JobConflictError, QueueFullError
+from gateway.services.tryon.jobs.models import (
+    DESTINATIONS,
+    Delivery,
+    Job,
+    JobError,
+    NewJob,
+    Outcome,
+)
+from gateway.services.tryon.jobs.retry import RetryPolicy
+from gateway.services.tryon.jobs.sql_store import SqlStore
+from gateway.services.tryon.jobs.store import JobConflictError, QueueFullError
 
 Open = Callable[[], SqlStore]
 TTL = 100.0
 PAUSE = 3600.0
-PLAN = CallbackPlan(True, True, 3, (1.0,), 10.0, 100.0)
+PLAN = RetryPolicy(True, True, 3, (1.0,), 10.0, 100.0)
 SILENT = replace(PLAN, asset_service=False, load_balancer=False)
 
 
@@ -38,7 +45,7 @@ async def claimed(store: SqlStore, owner: str = "me", now: float = 10.0) -> Job:
     return job
 
 
-async def delivering(store: SqlStore, job_id: str, plan: CallbackPlan = PLAN) -> Job:
+async def delivering(store: SqlStore, job_id: str, plan: RetryPolicy = PLAN) -> Job:
     """Bring a new job to the end of its inference."""
     await store.add(new(job_id), 99)
     job = await claimed(store)

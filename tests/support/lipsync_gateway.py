@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 
 from embedded.server import free_ports
-from gateway.grpc.server import GrpcServer
+from gateway.services.lipsync.grpc.server import GrpcServer
 from tests.support.gateway import Running, running_gateway
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_triton import LipsyncTriton

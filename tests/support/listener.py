@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.http.listener import Listener
+from gateway.http.server.listener import Listener
 from gateway.settings.server import ServerSettings
 from gateway.sockets import bind
 from gateway.telemetry.metrics import Metrics

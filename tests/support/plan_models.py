@@ -13,8 +13,8 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from export.errors import ExportError
-from gateway.plans.declared import PlanDeclaration, declared
-from gateway.plans.key import KEY, PLAN, PlanKey, PlanRecord, file_sha256
+from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declared
+from gateway.triton.tensorrt_plans.key import KEY, PLAN, PlanKey, PlanRecord, file_sha256
 
 MODEL = "tiny"
 PORTABLE = """

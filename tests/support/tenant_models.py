@@ -16,14 +16,14 @@ import numpy as np
 from gateway.admission import Admission
 from gateway.errors import GatewayError
 from gateway.health.state import ModelState
+from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
+from gateway.services.lipsync.tenants.commands import Commands
+from gateway.services.lipsync.tenants.device import Device
+from gateway.services.lipsync.tenants.lease import Lease
+from gateway.services.lipsync.tenants.metrics import PoolMetrics
+from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.telemetry.metrics import Metrics
-from gateway.tenants.catalogue import Catalogue, Entry
-from gateway.tenants.commands import Commands
-from gateway.tenants.device import Device
-from gateway.tenants.lease import Lease
-from gateway.tenants.metrics import PoolMetrics
-from gateway.tenants.pool import TenantPool
 from gateway.triton.status import LostError, ModelDeadError, RefusedInputError
 from gateway.triton.tensors import Array, Tensor, to_array
 from tests.support.waiting import PATIENCE, passed

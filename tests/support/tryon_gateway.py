@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from gateway.api.vton.service import TryonService
+from gateway.services.tryon.service import TryonService
 from tests.support.gateway import Running, running_gateway
 from tests.support.tiny_pictures import png
 from tests.support.tryon_triton import TryonTriton

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from gateway.jobs.metrics import JobCollector, JobMetrics
+from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource

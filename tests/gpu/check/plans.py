@@ -14,8 +14,8 @@ from export.tensorrt.build import make_plan
 from export.tensorrt.command import planned
 from export.tensorrt.golden import feeds
 from export.tensorrt.store import PlanStore
-from gateway.plans.declared import declared
-from gateway.plans.key import PLAN
+from gateway.triton.tensorrt_plans.declared import declared
+from gateway.triton.tensorrt_plans.key import PLAN
 from tests.gpu.check.section import Section, SkippedError
 from tests.gpu.check.timing import milliseconds
 from tests.support.text_models import REPOSITORY

@@ -9,9 +9,9 @@ import pytest
 
 from export.tensorrt.build import make_plan, retire_foreign
 from export.tensorrt.store import PlanStore
-from gateway.plans.choice import PlanChooser
-from gateway.plans.declared import declared
-from gateway.plans.key import PLAN
+from gateway.triton.tensorrt_plans.choice import PlanChooser
+from gateway.triton.tensorrt_plans.declared import declared
+from gateway.triton.tensorrt_plans.key import PLAN
 from tests.support.plan_models import MODEL, write_model
 
 torch = pytest.importorskip("torch")

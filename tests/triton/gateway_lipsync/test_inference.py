@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.grpc.audio.alignment import per_frame
-from gateway.grpc.audio.features import mel_windows
+from gateway.services.lipsync.audio.alignment import per_frame
+from gateway.services.lipsync.audio.features import mel_windows
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_model import MODEL, LipsyncModel
 from tests.support.lipsync_tenants import audio, frames

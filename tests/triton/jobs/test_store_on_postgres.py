@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from gateway.jobs.database_files import DatabaseFiles
-from gateway.jobs.schema import open_database
-from gateway.jobs.sql_store import SqlStore
+from gateway.services.tryon.jobs.database_files import DatabaseFiles
+from gateway.services.tryon.jobs.schema import open_database
+from gateway.services.tryon.jobs.sql_store import SqlStore
 from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 from tests.support.postgres import postgres
 

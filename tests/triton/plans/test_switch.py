@@ -17,10 +17,10 @@ import pytest
 from embedded.server import TritonServer
 from gateway.health.loading import ModelLoader
 from gateway.health.state import ModelState
-from gateway.plans.choice import PlanChooser
 from gateway.settings.triton import TritonSettings
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonClient
+from gateway.triton.tensorrt_plans.choice import PlanChooser
 from gateway.triton.tensors import Tensor
 from tests.support.plan_models import MODEL, install_plan, write_model
 

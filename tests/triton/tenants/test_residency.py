@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.api.lipsync.preview import FACE, SILENCE
-from gateway.tenants import folder, keeper
+from gateway.services.lipsync.preview import FACE, SILENCE
+from gateway.services.lipsync.tenants import folder, reconciler
 from tests.contract.test_lipsync_rest import pixels
 from tests.support.gateway import Running
 from tests.support.lipsync_tenants import Plain, with_masked
@@ -64,7 +64,7 @@ async def test_random_tenants_beyond_the_room(
             end = time.monotonic() + PATIENCE  # an eviction may still be under way
             while True:
                 stats = await pool.survey(device, 60)
-                mine = {one.tenant for one in pool.residences.on(device)}
+                mine = {one.tenant for one in pool.replicas.on(device)}
                 if set(stats.tenants) == mine:
                     break
                 assert time.monotonic() < end, (set(stats.tenants), mine)
@@ -93,7 +93,7 @@ async def test_the_measured_memory_is_the_budget(gateway: Opener) -> None:
 async def test_the_watched_folder_is_followed(
     gateway: Opener, tenant_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "ROUND", 0.1)
+    monkeypatch.setattr(reconciler, "ROUND", 0.1)
     monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.3)
     watched = tmp_path / "watched"
     async with gateway(watch_folder=watched) as running:
@@ -120,7 +120,7 @@ async def test_the_watched_folder_is_followed(
         await _until_known(running, "fresh", known=False)
         assert (await running.main.get(address)).status_code == 404
         pool = running.listeners.lipsync.pool  # type: ignore[union-attr]
-        await until(lambda: not pool.residences.of("fresh"))
+        await until(lambda: not pool.replicas.of("fresh"))
 
 
 async def test_leftovers_of_another_gateway_are_taken_out(gateway: Opener) -> None:

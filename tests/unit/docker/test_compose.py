@@ -13,7 +13,7 @@ import yaml
 from embedded.container.__main__ import SOURCE
 from embedded.server import GRACE_SECONDS
 from embedded.shm_budget import MIB, container_bytes
-from gateway.http.descriptors import MOST, connections_per_listener
+from gateway.http.server.descriptors import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
 from gateway.settings.socket_file import socket_file
 from tests.support.containers import COMPOSE, DOCKER, ROOT, compose, stages, versions

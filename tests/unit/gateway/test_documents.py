@@ -13,12 +13,12 @@ import pytest
 from typing_extensions import TypedDict
 
 from gateway.__main__ import main
-from gateway.api.answers import Error, described
-from gateway.api.application import service_application
-from gateway.api.declaration import declare
-from gateway.api.openapi import merge_into
 from gateway.documents import all_documents, as_text, default_settings
 from gateway.errors import UnavailableError
+from gateway.http.answers import Error, described
+from gateway.http.application import service_application
+from gateway.http.declaration import declare
+from gateway.http.openapi import merge_into
 from gateway.settings import load_settings
 from tests.support.api_document import resolved
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.plans.declared import declaration_file, declared
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
+from gateway.triton.tensorrt_plans.declared import declaration_file, declared
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
 COMMITTED = sorted(

@@ -17,9 +17,9 @@ from export.tensorrt.build import Outcome, make_plan, retire_foreign
 from export.tensorrt.engine import TensorRtEngine, is_quantised
 from export.tensorrt.machine import PlanMachine
 from export.tensorrt.store import PlanStore, installed
-from gateway.plans.choice import PlanChooser
-from gateway.plans.declared import declared
-from gateway.plans.key import KEY, PLAN
+from gateway.triton.tensorrt_plans.choice import PlanChooser
+from gateway.triton.tensorrt_plans.declared import declared
+from gateway.triton.tensorrt_plans.key import KEY, PLAN
 from tests.support.plan_models import MODEL, PLANNED, StandInEngine, graph, write_model
 
 HOPPER = PlanMachine("10.13.3.9", "9.0")

@@ -16,7 +16,7 @@ import torch
 
 from export.errors import ExportError
 from export.tensorrt import engine as module
-from gateway.plans.declared import declared
+from gateway.triton.tensorrt_plans.declared import declared
 from tests.support.plan_models import MODEL, write_model
 
 

@@ -14,7 +14,7 @@ from tokenizers.processors import TemplateProcessing
 
 from export.errors import ExportError
 from export.tensorrt.golden import IDS, MASK, compare, feeds
-from gateway.plans.declared import Guard, PlanDeclaration, Range
+from gateway.triton.tensorrt_plans.declared import Guard, PlanDeclaration, Range
 
 GUARD = Guard("cosine", 0.9999)
 

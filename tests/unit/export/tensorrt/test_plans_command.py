@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export.__main__ import main
-from gateway.plans.key import PLAN
+from gateway.triton.tensorrt_plans.key import PLAN
 from tests.support.plan_models import install_plan, write_model
 
 

@@ -1,1 +1,0 @@
-"""One room per documented API: parse, call, shape the answer."""

@@ -1,0 +1,83 @@
+"""Authentication of one service, before routing: unknown paths and the docs need a key too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import GatewayError, Render, error_response
+from gateway.http.middleware.target import LAST_SLASH
+from gateway.security import KeyRing, presented_keys
+from gateway.security.pages import PageGuard
+from gateway.security.paths import route_path
+from gateway.telemetry.metrics import Metrics
+
+
+class Authentication:
+    """Checks the caller's key; where none is needed, that no foreign web page calls.
+
+    Args:
+        app: what is protected.
+        keys: the keys in force.
+        service: whose keys count.
+        header: the service's documented header.
+        open_paths: paths, relative to the service's root, that need no key, exactly so: with a
+            slash at the end they do. One that ends with ``/*`` stands for all below it.
+        pages: knows which web pages may call.
+        metrics: counts refusals.
+        render: shapes the error body.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: KeyRing,
+        service: str,
+        header: str,
+        open_paths: Collection[str],
+        pages: PageGuard,
+        metrics: Metrics,
+        render: Render = error_response,
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._service = service
+        self._header = header
+        self._open_paths = frozenset(open_paths)
+        self._open_folders = tuple(path[:-1] for path in open_paths if path.endswith("/*"))
+        self._pages = pages
+        self._metrics = metrics
+        self._render = render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http":
+            scope["pentad.service"] = self._service
+            try:
+                scope["pentad.key"] = self._admit(scope)
+            except GatewayError as error:
+                self._metrics.rejected.labels(self._service, error.reason).inc()
+                scope["pentad.detail"] = error.detail
+                await self._render(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _admit(self, scope: Scope) -> str | None:
+        """Return the name of the caller's key, None where none was needed.
+
+        Raises:
+            GatewayError: the caller is refused.
+        """
+        if self._keys.is_open(self._service) or self._is_open(scope):
+            self._pages.check(scope)
+            return None
+        presented = presented_keys(Headers(scope=scope).get, self._header)
+        return self._keys.authorize(self._service, *presented)
+
+    def _is_open(self, scope: Scope) -> bool:
+        if scope.get(LAST_SLASH):
+            return False
+        path = route_path(scope)
+        return path in self._open_paths or path.startswith(self._open_folders)

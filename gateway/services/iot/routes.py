@@ -1,0 +1,247 @@
+"""What the replaced server spoke: `/vectorizer /emotions /transcription …`; and `/compare`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pybase64
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.context import Context
+from gateway.errors import JSON, BadRequestError, InvalidBodyError
+from gateway.http.application import service_application
+from gateway.http.body import read_body
+from gateway.http.declaration import WORK, at_most, declare
+from gateway.http.disconnect import unless_gone
+from gateway.http.outline import Bounds
+from gateway.http.problems import problem
+from gateway.services.iot.compare import compare, sides
+from gateway.services.iot.decoding import decode_base64
+from gateway.services.iot.faces import Picture
+from gateway.services.iot.health import health, models
+from gateway.services.iot.schemas import (
+    CompareRequest,
+    Comparison,
+    EmotionsRequest,
+    FaceVector,
+    FrameEmotions,
+    IotHealth,
+    IotModels,
+    NotImplementedAnswer,
+    Story,
+    VectorizerRequest,
+)
+from gateway.services.iot.service import IotService
+
+DESCRIPTION = "Face vectors from enrollment pictures, stories from clips."
+OPEN_PATHS = ("/health",)
+OLD_PATHS = ("/vectorizer", "/emotions", "/transcription", "/health", "/models")
+"""What the old server had below `/iot`."""
+ROOT_PATHS = ("/", "/health", "/api/health")
+"""What it had outside: states, which need no key."""
+EMPTY = "At least one image is required"
+INVALID = "Invalid image data"
+BASE64 = Bounds(base64=True)
+
+
+def iot_application(service: IotService, context: Context) -> FastAPI:
+    """Return the IoT API below `/iot`, without its middleware."""
+    app = service_application("Pentad IoT API", DESCRIPTION)
+    settings = service.settings
+
+    @declare(
+        app, "GET", "/health", "Whether faces can be vectorised; 503 when not", answer=IotHealth,
+        also={503: IotHealth},
+    )  # fmt: skip
+    async def iot_health(request: Request) -> Response:
+        status, body = health(service, gpu_here(context))
+        return _answer(body, status)
+
+    @declare(app, "GET", "/models", "The models behind this API and their states", answer=IotModels)
+    async def iot_models(request: Request) -> Response:
+        return _answer(models(service, gpu_here(context)))
+
+    @declare(
+        app, "POST", "/vectorizer", "One 512-d face vector from pictures of one person",
+        body=at_most(VectorizerRequest, "images", settings.max_images), answer=FaceVector,
+        errors=WORK,
+    )  # fmt: skip
+    async def vectorizer(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, VectorizerRequest, bounds=BASE64)
+        _check_count(len(body.images), settings.max_images)
+        pictures = []
+        for place, image in enumerate(body.images):
+            name = Picture(b"", image.pose or "").name(place)
+            data = decode_base64(image.data, f"{INVALID}: {name}", settings.max_image_bytes)
+            image.data = ""  # larger than the picture, which may have to wait
+            pictures.append(Picture(data, image.pose or ""))
+        found = await unless_gone(request, service.faces.enroll(pictures))
+        return _answer(
+            {
+                "employee_id": body.employee_id,
+                "enrollmentProcessedFile": _text(found.vector.tobytes()),
+                "embedding_dim": found.vector.size,
+                "model": "ArcFace",
+                "enrollmentPictureThumbnail": _text(found.thumbnail),
+                "image_count": len(pictures),
+                "processing_time_ms": _since(begin),
+                "mock": False,
+                "images": found.reports,
+                "weights": service.faces.model.name,
+                "engine": service.faces.model.engine,
+            }
+        )
+
+    @declare(
+        app, "POST", "/compare", "Whether two pictures or vectors are of one person",
+        body=CompareRequest, answer=Comparison, errors=WORK,
+    )  # fmt: skip
+    async def compare_two(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, CompareRequest, bounds=BASE64)
+        given = sides(body, settings.max_image_bytes)
+        told = await unless_gone(request, compare(service.faces, given))
+        return _answer({**told, "processing_time_ms": _since(begin)})
+
+    @declare(
+        app, "POST", "/emotions", "A story from a clip, or emotions from pictures",
+        body=at_most(EmotionsRequest, "images", settings.emotions.max_images),
+        answer=Story | FrameEmotions, errors=WORK,
+    )  # fmt: skip
+    async def emotions(request: Request) -> Response:
+        begin = time.perf_counter()
+        body = await read_body(request, EmotionsRequest, bounds=BASE64)
+        if body.video_clip is not None:
+            return _answer(await _clip(request, service, body, begin))
+        return _answer(await _frames(request, service, body, begin))
+
+    @declare(
+        app, "POST", "/transcription", "Not implemented, and never was",
+        answer=NotImplementedAnswer,
+    )  # fmt: skip
+    async def transcription(request: Request) -> Response:
+        message = "Transcription is not implemented"
+        return _answer({"status": "not_implemented", "message": message, "note": ""})
+
+    return app
+
+
+def legacy_application(service: IotService, context: Context) -> FastAPI:
+    """Return what the old port answers outside `/iot`."""
+    app = service_application("Pentad IoT API", DESCRIPTION)
+
+    async def old_health(request: Request) -> Response:
+        status, body = health(service, gpu_here(context))
+        return _answer(body, status)
+
+    for path, name in (("/api/health", "api_health"), ("/health", "health")):
+        declare(
+            app, "GET", path, "As /iot/health", answer=IotHealth, also={503: IotHealth}, name=name
+        )(old_health)
+
+    @declare(app, "GET", "/", "As /iot/models", answer=IotModels)
+    async def root(request: Request) -> Response:
+        return _answer(models(service, gpu_here(context)))
+
+    return app
+
+
+def gpu_here(context: Context) -> bool:
+    """Whether a real GPU is being read on this machine."""
+    newest = context.gpus.history(0, 1)
+    return newest.source != "stub" and newest.state == "live"
+
+
+async def _clip(
+    request: Request, service: IotService, body: EmotionsRequest, begin: float
+) -> dict[str, Any]:
+    if body.event_id is None:
+        raise _missing("event_id")
+    limit = service.settings.emotions.max_clip_bytes
+    clip = decode_base64(body.video_clip or "", "video_clip", limit)
+    body.video_clip = None
+    told = await unless_gone(request, service.emotions.clip(clip))
+    return {
+        "event_id": body.event_id,
+        "story": told["story"],
+        "inference_ms": _since(begin),
+        "engine": told["engine"],
+        "model": told["model"],
+        "fallback": told["fallback"],
+        "emotions": told["emotions"],
+        "emotions_model": told.get("emotions_model", told["model"]),
+        "frames_analyzed": told["frames_analyzed"],
+        "duration_s": told["duration_s"],
+        "truncated": told["truncated"],
+    }
+
+
+async def _frames(
+    request: Request, service: IotService, body: EmotionsRequest, begin: float
+) -> dict[str, Any]:
+    if body.images is None:
+        raise _missing("video_clip")
+    settings = service.settings
+    _check_count(len(body.images), settings.emotions.max_images)
+    limit = settings.max_image_bytes
+    pictures = []
+    for place, image in enumerate(body.images):
+        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
+        image.data = ""
+        pictures.append(Picture(data, ""))
+    told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
+    numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
+    frames = [
+        {**frame, "frame": number} for number, frame in zip(numbers, told["frames"], strict=True)
+    ]
+    return {
+        "event_id": body.event_id,
+        "employee_id": body.employee_id,
+        "emotions": frames,
+        "dominant_emotion": _dominant(frames),
+        "analysis_summary": told["story"],
+        "processing_time_ms": _since(begin),
+        "mock": False,
+        "engine": told["engine"],
+        "model": told["model"],
+        "fallback": told["fallback"],
+    }
+
+
+def _dominant(frames: Sequence[dict[str, Any]]) -> str:
+    """Return the label with the largest sum of confidence; ``neutral`` without any face."""
+    sums: dict[str, float] = {}
+    for frame in frames:
+        if frame.get("emotion"):
+            sums[frame["emotion"]] = sums.get(frame["emotion"], 0.0) + frame["confidence"]
+    return max(sums, key=lambda label: sums[label]) if sums else "neutral"
+
+
+def _check_count(count: int, limit: int) -> None:
+    if not count:
+        raise BadRequestError(EMPTY)
+    if count > limit:
+        message = f"List should have at most {limit} items, not {count}"
+        raise InvalidBodyError([problem("too_long", ["body", "images"], message)])
+
+
+def _missing(field: str) -> InvalidBodyError:
+    return InvalidBodyError([problem("missing", ["body", field], "Field required")])
+
+
+def _since(begin: float) -> int:
+    return int((time.perf_counter() - begin) * 1000)
+
+
+def _text(raw: bytes) -> str:
+    return pybase64.b64encode_as_string(raw)
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type=JSON)

@@ -1,0 +1,120 @@
+"""The gRPC listener of the lip-sync service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from gateway.context import Context
+from gateway.health.attempts import Asking
+from gateway.lifecycle import Lifecycle
+from gateway.services.lipsync.audio.features import AudioFeatures
+from gateway.services.lipsync.grpc.control import Control
+from gateway.services.lipsync.grpc.credentials import credentials
+from gateway.services.lipsync.grpc.drain import Drain
+from gateway.services.lipsync.grpc.endpoint import SERVICE, Call, Endpoint, Reply
+from gateway.services.lipsync.grpc.health import HEALTH, NAME, HealthService
+from gateway.services.lipsync.grpc.inference import InferBatch, LastingAudio
+from gateway.services.lipsync.grpc.intake import Intake
+from gateway.services.lipsync.grpc.options import server_options
+from gateway.services.lipsync.grpc.reflection import add_reflection
+from gateway.services.lipsync.service import LipsyncService
+from gateway.settings.keys import CONTROL
+
+log = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """`inference.InferenceService`, its reflection and its health, on one port.
+
+    Args:
+        context: what all services share.
+        lifecycle: whether work is still taken.
+        service: the tenants and their inference.
+    """
+
+    def __init__(self, context: Context, lifecycle: Lifecycle, service: LipsyncService) -> None:
+        self._context = context
+        self._lifecycle = lifecycle
+        self._service = service
+        self._settings = context.settings.lipsync.server
+        self._server: grpc.aio.Server | None = None
+        self._health = HealthService(self._serving)
+        self._drain = Drain()
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen on ``server.host`` and ``lipsync.server.port``; call it in the running loop.
+
+        Raises:
+            OSError: the port is taken or not permitted.
+            ValueError: a certificate cannot be read.
+        """
+        host, settings = self._context.settings.server.host, self._settings
+        server = grpc.aio.server(options=server_options(settings))
+        handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
+        server.add_generic_rpc_handlers((handlers,))
+        if settings.reflection:
+            add_reflection(server, (NAME, HEALTH))
+        address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+        secret = credentials(settings.tls)
+        try:
+            if secret:
+                self.port = server.add_secure_port(address, secret)
+            else:
+                self.port = server.add_insecure_port(address)
+        except RuntimeError:
+            raise OSError(f"{address}: cannot listen, the port may be taken") from None
+        await self._health.start(server)
+        await server.start()
+        self._server = server
+        log.info("grpc listening", extra={"host": host, "port": self.port, "tls": bool(secret)})
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, and give those under way ``grace`` seconds."""
+        if self._server:
+            await self._health.stop()
+            await self._server.stop(await self._drain.finish(grace))
+
+    def _serving(self) -> bool:
+        ready = self._context.monitor.service_state(SERVICE) == "ready"
+        return ready and not self._lifecycle.draining
+
+    def _handlers(self) -> dict[str, Any]:
+        settings = self._context.settings.lipsync
+        control = Control(self._service.pool, settings.capacity)
+        changing = CONTROL if settings.separate_control_key else SERVICE
+        return {
+            "InferBatch": self._handler("InferBatch", self._infer_batch()),
+            "ListModels": self._handler("ListModels", control.list_models),
+            "LoadModel": self._handler("LoadModel", control.load_model, changing),
+            "UnloadModel": self._handler("UnloadModel", control.unload_model, changing),
+            "GetModelStats": self._handler("GetModelStats", control.get_model_stats),
+            "Health": self._handler("Health", control.health, None),
+        }
+
+    def _handler(
+        self,
+        name: str,
+        work: Callable[[Call], Awaitable[Reply]],
+        service: str | None = SERVICE,
+    ) -> Any:
+        endpoint = Endpoint(self._context, name, work, self._drain, service)
+        return grpc.stream_unary_rpc_method_handler(endpoint.serve)
+
+    def _infer_batch(self) -> InferBatch:
+        context, settings, encoder = self._context, self._settings, self._service.encoder
+        audio = None
+        if encoder:
+            features = AudioFeatures(context.triton, encoder.triton_model)
+            audio = LastingAudio(features, partial(Asking, context.monitor, encoder))
+        return InferBatch(
+            self._service.inference,
+            audio,
+            Intake(self._service.admission, settings.message_seconds),
+            settings.max_message_size_mb << 20,
+        )

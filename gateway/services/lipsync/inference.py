@@ -1,0 +1,209 @@
+"""One call to a tenant's network: frames and audio to Triton, mouths back, whatever the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
+from gateway.services.lipsync.job import AUDIO_SHAPE, SIDE, Data, Format, MouthJob, flat
+from gateway.services.lipsync.tenants.lease import Lease as TenantLease
+from gateway.services.lipsync.tenants.pool import TenantPool
+from gateway.triton import TritonPort
+from gateway.triton.region_files import RegionFile
+from gateway.triton.shared_memory import Lease, Regions
+from gateway.triton.status import LostError, RefusedInputError, RegionUnknownError
+from gateway.triton.tensors import Array, bytes_tensor
+
+REGISTRATIONS = 3  # of a region for one call, should Triton be started again and again
+_STATS_TIMEOUT = 5.0
+_SLACK = 30.0  # seconds after its deadline in which a model has certainly noticed it
+_INLINE = 2**22  # bytes, 0.5 ms of copying: about what asking a thread costs under load
+_UNCLEAN = (asyncio.CancelledError, DeadlineError, ClientGoneError, UnavailableError)
+
+
+@dataclass(frozen=True)
+class MouthResult:
+    """What the network made of n frames.
+
+    Attributes:
+        data: the bytes of [n,3,320,320], in the order of the model's planes.
+        device: where it ran.
+        queue_ms: waiting time in the model.
+        compute_ms: wall time of the computation.
+    """
+
+    data: memoryview
+    device: int
+    queue_ms: float
+    compute_ms: float
+
+    def frames(self, count: int) -> list[memoryview]:
+        """Return the bytes of each of ``count`` frames."""
+        size = len(self.data) // count
+        return [self.data[start : start + size] for start in range(0, len(self.data), size)]
+
+
+class MouthInference:
+    """Runs calls on the tenants of a pool.
+
+    Args:
+        triton: where the models are.
+        pool: makes tenants resident and says on which model.
+        regions: shared memory for the frames.
+        headers: of the current trace, for Triton.
+    """
+
+    def __init__(
+        self,
+        triton: TritonPort,
+        pool: TenantPool,
+        regions: Regions,
+        headers: Callable[[], dict[str, str] | None] = lambda: None,
+    ) -> None:
+        self._triton = triton
+        self._pool = pool
+        self._regions = regions
+        self._headers = headers
+
+    async def run(
+        self,
+        tenant: str,
+        frames: Data,
+        frame_dtype: Format,
+        n: int,
+        channels: int,
+        audio: Data,
+        audio_rows: int,
+        output_dtype: Format,
+        timeout_seconds: float,
+    ) -> MouthResult:
+        """As :meth:`running`, with a copy of the answer that may be kept."""
+        async with self.running(
+            tenant, frames, frame_dtype, n, channels, audio, audio_rows, output_dtype,
+            timeout_seconds,
+        ) as found:  # fmt: skip
+            data = memoryview(bytes(found.data))
+            return MouthResult(data, found.device, found.queue_ms, found.compute_ms)
+
+    @asynccontextmanager
+    async def running(
+        self,
+        tenant: str,
+        frames: Data,
+        frame_dtype: Format,
+        n: int,
+        channels: int,
+        audio: Data,
+        audio_rows: int,
+        output_dtype: Format,
+        timeout_seconds: float,
+    ) -> AsyncIterator[MouthResult]:
+        """Run a tenant's network; the answer's bytes are valid in the block.
+
+        Args:
+            tenant: its id.
+            frames: C-contiguous [n,channels,320,320] of ``frame_dtype``, or its bytes.
+            frame_dtype: FP32 and FP16 from 0 to 1, UINT8 from 0 to 255.
+            n: frames.
+            channels: 6, or 3 when the model is to derive the masked half.
+            audio: float32 [audio_rows,32,16,16], or its bytes.
+            audio_rows: n, or 1 for the same audio with every frame.
+            output_dtype: of the answer.
+            timeout_seconds: for everything, a load of the tenant included.
+
+        Raises:
+            UnknownTenantError: there is no such tenant.
+            TenantLoadError: it cannot be loaded.
+            DevicesBusyError: more calls than slots and queues hold.
+            RefusedInputError: the model refuses the tensors.
+            DeadlineError: the time is over.
+            UnavailableError: Triton or the model is down.
+        """
+        job = MouthJob(
+            tenant=tenant,
+            frames=n,
+            frame_format=frame_dtype,
+            shape=(n, channels, SIDE, SIDE),
+            visual=flat(frames),
+            audio_shape=(audio_rows, *AUDIO_SHAPE),
+            audio=flat(audio),
+            output_format=output_dtype,
+        )
+        deadline = time.monotonic() + timeout_seconds
+        _, _, size = job.offsets()
+        async with self._pool.lease(tenant) as lease, self._regions.lease(size) as held:
+            region = held.region if held else None
+            if region:
+                await _fill(job, region)
+            reply = await self._compute(lease, job, held, deadline)
+            queue_ms, compute_ms = (float(one) for one in reply["TIMING"].reshape(-1)[:2])
+            lease.report(n, compute_ms)
+            yield MouthResult(job.answer(region, reply), lease.device, queue_ms, compute_ms)
+
+    async def _compute(
+        self, lease: TenantLease, job: MouthJob, held: Lease | None, deadline: float
+    ) -> dict[str, Array]:
+        """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die."""
+        inputs, outputs, placed = job.tensors(held.region if held else None)
+        registered = 0
+        while True:
+            began = time.monotonic()
+            left = deadline - began
+            if left <= 0:
+                raise DeadlineError
+            try:
+                return await self._triton.infer(
+                    lease.model, inputs, outputs,
+                    timeout=left, headers=self._headers(), placed=placed, tell_timeout=True,
+                )  # fmt: skip
+            except RegionUnknownError:
+                registered += 1
+                if held is None or registered > REGISTRATIONS:
+                    raise
+                await self._regions.register(held.region)
+            except RefusedInputError as error:
+                if error.code != "tenant_not_loaded":
+                    raise
+                await lease.renew()
+            except _UNCLEAN as error:
+                if held:
+                    held.abandon(partial(self._ended, lease.model, job.tenant), left + _SLACK)
+                if not isinstance(error, LostError):
+                    raise
+                await lease.ask_again(error, began)
+
+    async def _ended(self, model: str, tenant: str) -> bool:
+        """Whether a model has nothing of a tenant in work.
+
+        Triton hands requests over in order, so the question comes after the call it is about.
+        """
+        command = bytes_tensor([b'{"op":"stats"}'], rows=False)
+        reply = await self._triton.infer(
+            model, {"COMMAND": command}, ("REPORT",), timeout=_STATS_TIMEOUT
+        )
+        report = json.loads(reply["REPORT"].flat[0])
+        return not report["tenants"].get(tenant, {}).get("in_flight", 0)
+
+
+async def _fill(job: MouthJob, region: RegionFile) -> None:
+    """Copy the inputs to the region; large ones in a thread, which the copy leaves the GIL to."""
+    audio, _, _ = job.offsets()
+    region.bytes[audio : audio + len(job.audio)] = job.audio
+    target = region.bytes[: len(job.visual)]
+    if len(job.visual) <= _INLINE:
+        target[:] = job.visual
+        return
+    copying = asyncio.ensure_future(asyncio.to_thread(np.copyto, target, job.visual))
+    try:
+        await asyncio.shield(copying)
+    except asyncio.CancelledError:
+        await asyncio.wait({copying})  # the region must not change hands under the copy
+        raise

@@ -1,0 +1,113 @@
+"""The tenants' REST interface below `/lipsync`; inference itself is gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.context import Context
+from gateway.errors import JSON
+from gateway.http.answers import PNG
+from gateway.http.application import service_application
+from gateway.http.body import read_body, read_query
+from gateway.http.declaration import WORK, declare
+from gateway.http.disconnect import unless_gone
+from gateway.security import presented_keys
+from gateway.services.lipsync.schemas import (
+    LipsyncDevices,
+    LoadedTenant,
+    LoadRequest,
+    Tenant,
+    TenantPage,
+    TenantsQuery,
+    device_json,
+    tenant_json,
+    tenant_page,
+)
+from gateway.services.lipsync.service import LipsyncService
+from gateway.services.lipsync.tenants.errors import (
+    NotLoadedError,
+    TenantLoadError,
+    UnknownTenantError,
+)
+from gateway.settings.keys import CONTROL
+
+DESCRIPTION = "Tenants of the lip-sync service and the devices they are on. Frames are gRPC."
+_TENANT = (UnknownTenantError, TenantLoadError, *WORK)
+
+
+def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
+    """Return the REST interface without its middleware."""
+    app = service_application("Pentad lip-sync", DESCRIPTION)
+    pool, settings = service.pool, service.settings
+
+    def allow_control(request: Request) -> None:
+        if settings.separate_control_key:
+            presented = presented_keys(Headers(scope=request.scope).get)
+            counted = bool(request.scope.get("pentad.key"))  # by the service's own check
+            context.keys.authorize(CONTROL, *presented, count=not counted)
+
+    @declare(
+        app, "GET", "/tenants", "Tenants by id, searched and paged", query=TenantsQuery,
+        answer=TenantPage,
+    )  # fmt: skip
+    async def tenants(request: Request) -> Response:
+        return _answer(tenant_page(pool.rows(), read_query(request, TenantsQuery)))
+
+    @declare(
+        app, "GET", "/devices", "Devices, their memory and their queues", answer=LipsyncDevices
+    )
+    async def devices(request: Request) -> Response:
+        rows = pool.devices()
+        body = {
+            "devices": [device_json(row) for row in rows],
+            "engine": rows[0].engine,
+            "queue": {
+                "in_flight": service.admission.in_flight,
+                "waiting": service.admission.waiting,
+                "slots": service.admission.slots,
+            },
+        }
+        return _answer(body)
+
+    @declare(
+        app, "GET", "/tenants/{tenant}/preview", "One frame made now, 320x320 pixels", answer=PNG,
+        errors=_TENANT,
+    )  # fmt: skip
+    async def preview(request: Request) -> Response:
+        picture = await unless_gone(request, service.preview(request.path_params["tenant"]))
+        return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @declare(
+        app, "POST", "/tenants/{tenant}/load",
+        "Make a tenant resident; force_reload reads its file again",
+        body=LoadRequest, optional=True, answer=LoadedTenant, errors=_TENANT,
+    )  # fmt: skip
+    async def load(request: Request) -> Response:
+        allow_control(request)
+        asked = await read_body(request, LoadRequest, default=LoadRequest())
+        outcome = await pool.load(request.path_params["tenant"], asked.force_reload)
+        return _answer({**tenant_json(outcome.row), "load_ms": round(outcome.load_ms, 3)})
+
+    @declare(
+        app, "POST", "/tenants/{tenant}/unload", "Take a tenant out once its calls are finished",
+        answer=Tenant, errors=(*_TENANT, NotLoadedError),
+    )  # fmt: skip
+    async def unload(request: Request) -> Response:
+        allow_control(request)
+        tenant = request.path_params["tenant"]
+        pool.row(tenant)  # 404 for one that does not exist, rather than 409
+        await pool.unload(tenant)
+        return _answer(tenant_json(pool.row(tenant)))
+
+    return app
+
+
+def _answer(content: Mapping[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type=JSON)

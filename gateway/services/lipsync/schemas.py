@@ -1,0 +1,178 @@
+"""Queries, bodies and answers of the tenants' REST interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from typing_extensions import TypeAliasType, TypedDict
+
+from gateway.http.answers import described
+from gateway.services.lipsync.tenants.views import DeviceRow, TenantRow
+from gateway.services.lipsync.tenants.views import TenantState as RowState
+
+HASH_DIGITS = 12  # of a graph's hash; enough to tell a handful of graphs apart
+
+
+class TenantsQuery(BaseModel):
+    """Which tenants to list."""
+
+    search: str = Field("", max_length=128)
+    offset: int = Field(0, ge=0)
+    limit: int = Field(50, ge=1, le=500)
+
+
+class LoadRequest(BaseModel):
+    """How to load a tenant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force_reload: StrictBool = False
+
+
+TenantState = TypeAliasType("TenantState", RowState)
+
+
+@described
+class Tenant(TypedDict):
+    """One tenant of the lip-sync service; moments in seconds since the epoch."""
+
+    id: str
+    state: TenantState
+    device: int | None
+    pinned: bool
+    """Never evicted."""
+    preferred_device: int | None
+    usage_count: int
+    frames: int
+    inference_ms_total: float
+    memory_bytes: int
+    last_used: float | None
+    loaded: float | None
+    graph: str | None
+    """The first digits of the hash of its graph."""
+    error: str | None
+    """Why its last load failed."""
+
+
+@described
+class LoadedTenant(Tenant):
+    """A tenant after a load."""
+
+    load_ms: float
+    """How long it took; about 0 when the tenant was resident."""
+
+
+@described
+class TenantPage(TypedDict):
+    """Tenants by id; the counts are of all that were found."""
+
+    total: int
+    resident: int
+    tenants: list[Tenant]
+
+
+@described
+class DeviceQueue(TypedDict):
+    """Calls of one device."""
+
+    in_flight: int
+    waiting: int
+    size: int
+
+
+@described
+class LipsyncDevice(TypedDict):
+    """One device of the lip-sync service."""
+
+    device: int
+    model: str
+    engine: str
+    name: str
+    cuda: bool
+    healthy: bool
+    memory_total_bytes: int
+    memory_used_bytes: int
+    memory_budget_bytes: int
+    """For tenants."""
+    resident: int
+    resident_bytes: int
+    """Memory of the tenants on it."""
+    max_models: int
+    """Most tenants over all devices."""
+    queue: DeviceQueue
+
+
+@described
+class LipsyncQueue(TypedDict):
+    """Calls of all devices."""
+
+    in_flight: int
+    waiting: int
+    slots: int
+
+
+@described
+class LipsyncDevices(TypedDict):
+    """Devices, their memory and their queues."""
+
+    devices: list[LipsyncDevice]
+    engine: str
+    queue: LipsyncQueue
+
+
+def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> TenantPage:
+    """Return one page of the tenants whose id holds ``query.search``, by id.
+
+    `total` and `resident` count all that were found, not those of the page alone.
+    """
+    wanted = query.search.casefold()
+    found = sorted((row for row in rows if wanted in row.id.casefold()), key=lambda row: row.id)
+    page = found[query.offset : query.offset + query.limit]
+    return {
+        "total": len(found),
+        "resident": sum(row.state == "resident" for row in found),
+        "tenants": [tenant_json(row) for row in page],
+    }
+
+
+def tenant_json(row: TenantRow) -> Tenant:
+    """Return one tenant as REST tells it."""
+    return {
+        "id": row.id,
+        "state": row.state,
+        "device": row.device,
+        "pinned": row.pinned,
+        "preferred_device": row.preferred_device,
+        "usage_count": row.usage_count,
+        "frames": row.frames,
+        "inference_ms_total": round(row.inference_ms_total, 3),
+        "memory_bytes": row.memory_bytes,
+        "last_used": row.last_used,
+        "loaded": row.loaded,
+        "graph": row.graph[:HASH_DIGITS] if row.graph else None,
+        "error": row.error,
+    }
+
+
+def device_json(row: DeviceRow) -> LipsyncDevice:
+    """Return one device as REST tells it."""
+    return {
+        "device": row.device,
+        "model": row.model,
+        "engine": row.engine,
+        "name": row.name,
+        "cuda": row.cuda,
+        "healthy": row.healthy,
+        "memory_total_bytes": row.memory_total_bytes,
+        "memory_used_bytes": row.memory_used_bytes,
+        "memory_budget_bytes": row.memory_budget_bytes,
+        "resident": row.resident,
+        "resident_bytes": row.resident_bytes,
+        "max_models": row.max_models,
+        "queue": {
+            "in_flight": row.in_flight,
+            "waiting": row.waiting,
+            "size": row.queue_size,
+        },
+    }

@@ -1,0 +1,164 @@
+"""The lip-sync service: its tenants, its devices, and how health sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from gateway.admission import Admission
+from gateway.context import Context
+from gateway.health.probe import probe
+from gateway.health.state import ModelState
+from gateway.pictures import png_rgb
+from gateway.services.lipsync.inference import MouthInference
+from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
+from gateway.services.lipsync.tenants.commands import Commands
+from gateway.services.lipsync.tenants.device import Device
+from gateway.services.lipsync.tenants.metrics import PoolCollector, PoolMetrics
+from gateway.services.lipsync.tenants.pool import TenantPool
+from gateway.services.lipsync.tenants.reconciler import Reconciler
+from gateway.services.lipsync.tenants.replicas import Phase
+from gateway.services.lipsync.tenants.source import CatalogueSource
+from gateway.triton import Tensor
+from gateway.triton.shared_memory import Regions
+from gateway.triton.status import RefusedInputError
+from gateway.triton.tensors import bytes_tensor
+
+log = logging.getLogger(__name__)
+_LOGGERS = ("gateway.services.lipsync.tenants", "gateway.services.lipsync.grpc")
+
+
+class LipsyncService:
+    """Tenants on devices behind one admission.
+
+    Attributes:
+        pool: which tenants are where.
+        inference: calls on them.
+        admission: calls taken in, those that wait for a load included.
+        models: one per device, and the audio encoder.
+        encoder: None where `raw_audio` is refused.
+    """
+
+    name = "lipsync"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.settings = settings = context.settings.lipsync
+        self.admission = context.admission(self.name, settings)
+        devices = [self._device(index, name) for index, name in enumerate(settings.device_models)]
+        self._by_model = {one.model.triton_model: one for one in devices}
+        self.models = [one.model for one in devices]
+        self.encoder: ModelState | None = None
+        if encoder := settings.audio_encoder_model:
+            self.encoder = ModelState("audio features", encoder, ())
+            self.models.append(self.encoder)
+        metrics = PoolMetrics(context.metrics, settings.metrics_tenants)
+        self.pool = TenantPool(settings, devices, context.monitor, metrics)
+        context.metrics.add(PoolCollector(self.pool.devices, self.pool.rows))
+        self._reconciler = Reconciler(
+            self.pool, CatalogueSource(context.settings), settings, context.gpus
+        )
+        self.regions = Regions(
+            context.triton,
+            context.settings.triton.urls[0],
+            settings.transport,
+            settings.shared_memory_mb * 2**20,
+        )
+        self.inference = MouthInference(
+            context.triton, self.pool, self.regions, context.tracing.headers
+        )
+
+    async def start(self) -> None:
+        """Read the catalogue and begin to keep it.
+
+        Raises:
+            ValueError: a configured path leaves `models_root`.
+        """
+        level = getattr(logging, self.settings.logging.level.upper())
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
+        await self._reconciler.start()
+
+    def reload(self) -> None:
+        """Read the catalogue's files again now."""
+        self._reconciler.reload()
+
+    async def stop(self) -> None:
+        """End the background work; call it when no request is under way."""
+        await self._reconciler.stop()
+        await self.pool.close()
+        await self.regions.close()
+
+    async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
+        """Ask a device what it has, and run one frame of a tenant that it has.
+
+        A device without tenants has answered the question, which is all there is to prove: a
+        tenant brought in for the canary alone might take the place of one that is needed.
+        """
+        device = self._by_model.get(model.triton_model)
+        if device is None:
+            await probe(self._context.triton, model.triton_model, timeout)
+            return {"model": model.triton_model}
+        stats = await self.pool.survey(device, timeout)
+        if stats.tenants:
+            await self._frame(device, timeout)
+        return {"model": stats.info.get("model", model.triton_model), "engine": stats.engine}
+
+    async def preview(self, tenant: str) -> bytes:
+        """Return a PNG of one frame that the tenant makes of a drawn face and silence.
+
+        Raises:
+            UnknownTenantError: no such tenant.
+            TenantLoadError: it cannot be loaded.
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        async with self.admission.slot():
+            found = await self.inference.run(
+                tenant, FACE, "UINT8", 1, 3, SILENCE, 1, "UINT8",
+                self.settings.server.deadline_seconds,
+            )  # fmt: skip
+        return await asyncio.to_thread(png_rgb, as_rgb(found.data))
+
+    async def _frame(self, device: Device, timeout: float) -> None:
+        """Run one frame of the tenant that was used last; that it is answered is the proof.
+
+        What a tenant's weights make of it is not the device's fault, nor is a refusal.
+        """
+        residents = [one for one in self.pool.replicas.on(device) if one.phase is Phase.RESIDENT]
+        if not residents:
+            return
+        chosen = max(residents, key=lambda one: self.pool.usage.of(one.tenant).last_used or 0.0)
+        chosen.users += 1
+        try:
+            await self._context.triton.infer(
+                device.model.triton_model,
+                {
+                    "TENANT": bytes_tensor([chosen.tenant.encode()], rows=False),
+                    "FRAMES_UINT8": Tensor("UINT8", (1, 3, SIDE, SIDE), FACE.tobytes()),
+                    "AUDIO": Tensor("FP32", (1, 32, 16, 16), bytes(SILENCE)),
+                },
+                ("MOUTH_FP32",),
+                timeout=timeout,
+            )
+        except RefusedInputError as error:
+            log.warning("canary refused", extra={"tenant": chosen.tenant, "code": error.code})
+            if error.code == "tenant_not_loaded":
+                self.pool.lost(chosen)
+        finally:
+            self.pool.release(chosen)
+
+    def _device(self, index: int, model: str) -> Device:
+        server, metrics = self.settings.server, self._context.metrics
+        triton = self._context.triton
+        return Device(
+            index,
+            ModelState("lip-sync", model, ()),
+            Commands(triton, model, self._context.settings.triton.load_timeout_seconds),
+            Admission(
+                server.worker_count_per_gpu,
+                self.settings.max_concurrent,  # more are never taken in
+                server.deadline_seconds,
+                lambda reason: metrics.rejected.labels(self.name, reason).inc(),
+            ),
+        )

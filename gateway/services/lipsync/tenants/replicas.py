@@ -1,0 +1,149 @@
+"""Tenants on devices: what is there, and what is just coming or going."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.device import Device
+from gateway.services.lipsync.tenants.eviction import Resident
+from gateway.services.lipsync.tenants.folder import Stamp
+from gateway.services.lipsync.tenants.usage import UsageStats
+
+
+class Phase(Enum):
+    """Where a replica is in its life."""
+
+    QUEUED = "queued"  # waits for room; takes none yet
+    LOADING = "loading"
+    RESIDENT = "resident"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+COMING = (Phase.QUEUED, Phase.LOADING)
+
+
+@dataclass(eq=False)
+class Replica:
+    """One tenant on one device.
+
+    Attributes:
+        entry: the tenant.
+        device: where it is.
+        phase: where it is in its life.
+        users: leases on it, those that wait for its load included.
+        memory_bytes: measured; before the load the expectation.
+        loaded: monotonic seconds.
+        stamp: of its file when it was loaded.
+        task: its load or, when leaving, its unload.
+        reloading: held while its weights are replaced.
+    """
+
+    entry: Entry
+    device: Device
+    phase: Phase = Phase.QUEUED
+    users: int = 0
+    memory_bytes: int = 0
+    loaded: float = 0.0
+    stamp: Stamp | None = None
+    task: asyncio.Task[None] | None = None
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant's id."""
+        return self.entry.tenant
+
+
+class ReplicaTable:
+    """All replicas, by tenant and device."""
+
+    def __init__(self) -> None:
+        self._table: dict[str, dict[int, Replica]] = {}
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._taking = 0  # replicas that take room
+
+    def __iter__(self) -> Iterator[Replica]:
+        for places in self._table.values():
+            yield from places.values()
+
+    @property
+    def taking_room(self) -> int:
+        """ReplicaTable that are not merely queued."""
+        return self._taking
+
+    def of(self, tenant: str) -> list[Replica]:
+        """Return a tenant's replicas."""
+        return list(self._table.get(tenant, {}).values())
+
+    def add(self, replica: Replica) -> None:
+        """Add one that is queued."""
+        self._table.setdefault(replica.entry.tenant, {})[replica.device.index] = replica
+
+    def reserve(self, replica: Replica) -> None:
+        """Give room to one that is queued: it is loading from now on."""
+        replica.phase = Phase.LOADING
+        self._taking += 1
+
+    def remove(self, replica: Replica) -> None:
+        """Remove one, unless it is gone already."""
+        places = self._table.get(replica.tenant, {})
+        if places.get(replica.device.index) is not replica:
+            return
+        del places[replica.device.index]
+        if not places:
+            del self._table[replica.tenant]
+        if replica.phase is not Phase.QUEUED:
+            self._taking -= 1
+        replica.phase = Phase.GONE
+        self.changed()
+
+    def on(self, device: Device) -> list[Replica]:
+        """Return the replicas of one device."""
+        return [one for one in self if one.device is device]
+
+    def changed(self) -> None:
+        """Wake whoever waits for a change: somebody left, or is in use no more."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def change(self, timeout: float | None) -> bool:
+        """Wait for a change; False when there was none within ``timeout`` seconds."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            done, _ = await asyncio.wait({waiter}, timeout=timeout)
+        finally:
+            self._waiters.discard(waiter)
+        return bool(done)
+
+    def snapshot(self, stats: UsageStats, now: float, *, leaving: bool) -> list[Resident]:
+        """Return everybody who takes room, for a decision; with or without those leaving."""
+        found = []
+        for one in self:
+            if one.phase is Phase.QUEUED or (one.phase is Phase.LEAVING and not leaving):
+                continue
+            usage = stats.of(one.tenant)
+            found.append(
+                Resident(
+                    tenant=one.tenant,
+                    device=one.device.index,
+                    memory_bytes=one.memory_bytes,
+                    last_used=max(one.loaded, usage.last_used or 0.0),
+                    loaded=one.loaded,
+                    frequency=usage.frequency.at(now, stats.half_life),
+                    held=one.users > 0 or one.phase is not Phase.RESIDENT,
+                    pinned=one.entry.pinned,
+                )
+            )
+        return found
+
+    def find(self, resident: Resident) -> Replica | None:
+        """Return the replica that a decision is about, unless it is gone."""
+        return self._table.get(resident.tenant, {}).get(resident.device)

@@ -1,0 +1,92 @@
+"""Bodies and answers of the OpenAI-compatible API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+from gateway.http.answers import described
+
+MAX_INPUTS = 2048  # OpenAI's own limit per request
+_TEXTS = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_INPUTS},
+    ]
+}
+
+
+class EmbeddingsRequest(BaseModel):
+    """Body of ``POST /v1/embeddings``; null is the same as leaving a field out."""
+
+    input: Annotated[Any, WithJsonSchema(_TEXTS)]  # checked later, up to the first fault
+    model: str
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1)
+    user: str | None = None
+
+
+@described
+class OpenAIEmbedding(TypedDict):
+    """One text's vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+    """Numbers, or little-endian float32 in base64 where that was asked for."""
+
+
+@described
+class OpenAIUsage(TypedDict):
+    """Tokens of a request."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+@described
+class OpenAIEmbeddings(TypedDict):
+    """One vector per text, in order."""
+
+    object: Literal["list"]
+    data: list[OpenAIEmbedding]
+    model: str
+    usage: OpenAIUsage
+
+
+@described
+class OpenAIModel(TypedDict):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+@described
+class OpenAIModels(TypedDict):
+    """The models that are served."""
+
+    object: Literal["list"]
+    data: list[OpenAIModel]
+
+
+@described
+class OpenAIProblem(TypedDict):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    """The field that is wrong."""
+    code: str | None
+
+
+@described
+class OpenAIError(TypedDict):
+    """Body of every error."""
+
+    error: OpenAIProblem

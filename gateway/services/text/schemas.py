@@ -1,0 +1,148 @@
+"""Bodies and answers of the text API, with the old server's limits and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from typing_extensions import TypedDict
+
+from gateway.http.answers import described
+from gateway.http.declaration import told
+
+
+class Limits(dict[str, int]):
+    """Validation context: ``items`` per array and ``characters`` (code points) per text."""
+
+
+def _within_limits(texts: list[str], info: ValidationInfo) -> list[str]:
+    limits: dict[str, int] = info.context or {}
+    items, characters = limits.get("items", 100), limits.get("characters", 10_000)
+    if len(texts) > items:
+        raise ValueError(
+            f"{info.field_name} array length {len(texts)} exceeds max batch size of {items}"
+        )
+    for index, text in enumerate(texts):
+        if len(text) > characters:
+            raise ValueError(
+                f"{info.field_name}[{index}] length {len(text)} "
+                f"exceeds max text length of {characters}"
+            )
+    return texts
+
+
+class EmbedRequest(BaseModel):
+    """Body of ``POST /embed``."""
+
+    texts: list[str] = Field(description="Up to GPU_MAX_BATCH_SIZE texts; may be empty.")
+    model: str = Field("", description="A name of the catalogue; empty: the default model.")
+
+    check_texts = field_validator("texts")(_within_limits)
+
+
+class BertscoreRequest(BaseModel):
+    """Body of ``POST /bertscore``."""
+
+    candidates: list[str] = Field(description="Texts to score.")
+    references: list[str] = Field(description="One reference per candidate.")
+    lang: str = Field("en", description="Chooses the model when none is named.")
+    model_type: str = Field("", description="A name of the catalogue; empty: by `lang`.")
+
+    check_texts = field_validator("candidates", "references")(_within_limits)
+
+
+def documented(
+    model: type[BaseModel], names: Sequence[str], limits: Mapping[str, int]
+) -> type[BaseModel]:
+    """Return a request's model as the API document tells it, with what is configured.
+
+    Args:
+        model: one of the above.
+        names: of the catalogue; every one is a model that a request may name.
+        limits: see :class:`Limits`.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        for name, field in schema["properties"].items():
+            if field["type"] == "array":
+                field["maxItems"] = limits["items"]
+                field["items"]["maxLength"] = limits["characters"]
+            elif name.startswith("model"):
+                field["examples"] = sorted(names)
+
+    return told(model, extend)
+
+
+@described
+class TextHealth(TypedDict):
+    """The service answers requests."""
+
+    status: Literal["ok"]
+    device: str
+    """`cpu`, `cuda` or `cuda:N`."""
+
+
+@described
+class TextInfo(TypedDict):
+    """Device, memory and loaded models; figures are null where no GPU runs them."""
+
+    device: str
+    device_name: str
+    vram_total_mb: int | None
+    vram_used_mb: int | None
+    pytorch_version: str
+    cuda_version: str | None
+    loaded_models: list[str]
+    """`bertscore:<model>`, then `embed:<model>`."""
+
+
+@described
+class TextQueue(TypedDict):
+    """Requests in work and waiting."""
+
+    max_concurrent: int
+    in_flight: int
+    available_slots: int
+    waiting_estimate: int
+
+
+@described
+class TextJob(TypedDict):
+    """A request in work."""
+
+    id: str
+    type: str
+    started_at: str
+    """ISO 8601, UTC."""
+    items: int
+    model: str
+    progress: float
+    """0 to 1."""
+
+
+@described
+class TextStatus(TypedDict):
+    """Queue and running jobs."""
+
+    queue: TextQueue
+    active_jobs: list[TextJob]
+
+
+@described
+class Embeddings(TypedDict):
+    """One vector per text."""
+
+    embeddings: list[list[float]]
+    model: str
+    dimensions: int
+
+
+@described
+class BertScore(TypedDict):
+    """One value per pair."""
+
+    precision: list[float]
+    recall: list[float]
+    f1: list[float]
+    model: str

@@ -1,0 +1,119 @@
+"""The bodies of the callbacks, as the replaced server's receivers know them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.services.tryon.jobs.models import Job
+from gateway.services.tryon.jobs.outcome import words
+
+COMPLETED, FAILED = "tryon.completed", "tryon.failed"
+"""Types of the event that a job's end is, as JSON."""
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent.
+
+    Attributes:
+        body: whole, because it is signed.
+        content_type: of it.
+    """
+
+    body: bytes
+    content_type: str
+
+
+def result_message(
+    job: Job, image: bytes | None, model_version: str, *, multipart_errors: bool
+) -> Message:
+    """Return the message to the asset service.
+
+    Args:
+        job: finished.
+        image: its result, None where it has none.
+        model_version: as configured.
+        multipart_errors: whether a failure is multipart/form-data too.
+    """
+    fields = {name: str(value) for name, value in _fields(job, model_version).items()}
+    if image is not None:
+        return multipart(fields, image, job.content_type or "image/png")
+    fields["error"] = _error(job)
+    if multipart_errors:
+        return multipart(fields)
+    return Message(urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+
+def result_event(job: Job, image: bytes | None, model_version: str, ended: float) -> Message:
+    """Return the message to the asset service as the Standard Webhooks specification has it.
+
+    Args:
+        job: finished.
+        image: its result, None where it has none; it travels in base64.
+        model_version: as configured.
+        ended: seconds since the epoch.
+    """
+    data = _fields(job, model_version)
+    if image is not None:
+        data["content_type"] = job.content_type or "image/png"
+        data["output_image"] = base64.b64encode(image).decode()
+    else:
+        data["error"] = _error(job)
+    moment = datetime.fromtimestamp(ended, timezone.utc).isoformat(timespec="milliseconds")
+    event = {
+        "type": FAILED if image is None else COMPLETED,
+        "timestamp": moment.replace("+00:00", "Z"),
+        "data": data,
+    }
+    return Message(json.dumps(event).encode(), "application/json")
+
+
+def completion_message(job: Job) -> Message:
+    """Return the message to the load balancer."""
+    told = {"node_id": job.node, "job_id": job.id, "metadata": {}}
+    return Message(json.dumps(told).encode(), "application/json")
+
+
+def _fields(job: Job, model_version: str) -> dict[str, Any]:
+    """Return the documented fields, which results and failures have in every format."""
+    return {
+        "job_id": job.id,
+        "user_id": job.user_id,
+        "session_id": job.session_id,
+        "provider": job.provider,
+        "node_id": job.node,
+        "model_version": model_version,
+        "inference_time_ms": round(float(job.report.get("inference_time_ms", 0))),
+    }
+
+
+def _error(job: Job) -> str:
+    return words(job.error) if job.error else ""
+
+
+def multipart(
+    fields: Mapping[str, str], image: bytes | None = None, content_type: str = ""
+) -> Message:
+    """Return a multipart/form-data body (RFC 7578) with the fields and perhaps `output_image`."""
+    boundary = uuid.uuid4().hex
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    if image is not None:
+        extension = EXTENSIONS.get(content_type, "png")
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="output_image"; '
+            f'filename="result.{extension}"\r\nContent-Type: {content_type}\r\n\r\n'
+        )
+        parts += [head.encode(), image, b"\r\n"]
+    parts.append(f"--{boundary}--\r\n".encode())
+    return Message(b"".join(parts), f"multipart/form-data; boundary={boundary}")

@@ -1,0 +1,94 @@
+"""Between rows and records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from gateway.services.tryon.jobs.models import Delivery, Job, JobError, NewJob
+from gateway.services.tryon.jobs.schema import deliveries, jobs
+
+
+def job_values(job: NewJob) -> dict[str, Any]:
+    """Return the columns of a job just accepted."""
+    return {
+        "id": job.id, "digest": job.digest, "folder": job.folder, "node": job.node,
+        "user_id": job.user_id, "session_id": job.session_id, "provider": job.provider,
+        "options": json.dumps(job.options), "created": job.created, "deadline": job.deadline,
+        "state": "queued", "attempts": 0, "cancelling": False, "progress": 0.0, "report": "{}",
+    }  # fmt: skip
+
+
+def to_job(row: RowMapping, found: Sequence[Delivery] = ()) -> Job:
+    """Return the record of a row of `tryon_jobs` and its deliveries."""
+    error = JobError(row["error_code"], row["error_step"]) if row["error_code"] else None
+    return Job(
+        id=row["id"], digest=row["digest"], folder=row["folder"], node=row["node"],
+        user_id=row["user_id"], session_id=row["session_id"], provider=row["provider"],
+        options=json.loads(row["options"]), created=row["created"], deadline=row["deadline"],
+        state=row["state"], owner=row["owner"], attempts=row["attempts"],
+        cancelling=bool(row["cancelling"]), started=row["started"], finished=row["finished"],
+        expires=row["expires"], progress=row["progress"], step=row["step"], result=row["result"],
+        content_type=row["content_type"], report=json.loads(row["report"]), error=error,
+        deliveries=tuple(found),
+    )  # fmt: skip
+
+
+def to_delivery(row: RowMapping) -> Delivery:
+    """Return the record of a row of `tryon_deliveries`."""
+    return Delivery(
+        job_id=row["job_id"], destination=row["destination"], event_id=row["event_id"],
+        state=row["state"], attempts=row["attempts"], next_attempt=row["next_attempt"],
+        last_status=row["last_status"], since=row["since"],
+    )  # fmt: skip
+
+
+def read_job(connection: Connection, job_id: str, *, lock: bool = False) -> Job | None:
+    """Return a job with its deliveries; ``lock`` keeps others from changing it meanwhile."""
+    query = select(jobs).where(jobs.c.id == job_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        return None
+    return to_job(row, deliveries_of(connection, [job_id]).get(job_id, ()))
+
+
+def deliveries_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Delivery]]:
+    """Return the deliveries of several jobs by job, the asset service's first."""
+    query = select(deliveries).where(deliveries.c.job_id.in_(ids))
+    found: dict[str, list[Delivery]] = {}
+    for row in connection.execute(query.order_by(deliveries.c.destination)).mappings():
+        found.setdefault(row["job_id"], []).append(to_delivery(row))
+    return found
+
+
+def write_deliveries(connection: Connection, new: Sequence[Delivery]) -> None:
+    """Insert the deliveries of a job that has just ended."""
+    if new:
+        rows = [
+            {
+                "job_id": one.job_id, "destination": one.destination, "event_id": one.event_id,
+                "state": one.state, "attempts": one.attempts, "next_attempt": one.next_attempt,
+                "last_status": one.last_status, "since": one.since,
+            }
+            for one in new
+        ]  # fmt: skip
+        connection.execute(insert(deliveries), rows)
+
+
+def settle(connection: Connection, job_id: str, ttl: float, now: float) -> None:
+    """Set the state of a job whose result is being delivered by that of its deliveries.
+
+    A failed or cancelled job keeps its state: that is about the inference.
+    """
+    query = select(deliveries.c.state).where(deliveries.c.job_id == job_id)
+    states = set(connection.execute(query).scalars())
+    if "pending" in states:
+        return
+    state = "dead_letter" if "dead_letter" in states else "delivered"
+    done = jobs.c.id == job_id
+    connection.execute(update(jobs).where(done).values(expires=now + ttl))
+    in_delivery = jobs.c.state.in_(("delivering", "delivered", "dead_letter"))
+    connection.execute(update(jobs).where(done, in_delivery).values(state=state))

@@ -1,0 +1,163 @@
+"""One attempt of a callback over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from gateway.services.tryon.jobs.addresses import ForbiddenAddressError, allowed_addresses
+from gateway.services.tryon.jobs.messages import Message
+from gateway.services.tryon.jobs.retry import MAX_RETRY_AFTER
+from gateway.services.tryon.jobs.signature import sign
+from gateway.settings.tryon_jobs import CallbackSettings
+from gateway.telemetry.log import where
+
+log = logging.getLogger(__name__)
+EXPECTED = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ForbiddenAddressError)
+"""What receivers, name servers and networks can do to an attempt."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A receiver.
+
+    Attributes:
+        url: whole.
+        token: sent as `X-Internal-Auth`, even when empty.
+        timeout: seconds for an attempt, from the name's resolution to the answer's head.
+        keys: of the signature.
+    """
+
+    url: str
+    token: str
+    timeout: float
+    keys: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of an attempt.
+
+    Attributes:
+        status: HTTP status, None without an answer.
+        retry_after: seconds that the receiver asks to wait, up to MAX_RETRY_AFTER; None when it
+            does not.
+    """
+
+    status: int | None = None
+    retry_after: float | None = None
+
+    @property
+    def received(self) -> bool:
+        """Whether the receiver has it: any 2xx."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class WebhookClient:
+    """Sends messages.
+
+    Redirects are not followed, proxies of the environment not used, cookies not kept, bodies of
+    answers not read.
+
+    Raises:
+        ValueError: the file of authorities is unusable.
+    """
+
+    def __init__(self, settings: CallbackSettings) -> None:
+        try:
+            trusted = ssl.create_default_context(cafile=settings.ca_file)
+        except (OSError, ssl.SSLError):
+            raise ValueError("tryon.callbacks.ca_file is unreadable") from None
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every URL
+        self._private = settings.private_addresses
+        self._client = httpx.AsyncClient(
+            verify=trusted, trust_env=False, follow_redirects=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )  # fmt: skip
+
+    async def send(self, target: Target, message: Message, event_id: str) -> Answer:
+        """Make one attempt; whatever goes wrong is an answer without a status."""
+        attempt = asyncio.ensure_future(self._attempt(target, message, event_id))
+        try:
+            await asyncio.wait({attempt}, timeout=target.timeout)
+        finally:
+            if not attempt.done():
+                attempt.cancel()
+        if not attempt.done():
+            await asyncio.gather(attempt, return_exceptions=True)
+            return Answer()
+        try:
+            return attempt.result()
+        except EXPECTED:
+            return Answer()
+        except Exception as error:  # nothing that a receiver does may go uncounted
+            log.error("attempt of a callback broke", extra=where(error))
+            return Answer()
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._client.aclose()
+
+    async def _attempt(self, target: Target, message: Message, event_id: str) -> Answer:
+        url = httpx.URL(target.url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        host = url.raw_host.decode("ascii")  # of an international name, what name servers know
+        addresses = await allowed_addresses(host, port, private=self._private)
+        headers = {
+            "Host": url.netloc.decode("ascii"),
+            "Content-Type": message.content_type,
+            "User-Agent": "pentad",
+            "X-Internal-Auth": target.token,
+            **sign(event_id, int(time.time()), message.body, target.keys),
+        }
+        for number, address in enumerate(addresses, start=1):
+            request = self._client.build_request(
+                "POST",
+                url.copy_with(host=address),
+                content=message.body,
+                headers=headers,
+                timeout=target.timeout,
+                extensions={"sni_hostname": host} if url.scheme == "https" else {},
+            )
+            try:
+                response = await self._client.send(request, stream=True)
+            except httpx.ConnectError:
+                if number == len(addresses):
+                    raise
+                continue
+            await response.aclose()
+            return Answer(response.status_code, _retry_after(response.headers))
+        raise AssertionError  # the list is never empty
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header in either form (RFC 9110, 10.2.3).
+
+    A date counts from the receiver's own, where it says one. What is neither form is not there.
+    """
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch("[0-9]+", value):
+        return min(float(value), MAX_RETRY_AFTER)  # a float has no limit of digits: inf
+    moment = _timestamp(value)
+    if moment is None:
+        return None
+    now = _timestamp(headers.get("date", ""))
+    return min(max(0.0, moment - (time.time() if now is None else now)), MAX_RETRY_AFTER)
+
+
+def _timestamp(date: str) -> float | None:
+    """Return the seconds since the epoch of an HTTP date, None where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
+        return None

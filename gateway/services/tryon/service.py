@@ -1,0 +1,253 @@
+"""The try-on service: jobs, direct runs, and how health sees the model."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.admission import Admission
+from gateway.context import Context
+from gateway.errors import ClientGoneError, GatewayError, InferenceError, UnavailableError
+from gateway.health.state import ModelState, StillLoadingError
+from gateway.services.tryon.jobs.events import JobEvents
+from gateway.services.tryon.jobs.factory import Jobs, open_jobs
+from gateway.services.tryon.jobs.inference import Inputs, TryOn, TryOnModel
+from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
+from gateway.services.tryon.jobs.models import ACTIVE, Job, NewJob
+from gateway.services.tryon.jobs.room import NoRoomError
+from gateway.services.tryon.jobs.slot import Slot
+from gateway.services.tryon.jobs.store import QueueFullError, StoreError
+from gateway.services.tryon.metrics import VtonMetrics
+from gateway.services.tryon.upload import Form
+
+
+class TryonService:
+    """One model, the jobs that wait for it, and the callbacks behind it.
+
+    Attributes:
+        settings: the section `tryon`.
+        slot: the model's one place.
+        admission: the same, as the other services have one.
+        jobs: store, files, dispatcher and delivery_worker.
+        changes: tells watchers of jobs.
+        vton: the figures of the documented `/metrics`.
+        models: the one Triton model.
+
+    Raises:
+        ValueError: database, secret or certificate unusable.
+        OSError: the folder of the jobs cannot be written.
+    """
+
+    name = "tryon"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.settings = settings = context.settings.tryon
+        self.model = ModelState("try-on", settings.triton_model, ())
+        self.models = [self.model]
+        self.slot = Slot(*context.metrics.admission(self.name))
+        self.admission: Admission = self.slot
+        self.changes = JobEvents()
+        self._tryon = TryOnModel(context.triton, settings.triton_model, context.tracing.headers)
+        metrics = JobMetrics(context.metrics.registry)
+        context.metrics.add(JobCollector(metrics))
+        self.vton = VtonMetrics(metrics, self.model, context.gpus)
+        context.metrics.add(self.vton)
+        self.jobs: Jobs = open_jobs(
+            settings,
+            context.settings.paths.state,
+            self._tryon,
+            self.slot,
+            lambda: self.model.state == "ready",
+            self._failed,
+            metrics,
+            self.changes,
+        )
+
+    @property
+    def node(self) -> str:
+        """Name of this node."""
+        return self.settings.server.node_id
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model takes work."""
+        return self.model.state == "ready"
+
+    async def start(self) -> None:
+        """Take over unfinished jobs and begin.
+
+        Raises:
+            ValueError: the database fails.
+        """
+        try:
+            await self.jobs.start()
+        except StoreError:
+            raise ValueError("tryon.jobs: the database fails") from None
+
+    async def drain(self, seconds: float) -> None:
+        """Take no further job into the model; wait for the one in it."""
+        await self.jobs.dispatcher.drain(seconds)
+
+    async def stop(self) -> None:
+        """End the background work."""
+        await self.jobs.stop()
+
+    async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
+        """Ask the model for its state: it has run once when it was loaded.
+
+        Raises:
+            StillLoadingError: it loads its weights or warms up.
+            InferenceError: it could not be loaded.
+            GatewayError: it does not answer.
+        """
+        told = await self._tryon.describe(timeout)
+        if told.get("loading_error"):
+            raise InferenceError
+        if not told.get("loaded"):
+            raise StillLoadingError
+        self.jobs.dispatcher.wake()
+        return told
+
+    async def has_room(self, job_id: str) -> bool:
+        """Whether another job would be accepted, or this one is known already."""
+        busy, places = self.slot.current is not None, 1 + self.settings.jobs.queue_size
+        if self.slot.queued + busy < places:
+            return True  # as last counted: submitting asks the store
+        self.slot.queued = await self.jobs.store.queued(self.node)
+        if self.slot.queued + busy < places:
+            return True
+        if await self.jobs.store.get(job_id) is not None:
+            return True
+        self.slot.reject("busy")
+        return False
+
+    async def check_disk(self) -> None:
+        """Check that the disk has room for another job's pictures and result.
+
+        Raises:
+            NoRoomError: it has not.
+            OSError: the disk fails.
+        """
+        try:
+            await self.jobs.room.check()
+        except NoRoomError:
+            self.slot.reject(NoRoomError.reason)
+            raise
+
+    async def submit(self, fields: Mapping[str, Any], digest: str, form: Form) -> bool:
+        """Accept a job; it is on the disk when this returns. False: it was known already.
+
+        Args:
+            fields: text fields, the parsed config among them as ``options``.
+            digest: SHA-256 of all that the caller sent.
+            form: its files.
+
+        Raises:
+            JobConflictError: the id is another job's.
+            QueueFullError: too many jobs wait.
+            NoRoomError: the disk is too full.
+            OSError: the disk fails.
+            StoreError: the database fails.
+        """
+        await self.check_disk()
+        with self.jobs.room.arrival():
+            return await self._accept(fields, digest, form)
+
+    async def _accept(self, fields: Mapping[str, Any], digest: str, form: Form) -> bool:
+        now = self.jobs.clock()
+        options = self._with_defaults(fields["options"])
+        seconds = options.pop("deadline_seconds", None) or self.settings.jobs.deadline_seconds
+        job = NewJob(
+            id=fields["job_id"], digest=digest, folder=uuid.uuid4().hex, node=self.node,
+            user_id=fields["user_id"], session_id=fields["session_id"],
+            provider=fields["provider"], options=options, created=now, deadline=now + seconds,
+        )  # fmt: skip
+        await self.jobs.files.adopt(job.folder, form.folder)
+        accepted, form.temporary = False, False
+        try:
+            accepted = await self.jobs.store.add(job, self._capacity())
+        except QueueFullError:
+            self.slot.reject("busy")
+            raise
+        finally:
+            if not accepted:
+                await self.jobs.files.remove(job.folder)
+        if accepted:
+            self.slot.queued += 1
+            self.jobs.dispatcher.wake()
+        return accepted
+
+    async def direct(self, form: Form, options: Mapping[str, Any]) -> tuple[str, TryOn]:
+        """Run at once, for a client that waits; return the run's id and what it made.
+
+        Args:
+            form: its files.
+            options: what the workflow is told.
+
+        Raises:
+            BusyError: the model is taken.
+            GatewayError: see :meth:`TryOnModel.run`.
+        """
+        inputs = await _read_inputs(form, self._with_defaults(options))
+        identifier = str(uuid.uuid4())
+        seconds = self.settings.jobs.deadline_seconds
+        made = await self.jobs.dispatcher.direct(identifier, inputs, seconds)
+        return identifier, made
+
+    async def cancel(self, job_id: str) -> Job | None:
+        """Cancel a job and return it as it was; None where there is none."""
+        now = self.jobs.clock()
+        deliveries = self.jobs.plan.deliveries(job_id, now)
+        ttl = self.settings.jobs.result_ttl_seconds
+        job = await self.jobs.store.cancel(job_id, now, deliveries, ttl)
+        if job and job.state in ACTIVE:
+            self.slot.queued -= job.state == "queued" and job.node == self.node
+            self.jobs.dispatcher.cancel(job_id)
+            self.jobs.delivery_worker.wake()
+            self.changes.tell(job_id)
+        return job
+
+    async def redeliver(self, job_id: str) -> Job | None:
+        """Make a job's callbacks due again; None where there is no such job."""
+        job = await self.jobs.store.redeliver(job_id, self.jobs.clock())
+        self.jobs.delivery_worker.wake()
+        self.changes.tell(job_id)
+        return job
+
+    def _with_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options with the defaults that hold for every engine.
+
+        The seed so that it can always be told; both so that this configuration decides although
+        the model may have been made by an older one.
+        """
+        model = self.settings.model
+        defaults = {"seed": model.default_seed, "resolution": model.default_resolution}
+        return {**defaults, **options}
+
+    def _capacity(self) -> int:
+        # A direct run takes the place of a job; one that is being written down no longer does.
+        direct = self.slot.current is not None and self.slot.current not in self._in_work
+        return 1 + self.settings.jobs.queue_size - direct + self.jobs.dispatcher.settling
+
+    @property
+    def _in_work(self) -> Mapping[str, object]:
+        return self.jobs.dispatcher.progress
+
+    def _failed(self, error: GatewayError) -> None:
+        """Let the monitor look at once; until its canary passes, the model gets no work."""
+        self._context.monitor.failed(self.model, error)
+        gone = isinstance(error, UnavailableError | ClientGoneError)
+        if gone and self.model.state == "ready":
+            self.model.state, self.model.detail = "loading", "the model went away"
+
+
+async def _read_inputs(form: Form, options: Mapping[str, Any]) -> Inputs:
+    """Read a form's pictures into memory."""
+    person, garment = (form.files[name].path for name in ("masked_user_image", "garment_image"))
+    return Inputs(
+        await asyncio.to_thread(person.read_bytes), await asyncio.to_thread(garment.read_bytes),
+        options,
+    )  # fmt: skip

@@ -1,0 +1,92 @@
+"""Pictures out of a multipart form, with the error body of a FastAPI server."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from gateway.errors import InvalidBodyError
+from gateway.http.multipart import FormReader
+from gateway.http.problems import problem
+
+FIELDS = 8  # other parts a form may have; they are ignored
+
+
+async def read_file(request: Request, name: str) -> bytes:
+    """Return the content of the one file field ``name``.
+
+    Raises:
+        InvalidBodyError: no form, no such field, or a field that is no file.
+        BadRequestError: a malformed form.
+        BodyTooLargeError: 413.
+    """
+    found = await _read(request, name, FIELDS)
+    if not found:
+        raise _missing(["body", name])
+    # The last one wins when a field is sent twice, as in FastAPI.
+    return _content(found[-1], ["body", name])[1]
+
+
+async def read_files(request: Request, name: str, limit: int) -> list[tuple[str, bytes]]:
+    """Return file name and content of every file field ``name``, in order.
+
+    Raises:
+        InvalidBodyError: none, more than ``limit``, or a field that is no file.
+        BadRequestError: a malformed form.
+        BodyTooLargeError: 413.
+    """
+    found = await _read(request, name, limit + FIELDS)
+    if not found:
+        raise _missing(["body", name])
+    if len(found) > limit:
+        message = f"List should have at most {limit} items, not {len(found)}"
+        raise InvalidBodyError([problem("too_long", ["body", name], message)])
+    return [_content(field, ["body", name, place]) for place, field in enumerate(found)]
+
+
+class _Files(FormReader):
+    """Keeps the files of one field in memory, which the body's limit bounds.
+
+    Attributes:
+        found: name and content of each, None for a text where a file was expected.
+    """
+
+    def __init__(self, field: str, max_parts: int) -> None:
+        super().__init__(max_parts)
+        self.found: list[tuple[str, bytes] | None] = []
+        self._field = field
+        self._filename: str | None = None
+        self._content: list[bytes] = []
+
+    def text(self, name: str, value: str) -> None:
+        if name == self._field:
+            self.found.append(None)
+
+    def file_begins(self, name: str, filename: str) -> None:
+        self._filename = filename if name == self._field else None
+        self._content = []
+
+    def file_data(self, data: bytes) -> None:
+        if self._filename is not None:
+            self._content.append(data)
+
+    def file_ends(self) -> None:
+        if self._filename is not None:
+            self.found.append((self._filename, b"".join(self._content)))
+            self._content = []
+
+
+async def _read(request: Request, name: str, max_parts: int) -> list[tuple[str, bytes] | None]:
+    files = _Files(name, max_parts)
+    await files.read(request)
+    return files.found
+
+
+def _content(field: tuple[str, bytes] | None, where: list[str | int]) -> tuple[str, bytes]:
+    if field is None:
+        message = "Value error, Expected a file, received text"
+        raise InvalidBodyError([problem("value_error", where, message)])
+    return field
+
+
+def _missing(where: list[str | int]) -> InvalidBodyError:
+    return InvalidBodyError([problem("missing", where, "Field required")])
