@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.services.lipsync.tenants.eviction import (
-    Eviction,
+    Decision,
     Frequency,
     Limits,
     Policy,
@@ -83,7 +83,7 @@ def test_a_decision_keeps_the_bounds_and_harms_nobody_in_use(
         assert not fits(bound, device, memory, limits)
         assert (found.verdict == "wait") == fits(pinned, device, memory, limits)
     if fits(residents, device, memory, limits):
-        assert found == Eviction()
+        assert found == Decision()
     if fits(bound, device, memory, limits):
         assert found.verdict == "room", free
 
