@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.admission import Admission
 from gateway.health.monitor import HealthMonitor
+from gateway.health.state import ModelState
+from gateway.lifecycle import Background
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.telemetry.activity import Activity
@@ -54,3 +57,25 @@ class Context:
             limits.slot_wait_seconds,
             *self.metrics.admission(service),
         )
+
+
+class Service(Background, ABC):
+    """One of the services, as health, metrics and the life of the process see it.
+
+    Attributes:
+        name: as in the registry.
+        models: its Triton models, in the order in which they are shown.
+        admission: its slots and its queue.
+    """
+
+    name: str
+    models: list[ModelState]
+    admission: Admission
+
+    @abstractmethod
+    async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
+        """Run a small real inference and return the model's own description of itself.
+
+        Raises:
+            GatewayError: it fails, or does not answer in time.
+        """

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.app import create_listeners
+from gateway.app import assemble
 from gateway.http.openapi import Schema
 from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
@@ -60,5 +60,5 @@ async def all_documents(settings: Settings, state: Path) -> dict[int, Schema]:
     paths = settings.paths.model_copy(update={"state": state})
     settings = settings.model_copy(update={"paths": paths})
     context = build_context(settings, connect(settings.triton))
-    listeners = create_listeners(context, Lifecycle())
-    return {port: app.openapi() for port, app in listeners.documented.items()}
+    assembly = assemble(context, Lifecycle())
+    return {port: app.openapi() for port, app in assembly.documented.items()}

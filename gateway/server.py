@@ -8,11 +8,12 @@ import signal
 import socket
 from collections.abc import Sequence
 
-from gateway.app import Listeners, create_listeners
+from gateway.app import assemble
 from gateway.context import Context
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
+from gateway.http.assembly import Assembly
 from gateway.http.server.descriptors import connections_per_listener, raise_limit
 from gateway.http.server.listener import Listener
 from gateway.lifecycle import Lifecycle
@@ -20,7 +21,6 @@ from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_coll
 from gateway.placement import forced_devices
 from gateway.private_files import private_way
 from gateway.security import KeyRing
-from gateway.services.lipsync.grpc.server import GrpcServer
 from gateway.settings import Settings
 from gateway.settings.socket_file import socket_file
 from gateway.sockets import listening
@@ -122,27 +122,21 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
     triton = connect(settings.triton, admin_key(settings))
     context = build_context(settings, triton)
     lifecycle = Lifecycle()
-    listeners = create_listeners(context, lifecycle)
+    assembly = assemble(context, lifecycle)
     if isinstance(triton, TritonPool):
         context.metrics.add(MemberCollector(triton.serving))
         monitor = context.monitor
         triton.keep(monitor.needed(), monitor.leads, forced_devices(settings))
-    apps = [(settings.server.port, listeners.main), *listeners.ports.items()]
+    apps = [(settings.server.port, assembly.main), *assembly.ports.items()]
     server = settings.server
     sockets = listening(settings, given)
     capacity = _capacity(settings, len(apps))
     servers = [Listener(app, server, capacity, context.metrics, port) for port, app in apps]
-    if listeners.lipsync:
-        await listeners.lipsync.start()
-    if listeners.tryon:
-        await listeners.tryon.start()
-    grpc_server = None
-    if listeners.lipsync and settings.lipsync.port is not None:
-        grpc_server = GrpcServer(context, lifecycle, listeners.lipsync)
-        await grpc_server.start()
+    for part in assembly.background:
+        await part.start()
     await context.gpus.start()
     context.monitor.start()
-    background = [
+    tasks = [
         asyncio.create_task(_watch_keys(context.keys)),
         asyncio.create_task(keep_returning()),
     ]
@@ -150,7 +144,7 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, context, listeners)
+    loop.add_signal_handler(signal.SIGHUP, _reload, assembly)
     running = [
         asyncio.create_task(one.serve(sockets[port]))
         for one, (port, _) in zip(servers, apps, strict=True)
@@ -164,19 +158,15 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
         lifecycle.draining = True
         for one in servers:
             one.should_exit = True
-        if grpc_server:
-            running.append(asyncio.create_task(grpc_server.stop(server.drain_seconds)))
-        if listeners.tryon:
-            running.append(asyncio.create_task(listeners.tryon.drain(server.drain_seconds)))
+        seconds = server.drain_seconds
+        running += [asyncio.create_task(part.drain(seconds)) for part in assembly.background]
         await asyncio.gather(*running)
     finally:
-        for task in background:
+        for task in tasks:
             task.cancel()
         await context.monitor.stop()
-        if listeners.lipsync:
-            await listeners.lipsync.stop()
-        if listeners.tryon:
-            await listeners.tryon.stop()
+        for part in assembly.background:
+            await part.stop()
         await context.gpus.stop()
         await triton.close()
         context.tracing.shutdown()
@@ -190,10 +180,10 @@ def _capacity(settings: Settings, listeners: int) -> int:
     )
 
 
-def _reload(context: Context, listeners: Listeners) -> None:
-    context.keys.reload()
-    if listeners.lipsync:
-        listeners.lipsync.reload()
+def _reload(assembly: Assembly) -> None:
+    assembly.context.keys.reload()
+    for part in assembly.background:
+        part.reload()
 
 
 async def _watch_keys(keys: KeyRing) -> None:

@@ -21,7 +21,7 @@ silence_libraries()
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
     "clients/stock/",
-    "contract/test_vton_leases.py",
+    "contract/test_tryon_leases.py",
     "triton/embedded/test_ports.py",
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import limits
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import ErrorDetails
 
+from gateway.services.registry import NAMES
 from gateway.settings.base import Section
 
 SHORTEST = 8  # characters
@@ -16,7 +17,12 @@ OPERATIONS = "metrics"
 """What keys call the gateway's own routes, `/metrics` and `/services`."""
 CONTROL = "lipsync-control"
 """What keys call loading and unloading, where `lipsync.separate_control_key` is set."""
-KeyService = Literal["iot", "lipsync", "lipsync-control", "metrics", "text", "tryon", "vision"]
+if TYPE_CHECKING:
+    KeyService = str
+    AnyService = str
+else:
+    KeyService = Literal[tuple(sorted([*NAMES, CONTROL, OPERATIONS]))]
+    AnyService = Literal[KeyService, "*"]
 
 
 def _long_enough(key: SecretStr) -> SecretStr:
@@ -65,7 +71,7 @@ class ApiKey(Section):
     """Shown in logs and metrics instead of the key."""
     key: ClientKey
     """The secret itself; at least 8 characters."""
-    services: list[Literal[KeyService, "*"]] = ["*"]
+    services: list[AnyService] = ["*"]
     """Services it may call, `*` for all. `metrics` names the operations routes."""
     rate_limit: Annotated[str, AfterValidator(_rate_limit)] | None = None
     """Requests per time, e.g. `100/minute` (429 beyond); none by default."""

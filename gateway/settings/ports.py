@@ -7,13 +7,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from gateway.services.registry import SERVICES
 from gateway.settings.tree import Settings
 
 ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-GRPC_SERVICES = ("lipsync",)
-OWN_SERVER = ("lipsync", "tryon")
-"""Services whose port is in a section `server`, as in the files of the servers they replace."""
 
 
 class Port(NamedTuple):
@@ -36,8 +34,8 @@ def gateway_ports(settings: Settings) -> list[Port]:
     for service in settings.services:
         number = getattr(settings, service).port
         if number is not None:
-            section = f"{service}.server" if service in OWN_SERVER else service
-            found.append(Port(f"{section}.port", number, service not in GRPC_SERVICES))
+            entry = SERVICES[service]
+            found.append(Port(entry.port_setting, number, not entry.grpc))
     return found
 
 

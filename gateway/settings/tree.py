@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_settings import (
@@ -12,6 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from gateway.services.registry import NAMES
 from gateway.settings.iot import IotSettings
 from gateway.settings.keys import OPERATIONS, ApiKey
 from gateway.settings.lipsync import LipsyncSettings
@@ -31,7 +32,10 @@ from gateway.settings.vision import VisionSettings
 OLD_TEXT_KEY = "text-api-key"
 OLD_TRYON_KEY = "tryon-internal-auth-token"
 """What the keys of the old servers' own settings are called in logs."""
-ServiceName = Literal["iot", "lipsync", "text", "tryon", "vision"]
+if TYPE_CHECKING:
+    ServiceName = str
+else:
+    ServiceName = Literal[NAMES]
 
 
 class Settings(BaseSettings):
@@ -45,7 +49,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    services: list[ServiceName] = Field(["iot", "lipsync", "text", "tryon", "vision"], min_length=1)
+    services: list[ServiceName] = Field(list(NAMES), min_length=1)
     """Services that are switched on."""
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()

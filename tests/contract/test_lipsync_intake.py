@@ -50,7 +50,7 @@ async def test_a_message_must_come_in_its_time(tmp_path: Path) -> None:
 
 async def test_silent_streams_keep_nobody_from_the_model(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
-        service = served.gateway.listeners.lipsync
+        service = served.gateway.listeners.services["lipsync"]
         assert service
         silent = [
             served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
@@ -71,7 +71,7 @@ async def test_a_slow_message_keeps_its_slot_while_nobody_wants_it(
 ) -> None:
     monkeypatch.setattr(intake, "PATIENCE", 0.05)
     async with serving(tmp_path) as served:
-        service = served.gateway.listeners.lipsync
+        service = served.gateway.listeners.services["lipsync"]
         assert service
         slow = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
         await until(lambda: service.admission.in_flight == 1)
@@ -104,7 +104,7 @@ async def test_late_messages_are_bounded_in_bytes(
     monkeypatch.setattr(intake, "PATIENCE", 0.05)
     monkeypatch.setattr(lipsync, "LOADING_CALLS", 0)  # one slot
     async with serving(tmp_path, server={"worker_count_per_gpu": 1}) as served:
-        service = served.gateway.listeners.lipsync
+        service = served.gateway.listeners.services["lipsync"]
         assert service
         late = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
         await until(lambda: service.admission.in_flight == 1)

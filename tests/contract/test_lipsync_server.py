@@ -65,11 +65,13 @@ async def _answered(call: Any) -> Any:
 
 async def test_grpc_health_follows_the_service(served: Served) -> None:
     stub = health_pb2_grpc.HealthStub(served.channel)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+    # The port is open before the models are ready.
+    while (await watch.read()).status != health_pb2.HealthCheckResponse.SERVING:
+        pass
     for name in ("", SERVICE):
         reply = await stub.Check(health_pb2.HealthCheckRequest(service=name))
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
-    watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
-    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
     served.gateway.lifecycle.draining = True
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()
@@ -197,7 +199,7 @@ async def test_a_client_that_sends_nothing_is_sent_away(tmp_path: Path) -> None:
     async with serving(tmp_path, server={"deadline_seconds": 0.5}) as served:
         call = served.channel.stream_unary(f"/{SERVICE}/InferBatch")()
         assert await code_of(call) is Code.DEADLINE_EXCEEDED
-        service = served.gateway.listeners.lipsync
+        service = served.gateway.listeners.services["lipsync"]
         assert service
         await until(lambda: service.admission.in_flight == 0)  # the status may come first
 
@@ -268,7 +270,7 @@ async def test_a_stopping_server_finishes_its_calls(tmp_path: Path) -> None:
         calls = [served.client(1).InferBatch(message) for _ in range(3)]
         await until(lambda: served.triton.running.get("tenant_1") == 3)
         begin = time.monotonic()
-        stopping = asyncio.create_task(served.server.stop(PATIENCE))
+        stopping = asyncio.create_task(served.server.drain(PATIENCE))
         await asyncio.sleep(0)
         late = served.client(1).Health(served.client(1).messages.HealthRequest())
         assert await code_of(late) is Code.UNAVAILABLE
@@ -283,7 +285,7 @@ async def test_a_stopping_server_finishes_its_calls(tmp_path: Path) -> None:
 async def test_a_stopping_server_without_calls_does_not_wait(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         begin = time.monotonic()
-        await served.server.stop(10 * PATIENCE)
+        await served.server.drain(10 * PATIENCE)
         assert time.monotonic() - begin < PATIENCE
 
 
@@ -292,7 +294,7 @@ async def test_a_stopping_server_waits_no_longer_than_its_grace(tmp_path: Path) 
         served.triton.gate.clear()
         call = served.client(1).InferBatch(request(served))
         await until(lambda: served.triton.running.get("tenant_1"))
-        await served.server.stop(0.3)
+        await served.server.drain(0.3)
         assert await code_of(call) in (Code.UNAVAILABLE, Code.CANCELLED)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 
-from gateway.app import Listeners, create_listeners
+from gateway.app import assemble
 from gateway.context import Context
+from gateway.http.assembly import Assembly
 from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
 from gateway.settings import Settings, load_settings
@@ -25,7 +26,7 @@ class Running:
 
     triton: FakeTriton
     context: Context
-    listeners: Listeners
+    listeners: Assembly
     lifecycle: Lifecycle
     main: httpx.AsyncClient
     text: httpx.AsyncClient
@@ -58,11 +59,9 @@ async def running_gateway(
     settings = settings_for(state, **values)
     context = build_context(settings, fake)  # type: ignore[arg-type]
     lifecycle = Lifecycle()
-    listeners = create_listeners(context, lifecycle)
-    if listeners.lipsync:
-        await listeners.lipsync.start()
-    if listeners.tryon:
-        await listeners.tryon.start()
+    listeners = assemble(context, lifecycle)
+    for part in listeners.background:
+        await part.start()
     context.monitor.start()
     await context.gpus.start()
 
@@ -81,7 +80,6 @@ async def running_gateway(
             await one.aclose()
         await context.gpus.stop()
         await context.monitor.stop()
-        if listeners.lipsync:
-            await listeners.lipsync.stop()
-        if listeners.tryon:
-            await listeners.tryon.stop()
+        for part in listeners.background:
+            await part.drain(0)
+            await part.stop()

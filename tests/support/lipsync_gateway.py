@@ -61,15 +61,13 @@ async def serving(
     async with running_gateway(
         folder, fake, services=["lipsync"], lipsync=settings, **sections
     ) as running:
-        assert running.listeners.lipsync
-        one = GrpcServer(running.context, running.lifecycle, running.listeners.lipsync)
-        await one.start()
+        (one,) = (part for part in running.listeners.background if isinstance(part, GrpcServer))
         address = f"127.0.0.1:{one.port}"
         async with grpc.aio.insecure_channel(address, options=LARGE) as channel:
             try:
                 yield Served(running, one, fake, address, channel)
             finally:
-                await one.stop(0)
+                await one.drain(0)
 
 
 def frames(count: int, channels: int = 6, seed: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
-FOLDER = Path(__file__).resolve().parents[2] / "gateway" / "grpc"
+FOLDER = Path(__file__).resolve().parents[2] / "gateway/services/lipsync/grpc"
 SERVICE = "inference.InferenceService"
 RPCS = ("InferBatch", "ListModels", "LoadModel", "UnloadModel", "GetModelStats", "Health")
 

@@ -64,8 +64,9 @@ class TryonGateway:
 
     @property
     def service(self) -> TryonService:
-        assert self.running.listeners.tryon
-        return self.running.listeners.tryon
+        service = self.running.listeners.services["tryon"]
+        assert isinstance(service, TryonService)
+        return service
 
     async def submit(self, job_id: str | None = None, **changes: Any) -> httpx.Response:
         """Send a complete `/tryon`; ``changes`` replace fields, None removes one."""

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.services import registry
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = {f"services.{name}" for name in ("iot", "lipsync", "text", "tryon", "vision")}
+SERVICES = {f"services.{name}" for name in registry.SERVICES}
 FLOORS: list[set[str]] = [
+    {"services.registry"},
     {"settings", "errors", "lifecycle", "memory", "pictures", "privacy", "sightings"}
     | {"standard_streams", "healthcheck"},
     {"telemetry", "private_files", "sockets", "state"},
@@ -59,7 +62,7 @@ def room(module: str) -> str:
     _, *parts = module.split(".")
     if parts and parts[0] == "services" and len(parts) > 1:
         service = ".".join(parts[:2])
-        return service if service in SERVICES else parts[0]
+        return service if service in {*SERVICES, "services.registry"} else parts[0]
     return parts[0] if parts else ""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.context import Context
+from gateway.context import Context, Service
 from gateway.health.state import ModelState
 from gateway.services.iot.emotions import EmotionService
 from gateway.services.iot.faces import FaceService
 from gateway.services.iot.vlm import vlm_canary
 
 
-class IotService:
+class IotService(Service):
     """Face vectors and emotion stories behind one admission."""
 
     name = "iot"

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from gateway.admission import Admission
-from gateway.context import Context
+from gateway.context import Context, Service
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _LOGGERS = ("gateway.services.lipsync.tenants", "gateway.services.lipsync.grpc")
 
 
-class LipsyncService:
+class LipsyncService(Service):
     """Tenants on devices behind one admission.
 
     Attributes:

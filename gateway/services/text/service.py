@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.context import Context
+from gateway.context import Context, Service
 from gateway.errors import BadRequestError, GatewayError
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
@@ -30,7 +30,7 @@ SMALL = 4  # rows; larger requests are worth a call of their own
 JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
 
 
-class TextService:
+class TextService(Service):
     """Embeddings and BERTScore over the models of the catalogues."""
 
     name = "text"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.admission import Admission
-from gateway.context import Context
+from gateway.context import Context, Service
 from gateway.errors import ClientGoneError, GatewayError, InferenceError, UnavailableError
 from gateway.health.state import ModelState, StillLoadingError
 from gateway.services.tryon.jobs.events import JobEvents
@@ -23,7 +23,7 @@ from gateway.services.tryon.metrics import VtonMetrics
 from gateway.services.tryon.upload import Form
 
 
-class TryonService:
+class TryonService(Service):
     """One model, the jobs that wait for it, and the callbacks behind it.
 
     Attributes:

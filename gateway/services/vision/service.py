@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.context import Context
+from gateway.context import Context, Service
 from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
 from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
@@ -50,7 +50,7 @@ class Classification:
     batch_size: int
 
 
-class VisionService:
+class VisionService(Service):
     """Classification by the model that ``vision.triton_model`` names."""
 
     name = "vision"

@@ -57,7 +57,7 @@ async def test_random_tenants_beyond_the_room(
                 assert np.abs(found - right[number]).max() <= 1, number
 
         await asyncio.gather(*(client(seed) for seed in range(4)))
-        pool = running.listeners.lipsync.pool  # type: ignore[union-attr]
+        pool = running.listeners.services["lipsync"].pool
         assert sum(row.usage_count for row in pool.rows()) == 100
         assert sum(one["resident"] for one in await devices(running)) <= 5
         for device in pool.devices_by_index:
@@ -119,7 +119,7 @@ async def test_the_watched_folder_is_followed(
         file.unlink()
         await _until_known(running, "fresh", known=False)
         assert (await running.main.get(address)).status_code == 404
-        pool = running.listeners.lipsync.pool  # type: ignore[union-attr]
+        pool = running.listeners.services["lipsync"].pool
         await until(lambda: not pool.replicas.of("fresh"))
 
 
@@ -128,12 +128,12 @@ async def test_leftovers_of_another_gateway_are_taken_out(gateway: Opener) -> No
         for number in range(4):
             await preview(running, f"tenant_{number:02}")
     async with gateway() as running:
-        pool = running.listeners.lipsync.pool  # type: ignore[union-attr]
+        pool = running.listeners.services["lipsync"].pool
         for device in pool.devices_by_index:
             assert not (await pool.survey(device, 60)).tenants
         await preview(running, "tenant_00")
 
 
 async def _until_known(running: Running, tenant: str, *, known: bool) -> None:
-    pool = running.listeners.lipsync.pool  # type: ignore[union-attr]
+    pool = running.listeners.services["lipsync"].pool
     await until(lambda: (tenant in pool.catalogue) == known)

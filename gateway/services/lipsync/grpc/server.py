@@ -11,7 +11,7 @@ import grpc
 
 from gateway.context import Context
 from gateway.health.attempts import Asking
-from gateway.lifecycle import Lifecycle
+from gateway.lifecycle import Background, Lifecycle
 from gateway.services.lipsync.audio.features import AudioFeatures
 from gateway.services.lipsync.grpc.control import Control
 from gateway.services.lipsync.grpc.credentials import credentials
@@ -28,7 +28,7 @@ from gateway.settings.keys import CONTROL
 log = logging.getLogger(__name__)
 
 
-class GrpcServer:
+class GrpcServer(Background):
     """`inference.InferenceService`, its reflection and its health, on one port.
 
     Args:
@@ -74,11 +74,11 @@ class GrpcServer:
         self._server = server
         log.info("grpc listening", extra={"host": host, "port": self.port, "tls": bool(secret)})
 
-    async def stop(self, grace: float) -> None:
-        """Take no more calls, and give those under way ``grace`` seconds."""
+    async def drain(self, seconds: float) -> None:
+        """Take no more calls, give those under way so many seconds, and close the port."""
         if self._server:
             await self._health.stop()
-            await self._server.stop(await self._drain.finish(grace))
+            await self._server.stop(await self._drain.finish(seconds))
 
     def _serving(self) -> bool:
         ready = self._context.monitor.service_state(SERVICE) == "ready"

@@ -1,0 +1,27 @@
+"""The text service's places: `/text` and the old server's port, and `/v1` as OpenAI's clients."""
+
+from __future__ import annotations
+
+from gateway.http.assembly import Assembly, Checks
+from gateway.services.text import routes
+from gateway.services.text.openai import openai_application, openai_error
+from gateway.services.text.service import TextService
+
+
+def add(assembly: Assembly) -> None:
+    """Add the service."""
+    context = assembly.context
+    settings = context.settings.text
+    service = TextService(context)
+    assembly.watch(service)
+    limit = settings.max_body_bytes
+    assembly.add(
+        service.name,
+        routes.text_application(service, context),
+        "/text",
+        Checks(limit, header=routes.HEADER, open_paths=routes.OPEN_PATHS),
+        port=settings.port,
+    )
+    assembly.add(
+        service.name, openai_application(service), "/v1", Checks(limit, render=openai_error)
+    )
