@@ -1,15 +1,16 @@
 import react from "@vitejs/plugin-react";
 import { loadEnv } from "vite";
 import { defineConfig } from "vitest/config";
+import document from "./openapi.json";
 
 /** Where `npm run dev` finds a gateway; `PENTAD_URL` names another one. */
 const GATEWAY = loadEnv("development", ".", "PENTAD_").PENTAD_URL ?? "http://127.0.0.1:9000";
-const SERVICES = ["/vision", "/iot", "/lipsync", "/text", "/vton"];
-const API_PATHS = [...SERVICES, "/services", "/healthz", "/readyz"];
+/** `/text`, `/services`, …: where the paths of the gateway's API begin. */
+const API_PATHS = new Set(Object.keys(document.paths).map((path) => `/${path.split("/")[1]}`));
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: Object.fromEntries(API_PATHS.map((path) => [path, GATEWAY])) },
+  server: { proxy: Object.fromEntries([...API_PATHS].map((path) => [path, GATEWAY])) },
   build: {
     target: "es2022",
     // Browsers that know light-dark() and <dialog>; others would get a heavier style sheet.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from export.catalogue import SERVICE_MODELS
 from export.errors import ExportError
 from export.lipsync import command
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
@@ -13,6 +12,7 @@ from export.plan import MODELS, add_options, plan
 from export.progress import Progress
 from export.tensorrt import command as plans
 from export.tryon import demo
+from gateway.services.registry import NAMES, SERVICES
 from gateway.settings import Settings, load_settings
 
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--services",
         nargs="+",
-        choices=sorted(SERVICE_MODELS),
+        choices=NAMES,
         help="services to make models for; default: those of the configuration",
     )
     parser.add_argument("--force", action="store_true", help="make them anew")
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _models_of(services: list[str], settings: Settings) -> list[str]:
-    models = [model for service in services for model in SERVICE_MODELS.get(service, ())]
+    models = [model for service in services for model in SERVICES[service].exports]
     if settings.lipsync.encoder_file(settings.paths.state) is None:  # an audio encoder is optional
         models = [model for model in models if model != AUDIO_ENCODER]
     return models

@@ -217,15 +217,6 @@ MEDIAPIPE = Package(
     wheel=("3.11", "manylinux_2_28_x86_64"),
 )
 
-SERVICE_MODELS: dict[str, tuple[str, ...]] = {
-    "text": ("text_embedding", "bertscore"),
-    "vision": ("image_classifier",),
-    "iot": ("face_detector", "face_embedder", "expression_classifier"),
-    "lipsync": ("lipsync", "audio_encoder"),
-    "tryon": ("tryon",),
-}
-"""Models that each service needs; a network comes with the model that calls it."""
-
 FALLBACK_TOKENS = 512
 """Truncation for tokenizers that name no usable maximum (DeBERTa's say 1e30)."""
 

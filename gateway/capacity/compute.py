@@ -9,11 +9,9 @@ from gateway.capacity.machine import GB, Machine
 from gateway.capacity.networks import Deployed, needed
 from gateway.capacity.placement import Device, Plan, TenantRoom, judge, tenants_that_fit
 from gateway.capacity.tenants import tenants_of
+from gateway.services.registry import SERVICES
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
-
-_PYTHON_MODELS = {"text": 2, "iot": 2, "vision": 1, "tryon": 1}
-"""Python models of a service, a process each; lip-sync has one for each device."""
 
 
 def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
@@ -93,7 +91,7 @@ def _gpu(found: Plan, gpus: list[Device], device: str, what: str) -> list[Device
 
 
 def _place_processes(settings: Settings, host: Device) -> None:
-    count = sum(_PYTHON_MODELS.get(service, 0) for service in settings.services)
+    count = sum(SERVICES[service].python_models for service in settings.services)
     if count:
         host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
 

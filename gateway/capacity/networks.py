@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.capacity.facts import ARENA_FACTOR, NETWORKS, Network
+from gateway.services.registry import SERVICES
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
 from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declared
@@ -69,20 +70,9 @@ def needed(settings: Settings, devices: dict[str, str]) -> list[Deployed]:
 
 def _models(settings: Settings) -> Iterator[tuple[str, str]]:
     """Networks with the model that calls them; empty: the gateway."""
-    services = settings.services
-    if "text" in services:
-        catalogues = (settings.text.embed_models, settings.text.bertscore_models)
-        for entry in (one for catalogue in catalogues for one in catalogue.values()):
-            yield entry.encoder, entry.triton_model
-    if "iot" in services:
-        for model in settings.iot.emotions.networks:
-            yield model, settings.iot.emotions.triton_model
-        for model in settings.iot.networks:
-            yield model, settings.iot.triton_model
-    if "vision" in services:
-        yield settings.vision.network, settings.vision.triton_model
-    if "lipsync" in services and settings.lipsync.audio_encoder_model:
-        yield settings.lipsync.audio_encoder_model, ""
+    for name in SERVICES:
+        if name in settings.services:
+            yield from settings.section(name).called_networks()
 
 
 def _deployed(settings: Settings, model: str, caller: str, devices: dict[str, str]) -> Deployed:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, ServiceSection
 
 
 class EmotionSettings(Section):
@@ -77,7 +78,7 @@ class QualitySettings(Section):
     """Cosine from which `/iot/compare` says same; none: likewise."""
 
 
-class IotSettings(Section):
+class IotSettings(ServiceSection):
     """The IoT API (`/iot` on the main port)."""
 
     port: int | None = Field(5000, ge=1, le=65535)
@@ -129,3 +130,8 @@ class IotSettings(Section):
     emotions: EmotionSettings = EmotionSettings()
     cors_origins: list[str] = ["*"]
     """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""
+
+    def called_networks(self) -> Iterator[tuple[str, str]]:
+        """Yield the networks of stories, then those of faces, with the models that call them."""
+        yield from ((network, self.emotions.triton_model) for network in self.emotions.networks)
+        yield from ((network, self.triton_model) for network in self.networks)

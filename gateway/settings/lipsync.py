@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, ServiceSection
 from gateway.settings.lipsync_file import merged, old_values
 
 LOADING_CALLS = 16  # per device, beside those in work: calls that wait while their tenant is loaded
@@ -141,7 +142,7 @@ class LipsyncLogSettings(Section):
     """One line a minute per device: utilisation, memory, tenants."""
 
 
-class LipsyncSettings(Section):
+class LipsyncSettings(ServiceSection):
     """The lip-sync API: gRPC on its own port, tenants under `/lipsync` on the main port."""
 
     config: Path | None = None
@@ -245,6 +246,11 @@ class LipsyncSettings(Section):
     def audio_encoder_model(self) -> str | None:
         """Triton model of the audio encoder; None where `raw_audio` is refused."""
         return self.audio_model if self.audio_encoder or self.uses_demo else None
+
+    def called_networks(self) -> Iterator[tuple[str, str]]:
+        """Yield the audio encoder, where there is one: the gateway calls it."""
+        if self.audio_encoder_model:
+            yield self.audio_encoder_model, ""
 
     @property
     def device_models(self) -> tuple[str, ...]:

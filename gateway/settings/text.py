@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, ServiceSection
 from gateway.settings.keys import ClientKey
 
 
@@ -42,7 +43,7 @@ def _bertscore_models() -> dict[str, TextModel]:
     return {"all-MiniLM-L6-v2": entry}
 
 
-class TextSettings(Section):
+class TextSettings(ServiceSection):
     """The text API (`/text` on the main port)."""
 
     port: int | None = Field(8765, ge=1, le=65535)
@@ -92,3 +93,16 @@ class TextSettings(Section):
             if getattr(self, field) not in names:
                 raise ValueError(f"{field} is not in the catalogue; it has {sorted(names)}")
         return self
+
+    @property
+    def _entries(self) -> Iterator[TextModel]:
+        for catalogue in (self.embed_models, self.bertscore_models):
+            yield from catalogue.values()
+
+    def called_networks(self) -> Iterator[tuple[str, str]]:
+        """Yield the encoders with the models of the catalogues that call them."""
+        yield from ((entry.encoder, entry.triton_model) for entry in self._entries)
+
+    def forced_devices(self) -> dict[str, str]:
+        """Return where `device` places the encoders."""
+        return {} if self.device == "auto" else {e.encoder: self.device for e in self._entries}

@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from gateway.services.registry import NAMES
+from gateway.settings.base import ServiceSection
 from gateway.settings.iot import IotSettings
 from gateway.settings.keys import OPERATIONS, ApiKey
 from gateway.settings.lipsync import LipsyncSettings
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over what the loader passes (legacy environment over the file)."""
         return env_settings, init_settings
+
+    def section(self, service: str) -> ServiceSection:
+        """Return a service's section."""
+        section: ServiceSection = getattr(self, service)
+        return section
 
     @property
     def has_named_keys(self) -> bool:

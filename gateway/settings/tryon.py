@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, ServiceSection
 from gateway.settings.keys import OptionalClientKey
 from gateway.settings.lipsync_file import merged
 from gateway.settings.tryon_file import old_values
@@ -140,7 +140,7 @@ class TryonLogSettings(Section):
     """Without effect."""
 
 
-class TryonSettings(Section):
+class TryonSettings(ServiceSection):
     """The try-on API (`/vton` on the main port)."""
 
     config: Path | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, ServiceSection
 
 
 class ClassifierSettings(Section):
@@ -26,7 +27,7 @@ class ClassifierSettings(Section):
     """Length of the picture's shorter side before the crop, pixels; none: as published."""
 
 
-class VisionSettings(Section):
+class VisionSettings(ServiceSection):
     """The vision API (`/vision` on the main port)."""
 
     port: int | None = Field(8090, ge=1, le=65535)
@@ -58,3 +59,11 @@ class VisionSettings(Section):
     """Pictures of one request in Triton at once."""
     cors_origins: list[str] = ["*"]
     """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""
+
+    def called_networks(self) -> Iterator[tuple[str, str]]:
+        """Yield the classifier with the model that calls it."""
+        yield self.network, self.triton_model
+
+    def forced_devices(self) -> dict[str, str]:
+        """Return where `device` places the classifier."""
+        return {} if self.device == "auto" else {self.network: self.device}
