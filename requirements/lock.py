@@ -4,7 +4,8 @@ One universal resolution (Python 3.10-3.12, Linux) is split by who installs what
 
 * ``runtime.lock``  gateway, triton and export extras
 * ``test.lock``     what the tests add
-* ``load.lock``     the load-test tools, ``supply.lock`` SBOM and audit, ``clients.lock`` what the
+* ``load.lock``     the load-test tools, ``supply.lock`` SBOM and audit, ``docs.lock`` the guide's
+  builder, ``clients.lock`` what the
   tests of clients use, ``stock-clients.lock`` the clients that people already use: environments of
   their own
 * ``cuda.lock``     what only the CUDA build of torch needs
@@ -73,7 +74,7 @@ def main() -> int:
     write("cuda.lock", [everything[key] for key in cuda])
     for name in ("binaries", "torch"):
         write(f"{name}.lock", list(resolve(f"requirements/{name}.in", "--no-deps").values()))
-    for name in ("load", "supply", "clients", "stock-clients"):
+    for name in ("load", "supply", "docs", "clients", "stock-clients"):
         write(f"{name}.lock", list(resolve(*extras(name)).values()))
     return 0
 
