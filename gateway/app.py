@@ -190,7 +190,7 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
             *dashboard.OPEN_PATHS,
             *guide.OPEN_PATHS,
             DOCS_FILES,
-        ),  # fmt: skip
+        ),
     )
     assembly.main = Router(assembly.mounts, redirect_slashes=False, default=guarded)
     main = assembly.outermost(assembly.main)

@@ -1,4 +1,4 @@
-"""The arithmetic of docs/operations/scale.md: cards, network and gateways for a number of frames a second.
+"""The arithmetic of docs/operations/scale.md: cards, network and gateways for frames a second.
 
 python -m gateway.capacity.scale docs/operations/scale.md     # fills the page's tables in
 """
