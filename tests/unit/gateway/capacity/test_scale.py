@@ -1,4 +1,4 @@
-"""docs/operations/scale.md says what its formulas say, and its inputs are those of code and measurements."""
+"""docs/operations/scale.md says what its formulas say; its inputs are measurements."""
 
 from __future__ import annotations
 
