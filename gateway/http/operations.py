@@ -14,6 +14,7 @@ from gateway.context import Context
 from gateway.http.application import service_application
 from gateway.http.dashboard import add_dashboard
 from gateway.http.declaration import declare
+from gateway.http.guide import add_guide
 from gateway.http.openapi import merge_into
 from gateway.http.operations_schemas import Alive, Readiness, ServicesReport
 from gateway.lifecycle import Lifecycle
@@ -63,6 +64,7 @@ def operations_application(
         return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     add_dashboard(app, context.settings.paths.dashboard)
+    add_guide(app, context.settings.paths.guide)
     merge_into(app, mounted, "gateway")
     return app
 

@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"app", "capacity"},
     {"server"},
     {"documents"},
-    {"__main__"},
+    {"__main__", "cli"},
 ]
 """Rooms from the ground up: each may import those of lower floors."""
 PACKAGES = [{"gateway"}, {"export", "embedded"}, {"supply"}]
