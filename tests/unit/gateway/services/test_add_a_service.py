@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
-    """Yield file, kind and code of the page's blocks; a block without a file is the one before's."""
+    """Yield file, kind and code of the page's blocks; no file named: the one before."""
     file = ""
     for found in BLOCK.finditer(PAGE.read_text(encoding="utf-8")):
         file = found["file"] or file
