@@ -49,7 +49,7 @@ async def test_waiting_running_and_finished_jobs_do_not_notice(
         await g.until("runs", "running")
         await g.submit("waits")
         date.ahead = jump
-        janitor = g.service.jobs.janitor
+        janitor = g.service.janitor
         for _ in range(3):
             await janitor.round()
             await janitor.rare_round()
@@ -78,7 +78,7 @@ async def test_nor_do_they_after_a_restart(tmp_path: Path, date: Date, jump: flo
         await g.submit("waits")
         date.ahead = jump
     async with tryon_gateway(tmp_path, tryon={"jobs": JOBS}) as g:
-        await g.service.jobs.janitor.rare_round()
+        await g.service.janitor.rare_round()
         for job_id in ("ran", "waits"):
             await g.until(job_id, "delivered", "failed")
             assert (await g.job(job_id))["state"] == "delivered"

@@ -339,7 +339,7 @@ async def test_expiry(tmp_path: Path) -> None:
         await g.submit("old")
         await g.until("old", "delivered", "expired")  # on a slow machine it may be that far
         await asyncio.sleep(0.35)
-        await g.service.jobs.janitor.rare_round()
+        await g.service.janitor.rare_round()
         job = await g.job("old")
         assert (job["state"], job["result"]) == ("expired", None)
         for name in ("result", "person", "garment"):

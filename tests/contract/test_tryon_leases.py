@@ -38,9 +38,9 @@ async def test_gateways_whose_dates_differ_know_who_lives(tmp_path: Path, skew: 
         runs, waits = (one, two) if one.triton.runs else (two, one)
         await asyncio.sleep(4)  # longer than the lease, which one renews and both watch
         assert (await waits.job("a"))["attempts"] == 1
-        runs.service.jobs.dispatcher._loops[1].cancel()  # it is not heard of any more
-        runs.service.jobs.janitor._working = lambda: ()
-        assert runs.service.jobs.owner.name  # and its lock is still held: only the lease tells
+        runs.service.dispatcher._loops[1].cancel()  # it is not heard of any more
+        runs.service.janitor._here = lambda held: False
+        assert runs.service.jobs.worker.name  # and its lock is still held: only the lease tells
         waits.triton.gate.set()
         await until(lambda: waits.triton.runs)
         assert (await waits.until("a", "delivered"))["attempts"] == 2

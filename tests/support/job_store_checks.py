@@ -18,10 +18,9 @@ from gateway.services.tryon.jobs.models import (
     Outcome,
 )
 from gateway.services.tryon.jobs.retry import RetryPolicy
-from gateway.services.tryon.jobs.sql_store import SqlStore
-from gateway.services.tryon.jobs.store import JobConflictError, QueueFullError
+from gateway.services.tryon.jobs.store import JobConflictError, JobStore, QueueFullError
 
-Open = Callable[[], SqlStore]
+Open = Callable[[], JobStore]
 TTL = 100.0
 PAUSE = 3600.0
 PLAN = RetryPolicy(True, True, 3, (1.0,), 10.0, 100.0)
@@ -38,14 +37,14 @@ def new(job_id: str, created: float = 1.0, **changes: Any) -> NewJob:
     return NewJob(**{**values, **changes})
 
 
-async def claimed(store: SqlStore, owner: str = "me", now: float = 10.0) -> Job:
+async def claimed(store: JobStore, owner: str = "me", now: float = 10.0) -> Job:
     """Take a job that must be there."""
     job = await store.claim("node", owner, 5.0, now)
     assert job
     return job
 
 
-async def delivering(store: SqlStore, job_id: str, plan: RetryPolicy = PLAN) -> Job:
+async def delivering(store: JobStore, job_id: str, plan: RetryPolicy = PLAN) -> Job:
     """Bring a new job to the end of its inference."""
     await store.add(new(job_id), 99)
     job = await claimed(store)
@@ -83,7 +82,7 @@ async def races_for_jobs(open_store: Open) -> None:
     for number, job_id in enumerate(ids):
         await stores[0].add(new(job_id, created=number), 99)
 
-    async def work(store: SqlStore) -> list[str]:
+    async def work(store: JobStore) -> list[str]:
         taken = []
         while job := await store.claim("node", "me", 5.0, 50.0):
             taken.append(job.id)

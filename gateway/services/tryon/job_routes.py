@@ -56,7 +56,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
 
     def shown(job: Job, request: Request, line: Sequence[str]) -> TryonJob:
         position = line.index(job.id) if job.id in line else None
-        live = service.jobs.dispatcher.progress.get(job.id)
+        live = service.jobs.progress.get(job.id)
         dated = as_dated(job, service.jobs.clock.shift)
         return job_json(dated, request.scope.get("root_path", ""), position, live)
 
@@ -88,7 +88,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         first = await found(request)
 
         async def stream() -> AsyncIterator[bytes]:
-            with service.changes.watch(first.id) as changed:
+            with service.jobs.events.watch(first.id) as changed:
                 told, silent = b"", 0.0
                 while True:
                     job = await store.get(first.id)
@@ -100,7 +100,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
                         yield b"event: progress\ndata: " + data + b"\n\n"
                     if job.state not in UNDER_WAY and not _pending(job):
                         break
-                    if service.jobs.dispatcher.draining:
+                    if service.dispatcher.draining:
                         return  # without an end: the client asks the next gateway
                     if not await wait_for_event(changed, POLL):
                         silent += POLL

@@ -38,10 +38,11 @@ from gateway.services.tryon.forms import (
     parse_config,
 )
 from gateway.services.tryon.job_routes import add_job_routes
+from gateway.services.tryon.jobs.database import StoreError
 from gateway.services.tryon.jobs.inference import TryOn
 from gateway.services.tryon.jobs.models import Job
 from gateway.services.tryon.jobs.outcome import WORDS
-from gateway.services.tryon.jobs.store import JobConflictError, QueueFullError, StoreError
+from gateway.services.tryon.jobs.store import JobConflictError, QueueFullError
 from gateway.services.tryon.schemas import (
     InferForm,
     TryonAccepted,
@@ -247,7 +248,7 @@ def digest_of(fields: Mapping[str, Any], form: Form) -> str:
 
 async def standing(service: TryonService, job: Job) -> str:
     """Return words for who has sent a job again: that it is known, and how far it is."""
-    live = service.jobs.dispatcher.progress.get(job.id)
+    live = service.jobs.progress.get(job.id)
     line = await service.jobs.store.line() if job.state == "queued" else ()
     before = line.index(job.id) if job.id in line else None
     return f"Job already known: {progress_words(job, before, live)}"

@@ -11,14 +11,17 @@ from gateway.admission import Admission
 from gateway.context import Context, Service
 from gateway.errors import ClientGoneError, GatewayError, InferenceError, UnavailableError
 from gateway.health.state import ModelState, StillLoadingError
-from gateway.services.tryon.jobs.events import JobEvents
-from gateway.services.tryon.jobs.factory import Jobs, open_jobs
+from gateway.services.tryon.jobs.database import StoreError
+from gateway.services.tryon.jobs.delivery import DeliveryWorker
+from gateway.services.tryon.jobs.dispatcher import Dispatcher
+from gateway.services.tryon.jobs.factory import open_jobs
 from gateway.services.tryon.jobs.inference import Inputs, TryOn, TryOnModel
+from gateway.services.tryon.jobs.janitor import Janitor
 from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
 from gateway.services.tryon.jobs.models import ACTIVE, Job, NewJob
 from gateway.services.tryon.jobs.room import NoRoomError
 from gateway.services.tryon.jobs.slot import Slot
-from gateway.services.tryon.jobs.store import QueueFullError, StoreError
+from gateway.services.tryon.jobs.store import QueueFullError
 from gateway.services.tryon.metrics import VtonMetrics
 from gateway.services.tryon.upload import Form
 
@@ -30,8 +33,10 @@ class TryonService(Service):
         settings: the section `tryon`.
         slot: the model's one place.
         admission: the same, as the other services have one.
-        jobs: store, files, dispatcher and delivery_worker.
-        changes: tells watchers of jobs.
+        jobs: store, files and what else the jobs share.
+        dispatcher: feeds the model.
+        delivery_worker: delivers callbacks.
+        janitor: keeps the store in order.
         vton: the figures of the documented `/metrics`.
         models: the one Triton model.
 
@@ -49,22 +54,15 @@ class TryonService(Service):
         self.models = [self.model]
         self.slot = Slot(*context.metrics.admission(self.name))
         self.admission: Admission = self.slot
-        self.changes = JobEvents()
         self._tryon = TryOnModel(context.triton, settings.triton_model, context.tracing.headers)
         metrics = JobMetrics(context.metrics.registry)
         context.metrics.add(JobCollector(metrics))
         self.vton = VtonMetrics(metrics, self.model, context.gpus)
         context.metrics.add(self.vton)
-        self.jobs: Jobs = open_jobs(
-            settings,
-            context.settings.paths.state,
-            self._tryon,
-            self.slot,
-            lambda: self.model.state == "ready",
-            self._failed,
-            metrics,
-            self.changes,
-        )
+        self.jobs = open_jobs(settings, context.settings.paths.state, self.slot, metrics)
+        self.delivery_worker = DeliveryWorker(self.jobs)
+        self.janitor = Janitor(self.jobs)
+        self.dispatcher = Dispatcher(self.jobs, self._tryon, lambda: self.loaded, self._failed)
 
     @property
     def node(self) -> str:
@@ -83,17 +81,22 @@ class TryonService(Service):
             ValueError: the database fails.
         """
         try:
-            await self.jobs.start()
+            await self.janitor.start()
         except StoreError:
             raise ValueError("tryon.jobs: the database fails") from None
+        self.dispatcher.start()
+        self.delivery_worker.start()
 
     async def drain(self, seconds: float) -> None:
         """Take no further job into the model; wait for the one in it."""
-        await self.jobs.dispatcher.drain(seconds)
+        await self.dispatcher.drain(seconds)
 
     async def stop(self) -> None:
-        """End the background work."""
-        await self.jobs.stop()
+        """End the background work; what is unfinished is in the store."""
+        await self.dispatcher.stop()
+        await self.delivery_worker.stop()
+        await self.janitor.stop()
+        await self.jobs.close()
 
     async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
         """Ask the model for its state: it has run once when it was loaded.
@@ -108,7 +111,7 @@ class TryonService(Service):
             raise InferenceError
         if not told.get("loaded"):
             raise StillLoadingError
-        self.jobs.dispatcher.wake()
+        self.jobs.job_waits.set()
         return told
 
     async def has_room(self, job_id: str) -> bool:
@@ -177,7 +180,7 @@ class TryonService(Service):
                 await self.jobs.files.remove(job.folder)
         if accepted:
             self.slot.queued += 1
-            self.jobs.dispatcher.wake()
+            self.jobs.job_waits.set()
         return accepted
 
     async def direct(self, form: Form, options: Mapping[str, Any]) -> tuple[str, TryOn]:
@@ -194,27 +197,27 @@ class TryonService(Service):
         inputs = await _read_inputs(form, self._with_defaults(options))
         identifier = str(uuid.uuid4())
         seconds = self.settings.jobs.deadline_seconds
-        made = await self.jobs.dispatcher.direct(identifier, inputs, seconds)
+        made = await self.dispatcher.direct(identifier, inputs, seconds)
         return identifier, made
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancel a job and return it as it was; None where there is none."""
         now = self.jobs.clock()
-        deliveries = self.jobs.plan.deliveries(job_id, now)
+        deliveries = self.jobs.retries.deliveries(job_id, now)
         ttl = self.settings.jobs.result_ttl_seconds
         job = await self.jobs.store.cancel(job_id, now, deliveries, ttl)
         if job and job.state in ACTIVE:
             self.slot.queued -= job.state == "queued" and job.node == self.node
-            self.jobs.dispatcher.cancel(job_id)
-            self.jobs.delivery_worker.wake()
-            self.changes.tell(job_id)
+            self.dispatcher.cancel(job_id)
+            self.jobs.callback_due.set()
+            self.jobs.events.tell(job_id)
         return job
 
     async def redeliver(self, job_id: str) -> Job | None:
         """Make a job's callbacks due again; None where there is no such job."""
         job = await self.jobs.store.redeliver(job_id, self.jobs.clock())
-        self.jobs.delivery_worker.wake()
-        self.changes.tell(job_id)
+        self.jobs.callback_due.set()
+        self.jobs.events.tell(job_id)
         return job
 
     def _with_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,11 +233,11 @@ class TryonService(Service):
     def _capacity(self) -> int:
         # A direct run takes the place of a job; one that is being written down no longer does.
         direct = self.slot.current is not None and self.slot.current not in self._in_work
-        return 1 + self.settings.jobs.queue_size - direct + self.jobs.dispatcher.settling
+        return 1 + self.settings.jobs.queue_size - direct + self.dispatcher.settling
 
     @property
     def _in_work(self) -> Mapping[str, object]:
-        return self.jobs.dispatcher.progress
+        return self.jobs.progress
 
     def _failed(self, error: GatewayError) -> None:
         """Let the monitor look at once; until its canary passes, the model gets no work."""

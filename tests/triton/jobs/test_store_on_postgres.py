@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from gateway.services.tryon.jobs.database import open_database
 from gateway.services.tryon.jobs.database_files import DatabaseFiles
-from gateway.services.tryon.jobs.schema import open_database
-from gateway.services.tryon.jobs.sql_store import SqlStore
+from gateway.services.tryon.jobs.store import JobStore
 from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 from tests.support.postgres import postgres
 
@@ -34,10 +34,10 @@ def empty(server: str) -> str:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_on_postgresql(empty: str, check: Callable[[Open], Awaitable[None]]) -> None:
-    opened: list[SqlStore] = []
+    opened: list[JobStore] = []
 
-    def open_store() -> SqlStore:
-        opened.append(SqlStore(open_database(empty), TTL, clock=lambda: 13.0, longest_pause=PAUSE))
+    def open_store() -> JobStore:
+        opened.append(JobStore(open_database(empty), TTL, clock=lambda: 13.0, longest_pause=PAUSE))
         return opened[-1]
 
     try:
@@ -48,7 +48,7 @@ async def test_on_postgresql(empty: str, check: Callable[[Open], Awaitable[None]
 
 
 async def test_closed_connections_are_opened_again(empty: str) -> None:
-    store = SqlStore(open_database(empty), TTL)
+    store = JobStore(open_database(empty), TTL)
     await store.add(new("a"), 9)
     engine = create_engine(empty)
     with engine.begin() as connection:  # as a restarted server does
@@ -63,7 +63,7 @@ async def test_closed_connections_are_opened_again(empty: str) -> None:
 
 async def test_files_in_the_database(empty: str, tmp_path: Path) -> None:
     engine = open_database(empty)
-    files, store = DatabaseFiles(engine), SqlStore(engine, TTL)
+    files, store = DatabaseFiles(engine), JobStore(engine, TTL)
     incoming = tmp_path / "upload"
     incoming.mkdir()
     person = os.urandom(2_000_000)

@@ -11,9 +11,9 @@ import pytest
 
 from gateway import private_files
 from gateway.private_files import IN_JOBS, close_to_others, private_folder, private_way, tighten
+from gateway.services.tryon.jobs.database import open_database
 from gateway.services.tryon.jobs.factory import DATABASE, SECRET
 from gateway.services.tryon.jobs.files import FolderFiles
-from gateway.services.tryon.jobs.schema import open_database
 from gateway.settings import Settings
 from gateway.settings.triton import PathSettings
 from gateway.settings.tryon import TryonSettings

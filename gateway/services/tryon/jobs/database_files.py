@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.services.tryon.jobs.schema import files, jobs
-from gateway.services.tryon.jobs.store import StoreError
+from gateway.services.tryon.jobs.database import StoreError, files, jobs
 from gateway.sightings import Sightings
 
 T = TypeVar("T")

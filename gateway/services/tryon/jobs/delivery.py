@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.services.tryon.jobs.events import JobEvents, wait_for_event
-from gateway.services.tryon.jobs.files import JobFiles
+from gateway.services.tryon.jobs.context import JobContext
+from gateway.services.tryon.jobs.database import StoreError
+from gateway.services.tryon.jobs.events import wait_for_event
 from gateway.services.tryon.jobs.messages import (
     Message,
     completion_message,
     result_event,
     result_message,
 )
-from gateway.services.tryon.jobs.metrics import JobMetrics
 from gateway.services.tryon.jobs.models import DESTINATIONS, Delivery, Destination, Job
-from gateway.services.tryon.jobs.retry import RetryPolicy
-from gateway.services.tryon.jobs.steady_clock import SteadyClock
-from gateway.services.tryon.jobs.store import JobStore, StoreError
 from gateway.services.tryon.jobs.webhook import Answer, Target, WebhookClient
 from gateway.telemetry.log import where
 
@@ -35,62 +31,25 @@ class DeliveryWorker:
     Each receiver has its own places: one that hangs does not hold up the other.
 
     Args:
-        store: the callbacks.
-        files: the results.
-        client: makes the attempts.
-        targets: who receives, by destination.
-        plan: pauses and ages.
-        model_version: told to the asset service.
-        as_json: whether results are sent as JSON; see `asset_service.format`.
-        multipart_errors: see `asset_service.multipart_errors`.
-        owner: name of this process.
-        lease: seconds after which an attempt that was not written down is another process's.
-        in_flight: attempts at once, for each receiver.
-        poll: seconds between looks for callbacks of other gateways.
-        metrics: counts and times.
-        changes: told of each attempt.
-        clock: seconds since the epoch, of the jobs.
+        jobs: what it works on.
+
+    Raises:
+        ValueError: the file of authorities is unusable.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        files: JobFiles,
-        client: WebhookClient,
-        targets: Mapping[Destination, Target],
-        plan: RetryPolicy,
-        *,
-        model_version: str,
-        as_json: bool,
-        multipart_errors: bool,
-        owner: str,
-        lease: float,
-        in_flight: int,
-        poll: float,
-        metrics: JobMetrics,
-        changes: JobEvents,
-        clock: SteadyClock,
-    ) -> None:
-        self._store, self._files, self._client = store, files, client
-        self._targets, self._plan = targets, plan
-        self._model_version, self._as_json = model_version, as_json
-        self._multipart_errors = multipart_errors
-        self._owner, self._in_flight, self._poll = owner, in_flight, poll
-        self._lease = lease
-        self._metrics, self._changes, self._clock = metrics, changes, clock
+    def __init__(self, jobs: JobContext) -> None:
+        self._jobs, self._client = jobs, WebhookClient(jobs.settings.callbacks)
+        self._asset, self._poll = jobs.settings.asset_service, jobs.settings.jobs.poll_seconds
+        self._in_flight = jobs.settings.callbacks.in_flight
+        self._lease = jobs.settings.jobs.lease_seconds + jobs.attempt_seconds
         self._tasks: dict[Destination, set[asyncio.Task[None]]] = {
             destination: set() for destination in DESTINATIONS
         }
-        self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._loop = asyncio.create_task(self._run(), name="job-delivery_worker")
-
-    def wake(self) -> None:
-        """Look for due callbacks now."""
-        self._wake.set()
+        self._loop = asyncio.create_task(self._run(), name="job-deliveries")
 
     async def stop(self) -> None:
         """End; attempts under way are abandoned and made again by the next gateway."""
@@ -109,8 +68,8 @@ class DeliveryWorker:
             except StoreError as error:
                 log.error("callbacks not read", extra=where(error))
             except Exception as error:  # it must outlive its bugs
-                log.error("delivery_worker broke", extra=where(error))
-            await wait_for_event(self._wake, pause)
+                log.error("delivery worker broke", extra=where(error))
+            await wait_for_event(self._jobs.callback_due, pause)
 
     async def _round(self) -> float:
         """Start what is due; return the seconds until something else may be."""
@@ -118,24 +77,26 @@ class DeliveryWorker:
             free = self._in_flight - len(tasks)
             if free == 0:
                 continue
-            now = self._clock()
-            for one in await self._store.due(destination, self._owner, self._lease, now, free):
+            now = self._jobs.clock()
+            for one in await self._jobs.store.due(
+                destination, self._jobs.worker.name, self._lease, now, free
+            ):
                 task = asyncio.ensure_future(self._deliver(one))
                 tasks.add(task)
                 task.add_done_callback(self._ended)
         idle = [name for name, tasks in self._tasks.items() if len(tasks) < self._in_flight]
-        due = await self._store.next_due(idle)
-        return self._poll if due is None else min(max(due - self._clock(), 0.01), self._poll)
+        due = await self._jobs.store.next_due(idle)
+        return self._poll if due is None else min(max(due - self._jobs.clock(), 0.01), self._poll)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         for tasks in self._tasks.values():
             tasks.discard(task)
-        self._wake.set()
+        self._jobs.callback_due.set()
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            job = await self._store.get(delivery.job_id)
-            target = self._targets.get(delivery.destination)
+            job = await self._jobs.store.get(delivery.job_id)
+            target = self._jobs.targets.get(delivery.destination)
             if job is None:
                 return
             begin = time.perf_counter()
@@ -162,12 +123,13 @@ class DeliveryWorker:
     async def _message(self, job: Job, destination: Destination) -> Message:
         if destination == "load_balancer":
             return completion_message(job)
-        image = await self._files.read(job.folder, job.result) if job.result else None
-        if self._as_json:
-            ended = (job.finished or 0.0) + self._clock.shift
-            return await asyncio.to_thread(result_event, job, image, self._model_version, ended)
+        version = self._jobs.settings.model.model_version
+        image = await self._jobs.files.read(job.folder, job.result) if job.result else None
+        if self._asset.format == "json":
+            ended = (job.finished or 0.0) + self._jobs.clock.shift
+            return await asyncio.to_thread(result_event, job, image, version, ended)
         return await asyncio.to_thread(
-            result_message, job, image, self._model_version, multipart_errors=self._multipart_errors
+            result_message, job, image, version, multipart_errors=self._asset.multipart_errors
         )
 
     def _after(self, delivery: Delivery, answer: Answer) -> Delivery:
@@ -177,26 +139,28 @@ class DeliveryWorker:
         )
         if answer.received:
             return replace(made, state="delivered")
-        now = self._clock()
-        pause = max(self._plan.pause(made.attempts), answer.retry_after or 0.0)
-        if answer.status == GONE or now + pause - delivery.since > self._plan.max_age:
+        now = self._jobs.clock()
+        pause = max(self._jobs.retries.pause(made.attempts), answer.retry_after or 0.0)
+        if answer.status == GONE or now + pause - delivery.since > self._jobs.retries.max_age:
             return replace(made, state="dead_letter")
         return replace(made, next_attempt=now + pause)
 
     def _note(self, made: Delivery, seconds: float) -> None:
         outcome = "failed" if made.state == "pending" else made.state
-        self._metrics.callbacks.labels(made.destination, outcome).inc()
-        self._metrics.callback_seconds.labels(made.destination).observe(seconds)
+        self._jobs.metrics.callbacks.labels(made.destination, outcome).inc()
+        self._jobs.metrics.callback_seconds.labels(made.destination).observe(seconds)
         if made.state == "dead_letter":
             log.error("callback dead-lettered", extra={"destination": made.destination})
 
     async def _write(self, made: Delivery) -> None:
         while True:
             try:
-                await self._store.attempted(made, self._owner, self._plan.unblocks(made))
+                await self._jobs.store.attempted(
+                    made, self._jobs.worker.name, self._jobs.retries.unblocks(made)
+                )
             except StoreError as error:
                 log.error("attempt not written", extra=where(error))
                 await asyncio.sleep(STORE_PAUSE)
                 continue
-            self._changes.tell(made.job_id)
+            self._jobs.events.tell(made.job_id)
             return

@@ -10,16 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import BusyError, GatewayError
-from gateway.services.tryon.jobs.events import JobEvents, wait_for_event
-from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON, JobFiles
+from gateway.services.tryon.jobs.context import JobContext
+from gateway.services.tryon.jobs.database import StoreError
+from gateway.services.tryon.jobs.events import wait_for_event
+from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON
 from gateway.services.tryon.jobs.inference import Inputs, TryOn, TryOnModel
-from gateway.services.tryon.jobs.metrics import JobMetrics
 from gateway.services.tryon.jobs.models import Job, Outcome
 from gateway.services.tryon.jobs.outcome import Lost, RunOutcome, code_of, outcome_of
-from gateway.services.tryon.jobs.retry import RetryPolicy
-from gateway.services.tryon.jobs.slot import Slot
-from gateway.services.tryon.jobs.store import JobStore, StoreError
-from gateway.settings.tryon_jobs import JobSettings
 from gateway.telemetry.log import where
 
 log = logging.getLogger(__name__)
@@ -33,54 +30,28 @@ class Dispatcher:
     delivered, the next job already runs.
 
     Attributes:
-        progress: fraction and step of the jobs in work here, by id.
         draining: whether no further job is taken.
-        finished: called when a job's end has been written down.
 
     Args:
-        store: the jobs.
-        files: their inputs and results.
+        jobs: what it works on.
         model: runs the workflow.
-        slot: shared with direct requests.
-        plan: makes the callbacks of a job that has ended.
-        settings: queue, deadline, lease.
-        node: name of this node.
-        owner: name of this process.
         ready: whether the model can take work.
         failed: told of each failed run, for the health monitor.
-        metrics: counts and times.
-        changes: told of progress.
-        clock: seconds since the epoch, of the jobs.
     """
 
     def __init__(
         self,
-        store: JobStore,
-        files: JobFiles,
+        jobs: JobContext,
         model: TryOnModel,
-        slot: Slot,
-        plan: RetryPolicy,
-        settings: JobSettings,
-        node: str,
-        owner: str,
         ready: Callable[[], bool],
         failed: Callable[[GatewayError], None],
-        metrics: JobMetrics,
-        changes: JobEvents,
-        clock: Callable[[], float],
     ) -> None:
-        self._store, self._files, self._model = store, files, model
-        self._slot, self._plan, self._settings = slot, plan, settings
-        self._node, self._owner = node, owner
-        self._ready, self._failed = ready, failed
-        self._metrics, self._changes, self._clock = metrics, changes, clock
-        self.progress: dict[str, tuple[float, str | None]] = {}
-        self.finished: Callable[[], None] = lambda: None
+        self._jobs, self._model, self._ready, self._failed = jobs, model, ready, failed
+        self._settings = jobs.settings.jobs
         self._runs: dict[str, asyncio.Task[TryOn]] = {}
         self._cancelled: set[str] = set()
         self._unwritten: set[str] = set()
         self._background: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self.draining = False
 
@@ -91,14 +62,10 @@ class Dispatcher:
             asyncio.create_task(self._renew(), name="job-leases"),
         ]
 
-    def wake(self) -> None:
-        """Look for a job now."""
-        self._wake.set()
-
     @property
     def settling(self) -> int:
         """Jobs that are out of the model, but whose end is not written down yet."""
-        return len(self.progress) - len(self._runs)
+        return len(self._jobs.progress) - len(self._runs)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job in work here; the model stops before its next step."""
@@ -114,26 +81,26 @@ class Dispatcher:
             StoreError: the database fails.
             GatewayError: see :meth:`TryOnModel.run`.
         """
-        async with self._slot.gate:
-            if self._slot.queued:  # as last counted; whoever it counts may have run since
-                self._slot.queued = await self._store.queued(self._node)
-            if self._slot.current is not None or self._slot.queued or self.draining:
-                self._slot.reject("busy")
+        async with self._jobs.slot.gate:
+            if self._jobs.slot.queued:  # as last counted; whoever it counts may have run since
+                self._jobs.slot.queued = await self._jobs.store.queued(self._jobs.node)
+            if self._jobs.slot.current is not None or self._jobs.slot.queued or self.draining:
+                self._jobs.slot.reject("busy")
                 raise BusyError
-            self._slot.take(identifier)
+            self._jobs.slot.take(identifier)
         try:
             made = await self._model.run(inputs, timeout, lambda fraction, step: None)
         except GatewayError as error:
             self._failed(error)
-            self._metrics.failed(code_of(error))
+            self._jobs.metrics.failed(code_of(error))
             raise
         except asyncio.CancelledError:
-            self._metrics.failed("cancelled")
+            self._jobs.metrics.failed("cancelled")
             raise
         finally:
-            self._slot.free()
-            self._wake.set()
-        self._metrics.ran(made.report)
+            self._jobs.slot.free()
+            self._jobs.job_waits.set()
+        self._jobs.metrics.ran(made.report)
         return made
 
     async def drain(self, seconds: float) -> None:
@@ -166,35 +133,35 @@ class Dispatcher:
                 log.error("dispatcher broke", extra=where(error))
                 pause = STORE_PAUSE
             if not worked:
-                await wait_for_event(self._wake, pause)
+                await wait_for_event(self._jobs.job_waits, pause)
 
     def _may_take(self) -> bool:
         """Whether a job may begin: not while the end of another one cannot be written down."""
         return not self.draining and not self._unwritten and self._ready()
 
     async def _next(self) -> bool:
-        async with self._slot.gate:
-            if self._slot.current is not None:
+        async with self._jobs.slot.gate:
+            if self._jobs.slot.current is not None:
                 return False
-            now = self._clock()
+            now = self._jobs.clock()
             lease = self._settings.lease_seconds
-            job = await self._store.claim(self._node, self._owner, lease, now)
+            job = await self._jobs.store.claim(self._jobs.node, self._jobs.worker.name, lease, now)
             if job is None:
                 return False
-            waited = min(now - job.created, time.monotonic() - self._slot.freed)
-            self._metrics.idle.observe(max(0.0, waited))
-            self._slot.queued = max(0, self._slot.queued - 1)
-            self._slot.take(job.id)
-        self.progress[job.id] = (0.0, None)
+            waited = min(now - job.created, time.monotonic() - self._jobs.slot.freed)
+            self._jobs.metrics.idle.observe(max(0.0, waited))
+            self._jobs.slot.queued = max(0, self._jobs.slot.queued - 1)
+            self._jobs.slot.take(job.id)
+        self._jobs.progress[job.id] = (0.0, None)
         run = self._runs[job.id] = asyncio.ensure_future(self._run(job))
-        self._changes.tell(job.id)
+        self._jobs.events.tell(job.id)
         try:
             await asyncio.wait({run})
         finally:
             del self._runs[job.id]
             self._tell_health(run)
-            self._slot.free()
-            self._spawn(self._settle(job, run, self._clock()))
+            self._jobs.slot.free()
+            self._spawn(self._settle(job, run, self._jobs.clock()))
         return True
 
     async def _run(self, job: Job) -> TryOn:
@@ -203,16 +170,16 @@ class Dispatcher:
             raise asyncio.CancelledError
         if job.attempts > self._settings.attempts:
             raise Lost
-        person = await self._files.read(job.folder, PERSON)
-        garment = await self._files.read(job.folder, GARMENT)
+        person = await self._jobs.files.read(job.folder, PERSON)
+        garment = await self._jobs.files.read(job.folder, GARMENT)
         if person is None or garment is None:
             raise Lost
         options = {**job.options, "job_id": job.id}
-        timeout = max(0.001, job.deadline - self._clock())
+        timeout = max(0.001, job.deadline - self._jobs.clock())
 
         def tell(fraction: float, step: str | None) -> None:
-            self.progress[job.id] = (fraction, step)
-            self._changes.tell(job.id)
+            self._jobs.progress[job.id] = (fraction, step)
+            self._jobs.events.tell(job.id)
 
         return await self._model.run(Inputs(person, garment, options), timeout, tell)
 
@@ -238,47 +205,49 @@ class Dispatcher:
                 await asyncio.sleep(STORE_PAUSE)
         self._cancelled.discard(job.id)
         self._unwritten.discard(job.id)
-        self.progress.pop(job.id, None)
-        self._changes.tell(job.id)
-        self.finished()
-        self._wake.set()
+        self._jobs.progress.pop(job.id, None)
+        self._jobs.events.tell(job.id)
+        self._jobs.callback_due.set()
+        self._jobs.job_waits.set()
 
     async def _write(self, job: Job, ending: RunOutcome, finished: float) -> None:
         if ending.again is not None:
-            await self._store.release(job, counted=ending.again)
+            await self._jobs.store.release(job, counted=ending.again)
             return
         outcome = Outcome(ending.state, finished, error=ending.reason)
         if ending.made:
             name = f"result-{job.attempts}"  # of this attempt: a late other one spoils nothing
-            await self._files.write(job.folder, name, ending.made.image)
+            await self._jobs.files.write(job.folder, name, ending.made.image)
             if ending.made.comparison:
-                await self._files.write(job.folder, COMPARISON, ending.made.comparison)
+                await self._jobs.files.write(job.folder, COMPARISON, ending.made.comparison)
             outcome = replace(
                 outcome, result=name, content_type=ending.made.content_type,
                 report=ending.made.report,
             )  # fmt: skip
-        deliveries = self._plan.deliveries(job.id, finished)
+        deliveries = self._jobs.retries.deliveries(job.id, finished)
         ttl = self._settings.result_ttl_seconds
-        if not await self._store.finish(job, outcome, deliveries, ttl):
+        if not await self._jobs.store.finish(job, outcome, deliveries, ttl):
             log.warning("a job had passed to another gateway")
         elif ending.made:
-            self._metrics.ran(ending.made.report)
+            self._jobs.metrics.ran(ending.made.report)
         elif ending.reason:
-            self._metrics.failed(ending.reason.code)
+            self._jobs.metrics.failed(ending.reason.code)
 
     async def _renew(self) -> None:
         pause = min(self._settings.poll_seconds, self._settings.lease_seconds / 3)
         renewed = 0.0
         while True:
             await asyncio.sleep(pause)
-            if not self.progress:
+            if not self._jobs.progress:
                 continue
             try:
-                for job_id in await self._store.to_cancel(self._owner):
+                for job_id in await self._jobs.store.to_cancel(self._jobs.worker.name):
                     self.cancel(job_id)
                 if time.monotonic() - renewed >= self._settings.lease_seconds / 3:
                     lease = self._settings.lease_seconds
-                    await self._store.renew(self._owner, lease, dict(self.progress))
+                    await self._jobs.store.renew(
+                        self._jobs.worker.name, lease, dict(self._jobs.progress)
+                    )
                     renewed = time.monotonic()
             except StoreError as error:
                 log.error("leases not renewed", extra=where(error))

@@ -1,35 +1,28 @@
-"""Puts the parts of the jobs together by the configuration."""
+"""Makes what the jobs share by the configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.errors import GatewayError
+from gateway.services.tryon.jobs.context import JobContext
+from gateway.services.tryon.jobs.database import open_database
 from gateway.services.tryon.jobs.database_files import DatabaseFiles
-from gateway.services.tryon.jobs.delivery import DeliveryWorker
-from gateway.services.tryon.jobs.dispatcher import Dispatcher
 from gateway.services.tryon.jobs.events import JobEvents
-from gateway.services.tryon.jobs.files import FolderFiles, JobFiles
-from gateway.services.tryon.jobs.inference import TryOnModel
-from gateway.services.tryon.jobs.janitor import Janitor
+from gateway.services.tryon.jobs.files import FolderFiles
 from gateway.services.tryon.jobs.liveness import WorkerLock
 from gateway.services.tryon.jobs.metrics import JobMetrics
 from gateway.services.tryon.jobs.models import ACTIVE, Destination
 from gateway.services.tryon.jobs.retry import RetryPolicy
 from gateway.services.tryon.jobs.room import Room
-from gateway.services.tryon.jobs.schema import open_database
 from gateway.services.tryon.jobs.signature import key_of, own_secret
 from gateway.services.tryon.jobs.slot import Slot
-from gateway.services.tryon.jobs.sql_store import SqlStore
 from gateway.services.tryon.jobs.steady_clock import SteadyClock
 from gateway.services.tryon.jobs.store import JobStore
-from gateway.services.tryon.jobs.webhook import Target, WebhookClient
+from gateway.services.tryon.jobs.webhook import Target
 from gateway.settings.tryon import TryonSettings
 from gateway.settings.tryon_jobs import Receiver
 
@@ -39,57 +32,14 @@ SKEW = 60.0  # seconds by which the clocks of gateways may differ
 SECRET = "webhook.secret"  # noqa: S105 - a file's name
 
 
-@dataclass
-class Jobs:
-    """Everything about jobs that runs in this process.
+def open_jobs(settings: TryonSettings, state: Path, slot: Slot, metrics: JobMetrics) -> JobContext:
+    """Open the store and make what the jobs share; nothing runs yet.
 
-    Attributes:
-        incoming: folder of uploads, on the file system of the files.
-        clock: gives the times in the store.
-        room: on the disk.
-    """
-
-    store: JobStore
-    files: JobFiles
-    incoming: Path
-    owner: WorkerLock
-    plan: RetryPolicy
-    dispatcher: Dispatcher
-    delivery_worker: DeliveryWorker
-    janitor: Janitor
-    clock: SteadyClock
-    room: Room
-
-    async def start(self) -> None:
-        """Take over what was left, then begin to work.
-
-        Raises:
-            StoreError: the database fails.
-        """
-        await self.janitor.start()
-        self.dispatcher.start()
-        self.delivery_worker.start()
-
-    async def stop(self) -> None:
-        """End; what is unfinished is in the store."""
-        await self.dispatcher.stop()
-        await self.delivery_worker.stop()
-        await self.janitor.stop()
-        await self.store.close()
-        self.owner.close()
-
-
-def open_jobs(
-    settings: TryonSettings,
-    state: Path,
-    model: TryOnModel,
-    slot: Slot,
-    ready: Callable[[], bool],
-    failed: Callable[[GatewayError], None],
-    metrics: JobMetrics,
-    changes: JobEvents,
-) -> Jobs:
-    """Open the store and make the parts; nothing runs yet. See the parts for the arguments.
+    Args:
+        settings: the section `tryon`.
+        state: folder of run-time files.
+        slot: the model's one place.
+        metrics: counts and times.
 
     Raises:
         ValueError: the database cannot be opened, or a secret or certificate is unusable.
@@ -99,60 +49,35 @@ def open_jobs(
     incoming = folder / "incoming"
     for path in (folder, incoming):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    jobs, callbacks = settings.jobs, settings.callbacks
+    jobs = settings.jobs
     try:
         engine = open_database(database_url(settings, folder))
         now = database_time(engine)
     except (SQLAlchemyError, ImportError) as error:
         raise ValueError(f"tryon.jobs: no database ({type(error).__name__})") from None
     clock = SteadyClock(folder / CLOCK, jobs.lease_seconds, now)
-    plan = RetryPolicy.of(settings)
-    store = SqlStore(engine, jobs.result_ttl_seconds, clock, plan.longest_pause + SKEW)
+    retries = RetryPolicy.of(settings)
     in_folder = jobs.storage == "folder" or (jobs.storage == "auto" and jobs.database_url is None)
-    files = FolderFiles(folder / "files") if in_folder else DatabaseFiles(engine)
-    owner = WorkerLock(folder / "owners")
-    node = settings.server.node_id
-    dispatcher = Dispatcher(
-        store, files, model, slot, plan, jobs, node, owner.name, ready, failed, metrics, changes,
-        clock,
-    )  # fmt: skip
-    receivers = targets(settings, folder)
-    attempt = max((one.timeout for one in receivers.values()), default=0.0)
-    delivery_worker = DeliveryWorker(
-        store,
-        files,
-        WebhookClient(callbacks),
-        receivers,
-        plan,
-        model_version=settings.model.model_version,
-        as_json=settings.asset_service.format == "json",
-        multipart_errors=settings.asset_service.multipart_errors,
-        owner=owner.name,
-        lease=jobs.lease_seconds + attempt,
-        in_flight=callbacks.in_flight,
-        poll=jobs.poll_seconds,
-        metrics=metrics,
-        changes=changes,
-        clock=clock,
-    )
-
-    def wake() -> None:
-        dispatcher.wake()
-        delivery_worker.wake()
-
-    dispatcher.finished = delivery_worker.wake
+    progress: dict[str, tuple[float, str | None]] = {}
 
     def unfinished() -> int:
-        here = slot.queued + len(dispatcher.progress)
+        here = slot.queued + len(progress)
         return max(here, sum(metrics.counts.get(state, 0) for state in ACTIVE))
 
-    room = Room(folder, jobs, in_folder or engine.dialect.name == "sqlite", unfinished)
-    janitor = Janitor(
-        store, files, incoming, owner, slot, plan, jobs, node, metrics, changes, wake, clock,
-        attempt, room, lambda: dispatcher.progress,
-    )  # fmt: skip
-    return Jobs(
-        store, files, incoming, owner, plan, dispatcher, delivery_worker, janitor, clock, room
+    return JobContext(
+        settings=settings,
+        store=JobStore(engine, jobs.result_ttl_seconds, clock, retries.longest_pause + SKEW),
+        files=FolderFiles(folder / "files") if in_folder else DatabaseFiles(engine),
+        incoming=incoming,
+        clock=clock,
+        retries=retries,
+        targets=targets(settings, folder),
+        worker=WorkerLock(folder / "owners"),
+        slot=slot,
+        room=Room(folder, jobs, in_folder or engine.dialect.name == "sqlite", unfinished),
+        metrics=metrics,
+        events=JobEvents(),
+        progress=progress,
     )
 
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
 
-from gateway.services.tryon.jobs.events import JobEvents
-from gateway.services.tryon.jobs.files import JobFiles, sweep_folders
-from gateway.services.tryon.jobs.liveness import WorkerLock
-from gateway.services.tryon.jobs.metrics import JobMetrics
+from gateway.services.tryon.jobs.context import JobContext
+from gateway.services.tryon.jobs.database import StoreError
+from gateway.services.tryon.jobs.files import sweep_folders
 from gateway.services.tryon.jobs.models import Held, JobError, Outcome
-from gateway.services.tryon.jobs.retry import RetryPolicy
-from gateway.services.tryon.jobs.room import Room
-from gateway.services.tryon.jobs.slot import Slot
-from gateway.services.tryon.jobs.steady_clock import SteadyClock
-from gateway.services.tryon.jobs.store import JobStore, StoreError
-from gateway.settings.tryon_jobs import JobSettings
 from gateway.sightings import Sightings
 from gateway.telemetry.log import where
 
@@ -31,47 +22,12 @@ class Janitor:
     """Keeps the store in order, beside other gateways that do the same.
 
     Args:
-        store: the jobs.
-        files: their files.
-        incoming: folder of uploads.
-        owner: this process.
-        slot: learns how many jobs wait.
-        plan: makes the callbacks of jobs that timed out.
-        settings: times.
-        node: name of this node.
-        metrics: learns the counts.
-        changes: told of jobs that timed out.
-        wake: called when there may be something to do for dispatcher and delivery_worker.
-        clock: of the jobs.
-        attempt_seconds: how long an attempt of a callback takes at the most.
-        room: on the disk.
-        working: ids of the jobs in work in this process, whose leases it need not doubt.
+        jobs: what it works on.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        files: JobFiles,
-        incoming: Path,
-        owner: WorkerLock,
-        slot: Slot,
-        plan: RetryPolicy,
-        settings: JobSettings,
-        node: str,
-        metrics: JobMetrics,
-        changes: JobEvents,
-        wake: Callable[[], None],
-        clock: SteadyClock,
-        attempt_seconds: float,
-        room: Room,
-        working: Callable[[], Collection[str]],
-    ) -> None:
-        self._store, self._files, self._incoming = store, files, incoming
-        self._owner, self._slot, self._plan = owner, slot, plan
-        self._settings, self._node = settings, node
-        self._metrics, self._changes, self._wake = metrics, changes, wake
-        self._clock, self._attempt_seconds, self._room = clock, attempt_seconds, room
-        self._working = working
+    def __init__(self, jobs: JobContext) -> None:
+        self._jobs, self._settings = jobs, jobs.settings.jobs
+        settings = self._settings
         self._leases = Sightings(settings.lease_seconds / 2 + 2 * settings.poll_seconds)
         self._uploads = Sightings()
         self._task: asyncio.Task[None] | None = None
@@ -93,23 +49,23 @@ class Janitor:
 
     async def round(self) -> None:
         """Do what is urgent."""
-        self._clock.look()
+        self._jobs.clock.look()
         await self._take_over()
-        now = self._clock()
-        for job in await self._store.overdue(now):
+        now = self._jobs.clock()
+        for job in await self._jobs.store.overdue(now):
             failed = Outcome("failed", now, error=JobError("timeout"))
-            deliveries = self._plan.deliveries(job.id, now)
+            deliveries = self._jobs.retries.deliveries(job.id, now)
             ttl = self._settings.result_ttl_seconds
-            if await self._store.finish(job, failed, deliveries, ttl):
-                self._metrics.failed("timeout")
-                self._changes.tell(job.id)
+            if await self._jobs.store.finish(job, failed, deliveries, ttl):
+                self._jobs.metrics.failed("timeout")
+                self._jobs.events.tell(job.id)
                 self._wake()
         await self.count()
 
     async def _take_over(self) -> None:
         """Free what those held who have died, or have not been heard of for a lease."""
-        held = await self._store.held()
-        dead = self._owner.dead({one.owner for one in held})
+        held = await self._jobs.store.held()
+        dead = self._jobs.worker.dead({one.owner for one in held})
         ages = self._leases.ages(held)
         lost = [
             one for one in held
@@ -117,36 +73,42 @@ class Janitor:
         ]  # fmt: skip
         if not lost:
             return
-        if freed := await self._store.take_over(lost):
+        if freed := await self._jobs.store.take_over(lost):
             log.warning("jobs taken over from a gateway that died", extra={"jobs": freed})
         self._wake()
 
+    def _wake(self) -> None:
+        self._jobs.job_waits.set()
+        self._jobs.callback_due.set()
+
     def _here(self, one: Held) -> bool:
         """Whether it is in work in this process, even if that cannot be written down."""
-        mine = one.owner == self._owner.name and one.destination is None
-        return mine and one.job_id in self._working()
+        mine = one.owner == self._jobs.worker.name and one.destination is None
+        return mine and one.job_id in self._jobs.progress
 
     def _lease(self, one: Held) -> float:
-        attempt = 0.0 if one.destination is None else self._attempt_seconds
+        attempt = 0.0 if one.destination is None else self._jobs.attempt_seconds
         return self._settings.lease_seconds + attempt
 
     async def count(self) -> None:
         """Count what waits, for admission and metrics."""
-        self._metrics.counts = await self._store.counts()
-        self._metrics.pending = await self._store.pending()
-        self._slot.queued = await self._store.queued(self._node)
-        self._slot.changed()
-        self._metrics.disk = await self._room.measure()
+        self._jobs.metrics.counts = await self._jobs.store.counts()
+        self._jobs.metrics.pending = await self._jobs.store.pending()
+        self._jobs.slot.queued = await self._jobs.store.queued(self._jobs.node)
+        self._jobs.slot.changed()
+        self._jobs.metrics.disk = await self._jobs.room.measure()
 
     async def rare_round(self) -> None:
         """Do what is not urgent: delete what has had its time."""
-        now = self._clock()
-        for folder in await self._store.expire(now):
-            await self._files.remove(folder)
-        await self._store.forget(now - self._settings.record_ttl_seconds)
-        await self._files.sweep(await self._store.folders(), UPLOAD_SECONDS)
-        await asyncio.to_thread(sweep_folders, self._incoming, (), self._uploads, UPLOAD_SECONDS)
-        self._owner.tidy({one.owner for one in await self._store.held()})
+        now = self._jobs.clock()
+        for folder in await self._jobs.store.expire(now):
+            await self._jobs.files.remove(folder)
+        await self._jobs.store.forget(now - self._settings.record_ttl_seconds)
+        await self._jobs.files.sweep(await self._jobs.store.folders(), UPLOAD_SECONDS)
+        await asyncio.to_thread(
+            sweep_folders, self._jobs.incoming, (), self._uploads, UPLOAD_SECONDS
+        )
+        self._jobs.worker.tidy({one.owner for one in await self._jobs.store.held()})
 
     async def _rounds(self) -> None:
         rare = 0.0

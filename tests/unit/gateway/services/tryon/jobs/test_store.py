@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.services.tryon.jobs.schema import open_database
-from gateway.services.tryon.jobs.sql_store import SqlStore
-from gateway.services.tryon.jobs.store import StoreError
+from gateway.services.tryon.jobs.database import StoreError, open_database
+from gateway.services.tryon.jobs.store import JobStore
 from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_on_sqlite(tmp_path: Path, check: Callable[[Open], Awaitable[None]]) -> None:
-    opened: list[SqlStore] = []
+    opened: list[JobStore] = []
 
-    def open_store() -> SqlStore:
+    def open_store() -> JobStore:
         engine = open_database(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-        opened.append(SqlStore(engine, TTL, clock=lambda: 13.0, longest_pause=PAUSE))
+        opened.append(JobStore(engine, TTL, clock=lambda: 13.0, longest_pause=PAUSE))
         return opened[-1]
 
     try:
@@ -39,7 +38,7 @@ async def test_commits_are_on_the_disk(tmp_path: Path) -> None:
 
 
 async def test_a_broken_database_is_one_kind_of_error(tmp_path: Path) -> None:
-    store = SqlStore(open_database(f"sqlite:///{tmp_path / 'jobs.sqlite'}"), TTL)
+    store = JobStore(open_database(f"sqlite:///{tmp_path / 'jobs.sqlite'}"), TTL)
     for file in tmp_path.iterdir():
         file.write_bytes(b"x" * 10_000)
     with pytest.raises(StoreError):

@@ -1,14 +1,19 @@
-"""Tables of the job store, for SQLite and PostgreSQL alike."""
+"""The database of the jobs, SQLite or PostgreSQL alike: its tables, and transactions in threads."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     Double,
     Engine,
     ForeignKey,
@@ -22,9 +27,14 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.private_files import private_file
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D", bound="Database")
+SERVER_THREADS = 4  # transactions at once on a database server
 
 metadata = MetaData()
 
@@ -84,6 +94,61 @@ files = Table(
     Column("data", LargeBinary, nullable=False),
     Column("created", Double, nullable=False),
 )
+
+
+class StoreError(Exception):
+    """The database does not do its work."""
+
+
+class Database:
+    """Runs transactions in threads: in one for SQLite, which has one writer anyway.
+
+    Args:
+        engine: from :func:`open_database`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        threads = 1 if engine.dialect.name == "sqlite" else SERVER_THREADS
+        self._threads = ThreadPoolExecutor(threads, "jobs")
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run one transaction, durable when this returns.
+
+        Raises:
+            StoreError: the database fails.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, work)
+
+    async def close(self) -> None:
+        """End the threads and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        for last in (False, True):
+            try:
+                with self._engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                # A server that was restarted has closed the connection: the next one works.
+                if last or not error.connection_invalidated:
+                    raise StoreError(type(error).__name__) from None
+            except SQLAlchemyError as error:
+                raise StoreError(type(error).__name__) from None
+        raise AssertionError  # the loop returns or raises
+
+
+def transaction(
+    work: Callable[Concatenate[D, Connection, P], T],
+) -> Callable[Concatenate[D, P], Coroutine[Any, Any, T]]:
+    """Make a coroutine of a method of a database that works on a connection: one transaction."""
+
+    @wraps(work)
+    async def run(database: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await database.run(lambda connection: work(database, connection, *args, **kwargs))
+
+    return run
 
 
 def open_database(url: str) -> Engine:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from gateway.services.tryon.jobs.database import deliveries, jobs
 from gateway.services.tryon.jobs.models import Delivery, Job, JobError, NewJob
-from gateway.services.tryon.jobs.schema import deliveries, jobs
 
 
 def job_values(job: NewJob) -> dict[str, Any]:
