@@ -185,7 +185,7 @@ async def test_list_load_stats_unload(
     assert (loaded.success, loaded.error) == (True, "")
     assert loaded.stats.memory_bytes == 1000 + len("weights of tenant_1")
     assert loaded.stats.loaded_unix_ms > 1.7e12
-    monkeypatch.setattr(served.gateway.listeners.services["lipsync"].pool, "_clock", lambda: 1e6)
+    monkeypatch.setattr(served.gateway.listeners.services["lipsync"].pool, "clock", lambda: 1e6)
     again = await client.LoadModel(kind.LoadModelRequest(model_id="tenant_1"))
     assert again.success
     assert again.load_time_ms == 0  # by the clock above: nothing of the first load is told again

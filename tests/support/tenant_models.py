@@ -17,9 +17,8 @@ from gateway.admission import Admission
 from gateway.errors import GatewayError
 from gateway.health.state import ModelState
 from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
-from gateway.services.lipsync.tenants.commands import Commands
-from gateway.services.lipsync.tenants.device import Device
-from gateway.services.lipsync.tenants.lease import Lease
+from gateway.services.lipsync.tenants.device import Commands, Device
+from gateway.services.lipsync.tenants.lease import Lease, leased
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.settings.lipsync import LipsyncSettings
@@ -180,7 +179,7 @@ class House:
 
     async def infer(self, tenant: str, seconds: float | asyncio.Event = 0.0) -> str:
         """One call, tried again as the gateway does."""
-        async with self.pool.lease(tenant) as lease:
+        async with leased(self.pool, tenant) as lease:
             while True:
                 began = time.monotonic()
                 try:

@@ -15,6 +15,7 @@ import numpy as np
 from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
 from gateway.services.lipsync.job import AUDIO_SHAPE, SIDE, Data, Format, MouthJob, flat
 from gateway.services.lipsync.tenants.lease import Lease as TenantLease
+from gateway.services.lipsync.tenants.lease import leased
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.triton import TritonPort
 from gateway.triton.region_files import RegionFile
@@ -139,7 +140,7 @@ class MouthInference:
         )
         deadline = time.monotonic() + timeout_seconds
         _, _, size = job.offsets()
-        async with self._pool.lease(tenant) as lease, self._regions.lease(size) as held:
+        async with leased(self._pool, tenant) as lease, self._regions.lease(size) as held:
             region = held.region if held else None
             if region:
                 await _fill(job, region)

@@ -31,11 +31,8 @@ from gateway.services.lipsync.schemas import (
     tenant_page,
 )
 from gateway.services.lipsync.service import LipsyncService
-from gateway.services.lipsync.tenants.errors import (
-    NotLoadedError,
-    TenantLoadError,
-    UnknownTenantError,
-)
+from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
+from gateway.services.lipsync.tenants.device import NotLoadedError, TenantLoadError
 from gateway.settings.keys import CONTROL
 
 DESCRIPTION = "Tenants of the lip-sync service and the devices they are on. Frames are gRPC."
@@ -64,7 +61,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         app, "GET", "/devices", "Devices, their memory and their queues", answer=LipsyncDevices
     )
     async def devices(request: Request) -> Response:
-        rows = pool.devices()
+        rows = pool.device_rows()
         body = {
             "devices": [device_json(row) for row in rows],
             "engine": rows[0].engine,

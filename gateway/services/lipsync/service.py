@@ -13,12 +13,10 @@ from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
-from gateway.services.lipsync.tenants.commands import Commands
-from gateway.services.lipsync.tenants.device import Device
+from gateway.services.lipsync.tenants.device import Commands, Device
 from gateway.services.lipsync.tenants.metrics import PoolCollector, PoolMetrics
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.reconciler import Reconciler
-from gateway.services.lipsync.tenants.replicas import Phase
 from gateway.services.lipsync.tenants.source import CatalogueSource
 from gateway.triton import Tensor
 from gateway.triton.shared_memory import Regions
@@ -55,7 +53,7 @@ class LipsyncService(Service):
             self.models.append(self.encoder)
         metrics = PoolMetrics(context.metrics, settings.metrics_tenants)
         self.pool = TenantPool(settings, devices, context.monitor, metrics)
-        context.metrics.add(PoolCollector(self.pool.devices, self.pool.rows))
+        context.metrics.add(PoolCollector(self.pool.device_rows, self.pool.rows))
         self._reconciler = Reconciler(
             self.pool, CatalogueSource(context.settings), settings, context.gpus
         )
@@ -125,11 +123,9 @@ class LipsyncService(Service):
 
         What a tenant's weights make of it is not the device's fault, nor is a refusal.
         """
-        residents = [one for one in self.pool.replicas.on(device) if one.phase is Phase.RESIDENT]
-        if not residents:
+        chosen = self.pool.hold_latest(device)
+        if chosen is None:
             return
-        chosen = max(residents, key=lambda one: self.pool.usage.of(one.tenant).last_used or 0.0)
-        chosen.users += 1
         try:
             await self._context.triton.infer(
                 device.model.triton_model,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gateway.services.lipsync.preview import FACE, SILENCE
-from gateway.services.lipsync.tenants import folder, reconciler
+from gateway.services.lipsync.tenants import reconciler, source
 from tests.contract.test_lipsync_rest import pixels
 from tests.support.gateway import Running
 from tests.support.lipsync_tenants import Plain, with_masked
@@ -60,7 +60,7 @@ async def test_random_tenants_beyond_the_room(
         pool = running.listeners.services["lipsync"].pool
         assert sum(row.usage_count for row in pool.rows()) == 100
         assert sum(one["resident"] for one in await devices(running)) <= 5
-        for device in pool.devices_by_index:
+        for device in pool.devices:
             end = time.monotonic() + PATIENCE  # an eviction may still be under way
             while True:
                 stats = await pool.survey(device, 60)
@@ -94,7 +94,7 @@ async def test_the_watched_folder_is_followed(
     gateway: Opener, tenant_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler, "ROUND", 0.1)
-    monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(source, "SETTLE_SECONDS", 0.3)
     watched = tmp_path / "watched"
     async with gateway(watch_folder=watched) as running:
         address = "/lipsync/tenants/fresh/preview"
@@ -129,7 +129,7 @@ async def test_leftovers_of_another_gateway_are_taken_out(gateway: Opener) -> No
             await preview(running, f"tenant_{number:02}")
     async with gateway() as running:
         pool = running.listeners.services["lipsync"].pool
-        for device in pool.devices_by_index:
+        for device in pool.devices:
             assert not (await pool.survey(device, 60)).tenants
         await preview(running, "tenant_00")
 

@@ -11,11 +11,8 @@ from gateway.services.lipsync.grpc import inference_pb2 as pb
 from gateway.services.lipsync.grpc.endpoint import Call, NotLoadedStatusError, Reply
 from gateway.services.lipsync.grpc.validation import MAX_ID, id_problem
 from gateway.services.lipsync.grpc.wire import MalformedError
-from gateway.services.lipsync.tenants.errors import (
-    NotLoadedError,
-    TenantLoadError,
-    UnknownTenantError,
-)
+from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
+from gateway.services.lipsync.tenants.device import NotLoadedError, TenantLoadError
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.views import TenantRow
 from gateway.settings.lipsync import CapacitySettings
@@ -87,7 +84,7 @@ class Control:
             pb.GetModelStatsResponse(
                 models=[_info(row) for row in shown],
                 max_models=self._capacity.max_models,
-                loaded_models=sum(device.resident for device in self._pool.devices()),
+                loaded_models=sum(device.resident for device in self._pool.device_rows()),
                 total_memory_bytes=sum(row.memory_bytes for row in loaded),
                 max_memory_bytes=round(self._capacity.max_memory_gb * 2**30),
             )
@@ -96,7 +93,7 @@ class Control:
     async def health(self, call: Call) -> Reply:
         """Whether any device computes, and how the devices are."""
         await _read(call, pb.HealthRequest())
-        devices = self._pool.devices()
+        devices = self._pool.device_rows()
         return _reply(
             pb.HealthResponse(
                 healthy=any(device.healthy for device in devices),

@@ -31,7 +31,8 @@ from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.validation import FORMATS, answer_bytes, channels, problem_of
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.job import Data, Format
-from gateway.services.lipsync.tenants.errors import TenantLoadError, UnknownTenantError
+from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
+from gateway.services.lipsync.tenants.device import TenantLoadError
 from gateway.triton.status import RefusedInputError
 
 INVALID = 400

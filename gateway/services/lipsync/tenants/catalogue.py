@@ -8,9 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway.errors import NotFoundError
 from gateway.settings.lipsync import TENANT_ID, TenantSettings
 
 SUFFIX = ".onnx"
+
+
+class UnknownTenantError(NotFoundError):
+    """No such tenant is configured.
+
+    Attributes:
+        words: as the old server put them into `error`.
+    """
+
+    reason = "tenant_unknown"
+
+    def __init__(self, tenant: str) -> None:
+        self.words = f"Failed to load model '{tenant}': model '{tenant}' not configured"
+        super().__init__(f"There is no tenant '{tenant}'")
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,16 @@ class Catalogue:
     def get(self, tenant: str) -> Entry | None:
         """Return a tenant's entry, or None."""
         return self._entries.get(tenant)
+
+    def entry(self, tenant: str) -> Entry:
+        """Return a tenant's entry.
+
+        Raises:
+            UnknownTenantError: no such tenant.
+        """
+        if tenant not in self._entries:
+            raise UnknownTenantError(tenant)
+        return self._entries[tenant]
 
 
 def is_tenant_id(name: str) -> bool:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from gateway.errors import BusyError, GatewayError, UnavailableError
 from gateway.health.attempts import Attempts
-from gateway.health.monitor import HealthMonitor
-from gateway.services.lipsync.tenants.errors import DevicesBusyError
-from gateway.services.lipsync.tenants.holding import Holding
-from gateway.services.lipsync.tenants.metrics import PoolMetrics
+from gateway.services.lipsync.tenants.device import DevicesBusyError
+from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.replicas import Replica
-from gateway.services.lipsync.tenants.usage import UsageStats
 from gateway.triton.status import RETRY_AFTER, LostError
 
 log = logging.getLogger(__name__)
@@ -22,30 +19,15 @@ RENEWALS = 5
 
 
 class Lease:
-    """See :meth:`TenantPool.lease`."""
+    """See :func:`leased`."""
 
-    def __init__(
-        self,
-        tenant: str,
-        holding: Holding,
-        monitor: HealthMonitor,
-        usage: UsageStats,
-        metrics: PoolMetrics,
-        clock: Callable[[], float],
-        *,
-        logged: bool,
-    ) -> None:
+    def __init__(self, pool: TenantPool, tenant: str) -> None:
         self.tenant = tenant
-        self._holding = holding
-        self._monitor = monitor
-        self._usage = usage
-        self._metrics = metrics
-        self._clock = clock
-        self._logged = logged
+        self._pool = pool
         self._replica: Replica | None = None
         self._slot: AbstractAsyncContextManager[None] | None = None
         self._renewals = 0
-        self._attempts = Attempts(monitor)
+        self._attempts = Attempts(pool.monitor)
 
     @property
     def model(self) -> str:
@@ -62,9 +44,9 @@ class Lease:
         replica = self._held()
         device = replica.device
         device.model.succeeded()
-        self._usage.used(self.tenant, frames, compute_ms, self._clock())
-        self._metrics.inferred(device.index, self.tenant, frames, compute_ms)
-        if self._logged:
+        self._pool.usage.used(self.tenant, frames, compute_ms, self._pool.clock())
+        self._pool.metrics.inferred(device.index, self.tenant, frames, compute_ms)
+        if self._pool.settings.logging.log_inference_times:
             log.info(
                 "inference",
                 extra={
@@ -93,24 +75,24 @@ class Lease:
 
         Raises:
             UnavailableError: it has been lost too often.
-            GatewayError: as :meth:`TenantPool.lease`.
+            GatewayError: as :func:`leased`.
         """
         replica = self._held()
         await self.close()
         self._renewals += 1
         if self._renewals > RENEWALS:
             raise UnavailableError(retry_after=RETRY_AFTER)
-        self._holding.lost(replica)
+        self._pool.lost(replica)
         await self.open()
 
     async def open(self) -> None:
         """Take the tenant and a slot of its device."""
-        replica = await self._holding.hold(self.tenant)
+        replica = await self._pool.hold(self.tenant)
         slot = replica.device.admission.slot()
         try:
             await slot.__aenter__()
         except BaseException as error:
-            self._holding.release(replica)
+            self._pool.release(replica)
             if isinstance(error, BusyError):
                 raise DevicesBusyError(retry_after=error.retry_after) from None
             raise
@@ -122,12 +104,31 @@ class Lease:
         self._replica = self._slot = None
         if replica is None or slot is None:
             return
-        self._holding.release(replica)
+        self._pool.release(replica)
         if isinstance(error, GatewayError) and not isinstance(error, LostError):
-            self._monitor.failed(replica.device.model, error)
+            self._pool.monitor.failed(replica.device.model, error)
         await slot.__aexit__(None, None, None)
 
     def _held(self) -> Replica:
         if self._replica is None:
             raise asyncio.InvalidStateError("the lease is over")
         return self._replica
+
+
+@asynccontextmanager
+async def leased(pool: TenantPool, tenant: str) -> AsyncIterator[Lease]:
+    """Hold a tenant, loading it if it is not resident, and a slot of its device.
+
+    Raises:
+        As :meth:`TenantPool.hold`; DevicesBusyError also where too many wait for a slot.
+    """
+    lease = Lease(pool, tenant)
+    await lease.open()
+    error: BaseException | None = None
+    try:
+        yield lease
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        await lease.close(error)

@@ -12,13 +12,11 @@ from gateway.errors import GatewayError, UnavailableError
 from gateway.health.monitor import HealthMonitor
 from gateway.services.lipsync.tenants import eviction
 from gateway.services.lipsync.tenants.catalogue import Entry
-from gateway.services.lipsync.tenants.device import Device
-from gateway.services.lipsync.tenants.errors import TenantLoadError
+from gateway.services.lipsync.tenants.device import Device, TenantLoadError
 from gateway.services.lipsync.tenants.eviction import Limits
-from gateway.services.lipsync.tenants.folder import stamp_of
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
-from gateway.services.lipsync.tenants.replicas import Phase, Replica, ReplicaTable
-from gateway.services.lipsync.tenants.usage import UsageStats
+from gateway.services.lipsync.tenants.replicas import Phase, Replica, ReplicaTable, UsageStats
+from gateway.services.lipsync.tenants.source import stamp_of
 from gateway.settings.lipsync import LipsyncSettings
 
 log = logging.getLogger(__name__)

@@ -9,38 +9,57 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from gateway.errors import UnavailableError
 from gateway.health.monitor import HealthMonitor
 from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
-from gateway.services.lipsync.tenants.commands import DeviceStats
-from gateway.services.lipsync.tenants.describe import device_row, tenant_row
-from gateway.services.lipsync.tenants.device import Device
-from gateway.services.lipsync.tenants.errors import NotLoadedError
-from gateway.services.lipsync.tenants.holding import Holding, ended
-from gateway.services.lipsync.tenants.lease import Lease
+from gateway.services.lipsync.tenants.device import (
+    Device,
+    DevicesBusyError,
+    DeviceStats,
+    NotLoadedError,
+    TenantLoadError,
+)
 from gateway.services.lipsync.tenants.loader import TenantLoader
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
-from gateway.services.lipsync.tenants.replicas import COMING, Phase, Replica, ReplicaTable
-from gateway.services.lipsync.tenants.usage import UsageStats
-from gateway.services.lipsync.tenants.views import DeviceRow, LoadOutcome, TenantRow
+from gateway.services.lipsync.tenants.placement import DeviceLoad, RoundRobin, place, spread
+from gateway.services.lipsync.tenants.replicas import (
+    COMING,
+    Phase,
+    Replica,
+    ReplicaTable,
+    UsageStats,
+)
+from gateway.services.lipsync.tenants.views import (
+    DeviceRow,
+    LoadOutcome,
+    TenantRow,
+    device_row,
+    tenant_row,
+)
 from gateway.settings.lipsync import LipsyncSettings
-from gateway.triton.status import ModelDeadError
+from gateway.triton.status import RETRY_AFTER, ModelDeadError
 
 log = logging.getLogger(__name__)
+LOOK = 0.05  # seconds between looks whether a device is back
 
 
 class TenantPool:
     """The tenants of the lip-sync service.
 
-    Args:
+    Attributes:
         settings: strategies and limits.
         devices: by index.
         monitor: told of models that do not answer.
         metrics: counters.
         clock: monotonic seconds.
+        catalogue: which tenants there are.
+        replicas: what is where.
+        usage: what each tenant has done.
+        loader: loads and unloads.
     """
 
     def __init__(
@@ -51,20 +70,18 @@ class TenantPool:
         metrics: PoolMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.devices_by_index = tuple(devices)
+        self.settings, self.devices = settings, tuple(devices)
+        self.monitor, self.metrics, self.clock = monitor, metrics, clock
+        self.catalogue = Catalogue()
         self.replicas = ReplicaTable()
         self.usage = UsageStats(settings.capacity.lfu_half_life_minutes * 60)
         self.loader = TenantLoader(self.replicas, self.usage, settings, monitor, metrics, clock)
-        self._holding = Holding(settings, devices, self.replicas, self.usage, self.loader, clock)
-        self._settings = settings
-        self._monitor = monitor
-        self._metrics = metrics
-        self._clock = clock
+        self._lost: set[str] = set()
+        self._turn = RoundRobin()
         self._epoch = time.time() - clock()
 
-    @asynccontextmanager
-    async def lease(self, tenant: str) -> AsyncIterator[Lease]:
-        """Hold a tenant, loading it if it is not resident, and a slot of its device.
+    async def hold(self, tenant: str) -> Replica:
+        """Return a replica that is loaded, in use by the caller until :meth:`release`.
 
         Raises:
             UnknownTenantError: no such tenant.
@@ -72,34 +89,53 @@ class TenantPool:
             DevicesBusyError: too many calls wait.
             UnavailableError: no device answers.
         """
-        logged = self._settings.logging.log_inference_times
-        lease = Lease(
-            tenant,
-            self._holding,
-            self._monitor,
-            self.usage,
-            self._metrics,
-            self._clock,
-            logged=logged,
-        )
-        await lease.open()
-        error: BaseException | None = None
-        try:
-            yield lease
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            await lease.close(error)
+        until = self.clock() + self.settings.server.slot_wait_seconds
+        while True:
+            replica = self._choose(self.catalogue.entry(tenant))
+            if replica is None:
+                await self._device_back(until)
+            elif replica.phase is Phase.RESIDENT:
+                replica.users += 1
+                return replica
+            elif replica.phase is Phase.LEAVING:
+                with self._waiting(replica.device):
+                    await ended(replica)
+            elif await self._loaded(replica, until):
+                return replica
+
+    def hold_latest(self, device: Device) -> Replica | None:
+        """Return the resident of a device that was used last, in use by the caller; None: empty."""
+        residents = [one for one in self.replicas.on(device) if one.phase is Phase.RESIDENT]
+        if not residents:
+            return None
+        latest = max(residents, key=lambda one: self.usage.of(one.tenant).last_used or 0.0)
+        latest.users += 1
+        return latest
+
+    def release(self, replica: Replica) -> None:
+        """Take one use back."""
+        replica.users -= 1
+        if not replica.users:
+            self.replicas.changed()
+
+    def lost(self, replica: Replica) -> None:
+        """Forget a replica that the model does not have."""
+        if replica.phase is Phase.RESIDENT:
+            log.warning(
+                "model lost",
+                extra={"tenant": replica.tenant, "device": replica.device.index},
+            )
+            self.replicas.remove(replica)
+            self._lost.add(replica.tenant)
 
     async def load(self, tenant: str, force: bool = False) -> LoadOutcome:
         """Load a tenant; ``force`` reads its file again also when it is resident.
 
         Raises:
-            As :meth:`lease`, but for slots.
+            As :meth:`hold`.
         """
-        begin = self._clock()
-        entry = self._holding.entry(tenant)
+        begin = self.clock()
+        entry = self.catalogue.entry(tenant)
         loaded = [
             one
             for one in self.replicas.of(tenant)
@@ -111,13 +147,13 @@ class TenantPool:
             if force:
                 self.usage.of(tenant).error = None
             coming = any(one.phase in COMING for one in self.replicas.of(tenant))
-            replica = await self._holding.hold(tenant)
+            replica = await self.hold(tenant)
             try:
                 if force and coming:  # that load may have read the file before it was replaced
                     await self._reload(replica, entry)
             finally:
                 self.release(replica)
-        return LoadOutcome((self._clock() - begin) * 1000, self.row(tenant))
+        return LoadOutcome((self.clock() - begin) * 1000, self.row(tenant))
 
     async def unload(self, tenant: str) -> None:
         """Take a tenant out of all devices; requests under way finish first.
@@ -142,42 +178,27 @@ class TenantPool:
         Raises:
             UnknownTenantError: no such tenant.
         """
-        entry = self._holding.entry(tenant)
+        entry = self.catalogue.entry(tenant)
         return tenant_row(entry, self.replicas.of(tenant), self.usage.of(tenant), self._epoch)
 
     def rows(self) -> list[TenantRow]:
         """Return every tenant as it is now, in the order of the catalogue."""
         return [self.row(entry.tenant) for entry in self.catalogue]
 
-    def devices(self) -> list[DeviceRow]:
+    def device_rows(self) -> list[DeviceRow]:
         """Return every device as it is now."""
-        return [
-            device_row(one, self.replicas.on(one), self._settings) for one in self.devices_by_index
-        ]
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """Which tenants there are."""
-        return self._holding.catalogue
+        return [device_row(one, self.replicas.on(one), self.settings) for one in self.devices]
 
     def take_lost(self) -> set[str]:
         """Return the tenants that models turned out not to have since the last call."""
-        lost, self._holding.lost_tenants = self._holding.lost_tenants, set()
+        lost, self._lost = self._lost, set()
         return lost
-
-    def release(self, replica: Replica) -> None:
-        """See :meth:`Holding.release`."""
-        self._holding.release(replica)
-
-    def lost(self, replica: Replica) -> None:
-        """See :meth:`Holding.lost`."""
-        self._holding.lost(replica)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Take over a catalogue; tenants that are gone leave once nobody uses them."""
         if catalogue != self.catalogue:
             gone = frozenset(one.tenant for one in self.catalogue if one.tenant not in catalogue)
-            self._holding.catalogue = catalogue
+            self.catalogue = catalogue
             self.usage.forget(gone)
             log.info("catalogue", extra={"models": len(catalogue), "removed": len(gone)})
         for replica in tuple(self.replicas):
@@ -219,8 +240,112 @@ class TenantPool:
         try:
             await self.loader.reload(replica, entry)
         except UnavailableError as error:
-            self._monitor.failed(replica.device.model, error)
+            self.monitor.failed(replica.device.model, error)
             if not isinstance(error, ModelDeadError):
                 raise
             self.lost(replica)
-            self.release(await self._holding.hold(entry.tenant))
+            self.release(await self.hold(entry.tenant))
+
+    def _choose(self, entry: Entry) -> Replica | None:
+        """Return where a request goes; begins a load where there is none. None: no device."""
+        here = [one for one in self.replicas.of(entry.tenant) if one.device.usable]
+        if here:
+            if self.settings.gpus.allow_multi_gpu_models:
+                self._spread(entry, here)
+            return min(here, key=lambda one: (one.phase is not Phase.RESIDENT, one.device.busy))
+        failure = self.usage.recent_failure(entry.tenant, self.clock())
+        if failure:
+            raise TenantLoadError(entry.tenant, failure)
+        self._check_waiting()
+        strategy = self.settings.gpus.assignment_strategy
+        found = place(strategy, self._loads(), self._turn, entry.tenant, entry.preferred)
+        if found is None:
+            return None
+        index, turn = found
+        took_turn, self._turn = turn is not self._turn, turn
+
+        def failed() -> None:
+            if took_turn:
+                self._turn = self._turn.give_back(index)
+
+        return self.loader.load(entry, self.devices[index], failed)
+
+    def _spread(self, entry: Entry, here: list[Replica]) -> None:
+        """Begin a load on one more device when all that have the tenant are busy.
+
+        The request that found them so still goes to one of them; later ones find the new one.
+        """
+        if any(one.phase is not Phase.RESIDENT for one in self.replicas.of(entry.tenant)):
+            return  # one is coming already
+        index = spread([one.device.index for one in here], self._loads(), entry.preferred)
+        if index is not None:
+            self.loader.load(entry, self.devices[index])
+
+    def _loads(self) -> list[DeviceLoad]:
+        counts = Counter(one.device.index for one in self.replicas)
+        return [
+            DeviceLoad(
+                device=one.index,
+                resident=counts[one.index],
+                busy=one.busy,
+                saturated=one.saturated,
+                usable=one.usable,
+            )
+            for one in self.devices
+        ]
+
+    async def _loaded(self, replica: Replica, until: float) -> bool:
+        """Wait for a load as a user of the replica; False when the device failed meanwhile."""
+        replica.users += 1
+        load = replica.task  # an unload may follow it at once, but waits for this user
+        try:
+            with self._waiting(replica.device):
+                await ended(replica)
+            if load:
+                load.result()
+        except UnavailableError:
+            self.release(replica)
+            if self.clock() >= until:
+                raise
+            await asyncio.sleep(LOOK)
+            return False
+        except BaseException:
+            self.release(replica)
+            raise
+        return True
+
+    @contextmanager
+    def _waiting(self, device: Device) -> Iterator[None]:
+        """Count a call that waits for a load.
+
+        Raises:
+            DevicesBusyError: so many wait that there would be no place for those that need not.
+        """
+        self._check_waiting()
+        device.pending += 1
+        try:
+            yield
+        finally:
+            device.pending -= 1
+
+    def _check_waiting(self) -> None:
+        if sum(one.pending for one in self.devices) >= self.settings.loading_calls:
+            raise DevicesBusyError(retry_after=RETRY_AFTER)
+
+    async def _device_back(self, until: float) -> None:
+        """Wait until a device is usable again.
+
+        Raises:
+            UnavailableError: none is in time, or none is being repaired.
+        """
+        while not any(one.usable for one in self.devices):
+            coming = any(one.model.state == "loading" for one in self.devices)
+            if not coming or self.clock() >= until:
+                raise UnavailableError(retry_after=RETRY_AFTER)
+            await asyncio.sleep(LOOK)
+
+
+async def ended(replica: Replica) -> None:
+    """Wait until a replica is loaded or gone; a cancelled caller leaves the move alone."""
+    if replica.task:
+        await asyncio.wait({replica.task})

@@ -11,10 +11,9 @@ from typing import Any
 from gateway.errors import BusyError, GatewayError, UnavailableError
 from gateway.services.lipsync.tenants import eviction
 from gateway.services.lipsync.tenants.device import LOADS
-from gateway.services.lipsync.tenants.folder import Stamp, stamp_of
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.replicas import Phase, Replica
-from gateway.services.lipsync.tenants.source import CatalogueSource
+from gateway.services.lipsync.tenants.source import CatalogueSource, Stamp, stamp_of
 from gateway.settings.lipsync import LipsyncSettings
 from gateway.telemetry.gpu import GpuSampler
 from gateway.telemetry.log import where
@@ -51,7 +50,7 @@ class Reconciler:
         self._gpus = gpus
         self._clock = clock
         self._force = False
-        self._preloads = asyncio.Semaphore(LOADS * len(pool.devices_by_index))
+        self._preloads = asyncio.Semaphore(LOADS * len(pool.devices))
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._loading: dict[str, asyncio.Task[None]] = {}
@@ -98,14 +97,14 @@ class Reconciler:
         if number % 2 == 0:
             await self._reload_changed()
         if number % SURVEY_EVERY == 0:
-            usable = [one for one in self._pool.devices_by_index if one.usable]
+            usable = [one for one in self._pool.devices if one.usable]
             await asyncio.gather(*(self._pool.survey(one, SURVEY_TIMEOUT) for one in usable))
         if self._settings.logging.log_gpu_utilization and number % UTILIZATION_EVERY == 0:
             self._log_utilization()
 
     def _preload(self) -> None:
         """Begin the loads of preloaded tenants, once a device is there for them."""
-        if not any(one.usable for one in self._pool.devices_by_index):
+        if not any(one.usable for one in self._pool.devices):
             return
         wanted = {entry.tenant for entry in self._pool.catalogue if entry.preload}
         self._preloaded &= wanted - self._pool.take_lost()
@@ -165,7 +164,7 @@ class Reconciler:
             )
 
     def _log_utilization(self) -> None:
-        for row, history in zip(self._pool.devices(), self._gpus.histories(1), strict=False):
+        for row, history in zip(self._pool.device_rows(), self._gpus.histories(1), strict=False):
             sample = history.samples[-1] if history.samples else None
             log.info(
                 "device",

@@ -14,7 +14,7 @@ from gateway.services.lipsync.tenants.catalogue import (
     configured,
     is_tenant_id,
 )
-from gateway.services.lipsync.tenants.folder import (
+from gateway.services.lipsync.tenants.source import (
     SETTLE_SECONDS,
     Sighting,
     Stamp,

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import UnavailableError
-from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
-from gateway.services.lipsync.tenants.errors import (
+from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry, UnknownTenantError
+from gateway.services.lipsync.tenants.device import (
     DevicesBusyError,
     NotLoadedError,
     TenantLoadError,
-    UnknownTenantError,
 )
 from gateway.services.lipsync.tenants.loader import ALL_IN_USE, NEVER
 from gateway.triton.status import ModelDeadError
@@ -160,9 +159,9 @@ async def test_memory_of_one_device_takes_from_that_device(tmp_path: Path) -> No
     home.models.memory.update({f"t{n}": gib for n in range(6)})
     for number in range(4):
         await home.infer(f"t{number}")
-    assert [row.resident for row in home.pool.devices()] == [2, 2]
+    assert [row.resident for row in home.pool.device_rows()] == [2, 2]
     await home.infer("t4")
-    assert [row.resident for row in home.pool.devices()] == [2, 2]
+    assert [row.resident for row in home.pool.device_rows()] == [2, 2]
     assert {row.device for row in home.pool.rows() if row.id in ("t1", "t3")} == {1}
     assert {device for device, _ in home.models.unloads} == {"lipsync"}
 
@@ -233,7 +232,7 @@ async def test_force_replaces_the_weights_under_traffic(tmp_path: Path) -> None:
 
 async def test_a_model_that_died_costs_no_request(tmp_path: Path) -> None:
     home = house(tmp_path)
-    device = home.pool.devices_by_index[0]
+    device = home.pool.devices[0]
     done = asyncio.Event()
     running = [asyncio.ensure_future(home.infer("t0", done)) for _ in range(3)]
     await until(lambda: home.models.in_flight.get(("lipsync", "t0"), 0) == 3)
@@ -251,7 +250,7 @@ async def test_a_model_that_died_costs_no_request(tmp_path: Path) -> None:
 
 async def test_a_model_loaded_anew_and_leftovers_are_noticed(tmp_path: Path) -> None:
     home = house(tmp_path)
-    device = home.pool.devices_by_index[0]
+    device = home.pool.devices[0]
     await home.infer("t0")
     home.models.restart("lipsync")
     home.models.resident["lipsync"] = {"stranger": "x", "t3": "outdated"}
@@ -261,13 +260,13 @@ async def test_a_model_loaded_anew_and_leftovers_are_noticed(tmp_path: Path) -> 
     assert home.resident() == set()
     assert home.pool.take_lost() == {"t0"}
     assert await home.infer("t3") == "w3"
-    row = home.pool.devices()[0]
+    row = home.pool.device_rows()[0]
     assert (row.engine, row.name, row.cuda, row.memory_total_bytes) == ("toy", "Toy", False, 2**34)
 
 
 async def test_without_a_device_requests_wait_and_then_fail(tmp_path: Path) -> None:
     home = house(tmp_path, server={"slot_wait_seconds": 0.1})
-    device = home.pool.devices_by_index[0]
+    device = home.pool.devices[0]
     device.model.state = "down"
     with pytest.raises(UnavailableError):
         await home.infer("t0")
@@ -283,7 +282,7 @@ async def test_another_device_takes_over_from_one_that_is_down(tmp_path: Path) -
     home.pool.adopt(Catalogue([home.entry("t0", preferred=1)]))
     await home.infer("t0")
     assert home.pool.row("t0").device == 1
-    home.pool.devices_by_index[1].model.state = "down"
+    home.pool.devices[1].model.state = "down"
     assert await home.infer("t0") == "w0"
     assert home.pool.row("t0").device == 0
 
@@ -294,10 +293,10 @@ async def test_calls_beyond_slots_and_queue_are_refused(tmp_path: Path) -> None:
     home.models.load_seconds.update({f"t{n}": read for n in range(1, 40)})
     await home.infer("t0")
     cold = [asyncio.ensure_future(home.infer(f"t{n}")) for n in range(1, 40)]
-    await until(lambda: home.pool.devices()[0].waiting == home.settings.loading_calls)
+    await until(lambda: home.pool.device_rows()[0].waiting == home.settings.loading_calls)
     hit = asyncio.wait_for(home.infer("t0"), PATIENCE)  # is served all the same
     assert await hit == "w0"
-    assert home.pool.devices()[0].waiting == home.settings.loading_calls
+    assert home.pool.device_rows()[0].waiting == home.settings.loading_calls
     read.set()
     found = await asyncio.gather(*cold, return_exceptions=True)
     refused = [one for one in found if isinstance(one, DevicesBusyError)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.services.lipsync.tenants.errors import NotLoadedError
+from gateway.services.lipsync.tenants.device import NotLoadedError
 from tests.support.tenant_models import house
 
 
@@ -47,7 +47,7 @@ async def test_random_traffic_with_evictions_is_served_whole(
                 continue
 
     async def fate() -> None:
-        for device in home.pool.devices_by_index:
+        for device in home.pool.devices:
             await asyncio.sleep(0.05)
             home.models.kill(device.model.triton_model)
             await asyncio.sleep(0.03)

@@ -43,7 +43,7 @@ async def test_preloaded_tenants_are_there_and_come_back(tmp_path: Path) -> None
     home = house(tmp_path, tenants=30)
     home.write("t1", "bad")
     entries = [home.entry(f"t{n}", preload=n < 25) for n in range(30)]
-    device = home.pool.devices_by_index[0]
+    device = home.pool.devices[0]
     device.model.state = "loading"
     kept = reconciler(home, Shelf(Catalogue(entries)))
     await kept.start()
@@ -123,7 +123,7 @@ async def test_a_signal_reads_the_configuration_at_once(tmp_path: Path) -> None:
 
 async def test_a_thousand_tenants_make_few_series(tmp_path: Path) -> None:
     home = house(tmp_path, tenants=6, metrics_tenants=2)
-    home.metrics.add(PoolCollector(home.pool.devices, home.pool.rows))
+    home.metrics.add(PoolCollector(home.pool.device_rows, home.pool.rows))
     for number in (0, 1, 2, 3, 0, 4):
         await home.infer(f"t{number}")
     home.write("t5", "bad")

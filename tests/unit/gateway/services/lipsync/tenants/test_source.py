@@ -9,8 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.services.lipsync.tenants.folder import SETTLE_SECONDS
-from gateway.services.lipsync.tenants.source import CatalogueSource
+from gateway.services.lipsync.tenants.source import SETTLE_SECONDS, CatalogueSource
 from gateway.settings import ConfigError, load_settings
 
 OLD = """
