@@ -14,10 +14,11 @@ from gateway.pictures import png_rgb
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
 from gateway.services.lipsync.tenants.device import Commands, Device
-from gateway.services.lipsync.tenants.metrics import PoolCollector, PoolMetrics
+from gateway.services.lipsync.tenants.metrics import PoolMetrics
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.reconciler import Reconciler
 from gateway.services.lipsync.tenants.source import CatalogueSource
+from gateway.services.lipsync.tenants.views import PoolCollector
 from gateway.triton import Tensor
 from gateway.triton.shared_memory import Regions
 from gateway.triton.status import RefusedInputError

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from gateway.services.lipsync.tenants.views import DeviceRow, TenantRow
 from gateway.telemetry.metrics import SECONDS, Metrics
 
 OTHER = "other"
@@ -65,57 +60,3 @@ class PoolMetrics:
                 return OTHER
             self._labels[tenant] = tenant
         return self._labels[tenant]
-
-
-class PoolCollector(Collector):
-    """What the pool holds at the moment of a scrape."""
-
-    def __init__(
-        self,
-        devices: Callable[[], Sequence[DeviceRow]],
-        tenants: Callable[[], Sequence[TenantRow]],
-    ) -> None:
-        self._devices = devices
-        self._tenants = tenants
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the gauges."""
-        states = GaugeMetricFamily(
-            "pentad_lipsync_tenants", "Configured tenants by state.", labels=["state"]
-        )
-        counts = dict.fromkeys(("resident", "loading", "idle", "failed"), 0)
-        for tenant in self._tenants():
-            counts[tenant.state] += 1
-        for state, count in counts.items():
-            states.add_metric([state], count)
-        yield states
-        rows = self._devices()
-        for name, text, values in (
-            ("resident", "Tenants on a device.", [row.resident for row in rows]),
-            (
-                "resident_bytes", "Measured memory of a device's tenants.",
-                [row.resident_bytes for row in rows],
-            ),
-            (
-                "memory_budget_bytes", "Memory for tenants on a device.",
-                [row.memory_budget_bytes for row in rows],
-            ),
-            (
-                "memory_used_bytes", "Memory in use on a device's hardware.",
-                [row.memory_used_bytes for row in rows],
-            ),
-            ("in_flight", "Calls in a device's model.", [row.in_flight for row in rows]),
-            (
-                "waiting", "Calls that wait for a device or a load on it.",
-                [row.waiting for row in rows],
-            ),
-            ("healthy", "1 when the device's canary passes.", [row.healthy for row in rows]),
-        ):  # fmt: skip
-            family = GaugeMetricFamily(f"pentad_lipsync_device_{name}", text, labels=["device"])
-            for row, value in zip(rows, values, strict=True):
-                family.add_metric([str(row.device)], value)
-            yield family

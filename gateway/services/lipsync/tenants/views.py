@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.services.lipsync.tenants.catalogue import Entry
 from gateway.services.lipsync.tenants.device import Device
@@ -166,3 +169,49 @@ def device_row(device: Device, replicas: Sequence[Replica], settings: LipsyncSet
         queue_size=settings.server.queue_size,
         healthy=device.usable,
     )
+
+
+_GAUGES = {
+    "resident": "Tenants on a device.",
+    "resident_bytes": "Measured memory of a device's tenants.",
+    "memory_budget_bytes": "Memory for tenants on a device.",
+    "memory_used_bytes": "Memory in use on a device's hardware.",
+    "in_flight": "Calls in a device's model.",
+    "waiting": "Calls that wait for a device or a load on it.",
+    "healthy": "1 when the device's canary passes.",
+}
+"""Fields of a device's row that are metrics, and what they are."""
+
+
+class PoolCollector(Collector):
+    """What the pool holds at the moment of a scrape."""
+
+    def __init__(
+        self,
+        devices: Callable[[], Sequence[DeviceRow]],
+        tenants: Callable[[], Sequence[TenantRow]],
+    ) -> None:
+        self._devices = devices
+        self._tenants = tenants
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        states = GaugeMetricFamily(
+            "pentad_lipsync_tenants", "Configured tenants by state.", labels=["state"]
+        )
+        counts = dict.fromkeys(("resident", "loading", "idle", "failed"), 0)
+        for tenant in self._tenants():
+            counts[tenant.state] += 1
+        for state, count in counts.items():
+            states.add_metric([state], count)
+        yield states
+        rows = self._devices()
+        for name, text in _GAUGES.items():
+            family = GaugeMetricFamily(f"pentad_lipsync_device_{name}", text, labels=["device"])
+            for row in rows:
+                family.add_metric([str(row.device)], getattr(row, name))
+            yield family

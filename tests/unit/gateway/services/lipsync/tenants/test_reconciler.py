@@ -11,8 +11,8 @@ import pytest
 
 from gateway.services.lipsync.tenants import reconciler as rounds
 from gateway.services.lipsync.tenants.catalogue import Catalogue
-from gateway.services.lipsync.tenants.metrics import PoolCollector
 from gateway.services.lipsync.tenants.reconciler import Reconciler
+from gateway.services.lipsync.tenants.views import PoolCollector
 from tests.support.tenant_models import House, house
 from tests.support.waiting import until
 
