@@ -1,4 +1,4 @@
-"""What JSON answers look like: the bodies of errors, and how the types of answers are described.
+"""What JSON answers look like: their bytes, the bodies of errors, and how types are described.
 
 Answers are typed dictionaries: the type checker holds the code that builds them to what the API
 document says, and nothing is validated or serialised again on the way out.
@@ -6,10 +6,15 @@ document says, and nothing is validated or serialised again on the way out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
+import orjson
 from pydantic import ConfigDict, WithJsonSchema, with_config
+from starlette.responses import Response
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
+
+from gateway.errors import JSON
 
 described = with_config(ConfigDict(use_attribute_docstrings=True))
 """Decorates a typed dictionary whose fields have docstrings."""
@@ -53,3 +58,11 @@ class Error(TypedDict):
     """Body of every error."""
 
     detail: ErrorDetail
+
+
+def answer(
+    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a JSON answer; arrays of NumPy are written as lists."""
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, status, headers, JSON)

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from gateway.errors import InvalidBodyError
+
 SHOWN = 20  # entries; what is left is counted by the last one
 ROOM = 16 * 2**10 - 256  # bytes of all entries together
 _NAME, _WORDS, _CONTEXT = 64, 300, 512  # characters of a field's name and a message, bytes of a ctx
@@ -25,6 +27,17 @@ Problem = dict[str, Any]
 def problem(kind: str, loc: Sequence[str | int], message: str, value: Any = None) -> Problem:
     """Return one entry of a 422 answer."""
     return {"type": kind, "loc": [*loc], "msg": message, "input": value}
+
+
+def missing(*loc: str | int) -> InvalidBodyError:
+    """Return the refusal of a body without a field; ``loc`` begins with `body`."""
+    return InvalidBodyError([problem("missing", loc, "Field required")])
+
+
+def too_many(count: int, limit: int, *loc: str | int) -> InvalidBodyError:
+    """Return the refusal of a body with more items of a field than it may have."""
+    message = f"List should have at most {limit} items, not {count}"
+    return InvalidBodyError([problem("too_long", loc, message)])
 
 
 def not_json(reason: str) -> Problem:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import FastAPI
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -17,7 +16,6 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from gateway.errors import (
-    JSON,
     BadRequestError,
     GatewayError,
     InvalidBodyError,
@@ -25,7 +23,7 @@ from gateway.errors import (
     RefusedError,
     headers_of,
 )
-from gateway.http.answers import described
+from gateway.http.answers import answer, described
 from gateway.http.application import service_application
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
@@ -152,7 +150,7 @@ def enrollment_application(service: IotService) -> FastAPI:
                 f"{LEAST_FACES} are needed"
             )
         kept.keep(owner, found.vector)
-        return _answer(
+        return answer(
             {
                 "success": True,
                 "embedding_count": faces,
@@ -171,7 +169,7 @@ def enrollment_application(service: IotService) -> FastAPI:
         found = kept.find(_owner(request, user))
         if found is None:
             raise _unknown()
-        return _answer(
+        return answer(
             {
                 "user_id": user,
                 "embedding": found.vector.tolist(),
@@ -188,7 +186,7 @@ def enrollment_application(service: IotService) -> FastAPI:
     async def enrollment(request: Request) -> Response:
         if not kept.forget(_owner(request, request.path_params["user_id"])):
             raise _unknown()
-        return _answer({"success": True})
+        return answer({"success": True})
 
     return app
 
@@ -197,7 +195,7 @@ def enrollment_error(error: GatewayError) -> Response:
     """Render ``{"success": false, "error": …}``; what is wrong with the captures is 400."""
     wrong = isinstance(error, InvalidBodyError | RefusedError)
     body = {"success": False, "error": _words(error.detail)}
-    return _answer(body, 400 if wrong else error.status, headers_of(error))
+    return answer(body, 400 if wrong else error.status, headers_of(error))
 
 
 async def _enrolled(
@@ -267,9 +265,3 @@ def _words(detail: Any) -> str:
         return str(detail)
     first = detail[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-
-
-def _answer(
-    content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    return Response(orjson.dumps(content), status, headers, JSON)

@@ -6,20 +6,20 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import pybase64
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.context import Context
-from gateway.errors import JSON, BadRequestError, InvalidBodyError
+from gateway.errors import BadRequestError
+from gateway.http.answers import answer
 from gateway.http.application import service_application
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, at_most, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.outline import Bounds
-from gateway.http.problems import problem
+from gateway.http.problems import missing, too_many
 from gateway.services.iot.compare import compare, sides
 from gateway.services.iot.decoding import decode_base64
 from gateway.services.iot.faces import Picture
@@ -60,11 +60,11 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def iot_health(request: Request) -> Response:
         status, body = health(service, gpu_here(context))
-        return _answer(body, status)
+        return answer(body, status)
 
     @declare(app, "GET", "/models", "The models behind this API and their states", answer=IotModels)
     async def iot_models(request: Request) -> Response:
-        return _answer(models(service, gpu_here(context)))
+        return answer(models(service, gpu_here(context)))
 
     @declare(
         app, "POST", "/vectorizer", "One 512-d face vector from pictures of one person",
@@ -82,7 +82,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
             image.data = ""  # larger than the picture, which may have to wait
             pictures.append(Picture(data, image.pose or ""))
         found = await unless_gone(request, service.faces.enroll(pictures))
-        return _answer(
+        return answer(
             {
                 "employee_id": body.employee_id,
                 "enrollmentProcessedFile": _text(found.vector.tobytes()),
@@ -107,7 +107,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         body = await read_body(request, CompareRequest, bounds=BASE64)
         given = sides(body, settings.max_image_bytes)
         told = await unless_gone(request, compare(service.faces, given))
-        return _answer({**told, "processing_time_ms": _since(begin)})
+        return answer({**told, "processing_time_ms": _since(begin)})
 
     @declare(
         app, "POST", "/emotions", "A story from a clip, or emotions from pictures",
@@ -118,8 +118,8 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         begin = time.perf_counter()
         body = await read_body(request, EmotionsRequest, bounds=BASE64)
         if body.video_clip is not None:
-            return _answer(await _clip(request, service, body, begin))
-        return _answer(await _frames(request, service, body, begin))
+            return answer(await _clip(request, service, body, begin))
+        return answer(await _frames(request, service, body, begin))
 
     @declare(
         app, "POST", "/transcription", "Not implemented, and never was",
@@ -127,7 +127,7 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def transcription(request: Request) -> Response:
         message = "Transcription is not implemented"
-        return _answer({"status": "not_implemented", "message": message, "note": ""})
+        return answer({"status": "not_implemented", "message": message, "note": ""})
 
     return app
 
@@ -138,7 +138,7 @@ def legacy_application(service: IotService, context: Context) -> FastAPI:
 
     async def old_health(request: Request) -> Response:
         status, body = health(service, gpu_here(context))
-        return _answer(body, status)
+        return answer(body, status)
 
     for path, name in (("/api/health", "api_health"), ("/health", "health")):
         declare(
@@ -147,7 +147,7 @@ def legacy_application(service: IotService, context: Context) -> FastAPI:
 
     @declare(app, "GET", "/", "As /iot/models", answer=IotModels)
     async def root(request: Request) -> Response:
-        return _answer(models(service, gpu_here(context)))
+        return answer(models(service, gpu_here(context)))
 
     return app
 
@@ -162,7 +162,7 @@ async def _clip(
     request: Request, service: IotService, body: EmotionsRequest, begin: float
 ) -> dict[str, Any]:
     if body.event_id is None:
-        raise _missing("event_id")
+        raise missing("body", "event_id")
     limit = service.settings.emotions.max_clip_bytes
     clip = decode_base64(body.video_clip or "", "video_clip", limit)
     body.video_clip = None
@@ -186,7 +186,7 @@ async def _frames(
     request: Request, service: IotService, body: EmotionsRequest, begin: float
 ) -> dict[str, Any]:
     if body.images is None:
-        raise _missing("video_clip")
+        raise missing("body", "video_clip")
     settings = service.settings
     _check_count(len(body.images), settings.emotions.max_images)
     limit = settings.max_image_bytes
@@ -227,12 +227,7 @@ def _check_count(count: int, limit: int) -> None:
     if not count:
         raise BadRequestError(EMPTY)
     if count > limit:
-        message = f"List should have at most {limit} items, not {count}"
-        raise InvalidBodyError([problem("too_long", ["body", "images"], message)])
-
-
-def _missing(field: str) -> InvalidBodyError:
-    return InvalidBodyError([problem("missing", ["body", field], "Field required")])
+        raise too_many(count, limit, "body", "images")
 
 
 def _since(begin: float) -> int:
@@ -241,7 +236,3 @@ def _since(begin: float) -> int:
 
 def _text(raw: bytes) -> str:
     return pybase64.b64encode_as_string(raw)
-
-
-def _answer(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type=JSON)

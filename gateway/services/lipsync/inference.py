@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
-from gateway.services.lipsync.job import AUDIO_SHAPE, SIDE, Data, Format, MouthJob, flat
+from gateway.services.lipsync.job import MouthJob
 from gateway.services.lipsync.tenants.lease import Lease as TenantLease
 from gateway.services.lipsync.tenants.lease import leased
 from gateway.services.lipsync.tenants.pool import TenantPool
@@ -74,51 +74,19 @@ class MouthInference:
         self._regions = regions
         self._headers = headers
 
-    async def run(
-        self,
-        tenant: str,
-        frames: Data,
-        frame_dtype: Format,
-        n: int,
-        channels: int,
-        audio: Data,
-        audio_rows: int,
-        output_dtype: Format,
-        timeout_seconds: float,
-    ) -> MouthResult:
+    async def run(self, job: MouthJob, timeout: float) -> MouthResult:
         """As :meth:`running`, with a copy of the answer that may be kept."""
-        async with self.running(
-            tenant, frames, frame_dtype, n, channels, audio, audio_rows, output_dtype,
-            timeout_seconds,
-        ) as found:  # fmt: skip
+        async with self.running(job, timeout) as found:
             data = memoryview(bytes(found.data))
             return MouthResult(data, found.device, found.queue_ms, found.compute_ms)
 
     @asynccontextmanager
-    async def running(
-        self,
-        tenant: str,
-        frames: Data,
-        frame_dtype: Format,
-        n: int,
-        channels: int,
-        audio: Data,
-        audio_rows: int,
-        output_dtype: Format,
-        timeout_seconds: float,
-    ) -> AsyncIterator[MouthResult]:
+    async def running(self, job: MouthJob, timeout: float) -> AsyncIterator[MouthResult]:
         """Run a tenant's network; the answer's bytes are valid in the block.
 
         Args:
-            tenant: its id.
-            frames: C-contiguous [n,channels,320,320] of ``frame_dtype``, or its bytes.
-            frame_dtype: FP32 and FP16 from 0 to 1, UINT8 from 0 to 255.
-            n: frames.
-            channels: 6, or 3 when the model is to derive the masked half.
-            audio: float32 [audio_rows,32,16,16], or its bytes.
-            audio_rows: n, or 1 for the same audio with every frame.
-            output_dtype: of the answer.
-            timeout_seconds: for everything, a load of the tenant included.
+            job: frames and audio of one call.
+            timeout: seconds for everything, a load of the tenant included.
 
         Raises:
             UnknownTenantError: there is no such tenant.
@@ -128,25 +96,15 @@ class MouthInference:
             DeadlineError: the time is over.
             UnavailableError: Triton or the model is down.
         """
-        job = MouthJob(
-            tenant=tenant,
-            frames=n,
-            frame_format=frame_dtype,
-            shape=(n, channels, SIDE, SIDE),
-            visual=flat(frames),
-            audio_shape=(audio_rows, *AUDIO_SHAPE),
-            audio=flat(audio),
-            output_format=output_dtype,
-        )
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + timeout
         _, _, size = job.offsets()
-        async with leased(self._pool, tenant) as lease, self._regions.lease(size) as held:
+        async with leased(self._pool, job.tenant) as lease, self._regions.lease(size) as held:
             region = held.region if held else None
             if region:
                 await _fill(job, region)
             reply = await self._compute(lease, job, held, deadline)
             queue_ms, compute_ms = (float(one) for one in reply["TIMING"].reshape(-1)[:2])
-            lease.report(n, compute_ms)
+            lease.report(job.frames, compute_ms)
             yield MouthResult(job.answer(region, reply), lease.device, queue_ms, compute_ms)
 
     async def _compute(

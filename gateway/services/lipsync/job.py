@@ -45,6 +45,38 @@ class MouthJob:
     audio: NDArray[np.uint8]
     output_format: Format
 
+    @classmethod
+    def of(
+        cls,
+        tenant: str,
+        frames: tuple[Data, Format, int, int],
+        audio: tuple[Data, int],
+        output_format: Format,
+    ) -> MouthJob:
+        """Return a job on buffers, none of which is copied.
+
+        Args:
+            tenant: id.
+            frames: C-contiguous [n,channels,320,320] or its bytes; their format (FP32 and FP16
+                from 0 to 1, UINT8 from 0 to 255); n; channels, 6 or, where the model is to derive
+                the masked half, 3.
+            audio: float32 [rows,32,16,16] or its bytes; rows, n or 1 for the same audio with every
+                frame.
+            output_format: of the answer.
+        """
+        visual, frame_format, count, channels = frames
+        features, rows = audio
+        return cls(
+            tenant=tenant,
+            frames=count,
+            frame_format=frame_format,
+            shape=(count, channels, SIDE, SIDE),
+            visual=flat(visual),
+            audio_shape=(rows, *AUDIO_SHAPE),
+            audio=flat(features),
+            output_format=output_format,
+        )
+
     @property
     def frames_name(self) -> str:
         """Input of the model that the frames go to."""

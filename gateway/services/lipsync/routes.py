@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import orjson
 from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.context import Context
-from gateway.errors import JSON
-from gateway.http.answers import PNG
+from gateway.http.answers import PNG, answer
 from gateway.http.application import service_application
 from gateway.http.body import read_body, read_query
 from gateway.http.declaration import WORK, declare
@@ -55,7 +50,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         answer=TenantPage,
     )  # fmt: skip
     async def tenants(request: Request) -> Response:
-        return _answer(tenant_page(pool.rows(), read_query(request, TenantsQuery)))
+        return answer(tenant_page(pool.rows(), read_query(request, TenantsQuery)))
 
     @declare(
         app, "GET", "/devices", "Devices, their memory and their queues", answer=LipsyncDevices
@@ -71,7 +66,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
                 "slots": service.admission.slots,
             },
         }
-        return _answer(body)
+        return answer(body)
 
     @declare(
         app, "GET", "/tenants/{tenant}/preview", "One frame made now, 320x320 pixels", answer=PNG,
@@ -90,7 +85,7 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         allow_control(request)
         asked = await read_body(request, LoadRequest, default=LoadRequest())
         outcome = await pool.load(request.path_params["tenant"], asked.force_reload)
-        return _answer({**tenant_json(outcome.row), "load_ms": round(outcome.load_ms, 3)})
+        return answer({**tenant_json(outcome.row), "load_ms": round(outcome.load_ms, 3)})
 
     @declare(
         app, "POST", "/tenants/{tenant}/unload", "Take a tenant out once its calls are finished",
@@ -101,10 +96,6 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         tenant = request.path_params["tenant"]
         pool.row(tenant)  # 404 for one that does not exist, rather than 409
         await pool.unload(tenant)
-        return _answer(tenant_json(pool.row(tenant)))
+        return answer(tenant_json(pool.row(tenant)))
 
     return app
-
-
-def _answer(content: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type=JSON)

@@ -12,6 +12,7 @@ from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
 from gateway.services.lipsync.inference import MouthInference
+from gateway.services.lipsync.job import MouthJob
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
 from gateway.services.lipsync.tenants.device import Commands, Device
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
@@ -113,10 +114,8 @@ class LipsyncService(Service):
             GatewayError: busy, down, deadline or failed inference.
         """
         async with self.admission.slot():
-            found = await self.inference.run(
-                tenant, FACE, "UINT8", 1, 3, SILENCE, 1, "UINT8",
-                self.settings.server.deadline_seconds,
-            )  # fmt: skip
+            job = MouthJob.of(tenant, (FACE, "UINT8", 1, 3), (SILENCE, 1), "UINT8")
+            found = await self.inference.run(job, self.settings.server.deadline_seconds)
         return await asyncio.to_thread(png_rgb, as_rgb(found.data))
 
     async def _frame(self, device: Device, timeout: float) -> None:

@@ -9,19 +9,18 @@ import base64
 from typing import Any
 
 import numpy as np
-import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import (
-    JSON,
     BadRequestError,
     GatewayError,
     InvalidBodyError,
     NotFoundError,
     headers_of,
 )
+from gateway.http.answers import answer
 from gateway.http.application import service_application
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
@@ -74,7 +73,7 @@ def openai_error(error: GatewayError) -> Response:
     if isinstance(error, UnknownModelError):
         param = "model"
     body = {"error": {"message": message, "type": kind, "param": param, "code": error.reason}}
-    return Response(orjson.dumps(body), status, headers_of(error), JSON)
+    return answer(body, status, headers_of(error))
 
 
 def _words(problem: dict[str, Any]) -> str:
@@ -146,13 +145,13 @@ def openai_application(service: TextService) -> FastAPI:
         items = [_item(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         content = {"object": "list", "data": items, "model": body.model, "usage": usage}
-        return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
+        return answer(content)
 
     @declare(app, "GET", "/models", "Models this endpoint serves", answer=OpenAIModels)
     async def models(request: Request) -> Response:
         names = [name for e in service.embedders.entries for name in (e.name, *e.settings.aliases)]
         body = {"object": "list", "data": [_model(name) for name in names]}
-        return Response(orjson.dumps(body), media_type=JSON)
+        return answer(body)
 
     @declare(
         app, "GET", "/models/{model:path}", "One of these models", answer=OpenAIModel,
@@ -163,6 +162,6 @@ def openai_application(service: TextService) -> FastAPI:
         if not name:  # which would mean the default one
             raise NotFoundError
         find(name)
-        return Response(orjson.dumps(_model(name)), media_type=JSON)
+        return answer(_model(name))
 
     return app

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.context import Context
-from gateway.errors import JSON, UnavailableError
+from gateway.errors import UnavailableError
+from gateway.http.answers import answer
 from gateway.http.application import service_application
 from gateway.http.body import BOUNDS, read_body
 from gateway.http.declaration import WORK, declare
@@ -37,10 +35,6 @@ HEADER = "x-api-key"
 OPEN_PATHS = ("/health",)
 
 
-def _answer(content: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
-
-
 def text_application(service: TextService, context: Context) -> FastAPI:
     """Return the text API without its middleware."""
     app = service_application("Pentad text API", DESCRIPTION)
@@ -56,7 +50,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     async def health(request: Request) -> Response:
         if context.monitor.service_state(service.name) != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
-        return _answer({"status": "ok", "device": service.device})
+        return answer({"status": "ok", "device": service.device})
 
     @declare(app, "GET", "/info", "Device, memory and loaded models", answer=TextInfo)
     async def info(request: Request) -> Response:
@@ -67,7 +61,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
             for model in service.models
             if model.task == task and model.state == "ready"
         ]
-        return _answer({"device": service.device, **found, "loaded_models": loaded})
+        return answer({"device": service.device, **found, "loaded_models": loaded})
 
     @declare(app, "GET", "/status", "Queue and running jobs", answer=TextStatus)
     async def status(request: Request) -> Response:
@@ -78,7 +72,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
             "available_slots": max(0, admission.slots - admission.in_flight),
             "waiting_estimate": admission.waiting,
         }
-        return _answer({"queue": queue, "active_jobs": service.jobs.as_json()})
+        return answer({"queue": queue, "active_jobs": service.jobs.as_json()})
 
     @declare(
         app, "POST", "/embed", "Sentence embeddings", answer=Embeddings, errors=WORK,
@@ -89,7 +83,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         entry = service.embedders.find(body.model)
         vectors = await unless_gone(request, service.embed(body.texts, entry))
         name = body.model or settings.embed_model
-        return _answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
+        return answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
 
     @declare(
         app, "POST", "/bertscore", "BERTScore precision, recall and F1", answer=BertScore,
@@ -102,6 +96,6 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         scores = await unless_gone(request, work)
         # As the old server: float32 widened to double, so every digit of the score is there.
         lists = {name.lower(): scores[name].astype(float) for name in SCORES}
-        return _answer({**lists, "model": entry.model.name or entry.name})
+        return answer({**lists, "model": entry.model.name or entry.name})
 
     return app

@@ -18,7 +18,6 @@ from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.services.text.active import ActiveRequest, ActiveRequests
 from gateway.services.text.catalogue import Catalogue, Entry
-from gateway.services.text.chunks import MAX_ROWS, split
 from gateway.triton import Tensor
 from gateway.triton.coalesce import Coalescer
 from gateway.triton.tensors import Array, text_tensor
@@ -26,6 +25,7 @@ from gateway.triton.tensors import Array, text_tensor
 Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
 CANARY_TEXT = "canary"
+MAX_ROWS = 128  # max_batch_size of text_embedding and bertscore
 SMALL = 4  # rows; larger requests are worth a call of their own
 JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
 
@@ -199,3 +199,8 @@ class TextService(Service):
 def _gather(name: str, parts: list[dict[str, Array]]) -> Array:
     """Return one output of all chunks in the order of the request."""
     return parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
+
+
+def split(count: int, rows: int) -> list[slice]:
+    """Return consecutive slices of at most ``rows`` items that cover ``count`` items."""
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.errors import JSON, GatewayError, NotFoundError, UnavailableError
-from gateway.http.answers import PICTURE, Events
+from gateway.errors import GatewayError, NotFoundError, UnavailableError
+from gateway.http.answers import PICTURE, Events, answer
 from gateway.http.body import read_query
 from gateway.http.declaration import declare
 from gateway.services.tryon.image_header import AVIF, HEIC
@@ -78,7 +77,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
             "next": cursor_of(chosen[-1]) if len(page) > len(chosen) else None,
             "counts": await store.counts(),
         }
-        return _answer(body)
+        return answer(body)
 
     @declare(
         app, "GET", "/jobs/{job_id:path}/events", "Server-sent events until the job is over",
@@ -138,14 +137,14 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         if all(one.state == "skipped" for one in job.deliveries):
             raise StateError("No receiver was configured for this job")
         after = await service.redeliver(job.id) or job
-        return _answer(await view(after, request), 202)
+        return answer(await view(after, request), 202)
 
     @declare(
         app, "GET", "/jobs/{job_id:path}", "One job", name="job", answer=TryonJob, parameters=_ID,
         errors=_FOUND,
     )  # fmt: skip
     async def one(request: Request) -> Response:
-        return _answer(await view(await found(request), request))
+        return answer(await view(await found(request), request))
 
     @declare(
         app, "DELETE", "/jobs/{job_id:path}", "Cancel a job that is queued or running", status=202,
@@ -158,7 +157,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         if job.state not in ACTIVE:
             raise StateError
         after = await store.get(job.id) or job
-        return _answer({"job_id": job.id, "state": after.state}, 202)
+        return answer({"job_id": job.id, "state": after.state}, 202)
 
 
 def id_in(request: Request) -> str:
@@ -209,7 +208,3 @@ def _matches(header: str, tag: str) -> bool:
 
 def _pending(job: Job) -> bool:
     return any(one.state == "pending" for one in job.deliveries)
-
-
-def _answer(content: Mapping[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type=JSON)

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
@@ -23,7 +22,7 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.http.answers import PNG, Error
+from gateway.http.answers import PNG, Error, answer
 from gateway.http.application import service_application
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
@@ -220,13 +219,6 @@ def tryon_application(service: TryonService) -> FastAPI:
 
     add_job_routes(app, service)
     return app
-
-
-def answer(
-    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Return a JSON response."""
-    return Response(orjson.dumps(content), status, headers, JSON)
 
 
 def require_loaded(service: TryonService) -> None:

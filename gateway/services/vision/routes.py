@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.context import Context
-from gateway.errors import JSON, GatewayError, NotFoundError, UnavailableError
+from gateway.errors import GatewayError, NotFoundError, UnavailableError
+from gateway.http.answers import answer
 from gateway.http.application import service_application
 from gateway.http.body import read_query
 from gateway.http.declaration import WORK, at_most, declare
@@ -51,7 +51,7 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     async def health(request: Request) -> Response:
         if context.monitor.service_state(service.name) != "ready":
             raise UnavailableError(retry_after=RETRY_AFTER)
-        return _answer({"status": "ok"})
+        return answer({"status": "ok"})
 
     @declare(
         app, "POST", "/infer", "Classify a picture", answer=ClassificationAnswer, form=Picture,
@@ -60,7 +60,7 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     async def infer(request: Request) -> Response:
         image = await read_file(request, "file")
         found = await unless_gone(request, service.classify(image))
-        return _answer(_classified(service, found))
+        return answer(_classified(service, found))
 
     @declare(
         app, "POST", "/infer/batch", "Classify several pictures", answer=BatchResult,
@@ -77,7 +77,7 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
             for one in found
         ]
         names = [{"filename": name} for name, _ in files]
-        return _answer({"results": [name | one for name, one in zip(names, results, strict=True)]})
+        return answer({"results": [name | one for name, one in zip(names, results, strict=True)]})
 
     @declare(
         app, "GET", "/metrics/gpu", "The newest samples of one GPU, oldest first",
@@ -89,7 +89,7 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
             history = sampler.history(query.gpu, query.samples)
         except UnknownGpuError:
             raise NotFoundError(f"There is no GPU {query.gpu}") from None
-        return _answer({**_history(history), "interval_s": sampler.interval_seconds})
+        return answer({**_history(history), "interval_s": sampler.interval_seconds})
 
     @declare(
         app, "GET", "/metrics/gpus", "The newest samples of every GPU, oldest first",
@@ -98,7 +98,7 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     async def metrics_gpus(request: Request) -> Response:
         query = read_query(request, Samples)
         histories = sampler.histories(query.samples)
-        return _answer(
+        return answer(
             {
                 "gpus": [_history(history) for history in histories],
                 "source": histories[0].source,
@@ -107,10 +107,6 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
         )
 
     return app
-
-
-def _answer(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type=JSON)
 
 
 def _classified(service: VisionService, found: Classification) -> dict[str, Any]:

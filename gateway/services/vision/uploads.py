@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from gateway.errors import InvalidBodyError
 from gateway.http.multipart import FormReader
-from gateway.http.problems import problem
+from gateway.http.problems import missing, problem, too_many
 
 FIELDS = 8  # other parts a form may have; they are ignored
 
@@ -21,7 +21,7 @@ async def read_file(request: Request, name: str) -> bytes:
     """
     found = await _read(request, name, FIELDS)
     if not found:
-        raise _missing(["body", name])
+        raise missing("body", name)
     # The last one wins when a field is sent twice, as in FastAPI.
     return _content(found[-1], ["body", name])[1]
 
@@ -36,10 +36,9 @@ async def read_files(request: Request, name: str, limit: int) -> list[tuple[str,
     """
     found = await _read(request, name, limit + FIELDS)
     if not found:
-        raise _missing(["body", name])
+        raise missing("body", name)
     if len(found) > limit:
-        message = f"List should have at most {limit} items, not {len(found)}"
-        raise InvalidBodyError([problem("too_long", ["body", name], message)])
+        raise too_many(len(found), limit, "body", name)
     return [_content(field, ["body", name, place]) for place, field in enumerate(found)]
 
 
@@ -86,7 +85,3 @@ def _content(field: tuple[str, bytes] | None, where: list[str | int]) -> tuple[s
         message = "Value error, Expected a file, received text"
         raise InvalidBodyError([problem("value_error", where, message)])
     return field
-
-
-def _missing(where: list[str | int]) -> InvalidBodyError:
-    return InvalidBodyError([problem("missing", where, "Field required")])

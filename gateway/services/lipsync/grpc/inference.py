@@ -30,7 +30,7 @@ from gateway.services.lipsync.grpc.endpoint import Call, Reply
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.validation import FORMATS, answer_bytes, channels, problem_of
 from gateway.services.lipsync.inference import MouthInference
-from gateway.services.lipsync.job import Data, Format
+from gateway.services.lipsync.job import Data, Format, MouthJob
 from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
 from gateway.services.lipsync.tenants.device import TenantLoadError
 from gateway.triton.status import RefusedInputError
@@ -125,20 +125,14 @@ class InferBatch:
             )
             audio_rows = request.batch_size
             audio_ms = (time.perf_counter() - begin) * 1000
-        async with self._inference.running(
-            request.model_id,
-            request.visual_frames,
-            _format(request.frame_format),
-            request.batch_size,
-            channels(request),
-            audio,
-            audio_rows,
-            _format(request.output_format),
-            call.time_left(),
-        ) as found:
+        count, form = request.batch_size, _format(request.frame_format)
+        frames = (request.visual_frames, form, count, channels(request))
+        output = _format(request.output_format)
+        job = MouthJob.of(request.model_id, frames, (audio, audio_rows), output)
+        async with self._inference.running(job, call.time_left()) as found:
             message = success(
                 request.dialect,
-                found.frames(request.batch_size),
+                found.frames(count),
                 inference_ms=found.compute_ms,
                 audio_ms=audio_ms,
                 device=found.device,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError
 from gateway.services.text.catalogue import Catalogue
-from gateway.services.text.chunks import split
+from gateway.services.text.service import split
 from gateway.settings.text import TextModel
 
 
