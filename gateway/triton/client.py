@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2_grpc
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
-from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
+from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_array
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
@@ -48,7 +48,7 @@ class TritonClient:
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        placed: Mapping[str, Placement] | None = None,
+        placed: Mapping[str, RegionSpan] | None = None,
         tell_timeout: bool = False,
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
@@ -203,7 +203,7 @@ class TritonClient:
             raise to_gateway_error(error) from None
 
 
-def _place(tensor: Any, place: Placement) -> None:
+def _place(tensor: Any, place: RegionSpan) -> None:
     """Say that the bytes of an input or output lie in shared memory."""
     tensor.parameters["shared_memory_region"].string_param = place.region
     tensor.parameters["shared_memory_byte_size"].int64_param = place.size

@@ -31,7 +31,7 @@ from gateway.triton.status import (
     ModelDeadError,
     RegionUnknownError,
 )
-from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
+from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor
 from gateway.triton.totals import added
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class TritonPool:
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        placed: Mapping[str, Placement] | None = None,
+        placed: Mapping[str, RegionSpan] | None = None,
         tell_timeout: bool = False,
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
-from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor
+from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor
 
 
 class TritonPort(Protocol):
@@ -22,7 +22,7 @@ class TritonPort(Protocol):
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        placed: Mapping[str, Placement] | None = None,
+        placed: Mapping[str, RegionSpan] | None = None,
         tell_timeout: bool = False,
     ) -> dict[str, Array]:
         """Run one inference and return the named outputs; cancelling the task cancels it.

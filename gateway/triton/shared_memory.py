@@ -39,7 +39,7 @@ def rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-class Lease:
+class RegionLease:
     """A region for the time of one call.
 
     Attributes:
@@ -105,13 +105,13 @@ class Regions:
         return self._total
 
     @asynccontextmanager
-    async def lease(self, size: int) -> AsyncIterator[Lease | None]:
+    async def lease(self, size: int) -> AsyncIterator[RegionLease | None]:
         """Hold a region of at least ``size`` bytes; None: send the tensors through gRPC."""
         region = await self._take(size)
         if region is None:
             yield None
             return
-        lease = Lease(region)
+        lease = RegionLease(region)
         try:
             yield lease
         finally:
@@ -191,7 +191,7 @@ class Regions:
         if not making.cancelled() and (region := making.result()):
             self._free.append(region)
 
-    async def _rest(self, lease: Lease) -> None:
+    async def _rest(self, lease: RegionLease) -> None:
         await lease.wait_ended()
         self._free.append(lease.region)
 

@@ -27,7 +27,7 @@ class Tensor(NamedTuple):
     data: bytes
 
 
-class Placement(NamedTuple):
+class RegionSpan(NamedTuple):
     """Bytes in a shared memory region that Triton knows under the name ``region``."""
 
     region: str
@@ -40,7 +40,7 @@ class PlacedTensor(NamedTuple):
 
     datatype: str
     shape: tuple[int, ...]
-    place: Placement
+    place: RegionSpan
 
 
 def text_tensor(texts: Sequence[str]) -> Tensor:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gateway.errors import GatewayError
 from gateway.triton.status import RefusedInputError, RegionUnknownError
-from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
+from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_array
 from tests.support.fake_triton import FakeTriton
 from tests.support.waiting import opened
 
@@ -73,7 +73,7 @@ class LipsyncTriton(FakeTriton):
         *,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        placed: Mapping[str, Placement] | None = None,
+        placed: Mapping[str, RegionSpan] | None = None,
         tell_timeout: bool = False,
     ) -> dict[str, Array]:
         if model == "audio_encoder":
@@ -122,7 +122,7 @@ class LipsyncTriton(FakeTriton):
         tenant: str,
         inputs: Mapping[str, Tensor | PlacedTensor],
         name: str,
-        placed: Mapping[str, Placement] | None,
+        placed: Mapping[str, RegionSpan] | None,
     ) -> None:
         await self.late_gate.wait()
         self._write(self._answer(tenant, inputs, name, set(placed or {})), placed)
@@ -145,7 +145,7 @@ class LipsyncTriton(FakeTriton):
             found[output] = scaled.astype(KINDS[kind])
         return found
 
-    def _write(self, found: dict[str, Array], placed: Mapping[str, Placement] | None) -> None:
+    def _write(self, found: dict[str, Array], placed: Mapping[str, RegionSpan] | None) -> None:
         for output, place in (placed or {}).items():
             assert place.size == found[output].nbytes
             self._region(place)[:] = found[output].reshape(-1).view(np.uint8)
@@ -157,7 +157,7 @@ class LipsyncTriton(FakeTriton):
         assert tensor.place.size == size
         return self._region(tensor.place).view(KINDS[tensor.datatype]).reshape(tensor.shape)
 
-    def _region(self, place: Placement) -> Array:
+    def _region(self, place: RegionSpan) -> Array:
         if place.region not in self.regions:
             raise RegionUnknownError
         assert place.offset + place.size <= self.regions[place.region]

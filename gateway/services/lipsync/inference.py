@@ -13,13 +13,12 @@ from functools import partial
 import numpy as np
 
 from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
-from gateway.services.lipsync.job import MouthJob
-from gateway.services.lipsync.tenants.lease import Lease as TenantLease
-from gateway.services.lipsync.tenants.lease import leased
+from gateway.services.lipsync.request import MouthRequest
+from gateway.services.lipsync.tenants.lease import Lease, leased
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.triton import TritonPort
 from gateway.triton.region_files import RegionFile
-from gateway.triton.shared_memory import Lease, Regions
+from gateway.triton.shared_memory import RegionLease, Regions
 from gateway.triton.status import LostError, RefusedInputError, RegionUnknownError
 from gateway.triton.tensors import Array, bytes_tensor
 
@@ -74,18 +73,18 @@ class MouthInference:
         self._regions = regions
         self._headers = headers
 
-    async def run(self, job: MouthJob, timeout: float) -> MouthResult:
+    async def run(self, request: MouthRequest, timeout: float) -> MouthResult:
         """As :meth:`running`, with a copy of the answer that may be kept."""
-        async with self.running(job, timeout) as found:
+        async with self.running(request, timeout) as found:
             data = memoryview(bytes(found.data))
             return MouthResult(data, found.device, found.queue_ms, found.compute_ms)
 
     @asynccontextmanager
-    async def running(self, job: MouthJob, timeout: float) -> AsyncIterator[MouthResult]:
+    async def running(self, request: MouthRequest, timeout: float) -> AsyncIterator[MouthResult]:
         """Run a tenant's network; the answer's bytes are valid in the block.
 
         Args:
-            job: frames and audio of one call.
+            request: frames and audio of one call.
             timeout: seconds for everything, a load of the tenant included.
 
         Raises:
@@ -97,21 +96,21 @@ class MouthInference:
             UnavailableError: Triton or the model is down.
         """
         deadline = time.monotonic() + timeout
-        _, _, size = job.offsets()
-        async with leased(self._pool, job.tenant) as lease, self._regions.lease(size) as held:
+        _, _, size = request.offsets()
+        async with leased(self._pool, request.tenant) as lease, self._regions.lease(size) as held:
             region = held.region if held else None
             if region:
-                await _fill(job, region)
-            reply = await self._compute(lease, job, held, deadline)
+                await _fill(request, region)
+            reply = await self._compute(lease, request, held, deadline)
             queue_ms, compute_ms = (float(one) for one in reply["TIMING"].reshape(-1)[:2])
-            lease.report(job.frames, compute_ms)
-            yield MouthResult(job.answer(region, reply), lease.device, queue_ms, compute_ms)
+            lease.report(request.frames, compute_ms)
+            yield MouthResult(request.answer(region, reply), lease.device, queue_ms, compute_ms)
 
     async def _compute(
-        self, lease: TenantLease, job: MouthJob, held: Lease | None, deadline: float
+        self, lease: Lease, request: MouthRequest, held: RegionLease | None, deadline: float
     ) -> dict[str, Array]:
         """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die."""
-        inputs, outputs, placed = job.tensors(held.region if held else None)
+        inputs, outputs, placed = request.tensors(held.region if held else None)
         registered = 0
         while True:
             began = time.monotonic()
@@ -134,7 +133,7 @@ class MouthInference:
                 await lease.renew()
             except _UNCLEAN as error:
                 if held:
-                    held.abandon(partial(self._ended, lease.model, job.tenant), left + _SLACK)
+                    held.abandon(partial(self._ended, lease.model, request.tenant), left + _SLACK)
                 if not isinstance(error, LostError):
                     raise
                 await lease.ask_again(error, began)
@@ -152,15 +151,15 @@ class MouthInference:
         return not report["tenants"].get(tenant, {}).get("in_flight", 0)
 
 
-async def _fill(job: MouthJob, region: RegionFile) -> None:
+async def _fill(request: MouthRequest, region: RegionFile) -> None:
     """Copy the inputs to the region; large ones in a thread, which the copy leaves the GIL to."""
-    audio, _, _ = job.offsets()
-    region.bytes[audio : audio + len(job.audio)] = job.audio
-    target = region.bytes[: len(job.visual)]
-    if len(job.visual) <= _INLINE:
-        target[:] = job.visual
+    audio, _, _ = request.offsets()
+    region.bytes[audio : audio + len(request.audio)] = request.audio
+    target = region.bytes[: len(request.visual)]
+    if len(request.visual) <= _INLINE:
+        target[:] = request.visual
         return
-    copying = asyncio.ensure_future(asyncio.to_thread(np.copyto, target, job.visual))
+    copying = asyncio.ensure_future(asyncio.to_thread(np.copyto, target, request.visual))
     try:
         await asyncio.shield(copying)
     except asyncio.CancelledError:

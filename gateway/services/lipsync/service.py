@@ -12,8 +12,8 @@ from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
 from gateway.services.lipsync.inference import MouthInference
-from gateway.services.lipsync.job import MouthJob
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
+from gateway.services.lipsync.request import MouthRequest
 from gateway.services.lipsync.tenants.device import Commands, Device
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
 from gateway.services.lipsync.tenants.pool import TenantPool
@@ -114,8 +114,8 @@ class LipsyncService(Service):
             GatewayError: busy, down, deadline or failed inference.
         """
         async with self.admission.slot():
-            job = MouthJob.of(tenant, (FACE, "UINT8", 1, 3), (SILENCE, 1), "UINT8")
-            found = await self.inference.run(job, self.settings.server.deadline_seconds)
+            mouths = MouthRequest.of(tenant, (FACE, "UINT8", 1, 3), (SILENCE, 1), "UINT8")
+            found = await self.inference.run(mouths, self.settings.server.deadline_seconds)
         return await asyncio.to_thread(png_rgb, as_rgb(found.data))
 
     async def _frame(self, device: Device, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""The jobs that `/status` shows."""
+"""The requests in work, which `/status` shows as jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ActiveRequest:
 
     @cached_property
     def id(self) -> str:
-        """UUID4, made when somebody looks: most jobs are done before."""
+        """UUID4, made when somebody looks: most requests are done before."""
         return str(uuid.uuid4())
 
     def as_json(self) -> dict[str, Any]:
@@ -39,21 +39,21 @@ class ActiveRequest:
 
 
 class ActiveRequests:
-    """Jobs in work, oldest first."""
+    """Requests in work, oldest first."""
 
     def __init__(self) -> None:
-        self._jobs: dict[int, ActiveRequest] = {}
+        self._requests: dict[int, ActiveRequest] = {}
 
     @contextmanager
     def track(self, kind: str, items: int, model: str) -> Iterator[ActiveRequest]:
-        """Show a job for the duration of the block."""
-        job = ActiveRequest(kind, items, model)
-        self._jobs[id(job)] = job
+        """Show a request for the duration of the block."""
+        request = ActiveRequest(kind, items, model)
+        self._requests[id(request)] = request
         try:
-            yield job
+            yield request
         finally:
-            del self._jobs[id(job)]
+            del self._requests[id(request)]
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return ``active_jobs``."""
-        return [job.as_json() for job in self._jobs.values()]
+        return [request.as_json() for request in self._requests.values()]

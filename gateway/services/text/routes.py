@@ -72,7 +72,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
             "available_slots": max(0, admission.slots - admission.in_flight),
             "waiting_estimate": admission.waiting,
         }
-        return answer({"queue": queue, "active_jobs": service.jobs.as_json()})
+        return answer({"queue": queue, "active_jobs": service.active.as_json()})
 
     @declare(
         app, "POST", "/embed", "Sentence embeddings", answer=Embeddings, errors=WORK,

@@ -39,7 +39,7 @@ class TextService(Service):
         self._context = context
         self.settings = settings = context.settings.text
         self.admission = context.admission(self.name, settings)
-        self.jobs = ActiveRequests()
+        self.active = ActiveRequests()
         self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
         self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)
         self._coalescers: dict[tuple[str, tuple[str, ...]], Coalescer] = {}
@@ -137,7 +137,7 @@ class TextService(Service):
         name = entry.model.name or entry.name
         monitor = self._context.monitor
         async with guarded(monitor, self.admission, entry.model, deadline) as asking:
-            with self.jobs.track(kind, items, name) as job:
+            with self.active.track(kind, items, name) as active:
 
                 async def part(chunk: slice) -> dict[str, Array]:
                     rows = chunk.stop - chunk.start
@@ -145,13 +145,13 @@ class TextService(Service):
                     tensors = inputs(chunk)
                     return await asking(partial(self._infer, entry, tensors, outputs, rows))
 
-                return await self._interleave(chunks, part, job)
+                return await self._interleave(chunks, part, active)
 
     async def _interleave(
         self,
         chunks: list[slice],
         part: Callable[[slice], Awaitable[dict[str, Array]]],
-        job: ActiveRequest,
+        active: ActiveRequest,
     ) -> list[dict[str, Array]]:
         if len(chunks) == 1:
             return [await part(chunks[0])]
@@ -161,7 +161,7 @@ class TextService(Service):
         async def worker() -> None:
             for index, chunk in todo:
                 parts[index] = await part(chunk)
-                job.progress = round(job.progress + 1 / len(chunks), 6)
+                active.progress = round(active.progress + 1 / len(chunks), 6)
 
         tasks = [asyncio.ensure_future(worker()) for _ in range(self.settings.chunks_in_flight)]
         try:

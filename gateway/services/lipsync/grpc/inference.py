@@ -30,7 +30,7 @@ from gateway.services.lipsync.grpc.endpoint import Call, Reply
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.validation import FORMATS, answer_bytes, channels, problem_of
 from gateway.services.lipsync.inference import MouthInference
-from gateway.services.lipsync.job import Data, Format, MouthJob
+from gateway.services.lipsync.request import Data, Format, MouthRequest
 from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
 from gateway.services.lipsync.tenants.device import TenantLoadError
 from gateway.triton.status import RefusedInputError
@@ -128,8 +128,8 @@ class InferBatch:
         count, form = request.batch_size, _format(request.frame_format)
         frames = (request.visual_frames, form, count, channels(request))
         output = _format(request.output_format)
-        job = MouthJob.of(request.model_id, frames, (audio, audio_rows), output)
-        async with self._inference.running(job, call.time_left()) as found:
+        mouths = MouthRequest.of(request.model_id, frames, (audio, audio_rows), output)
+        async with self._inference.running(mouths, call.time_left()) as found:
             message = success(
                 request.dialect,
                 found.frames(count),

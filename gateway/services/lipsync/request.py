@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.triton import Tensor
 from gateway.triton.region_files import RegionFile
-from gateway.triton.tensors import Array, PlacedTensor, Placement, bytes_tensor
+from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, bytes_tensor
 
 Format = Literal["FP32", "FP16", "UINT8"]
 Data = memoryview | NDArray[Any]
@@ -22,7 +22,7 @@ _ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
-class MouthJob:
+class MouthRequest:
     """Frames and audio of one call.
 
     Attributes:
@@ -52,8 +52,8 @@ class MouthJob:
         frames: tuple[Data, Format, int, int],
         audio: tuple[Data, int],
         output_format: Format,
-    ) -> MouthJob:
-        """Return a job on buffers, none of which is copied.
+    ) -> MouthRequest:
+        """Return a request on buffers, none of which is copied.
 
         Args:
             tenant: id.
@@ -100,7 +100,7 @@ class MouthJob:
 
     def tensors(
         self, region: RegionFile | None
-    ) -> tuple[dict[str, Tensor | PlacedTensor], tuple[str, ...], dict[str, Placement] | None]:
+    ) -> tuple[dict[str, Tensor | PlacedTensor], tuple[str, ...], dict[str, RegionSpan] | None]:
         """Return inputs, outputs to return, and outputs that go to shared memory."""
         inputs: dict[str, Tensor | PlacedTensor] = {
             "TENANT": bytes_tensor([self.tenant.encode()], rows=False)
@@ -110,11 +110,11 @@ class MouthJob:
             inputs["AUDIO"] = Tensor("FP32", self.audio_shape, self.audio.tobytes())
             return inputs, (self.output_name, "TIMING"), None
         audio, answer, _ = self.offsets()
-        visual = Placement(region.name, 0, len(self.visual))
+        visual = RegionSpan(region.name, 0, len(self.visual))
         inputs[self.frames_name] = PlacedTensor(self.frame_format, self.shape, visual)
-        sound = Placement(region.name, audio, len(self.audio))
+        sound = RegionSpan(region.name, audio, len(self.audio))
         inputs["AUDIO"] = PlacedTensor("FP32", self.audio_shape, sound)
-        placed = {self.output_name: Placement(region.name, answer, self.output_bytes)}
+        placed = {self.output_name: RegionSpan(region.name, answer, self.output_bytes)}
         return inputs, ("TIMING",), placed
 
     def answer(self, region: RegionFile | None, reply: Mapping[str, Array]) -> memoryview:
