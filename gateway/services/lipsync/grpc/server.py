@@ -14,12 +14,14 @@ from gateway.health.attempts import Asking
 from gateway.lifecycle import Background, Lifecycle
 from gateway.services.lipsync.audio.features import AudioFeatures
 from gateway.services.lipsync.grpc.control import Control
+from gateway.services.lipsync.grpc.credentials import credentials
 from gateway.services.lipsync.grpc.drain import Drain
 from gateway.services.lipsync.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.services.lipsync.grpc.health import HEALTH, NAME, HealthService
 from gateway.services.lipsync.grpc.inference import InferBatch, LastingAudio
 from gateway.services.lipsync.grpc.intake import Intake
-from gateway.services.lipsync.grpc.options import add_reflection, credentials, server_options
+from gateway.services.lipsync.grpc.options import server_options
+from gateway.services.lipsync.grpc.reflection import add_reflection
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
 
