@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from bertscore_match import MatchingJob
-from guarded_sender import GuardedSender
+from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
 from tokenizers import Tokenizer
@@ -50,7 +50,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = ThreadSafeSender(request.get_response_sender())
             refuse = partial(_refuse, sender)
             try:
                 self._queue(request, sender, refuse)

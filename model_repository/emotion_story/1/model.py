@@ -23,8 +23,8 @@ from clip_errors import ClipError, ClipLimits
 from clip_sampling import Sampling, sample_clip
 from face_detection import Detector
 from face_reading import CancelledError, FaceReader
-from guarded_sender import GuardedSender
 from image_decoding import ImageError, is_large
+from response_sender import ThreadSafeSender
 from story_images import decode_all
 from story_request import VLM, OptionsError, read_options
 from timeline_engine import TimelineEngine
@@ -87,7 +87,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the threads."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = ThreadSafeSender(request.get_response_sender())
             try:
                 self._queue(request, sender)
             except Exception as error:  # raised, it would leak the request's shared memory

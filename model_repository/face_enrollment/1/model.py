@@ -25,9 +25,9 @@ from enrollment_reports import reports, without_odd_ones
 from face_detection import Detector
 from face_search import SearchOptions, search
 from face_vector import pooled
-from guarded_sender import GuardedSender
 from image_decoding import is_large
 from network_facts import network_facts
+from response_sender import ThreadSafeSender
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures run side by side already
@@ -71,7 +71,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = ThreadSafeSender(request.get_response_sender())
             try:
                 self._queue(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
-from guarded_sender import GuardedSender
 from image_decoding import ImageError, open_picture
 from image_pipeline import ImagePipeline, Job
 from image_preparation import FILTERS, Preparation
+from response_sender import ThreadSafeSender
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 
@@ -54,7 +54,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = ThreadSafeSender(request.get_response_sender())
             try:
                 self._queue(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

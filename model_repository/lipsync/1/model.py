@@ -20,7 +20,6 @@ import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
 from frame_scheduler import FrameQueue, Job  # noqa: E402
 from frame_workers import FrameWorkers  # noqa: E402
-from guarded_sender import GuardedSender  # noqa: E402
 from import_process import ImportProcesses  # noqa: E402
 from lipsync_device import make_control, make_engines  # noqa: E402
 from lipsync_errors import (  # noqa: E402
@@ -43,6 +42,7 @@ from lipsync_request import (  # noqa: E402
 )
 from lipsync_settings import read_settings  # noqa: E402
 from mouth_work import MouthWork  # noqa: E402
+from response_sender import ThreadSafeSender  # noqa: E402
 from tenant_table import TenantTable  # noqa: E402
 
 
@@ -77,7 +77,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender(), self._messages)
+            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             refuse = partial(self._refuse, sender)
             try:
                 command = _first(request, "COMMAND")

@@ -16,7 +16,7 @@ locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts 
 
 import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
-from guarded_sender import GuardedSender  # noqa: E402
+from response_sender import ThreadSafeSender  # noqa: E402
 from tryon_errors import InputError, PipelineError, QueueFullError, TryonError  # noqa: E402
 from tryon_metrics import TryonMetrics  # noqa: E402
 from tryon_progress import JobWatch  # noqa: E402
@@ -49,7 +49,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the jobs and answers the commands."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender(), self._messages)
+            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             try:
                 command = _bytes(request, "COMMAND")
                 if command is None:

@@ -19,7 +19,7 @@ import stub_interpreter  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
 from engine_guard import EngineGuard  # noqa: E402
 from generation_watch import DeadlinePassedError, GenerationCancelledError, watched  # noqa: E402
-from guarded_sender import GuardedSender  # noqa: E402
+from response_sender import ThreadSafeSender  # noqa: E402
 from video_language_engine import Answer, EngineDeadError, VideoLanguageEngine  # noqa: E402
 from vlm_metrics import VlmMetrics  # noqa: E402
 from vlm_request import Options, RefusedRequestError, check_clip, parse_options  # noqa: E402
@@ -59,7 +59,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Queues the requests; their answers come from the engine's loop."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender(), self._messages)
+            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             try:
                 self._take(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from guarded_sender import GuardedSender
+from response_sender import ThreadSafeSender
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 ASKERS = 3
@@ -17,7 +17,7 @@ class TritonPythonModel:
     def execute(self, requests):
         """Starts the threads of each request."""
         for request in requests:
-            sender = GuardedSender(request.get_response_sender())
+            sender = ThreadSafeSender(request.get_response_sender())
             for _ in range(ASKERS):
                 threading.Thread(target=self._ask, args=(sender,), daemon=True).start()
             threading.Thread(target=self._answer, args=(sender,), daemon=True).start()

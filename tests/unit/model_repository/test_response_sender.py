@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from guarded_sender import GuardedSender
+from response_sender import ThreadSafeSender
 
 FINAL = 1
 
@@ -33,7 +33,7 @@ class Sender:
 
 def test_questions_and_answers_until_the_final_one() -> None:
     sender = Sender()
-    guarded = GuardedSender(sender)
+    guarded = ThreadSafeSender(sender)
     guarded.send("progress")
     assert not guarded.is_cancelled()
     sender.cancelled = True
@@ -48,7 +48,7 @@ def test_questions_and_answers_until_the_final_one() -> None:
 def test_an_answer_waits_for_questions_under_way(messages: threading.Lock | None) -> None:
     for _ in range(20):
         sender, failed = Sender(), []
-        guarded = GuardedSender(sender, messages)
+        guarded = ThreadSafeSender(sender, messages)
         stop, asked = threading.Event(), threading.Event()
 
         def look(guarded=guarded, stop=stop, asked=asked, failed=failed) -> None:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
-class GuardedSender:
+class ThreadSafeSender:
     """A response sender that asks and sends nothing any more after the final response."""
 
     def __init__(self, sender: Any, messages: AbstractContextManager[Any] | None = None) -> None:

@@ -12,7 +12,7 @@ import tritonclient.grpc as grpc
 from embedded.server import TritonServer
 
 HERE = Path(__file__).resolve().parent
-GUARD = HERE.parents[2] / "model_repository" / "text_embedding" / "1" / "guarded_sender.py"
+GUARD = HERE.parents[2] / "model_repository" / "text_embedding" / "1" / "response_sender.py"
 REQUESTS = 400
 
 
