@@ -95,12 +95,14 @@ def order(residents: Sequence[Resident], limits: Limits, now: float) -> list[Res
     least frequently used and of those the least recently used (`lfu`).
     """
 
-    def rank(one: Resident) -> tuple[bool, float, float, str, int]:
-        young = now - one.loaded < limits.min_residency
-        first = one.frequency if limits.policy == "lfu" else 0.0
-        return young, first, one.last_used, one.tenant, one.device
+    def rank(resident: Resident) -> tuple[bool, float, float, str, int]:
+        young = now - resident.loaded < limits.min_residency
+        first = resident.frequency if limits.policy == "lfu" else 0.0
+        return young, first, resident.last_used, resident.tenant, resident.device
 
-    return sorted((one for one in residents if not (one.held or one.pinned)), key=rank)
+    return sorted(
+        (resident for resident in residents if not (resident.held or resident.pinned)), key=rank
+    )
 
 
 def decide(
@@ -123,17 +125,17 @@ def decide(
     """
     room = _Room(residents, device, memory_bytes, limits)
     leaving: list[Resident] = []
-    for one in order(residents, limits, now):
+    for resident in order(residents, limits, now):
         if room.enough():
             break
-        if room.helps(one):
-            room.without(one)
-            leaving.append(one)
+        if room.helps(resident):
+            room.without(resident)
+            leaving.append(resident)
     if room.enough():
         return Decision(tuple(_needed(leaving, room)))
-    for one in residents:
-        if one.held and not one.pinned and room.helps(one):
-            room.without(one)
+    for resident in residents:
+        if resident.held and not resident.pinned and room.helps(resident):
+            room.without(resident)
     return Decision((), "wait" if room.enough() else "never")
 
 
@@ -141,9 +143,9 @@ def idle(residents: Sequence[Resident], now: float, timeout: float | None) -> It
     """Yield those unused for longer than ``timeout`` seconds; pinned and held ones stay."""
     if timeout is None:
         return
-    for one in residents:
-        if not one.held and not one.pinned and now - one.last_used > timeout:
-            yield one
+    for resident in residents:
+        if not resident.held and not resident.pinned and now - resident.last_used > timeout:
+            yield resident
 
 
 class _Room:
@@ -154,10 +156,12 @@ class _Room:
     ) -> None:
         self._limits = limits
         self._count = len(residents) + (device is not None)
-        self._total = sum(one.memory_bytes for one in residents) + memory
+        self._total = sum(resident.memory_bytes for resident in residents) + memory
         self._by_device: dict[int, int] = {} if device is None else {device: memory}
-        for one in residents:
-            self._by_device[one.device] = self._by_device.get(one.device, 0) + one.memory_bytes
+        for resident in residents:
+            self._by_device[resident.device] = (
+                self._by_device.get(resident.device, 0) + resident.memory_bytes
+            )
 
     def _over_anywhere(self) -> bool:
         limit = self._limits.memory_bytes
@@ -170,26 +174,26 @@ class _Room:
     def enough(self) -> bool:
         return not self._over_anywhere() and not any(map(self._over_on, self._by_device))
 
-    def helps(self, one: Resident) -> bool:
-        return self._over_anywhere() or self._over_on(one.device)
+    def helps(self, resident: Resident) -> bool:
+        return self._over_anywhere() or self._over_on(resident.device)
 
-    def without(self, one: Resident) -> None:
+    def without(self, resident: Resident) -> None:
         self._count -= 1
-        self._total -= one.memory_bytes
-        self._by_device[one.device] -= one.memory_bytes
+        self._total -= resident.memory_bytes
+        self._by_device[resident.device] -= resident.memory_bytes
 
-    def back(self, one: Resident) -> None:
+    def back(self, resident: Resident) -> None:
         self._count += 1
-        self._total += one.memory_bytes
-        self._by_device[one.device] += one.memory_bytes
+        self._total += resident.memory_bytes
+        self._by_device[resident.device] += resident.memory_bytes
 
 
 def _needed(leaving: list[Resident], room: _Room) -> list[Resident]:
     """Drop those who need not leave because later ones made all the room that was missing."""
     kept = []
-    for one in leaving:
-        room.back(one)
+    for resident in leaving:
+        room.back(resident)
         if not room.enough():
-            room.without(one)
-            kept.append(one)
+            room.without(resident)
+            kept.append(resident)
     return kept

@@ -49,7 +49,7 @@ class RoundRobin:
                     self.following, self.returned[:place] + self.returned[place + 1 :]
                 )
         ordered = sorted(devices)
-        device = next((one for one in ordered if one >= self.following), ordered[0])
+        device = next((index for index in ordered if index >= self.following), ordered[0])
         return device, RoundRobin(device + 1, self.returned)
 
     def give_back(self, device: int) -> RoundRobin:
@@ -71,16 +71,16 @@ def place(
     for a tenant while the device is usable (rendezvous hashing: a device that comes or goes moves
     only its own tenants).
     """
-    usable = [one for one in devices if one.usable]
+    usable = [load for load in devices if load.usable]
     if not usable:
         return None
-    if preferred is not None and any(one.device == preferred for one in usable):
+    if preferred is not None and any(load.device == preferred for load in usable):
         return preferred, turn
     if strategy == "least-loaded":
-        return min(usable, key=lambda one: (one.resident, one.busy, one.device)).device, turn
+        return min(usable, key=lambda load: (load.resident, load.busy, load.device)).device, turn
     if strategy == "dedicated":
-        return max(usable, key=lambda one: _weight(tenant, one.device)).device, turn
-    return turn.take([one.device for one in usable])
+        return max(usable, key=lambda load: _weight(tenant, load.device)).device, turn
+    return turn.take([load.device for load in usable])
 
 
 def spread(
@@ -95,13 +95,16 @@ def spread(
     """
     if preferred is not None:
         return None
-    by_index = {one.device: one for one in devices}
+    by_index = {load.device: load for load in devices}
     if not all(by_index[device].saturated for device in residents):
         return None
     free = [
-        one for one in devices if one.usable and not one.saturated and one.device not in residents
+        load
+        for load in devices
+        if load.usable and not load.saturated and load.device not in residents
     ]
-    return min(free, key=lambda one: (one.busy, one.resident, one.device)).device if free else None
+    best = min(free, key=lambda load: (load.busy, load.resident, load.device), default=None)
+    return best.device if best else None
 
 
 def _weight(tenant: str, device: int) -> bytes:

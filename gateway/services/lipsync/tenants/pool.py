@@ -105,7 +105,9 @@ class TenantPool:
 
     def hold_latest(self, device: Device) -> Replica | None:
         """Return the resident of a device that was used last, in use by the caller; None: empty."""
-        residents = [one for one in self.replicas.on(device) if one.phase is Phase.RESIDENT]
+        residents = [
+            replica for replica in self.replicas.on(device) if replica.phase is Phase.RESIDENT
+        ]
         if not residents:
             return None
         latest = max(residents, key=lambda one: self.usage.of(one.tenant).last_used or 0.0)
@@ -137,16 +139,16 @@ class TenantPool:
         begin = self.clock()
         entry = self.catalogue.entry(tenant)
         loaded = [
-            one
-            for one in self.replicas.of(tenant)
-            if one.phase is Phase.RESIDENT and one.device.usable
+            replica
+            for replica in self.replicas.of(tenant)
+            if replica.phase is Phase.RESIDENT and replica.device.usable
         ]
         if loaded and force:
-            await asyncio.gather(*(self._reload(one, entry) for one in loaded))
+            await asyncio.gather(*(self._reload(replica, entry) for replica in loaded))
         elif not loaded:
             if force:
                 self.usage.of(tenant).error = None
-            coming = any(one.phase in COMING for one in self.replicas.of(tenant))
+            coming = any(replica.phase in COMING for replica in self.replicas.of(tenant))
             replica = await self.hold(tenant)
             try:
                 if force and coming:  # that load may have read the file before it was replaced
@@ -162,11 +164,13 @@ class TenantPool:
             NotLoadedError: it is on none.
         """
         found = self.replicas.of(tenant)
-        for one in found:
-            if one.phase in COMING:
-                await ended(one)
+        for replica in found:
+            if replica.phase in COMING:
+                await ended(replica)
         leaving = [
-            self.loader.unload(one, "request") for one in found if one.phase is Phase.RESIDENT
+            self.loader.unload(replica, "request")
+            for replica in found
+            if replica.phase is Phase.RESIDENT
         ]
         if not leaving:
             raise NotLoadedError(tenant)
@@ -187,7 +191,9 @@ class TenantPool:
 
     def device_rows(self) -> list[DeviceRow]:
         """Return every device as it is now."""
-        return [device_row(one, self.replicas.on(one), self.settings) for one in self.devices]
+        return [
+            device_row(device, self.replicas.on(device), self.settings) for device in self.devices
+        ]
 
     def take_lost(self) -> set[str]:
         """Return the tenants that models turned out not to have since the last call."""
@@ -197,7 +203,9 @@ class TenantPool:
     def adopt(self, catalogue: Catalogue) -> None:
         """Take over a catalogue; tenants that are gone leave once nobody uses them."""
         if catalogue != self.catalogue:
-            gone = frozenset(one.tenant for one in self.catalogue if one.tenant not in catalogue)
+            gone = frozenset(
+                entry.tenant for entry in self.catalogue if entry.tenant not in catalogue
+            )
             self.catalogue = catalogue
             self.usage.forget(gone)
             log.info("catalogue", extra={"models": len(catalogue), "removed": len(gone)})
@@ -218,14 +226,14 @@ class TenantPool:
             GatewayError: the model does not answer.
         """
         before = self.replicas.on(device)
-        steady = [one for one in before if one.phase is Phase.RESIDENT]
+        steady = [replica for replica in before if replica.phase is Phase.RESIDENT]
         stats = device.stats = await device.commands.stats(timeout)
-        for one in steady:
-            if known := stats.tenants.get(one.tenant):
-                one.memory_bytes = known.memory_bytes or one.memory_bytes
+        for replica in steady:
+            if known := stats.tenants.get(replica.tenant):
+                replica.memory_bytes = known.memory_bytes or replica.memory_bytes
             else:
-                self.lost(one)
-        mine = {one.tenant for one in (*before, *self.replicas.on(device))}
+                self.lost(replica)
+        mine = {replica.tenant for replica in (*before, *self.replicas.on(device))}
         for tenant in stats.tenants.keys() - mine:
             log.info("unloading leftover", extra={"tenant": tenant, "device": device.index})
             await device.commands.unload(tenant)
@@ -248,7 +256,7 @@ class TenantPool:
 
     def _choose(self, entry: Entry) -> Replica | None:
         """Return where a request goes; begins a load where there is none. None: no device."""
-        here = [one for one in self.replicas.of(entry.tenant) if one.device.usable]
+        here = [replica for replica in self.replicas.of(entry.tenant) if replica.device.usable]
         if here:
             if self.settings.gpus.allow_multi_gpu_models:
                 self._spread(entry, here)
@@ -275,23 +283,23 @@ class TenantPool:
 
         The request that found them so still goes to one of them; later ones find the new one.
         """
-        if any(one.phase is not Phase.RESIDENT for one in self.replicas.of(entry.tenant)):
+        if any(replica.phase is not Phase.RESIDENT for replica in self.replicas.of(entry.tenant)):
             return  # one is coming already
-        index = spread([one.device.index for one in here], self._loads(), entry.preferred)
+        index = spread([replica.device.index for replica in here], self._loads(), entry.preferred)
         if index is not None:
             self.loader.load(entry, self.devices[index])
 
     def _loads(self) -> list[DeviceLoad]:
-        counts = Counter(one.device.index for one in self.replicas)
+        counts = Counter(replica.device.index for replica in self.replicas)
         return [
             DeviceLoad(
-                device=one.index,
-                resident=counts[one.index],
-                busy=one.busy,
-                saturated=one.saturated,
-                usable=one.usable,
+                device=device.index,
+                resident=counts[device.index],
+                busy=device.busy,
+                saturated=device.saturated,
+                usable=device.usable,
             )
-            for one in self.devices
+            for device in self.devices
         ]
 
     async def _loaded(self, replica: Replica, until: float) -> bool:
@@ -329,7 +337,7 @@ class TenantPool:
             device.pending -= 1
 
     def _check_waiting(self) -> None:
-        if sum(one.pending for one in self.devices) >= self.settings.loading_calls:
+        if sum(device.pending for device in self.devices) >= self.settings.loading_calls:
             raise DevicesBusyError(retry_after=RETRY_AFTER)
 
     async def _device_back(self, until: float) -> None:
@@ -338,8 +346,8 @@ class TenantPool:
         Raises:
             UnavailableError: none is in time, or none is being repaired.
         """
-        while not any(one.usable for one in self.devices):
-            coming = any(one.model.state == "loading" for one in self.devices)
+        while not any(device.usable for device in self.devices):
+            coming = any(device.model.state == "loading" for device in self.devices)
             if not coming or self.clock() >= until:
                 raise UnavailableError(retry_after=RETRY_AFTER)
             await asyncio.sleep(LOOK)

@@ -97,14 +97,14 @@ class Reconciler:
         if number % 2 == 0:
             await self._reload_changed()
         if number % SURVEY_EVERY == 0:
-            usable = [one for one in self._pool.devices if one.usable]
-            await asyncio.gather(*(self._pool.survey(one, SURVEY_TIMEOUT) for one in usable))
+            usable = [device for device in self._pool.devices if device.usable]
+            await asyncio.gather(*(self._pool.survey(device, SURVEY_TIMEOUT) for device in usable))
         if self._settings.logging.log_gpu_utilization and number % UTILIZATION_EVERY == 0:
             self._log_utilization()
 
     def _preload(self) -> None:
         """Begin the loads of preloaded tenants, once a device is there for them."""
-        if not any(one.usable for one in self._pool.devices):
+        if not any(device.usable for device in self._pool.devices):
             return
         wanted = {entry.tenant for entry in self._pool.catalogue if entry.preload}
         self._preloaded &= wanted - self._pool.take_lost()
@@ -122,7 +122,7 @@ class Reconciler:
 
     async def _reload_changed(self) -> None:
         """Replace the weights of residents whose file has been replaced and is complete."""
-        residents = [one for one in self._pool.replicas if one.phase is Phase.RESIDENT]
+        residents = [replica for replica in self._pool.replicas if replica.phase is Phase.RESIDENT]
         stamps = await asyncio.to_thread(_stamps, residents)
         for replica, stamp in zip(residents, stamps, strict=True):
             changed = stamp is not None and replica.stamp not in (None, stamp)
@@ -180,4 +180,4 @@ class Reconciler:
 
 
 def _stamps(residents: list[Replica]) -> list[Stamp | None]:
-    return [stamp_of(one.entry.file) for one in residents]
+    return [stamp_of(resident.entry.file) for resident in residents]

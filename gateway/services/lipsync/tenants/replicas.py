@@ -186,7 +186,7 @@ class ReplicaTable:
 
     def on(self, device: Device) -> list[Replica]:
         """Return the replicas of one device."""
-        return [one for one in self if one.device is device]
+        return [replica for replica in self if replica.device is device]
 
     def changed(self) -> None:
         """Wake whoever waits for a change: somebody left, or is in use no more."""
@@ -208,20 +208,20 @@ class ReplicaTable:
     def snapshot(self, stats: UsageStats, now: float, *, leaving: bool) -> list[Resident]:
         """Return everybody who takes room, for a decision; with or without those leaving."""
         found = []
-        for one in self:
-            if one.phase is Phase.QUEUED or (one.phase is Phase.LEAVING and not leaving):
+        for replica in self:
+            if replica.phase is Phase.QUEUED or (replica.phase is Phase.LEAVING and not leaving):
                 continue
-            usage = stats.of(one.tenant)
+            usage = stats.of(replica.tenant)
             found.append(
                 Resident(
-                    tenant=one.tenant,
-                    device=one.device.index,
-                    memory_bytes=one.memory_bytes,
-                    last_used=max(one.loaded, usage.last_used or 0.0),
-                    loaded=one.loaded,
+                    tenant=replica.tenant,
+                    device=replica.device.index,
+                    memory_bytes=replica.memory_bytes,
+                    last_used=max(replica.loaded, usage.last_used or 0.0),
+                    loaded=replica.loaded,
                     frequency=usage.frequency.at(now, stats.half_life),
-                    held=one.users > 0 or one.phase is not Phase.RESIDENT,
-                    pinned=one.entry.pinned,
+                    held=replica.users > 0 or replica.phase is not Phase.RESIDENT,
+                    pinned=replica.entry.pinned,
                 )
             )
         return found

@@ -119,8 +119,8 @@ def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: f
         usage: its counters.
         epoch: epoch seconds at the zero of the clock of all moments.
     """
-    resident = [one for one in replicas if one.phase is Phase.RESIDENT]
-    coming = [one for one in replicas if one.phase in COMING]
+    resident = [replica for replica in replicas if replica.phase is Phase.RESIDENT]
+    coming = [replica for replica in replicas if replica.phase in COMING]
     state: TenantState = "idle"
     if resident:
         state = "resident"
@@ -139,9 +139,11 @@ def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: f
         usage_count=usage.calls,
         frames=usage.frames,
         inference_ms_total=usage.inference_ms,
-        memory_bytes=sum(one.memory_bytes for one in resident),
+        memory_bytes=sum(replica.memory_bytes for replica in resident),
         last_used=None if usage.last_used is None else usage.last_used + epoch,
-        loaded=min((one.loaded for one in resident), default=0.0) + epoch if resident else None,
+        loaded=min((replica.loaded for replica in resident), default=0.0) + epoch
+        if resident
+        else None,
         graph=usage.graph or None,
         error=usage.error,
     )
@@ -150,7 +152,7 @@ def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: f
 def device_row(device: Device, replicas: Sequence[Replica], settings: LipsyncSettings) -> DeviceRow:
     """Return a device as it is; what its model says of the hardware is as of its last answer."""
     stats = device.stats
-    resident = [one for one in replicas if one.phase is Phase.RESIDENT]
+    resident = [replica for replica in replicas if replica.phase is Phase.RESIDENT]
     return DeviceRow(
         device=device.index,
         model=device.model.triton_model,
@@ -162,7 +164,7 @@ def device_row(device: Device, replicas: Sequence[Replica], settings: LipsyncSet
         memory_budget_bytes=round(settings.gpus.memory_gb_per_gpu * GIB)
         or stats.memory_total_bytes,
         resident=len(resident),
-        resident_bytes=sum(one.memory_bytes for one in resident),
+        resident_bytes=sum(replica.memory_bytes for replica in resident),
         max_models=settings.capacity.max_models,
         in_flight=device.admission.in_flight,
         waiting=device.admission.waiting + device.pending,

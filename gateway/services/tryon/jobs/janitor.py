@@ -65,11 +65,11 @@ class Janitor:
     async def _take_over(self) -> None:
         """Free what those held who have died, or have not been heard of for a lease."""
         held = await self._jobs.store.held()
-        dead = self._jobs.worker.dead({one.owner for one in held})
+        dead = self._jobs.worker.dead({claim.owner for claim in held})
         ages = self._leases.ages(held)
         lost = [
-            one for one in held
-            if one.owner in dead or (ages[one] > self._lease(one) and not self._here(one))
+            claim for claim in held
+            if claim.owner in dead or (ages[claim] > self._lease(claim) and not self._here(claim))
         ]  # fmt: skip
         if not lost:
             return
@@ -108,7 +108,7 @@ class Janitor:
         await asyncio.to_thread(
             sweep_folders, self._jobs.incoming, (), self._uploads, UPLOAD_SECONDS
         )
-        self._jobs.worker.tidy({one.owner for one in await self._jobs.store.held()})
+        self._jobs.worker.tidy({claim.owner for claim in await self._jobs.store.held()})
 
     async def _rounds(self) -> None:
         rare = 0.0

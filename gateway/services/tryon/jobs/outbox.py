@@ -65,8 +65,8 @@ class Outbox(Database):
             .with_for_update(skip_locked=True)
         )
         found = [to_delivery(row) for row in connection.execute(query).mappings()]
-        for one in found:
-            taken = update(deliveries).where(_key(one)).values(owner=owner, lease=now + lease)
+        for delivery in found:
+            taken = update(deliveries).where(_key(delivery)).values(owner=owner, lease=now + lease)
             connection.execute(taken)
         return found
 
@@ -120,22 +120,24 @@ class Outbox(Database):
         job = read_job(connection, job_id, lock=True)
         if job is None or job.state not in REDELIVERABLE:
             return job
-        waiting = [one for one in job.deliveries if one.next_attempt is not None]
-        dead = [one for one in job.deliveries if one.state == "dead_letter"]
-        received = [one for one in job.deliveries if one.state == "delivered"]
+        waiting = [delivery for delivery in job.deliveries if delivery.next_attempt is not None]
+        dead = [delivery for delivery in job.deliveries if delivery.state == "dead_letter"]
+        received = [delivery for delivery in job.deliveries if delivery.state == "delivered"]
         if waiting and not dead:
-            for one in waiting:
-                connection.execute(update(deliveries).where(_key(one)).values(next_attempt=now))
+            for delivery in waiting:
+                connection.execute(
+                    update(deliveries).where(_key(delivery)).values(next_attempt=now)
+                )
             return read_job(connection, job_id)
         chosen = dead or received
-        asset_again = any(one.destination == "asset_service" for one in chosen)
-        for one in chosen:
-            waits = asset_again and one.destination != "asset_service"
+        asset_again = any(delivery.destination == "asset_service" for delivery in chosen)
+        for delivery in chosen:
+            waits = asset_again and delivery.destination != "asset_service"
             again = {
                 "state": "pending", "attempts": 0, "last_status": None, "since": now,
                 "next_attempt": None if waits else now,
             }  # fmt: skip
-            connection.execute(update(deliveries).where(_key(one)).values(again))
+            connection.execute(update(deliveries).where(_key(delivery)).values(again))
         if chosen and job.state in ("delivered", "dead_letter"):
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(state="delivering"))
         return read_job(connection, job_id)

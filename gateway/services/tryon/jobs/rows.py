@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -15,9 +16,7 @@ from gateway.services.tryon.jobs.models import Delivery, Job, JobError, NewJob
 def job_values(job: NewJob) -> dict[str, Any]:
     """Return the columns of a job just accepted."""
     return {
-        "id": job.id, "digest": job.digest, "folder": job.folder, "node": job.node,
-        "user_id": job.user_id, "session_id": job.session_id, "provider": job.provider,
-        "options": json.dumps(job.options), "created": job.created, "deadline": job.deadline,
+        **asdict(job), "options": json.dumps(job.options),
         "state": "queued", "attempts": 0, "cancelling": False, "progress": 0.0, "report": "{}",
     }  # fmt: skip
 
@@ -39,11 +38,7 @@ def to_job(row: RowMapping, found: Sequence[Delivery] = ()) -> Job:
 
 def to_delivery(row: RowMapping) -> Delivery:
     """Return the record of a row of `tryon_deliveries`."""
-    return Delivery(
-        job_id=row["job_id"], destination=row["destination"], event_id=row["event_id"],
-        state=row["state"], attempts=row["attempts"], next_attempt=row["next_attempt"],
-        last_status=row["last_status"], since=row["since"],
-    )  # fmt: skip
+    return Delivery(**{field.name: row[field.name] for field in fields(Delivery)})
 
 
 def read_job(connection: Connection, job_id: str, *, lock: bool = False) -> Job | None:
@@ -67,14 +62,7 @@ def deliveries_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[
 def write_deliveries(connection: Connection, new: Sequence[Delivery]) -> None:
     """Insert the deliveries of a job that has just ended."""
     if new:
-        rows = [
-            {
-                "job_id": one.job_id, "destination": one.destination, "event_id": one.event_id,
-                "state": one.state, "attempts": one.attempts, "next_attempt": one.next_attempt,
-                "last_status": one.last_status, "since": one.since,
-            }
-            for one in new
-        ]  # fmt: skip
+        rows = [asdict(delivery) for delivery in new]
         connection.execute(insert(deliveries), rows)
 
 

@@ -222,17 +222,17 @@ class JobStore(Outbox):
     def take_over(self, connection: Connection, lost: Collection[Held]) -> int:
         """Free what is still held as it was when it was given up; return how many jobs."""
         freed = 0
-        for one in lost:
-            table = jobs if one.destination is None else deliveries
-            same = and_(table.c.owner == one.owner, table.c.lease == one.lease)
-            if one.destination is None:
-                this = and_(jobs.c.id == one.job_id, jobs.c.state == "running", same)
+        for claim in lost:
+            table = jobs if claim.destination is None else deliveries
+            same = and_(table.c.owner == claim.owner, table.c.lease == claim.lease)
+            if claim.destination is None:
+                this = and_(jobs.c.id == claim.job_id, jobs.c.state == "running", same)
                 back = update(jobs).where(this).values({**_FREE, "state": "queued"})
                 freed += connection.execute(back).rowcount
             else:
                 this = and_(
-                    deliveries.c.job_id == one.job_id,
-                    deliveries.c.destination == one.destination,
+                    deliveries.c.job_id == claim.job_id,
+                    deliveries.c.destination == claim.destination,
                     same,
                 )
                 connection.execute(update(deliveries).where(this).values(owner=None, lease=None))
