@@ -111,6 +111,25 @@ def test_no_modules_import_one_another(gateway: dict[str, set[str]]) -> None:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
+def floors(graph: Mapping[str, set[str]], package: str) -> int:
+    """Return over how many floors the modules of a package stand on one another."""
+    heights: dict[str, int] = {}
+    for name in TopologicalSorter(graph).static_order():
+        below = [heights[one] for one in graph[name] if one.startswith(f"{package}.")]
+        heights[name] = 1 + max(below, default=0)
+    return max(height for name, height in heights.items() if name.startswith(f"{package}."))
+
+
+@pytest.mark.parametrize(
+    ("package", "most"),
+    [("gateway.services.lipsync.tenants", 6), ("gateway.services.tryon.jobs", 6)],
+)
+def test_a_concept_is_not_cut_into_many_storeys(
+    gateway: dict[str, set[str]], package: str, most: int
+) -> None:
+    assert floors(gateway, package) <= most
+
+
 def test_packages_know_those_below_alone() -> None:
     files = {name: modules(ROOT / name) for names in PACKAGES for name in names}
     known = {name: path for found in files.values() for name, path in found.items()}

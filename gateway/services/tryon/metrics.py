@@ -20,7 +20,7 @@ _HELP = {
 }
 
 
-class VtonMetrics(Collector):
+class DocumentedMetrics(Collector):
     """Counts since the start of this process.
 
     Args:

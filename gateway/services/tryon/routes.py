@@ -97,7 +97,7 @@ def tryon_application(service: TryonService) -> FastAPI:
     app = service_application("Pentad virtual try-on", DESCRIPTION)
     settings, model = service.settings, service.settings.model
     registry = CollectorRegistry()
-    registry.register(service.vton)
+    registry.register(service.figures)
 
     @declare(
         app, "GET", "/health", "That the server answers, and whether the model is loaded",
@@ -152,7 +152,7 @@ def tryon_application(service: TryonService) -> FastAPI:
         accept = request.headers.get("accept", "").lower()
         if "text/plain" in accept or "openmetrics" in accept:
             return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-        return answer(service.vton.values())
+        return answer(service.figures.values())
 
     @declare(
         app, "POST", "/tryon", "Accept a job", form=TryonForm, answer=TryonAccepted, status=202,

@@ -22,7 +22,7 @@ from gateway.services.tryon.jobs.models import ACTIVE, Job, NewJob
 from gateway.services.tryon.jobs.room import NoRoomError
 from gateway.services.tryon.jobs.slot import Slot
 from gateway.services.tryon.jobs.store import QueueFullError
-from gateway.services.tryon.metrics import VtonMetrics
+from gateway.services.tryon.metrics import DocumentedMetrics
 from gateway.services.tryon.upload import Form
 
 
@@ -37,7 +37,7 @@ class TryonService(Service):
         dispatcher: feeds the model.
         delivery_worker: delivers callbacks.
         janitor: keeps the store in order.
-        vton: the figures of the documented `/metrics`.
+        figures: those of the documented `/metrics`.
         models: the one Triton model.
 
     Raises:
@@ -57,8 +57,8 @@ class TryonService(Service):
         self._tryon = TryOnModel(context.triton, settings.triton_model, context.tracing.headers)
         metrics = JobMetrics(context.metrics.registry)
         context.metrics.add(JobCollector(metrics))
-        self.vton = VtonMetrics(metrics, self.model, context.gpus)
-        context.metrics.add(self.vton)
+        self.figures = DocumentedMetrics(metrics, self.model, context.gpus)
+        context.metrics.add(self.figures)
         self.jobs = open_jobs(settings, context.settings.paths.state, self.slot, metrics)
         self.delivery_worker = DeliveryWorker(self.jobs)
         self.janitor = Janitor(self.jobs)
