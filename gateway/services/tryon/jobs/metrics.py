@@ -19,7 +19,7 @@ OTHER = "other"  # a user's own step, or what no label is kept for
 
 
 class JobMetrics:
-    """Instruments of dispatcher and delivery_worker.
+    """Instruments of dispatcher and delivery worker.
 
     Attributes:
         counts: jobs by state, as last counted.

@@ -35,7 +35,7 @@ class RetryPolicy:
 
     @classmethod
     def of(cls, settings: TryonSettings) -> RetryPolicy:
-        """Return the plan of a configuration."""
+        """Return the policy of a configuration."""
         return cls(
             asset_service=bool(settings.asset_service.callback_url),
             load_balancer=bool(settings.load_balancer.url),
