@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 @dataclass
 class Lifecycle:
-    """Set once, by the first signal."""
+    """Known to everything that listens.
+
+    Attributes:
+        draining: set once, by the first signal.
+        connections: most that each port holds at once; set before anything listens.
+    """
 
     draining: bool = False
+    connections: int = 0
 
 
 class Background:

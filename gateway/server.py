@@ -130,7 +130,7 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
     apps = [(settings.server.port, assembly.main), *assembly.ports.items()]
     server = settings.server
     sockets = listening(settings, given)
-    capacity = _capacity(settings, len(apps))
+    capacity = lifecycle.connections = _capacity(settings, len(apps))
     servers = [Listener(app, server, capacity, context.metrics, port) for port, app in apps]
     for part in assembly.background:
         await part.start()

@@ -58,7 +58,7 @@ async def running_gateway(
     fake = triton or FakeTriton()
     settings = settings_for(state, **values)
     context = build_context(settings, fake)  # type: ignore[arg-type]
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(connections=settings.server.connections.max_per_port)
     listeners = assemble(context, lifecycle)
     for part in listeners.background:
         await part.start()
