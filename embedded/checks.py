@@ -123,12 +123,12 @@ def check_capacity(settings: Settings) -> str:
     Raises:
         EmbeddedError: They do not.
     """
-    from gateway.capacity.compute import plan
+    from gateway.capacity.compute import size_up
     from gateway.capacity.machine import this_machine
     from gateway.placement import forced_devices
 
     try:
-        found = plan(settings, this_machine(), forced_devices(settings))
+        found = size_up(settings, this_machine(), forced_devices(settings))
     except (OSError, ValueError) as error:
         return f"not worked out: {error}"
     if not found.fits:

@@ -8,8 +8,8 @@ import sys
 from export.errors import ExportError
 from export.lipsync import command
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
-from export.plan import MODELS, add_options, plan
 from export.progress import Progress
+from export.selection import MODELS, add_options, select
 from export.tensorrt import command as plans
 from export.tryon import demo
 from gateway.services.registry import NAMES, SERVICES
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m export") -> 
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services), settings)
     try:
-        exports = plan(models, options, settings)
+        exports = select(models, options, settings)
         with Progress() as progress:
             for model, export in zip(models, exports, strict=True):
                 current = not options.force and export.is_current()

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from gateway.capacity.compute import as_json, plan, with_all_gpus
+from gateway.capacity.compute import as_json, size_up, with_all_gpus
 from gateway.capacity.machine import Machine, MachineError, described, from_file, this_machine
-from gateway.capacity.placement import Plan
+from gateway.capacity.placement import Sizing
 from gateway.capacity.report import text
 from gateway.placement import forced_devices
 from gateway.settings import Settings
@@ -46,10 +46,10 @@ def _is_described(args: argparse.Namespace, *, file: bool = True) -> bool:
     return (file and bool(args.machine)) or args.gpus is not None or args.memory_gb is not None
 
 
-def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Plan:
+def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Sizing:
     """Work it out; for a described machine with lip-sync on every GPU unless the count is set."""
     wanted = with_all_gpus(settings, machine) if assume else settings
-    found = plan(wanted, machine, forced_devices(wanted))
+    found = size_up(wanted, machine, forced_devices(wanted))
     count = wanted.lipsync.gpus.count
     if count != settings.lipsync.gpus.count:
         found.notes.append(f"worked out with lipsync.gpus.count: {count}, which must be set")

@@ -7,14 +7,14 @@ import dataclasses
 from gateway.capacity import facts
 from gateway.capacity.machine import GB, Machine
 from gateway.capacity.networks import Deployed, needed
-from gateway.capacity.placement import Device, Plan, TenantRoom, judge, tenants_that_fit
+from gateway.capacity.placement import Device, Sizing, TenantRoom, judge, tenants_that_fit
 from gateway.capacity.tenants import tenants_of
 from gateway.services.registry import SERVICES
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
 
 
-def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
+def size_up(settings: Settings, machine: Machine, devices: dict[str, str]) -> Sizing:
     """Return what goes where.
 
     ``devices`` are those that the configuration forces models to, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -28,7 +28,7 @@ def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
         for number, gpu in enumerate(machine.gpus)
     ]
     host = Device("host", round(machine.memory_gb * GB))
-    found = Plan([*gpus, host])
+    found = Sizing([*gpus, host])
     _place_networks(found, settings, gpus, host, needed(settings, devices))
     _place_processes(settings, host)
     if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
@@ -43,7 +43,7 @@ def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
 
 
 def _place_networks(
-    found: Plan, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
+    found: Sizing, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
 ) -> None:
     """On every GPU, as Triton makes instances of a group without GPUs; else on the host."""
     plans = settings.triton.use_plans
@@ -74,7 +74,7 @@ def _place_networks(
                 gpu.add("building of plans", "TensorRT", 1, size)
 
 
-def _targets(found: Plan, network: Deployed, gpus: list[Device]) -> list[Device]:
+def _targets(found: Sizing, network: Deployed, gpus: list[Device]) -> list[Device]:
     if network.forced == "cpu":
         return []
     if not network.forced:
@@ -82,7 +82,7 @@ def _targets(found: Plan, network: Deployed, gpus: list[Device]) -> list[Device]
     return _gpu(found, gpus, network.forced, network.model)
 
 
-def _gpu(found: Plan, gpus: list[Device], device: str, what: str) -> list[Device]:
+def _gpu(found: Sizing, gpus: list[Device], device: str, what: str) -> list[Device]:
     index = int(device.partition(":")[2] or 0)
     if index < len(gpus):
         return [gpus[index]]
@@ -96,7 +96,7 @@ def _place_processes(settings: Settings, host: Device) -> None:
         host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
 
 
-def _place_vlm(found: Plan, settings: Settings, gpus: list[Device], host: Device) -> None:
+def _place_vlm(found: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
     """As vLLM takes a share of the whole of each card, weights and key-value cache together.
 
     A checkpoint in a folder may be small enough for vLLM's CPU build; the one of the hub is not.
@@ -124,7 +124,7 @@ def _place_vlm(found: Plan, settings: Settings, gpus: list[Device], host: Device
         gpu.add(f"{model} (memory_fraction {share})", "vLLM", 1, asked)
 
 
-def _place_tryon(found: Plan, settings: Settings, gpus: list[Device]) -> None:
+def _place_tryon(found: Sizing, settings: Settings, gpus: list[Device]) -> None:
     model = settings.tryon.model
     if model.engine == "warp" or model.device == "cpu":
         return
@@ -136,7 +136,7 @@ def _place_tryon(found: Plan, settings: Settings, gpus: list[Device]) -> None:
         gpu.add(settings.tryon.triton_model, f"{model.engine} {model.default_mode}", 1, size)
 
 
-def _place_lipsync(found: Plan, settings: Settings, gpus: list[Device], host: Device) -> None:
+def _place_lipsync(found: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
     lipsync = settings.lipsync
     wanted = lipsync.capacity.max_models
     tenants = tenants_of(settings)
@@ -178,7 +178,7 @@ def _place_lipsync(found: Plan, settings: Settings, gpus: list[Device], host: De
     _judge_tenants(found, tenants.kept)
 
 
-def _judge_tenants(found: Plan, kept: int) -> None:
+def _judge_tenants(found: Sizing, kept: int) -> None:
     """One tenant must fit on every device, and all that are pinned somewhere."""
     rooms = [(device, room) for device in found.devices for room in device.tenants]
     for device, room in rooms:
@@ -199,8 +199,8 @@ def with_all_gpus(settings: Settings, machine: Machine) -> Settings:
     return settings.model_copy(update={"lipsync": lipsync})
 
 
-def as_json(found: Plan) -> dict[str, object]:
-    """Return a plan as JSON-like values, bytes as they are."""
+def as_json(found: Sizing) -> dict[str, object]:
+    """Return a sizing as JSON-like values, bytes as they are."""
     devices = []
     for device in found.devices:
         one = dataclasses.asdict(device)

@@ -83,7 +83,7 @@ class Device:
 
 
 @dataclass
-class Plan:
+class Sizing:
     """The answer.
 
     Attributes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from gateway.capacity.machine import GB, Machine
-from gateway.capacity.placement import Device, Plan, TenantRoom
+from gateway.capacity.placement import Device, Sizing, TenantRoom
 
 
-def text(found: Plan, machine: Machine) -> str:
+def text(found: Sizing, machine: Machine) -> str:
     """Return tables of devices, equal ones once, then what does not fit."""
     lines = [f"{_machine(machine)}\n"]
     groups: dict[str, list[Device]] = {}

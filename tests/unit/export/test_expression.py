@@ -19,8 +19,8 @@ from export.catalogue import FACEPLUGIN_EXPRESSION, Package
 from export.errors import ExportError
 from export.expression import MISSING, ExpressionExport
 from export.expression_graph import fold_color, prepared, write_classifier
-from export.plan import add_options, plan
 from export.progress import Progress
+from export.selection import add_options, select
 from gateway.settings import Settings
 
 SIZE, CLASSES = 16, 7
@@ -156,11 +156,11 @@ def test_options_of_other_models_do_not_concern_it() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--as", dest="suffix")
     add_options(parser)
-    (export,) = plan(["expression_classifier"], parser.parse_args([]), Settings())
+    (export,) = select(["expression_classifier"], parser.parse_args([]), Settings())
     assert isinstance(export, ExpressionExport)
     for words in (["--weights", "x.onnx"], ["--color", "rgb"], ["--as", "other"]):
         with pytest.raises(ExportError):
-            plan(["expression_classifier"], parser.parse_args(words), Settings())
+            select(["expression_classifier"], parser.parse_args(words), Settings())
 
 
 def test_labels_and_what_is_missing_are_the_contract() -> None:

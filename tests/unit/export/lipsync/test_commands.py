@@ -19,8 +19,8 @@ from export.lipsync.audio_encoder import AudioEncoderExport, write_encoder
 from export.lipsync.devices import devices_are_current, write_devices
 from export.lipsync.export import LipsyncExport
 from export.lipsync.importing import import_files
-from export.plan import MODELS
 from export.progress import Progress
+from export.selection import MODELS
 from gateway.settings import Settings
 from tests.support.lipsync_tenants import write_tenant
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.__main__ import main
 from gateway.capacity import facts
-from gateway.capacity.compute import as_json, plan, with_all_gpus
+from gateway.capacity.compute import as_json, size_up, with_all_gpus
 from gateway.capacity.machine import (
     GB,
     Machine,
@@ -23,7 +23,7 @@ from gateway.capacity.machine import (
     host_bytes,
     this_machine,
 )
-from gateway.capacity.placement import Device, Plan, judge, tenants_that_fit
+from gateway.capacity.placement import Device, Sizing, judge, tenants_that_fit
 from gateway.capacity.report import text
 from gateway.capacity.tenants import OVERHEAD
 from gateway.placement import forced_devices
@@ -34,9 +34,9 @@ EIGHT = described(8, 96, None)
 CONTAINER = {"start": False}
 
 
-def worked_out(machine: Machine, **sections: Any) -> Plan:
+def worked_out(machine: Machine, **sections: Any) -> Sizing:
     settings = Settings(paths={"repository": REPOSITORY}, **sections)
-    return plan(with_all_gpus(settings, machine), machine, forced_devices(settings))
+    return size_up(with_all_gpus(settings, machine), machine, forced_devices(settings))
 
 
 @pytest.mark.parametrize("triton", [{}, CONTAINER, {**CONTAINER, "use_plans": True}])
@@ -72,7 +72,7 @@ def test_a_small_checkpoint_of_the_vlm_runs_without_a_gpu(tmp_path: Path) -> Non
     assert asked != config
     (tmp_path / "vlm" / "config.pbtxt").write_text(asked)
     settings = Settings(paths={"repository": tmp_path}, iot={"emotions": {"engine": "vlm"}})
-    found = plan(settings, described(0, 16, None), {})
+    found = size_up(settings, described(0, 16, None), {})
     assert found.fits, found.problems
     assert any(one.startswith("vlm runs on the CPU") for one in found.notes)
 

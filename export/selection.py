@@ -117,7 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plan(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
+def select(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
     """What to make for `models`.
 
     Raises:
