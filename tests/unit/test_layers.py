@@ -16,8 +16,10 @@ from gateway.services import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {f"services.{name}" for name in registry.SERVICES}
+PLAIN = {"services.registry", "capacity.facts"}
+"""Modules of plain data, rooms of their own, which everybody may read."""
 FLOORS: list[set[str]] = [
-    {"services.registry"},
+    PLAIN,
     {"settings", "errors", "lifecycle", "memory", "pictures", "privacy", "sightings"}
     | {"standard_streams", "healthcheck"},
     {"telemetry", "private_files", "sockets", "state"},
@@ -60,9 +62,9 @@ def imports(source: str, known: Mapping[str, object]) -> Iterator[str]:
 def room(module: str) -> str:
     """Return the room of a module of the gateway."""
     _, *parts = module.split(".")
-    if parts and parts[0] == "services" and len(parts) > 1:
+    if len(parts) > 1:
         service = ".".join(parts[:2])
-        return service if service in {*SERVICES, "services.registry"} else parts[0]
+        return service if service in {*SERVICES, *PLAIN} else parts[0]
     return parts[0] if parts else ""
 
 
