@@ -16,8 +16,8 @@ LONGEST_REASON = 200
 def cuda_problem(index: int) -> str:
     """Why torch cannot compute on a device; empty when it can.
 
-    Counting devices is not enough: NVML counts cards whose driver is too old for this CUDA, that
-    another process holds exclusively, that are in an error state, or for which torch has no kernels.
+    Counting is not enough: NVML counts cards whose driver is too old for this CUDA, that another
+    process holds exclusively, that are in an error state, or for which torch has no kernels.
 
     Args:
         index: Number of the device among those that CUDA_VISIBLE_DEVICES shows.

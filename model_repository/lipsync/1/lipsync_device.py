@@ -43,9 +43,10 @@ def _gpu_engine(settings: Settings, device: str) -> tuple[Any, str]:
     from gpu_engine import GpuEngine  # torch is large; on a CPU nothing needs it
 
     workers = settings.workers or GPU_WORKERS
-    memory = settings.device_memory
+    memory, pinned = settings.device_memory, settings.host_memory
     try:
-        return GpuEngine(device, workers, settings.mask, memory, settings.index), ""
+        made = GpuEngine(device, workers, settings.mask, memory, settings.index, host_budget=pinned)
+        return made, ""
     except RuntimeError as error:
         return None, first_line(error)
 
