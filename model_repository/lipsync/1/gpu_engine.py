@@ -203,7 +203,7 @@ class GpuEngine:
         try:
             graph = self._prepared(blob, tiered)
             if graph is None:
-                self.tiers.resize(self.tiers.device_bytes // 2)
+                self.tiers.resize(max(tiered.memory_bytes, self.tiers.device_bytes // 2))
                 graph = self._prepared(blob, tiered)
         finally:
             if alone:  # nobody computes whom it could disturb
