@@ -62,7 +62,7 @@ def test_four_threads_and_more_tenants_than_fit(others: list[tuple[OpenBlob, Pla
     loaded = [(engine.load(blob), plain(frames(2), audio())) for blob, plain in others]
 
     def work(worker: int) -> None:
-        for number in np.random.default_rng(worker).integers(0, 3, 8):
+        for number in np.random.default_rng(worker).integers(0, 3, 4):
             weights, expected = loaded[number]
             kind = (np.float32, np.float16, np.uint8)[number]
             got = run(engine, weights, 2, kind, worker=worker)
