@@ -13,6 +13,8 @@ COPY docker/dashboard.lock requirements/dashboard.py requirements/
 RUN python -m venv venv \
     && venv/bin/pip install --no-deps --require-hashes -r requirements/dashboard.lock
 COPY dashboard dashboard
+# The samples are links to them.
+COPY docs/pictures docs/pictures
 RUN python requirements/dashboard.py venv
 
 FROM python:${PYTHON_TAG} AS packages
