@@ -33,12 +33,17 @@ def main(arguments: list[str] | None = None, prog: str = "python -m export") -> 
     models = options.models or _models_of(options.services or list(settings.services), settings)
     try:
         exports = plan(models, options, settings)
+        written = 0
         with Progress() as progress:
             for model, export in zip(models, exports, strict=True):
                 current = not options.force and export.is_current()
                 if not current:
                     export.make(progress)
-                print(f"{model}: {'up to date' if current else 'written'}", file=sys.stderr)
+                    written += 1
+                if not progress.is_watched:
+                    print(f"{model}: {'up to date' if current else 'written'}", file=sys.stderr)
+        if progress.is_watched:
+            print(f"{'exports':<10} ✔ {len(models)} models, {written} written", file=sys.stderr)
     except ExportError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
