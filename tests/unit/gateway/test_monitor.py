@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import DeadlineError, InferenceError, UnavailableError
 from gateway.health import monitor
-from gateway.health.engine import device_name, engine_name, placed_on
+from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import LATE_CANARIES
 from gateway.health.processes import ModelProcesses

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from gateway.capacity.report import text
 from gateway.capacity.tenants import OVERHEAD
 from gateway.placement import forced_devices
 from gateway.settings import Settings
+from tests.support.fake_cards import CardsNvml, FakeCard
 
 REPOSITORY = Path(__file__).resolve().parents[4] / "model_repository"
 EIGHT = described(8, 96, None)
@@ -229,16 +229,10 @@ def test_machines_from_files(tmp_path: Path) -> None:
 def test_what_cuda_does_not_show_is_not_there(
     visible: str | None, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cards = [("GPU-a", 80), ("GPU-b", 24), ("GPU-c", 48)]
-    nvml = SimpleNamespace(
-        NVMLError=OSError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: len(cards),
-        nvmlDeviceGetHandleByIndex=cards.__getitem__,
-        nvmlDeviceGetMemoryInfo=lambda card: SimpleNamespace(total=card[1] * GB),
-        nvmlDeviceGetName=lambda card: "Toy",
-        nvmlDeviceGetUUID=lambda card: card[0],
+    nvml = CardsNvml(
+        FakeCard("GPU-a", memory_gb=80),
+        FakeCard("GPU-b", memory_gb=24),
+        FakeCard("GPU-c", memory_gb=48),
     )
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [gpu.memory_gb for gpu in this_machine(nvml, visible).gpus] == sizes
