@@ -2,8 +2,9 @@
 
 A plan runs only with the TensorRT version that built it and on GPUs of the model it was built on
 (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html, "Version
-Compatibility" and "Hardware Compatibility"). Another model of the same compute capability has other
-numbers of cores and other memory: an L4's plan loads on an L40S with a warning, slow, or not at all.
+Compatibility" and "Hardware Compatibility"). Another model of the same compute capability has
+another number of cores and other memory: an L4's plan loads on an L40S with a warning, slow, or not
+at all.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class FakeCard:
 
 
 class CardsNvml:
-    """Behaves like the module ``pynvml``; MIG is not supported on cards that are not ``divided``."""
+    """Behaves like the module ``pynvml``; cards that are not divided know nothing of MIG."""
 
     NVML_DEVICE_MIG_ENABLE = 1
 
