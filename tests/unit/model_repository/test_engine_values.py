@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import engine_values
@@ -104,3 +105,12 @@ def test_bertscores_chunks_fit_its_shared_memory() -> None:
     most = calls(TOKEN_STATES, GPU)
     states = most.in_flight * most.tokens * 384 * 4
     assert int(given["shm_mib"]) * 2**20 >= 2 * states
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_the_page_tells_them(caller: str) -> None:
+    page = (REPOSITORY.parent / "docs" / "gpu.md").read_text()
+    (row,) = re.findall(rf"^\| {caller} \| (\d.*) \| (.*) \|$", page, re.M)
+    for told, own in zip(row, CALLERS[caller][2:], strict=True):
+        numbers = [int(one.replace(",", "")) for one in re.findall(r"[\d,]*\d", told)]
+        assert numbers[: 1 + bool(own.tokens)] == [n for n in (own.rows, own.tokens) if n]
