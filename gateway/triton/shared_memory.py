@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from gateway.errors import GatewayError, UnavailableError
+from gateway.settings.triton import LOCAL
 from gateway.telemetry.log import where
 from gateway.triton.port import TritonPort
 from gateway.triton.region_files import RegionFile, remove_leftovers
@@ -27,7 +28,6 @@ REST_SECONDS = 1.0  # in which a model has noticed a cancellation and finished i
 POLL_SECONDS = 0.2  # between questions whether an abandoned inference has ended
 LEFTOVER_SECONDS = 30.0  # in which inferences of a gateway that died have ended in Triton
 _STEP = 2**20
-_LOOPBACK = ("127.", "localhost:", "[::1]:", "unix:")
 
 
 def rounded(size: int) -> int:
@@ -89,7 +89,7 @@ class Regions:
     def __init__(self, triton: TritonPort, url: str, transport: Transport, limit: int) -> None:
         self._triton = triton
         self._limit = limit
-        local = url.startswith(_LOOPBACK)
+        local = url.startswith(LOCAL)
         self._wanted = transport == "shared_memory" or (transport == "auto" and local)
         self._retry_at = 0.0
         self._free: list[RegionFile] = []  # least recently used first
