@@ -19,6 +19,13 @@ BACKENDS = Path(__file__).parent / "backends"
 """Our Python-based backends: a folder each, and a package that they share."""
 PYTHON_BASED = ("onnxruntime", "openvino")
 SHARED = "pentad_backend"
+DEFAULTS = {
+    # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
+    "OPENBLAS_NUM_THREADS": "1",
+    # CUDA counts the GPUs as NVML does, by whose numbers they are shown and planned for.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+}
+"""Of Triton's environment, where nothing else is set."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +136,7 @@ def environment(wheel: Wheel) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env["PATH"] = os.pathsep.join([scripts, env.get("PATH", os.defpath)])
     env["VIRTUAL_ENV"] = sys.prefix
-    # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
-    env.setdefault("OPENBLAS_NUM_THREADS", "1")
-    env.update(SILENT)
+    env = {**DEFAULTS, **env, **SILENT}
     env.pop("PYTHONHOME", None)
     return env
 

@@ -12,6 +12,8 @@ from gateway.settings.base import Section
 ELSEWHERE = "127.0.0.1:8001"
 """Where a Triton that somebody else runs is looked for when nothing is said."""
 
+CLIENT_MEMORY_OPTION = "--allow-client-shm"
+"""Of tritonserver from release 26.04 on: whether clients may use shared memory; else they may."""
 LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
 """Beginnings of an address on this machine."""
 

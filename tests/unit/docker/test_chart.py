@@ -342,7 +342,8 @@ def test_triton_takes_no_one_without_the_certificate(
     file = tmp_path / "config.yaml"
     file.write_text(configuration["data"]["config.yaml"])
     settings = load_settings(file, {})
-    arguments = command_line(options_from(settings, "default"), find_wheel(), tmp_path, "prefix-")
+    options = options_from(settings, "default")
+    arguments = command_line(options, find_wheel(), tmp_path, "prefix-", {})
     assert {"--grpc-use-ssl-mutual=true", "--allow-http=false"} <= set(arguments)
     assert not [part for part in arguments if "restricted" in part]
     for _, container in containers(manifests):

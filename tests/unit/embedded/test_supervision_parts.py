@@ -158,3 +158,13 @@ def test_the_table_says_who_may_call() -> None:
     lines = console.export_text().splitlines()
     assert sum("key: app" in line for line in lines) == 1
     assert "/metrics and /services: open" in lines[-1]
+
+
+@pytest.mark.parametrize("doors", [{}, {"metrics": "open"}])
+def test_the_table_says_what_does_not_fit(doors: dict[str, str]) -> None:
+    services = {"text": {"state": "ready", "models": [{"name": "a"}]}}
+    triton = {"live": True, "warnings": ["Start it with --allow-client-shm=true"]}
+    report = {"status": "ready", "triton": triton, "services": services}
+    console = Console(width=160, record=True, file=io.StringIO())
+    readiness.show(report, console, doors)
+    assert "Start it with --allow-client-shm=true" in console.export_text().splitlines()[-1]
