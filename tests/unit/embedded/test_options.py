@@ -14,7 +14,9 @@ from gateway.settings.triton import TritonSettings
 def line(**fields: object) -> list[str]:
     fields = {"socket": Path("/run/p/triton:8001"), **fields}
     options = ServerOptions(repository=Path("models"), **fields)  # type: ignore[arg-type]
-    return command_line(options, find_wheel(), Path("/backends"), "prefix-", environment(find_wheel()))
+    return command_line(
+        options, find_wheel(), Path("/backends"), "prefix-", environment(find_wheel())
+    )
 
 
 def test_defaults_are_explicit_control_at_a_socket() -> None:
