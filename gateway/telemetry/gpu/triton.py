@@ -23,7 +23,9 @@ from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, So
 MIB = 2**20
 TIMEOUT = 1.0  # seconds; Triton answers from memory
 LARGEST = 16 * MIB  # bytes of an answer that are read
-FORGET_SECONDS = 600.0  # after which a GPU that is no longer told of has left, as with its pod
+FORGET_SECONDS = (
+    240.0  # after which a GPU that no Triton tells of any more has left, as with its pod
+)
 NAME_LENGTH = len("GPU-00000000")
 # Triton's metric -> figure of a sample, factor to its unit.
 FIGURES = {

@@ -15,6 +15,8 @@ import yaml
 from embedded.layout import find_wheel
 from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
+from gateway.telemetry.gpu import gpu_source
+from gateway.telemetry.gpu.triton import TritonSource
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
@@ -235,6 +237,8 @@ def test_one_gateway_controls_each_triton(
         assert controller.triton.control is True
         assert controller.triton.url == "dns:///demo-triton.prod.svc:8001"
         assert configured(deployments["demo-gateway"]).triton.control is False
+        assert controller.triton.metrics_urls == ("http://demo-triton.prod.svc:8002/metrics",)
+        assert isinstance(gpu_source(controller), TritonSource)
     for pool in of_kind(manifests, "StatefulSet").values():
         names = [one["name"] for one in pool["spec"]["template"]["spec"]["containers"]]
         if "gateway" in names:
@@ -242,6 +246,33 @@ def test_one_gateway_controls_each_triton(
             assert beside.services == ["lipsync"]
             assert beside.triton.url == "127.0.0.1:8001"
             assert beside.triton.control is True
+            assert beside.triton.metrics_urls == ("http://127.0.0.1:8002/metrics",)
+            assert isinstance(gpu_source(beside), TritonSource)
+
+
+def test_gateways_may_read_the_gpu_figures_of_the_tritons() -> None:
+    found = rendered({})
+    policy = of_kind(found, "NetworkPolicy")["demo-triton"]
+    first = policy["spec"]["ingress"][0]
+    assert first["from"][0]["podSelector"]["matchLabels"]["pentad/serves"] == "common"
+    (service,) = (one for name, one in of_kind(found, "Service").items() if name == "demo-triton")
+    assert service["spec"]["clusterIP"] == "None", "each Triton has an address of its own"
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    assert {ports["grpc"], ports["metrics"]} == {one["port"] for one in first["ports"]}
+
+
+def test_an_operator_may_read_the_gpus_elsewhere(tmp_path: Path) -> None:
+    own = {"triton": {"metrics_url": "http://m/x"}, "telemetry": {"gpu": {"source": "dcgm"}}}
+    found = rendered({"config": own})
+    (configuration,) = of_kind(found, "ConfigMap").values()
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration["data"]["config.yaml"])
+    for _, container in containers(found):
+        names = {one["name"] for one in container.get("env", [])}
+        assert "PENTAD_TRITON__METRICS_URL" not in names
+    settings = load_settings(file, {})
+    assert settings.triton.metrics_urls == ("http://m/x",)
+    assert settings.telemetry.gpu.source == "dcgm"
 
 
 def test_termination_leaves_time_to_drain(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
