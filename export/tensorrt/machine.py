@@ -14,7 +14,7 @@ class PlanMachine:
     """Where a plan is built and run.
 
     Attributes:
-        tensorrt: Version, `10.13.3.9`.
+        tensorrt: Version, `10.16.1.11`.
         compute_capability: Of all GPUs, `9.0`.
     """
 

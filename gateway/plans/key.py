@@ -24,7 +24,7 @@ class PlanKey:
 
     Attributes:
         onnx_sha256: of the graph file.
-        tensorrt: version that builds and runs it, ``10.13.3.9``.
+        tensorrt: version that builds and runs it, ``10.16.1.11``.
         compute_capability: of the GPUs, ``9.0``.
         precision: that it was built in.
         profile: its shapes (:attr:`PlanDeclaration.profile`).

@@ -92,8 +92,9 @@ def texts(urls: Sequence[str]) -> Iterator[str]:
 def figures(text: str) -> dict[str, Figures]:
     """Return the figures of a metrics endpoint by UUID.
 
-    Where the driver has none, Triton leaves a gauge at the 0 that it began with: a memory or a
-    power limit of 0 counts as not reported.
+    Where the driver tells none, Triton (metrics.cc of its core) sets the gauge to 0: a memory or a
+    power limit of 0 counts as not reported, and a card that has nothing but zeros as one that
+    cannot be read.
     """
     lines = (line for line in text.splitlines() if "nv_gpu_" in line)
     found: dict[str, Figures] = {}
@@ -112,11 +113,11 @@ def _without_zeros(one: Figures) -> Figures:
         if not one.get(whole):
             one[whole] = None
             one[part] = one.get(part) or None
-    return one
+    return one if any(one.values()) else {}
 
 
-def _sample(one: Figures, taken: float) -> GpuSample:
-    return GpuSample(
+def _sample(one: Figures, taken: float) -> GpuSample | None:
+    sample = GpuSample(
         gpu_util=one.get("gpu_util"),
         mem_util=None,
         memory_used_mb=one.get("memory_used_mb"),
@@ -126,6 +127,7 @@ def _sample(one: Figures, taken: float) -> GpuSample:
         temperature_c=None,
         timestamp=taken,
     )
+    return None if sample.empty else sample
 
 
 def _addresses(host: str, port: int) -> list[tuple[str, int]]:

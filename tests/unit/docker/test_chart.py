@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import json
 import re
 from pathlib import Path
@@ -17,12 +15,11 @@ from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
 from gateway.telemetry.gpu import gpu_source
 from gateway.telemetry.gpu.triton import TritonSource
+from tests.support.chart import CHART, containers, helm, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
-helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
 schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
 
-CHART = DOCKER / "helm" / "pentad"
 CUSTOM = ("ScaledObject", "PodMonitor")  # no schema: they are not Kubernetes' own
 LIPSYNC = {
     "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "2816Mi",
@@ -50,23 +47,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(values: dict[str, Any], name: str = "demo") -> list[dict[str, Any]]:
-    return copy.deepcopy(_rendered(json.dumps(values), name))
-
-
-@functools.cache  # a rendering takes half a second
-def _rendered(values: str, name: str) -> list[dict[str, Any]]:
-    with helm.Chart.load(str(CHART)) as chart:
-        files = chart.render(json.loads(values), name=name, namespace="prod")
-    return [
-        document
-        for name, text in files.items()
-        if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
-        if document
-    ]
-
-
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -75,23 +55,6 @@ def variant(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def manifests(variant: str) -> list[dict[str, Any]]:
     return rendered(VARIANTS[variant])
-
-
-def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
-
-
-def containers(manifests: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    pods = [
-        one["spec"]["template"]["spec"]
-        for one in manifests
-        if one["kind"] in ("Deployment", "StatefulSet")
-    ]
-    return [
-        (pod, container)
-        for pod in pods
-        for container in (*pod.get("initContainers", []), *pod["containers"])
-    ]
 
 
 def test_helm_lint_has_no_complaint() -> None:
@@ -248,31 +211,6 @@ def test_one_gateway_controls_each_triton(
             assert beside.triton.control is True
             assert beside.triton.metrics_urls == ("http://127.0.0.1:8002/metrics",)
             assert isinstance(gpu_source(beside), TritonSource)
-
-
-def test_gateways_may_read_the_gpu_figures_of_the_tritons() -> None:
-    found = rendered({})
-    policy = of_kind(found, "NetworkPolicy")["demo-triton"]
-    first = policy["spec"]["ingress"][0]
-    assert first["from"][0]["podSelector"]["matchLabels"]["pentad/serves"] == "common"
-    (service,) = (one for name, one in of_kind(found, "Service").items() if name == "demo-triton")
-    assert service["spec"]["clusterIP"] == "None", "each Triton has an address of its own"
-    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
-    assert {ports["grpc"], ports["metrics"]} == {one["port"] for one in first["ports"]}
-
-
-def test_an_operator_may_read_the_gpus_elsewhere(tmp_path: Path) -> None:
-    own = {"triton": {"metrics_url": "http://m/x"}, "telemetry": {"gpu": {"source": "dcgm"}}}
-    found = rendered({"config": own})
-    (configuration,) = of_kind(found, "ConfigMap").values()
-    file = tmp_path / "config.yaml"
-    file.write_text(configuration["data"]["config.yaml"])
-    for _, container in containers(found):
-        names = {one["name"] for one in container.get("env", [])}
-        assert "PENTAD_TRITON__METRICS_URL" not in names
-    settings = load_settings(file, {})
-    assert settings.triton.metrics_urls == ("http://m/x",)
-    assert settings.telemetry.gpu.source == "dcgm"
 
 
 def test_termination_leaves_time_to_drain(manifests: list[dict[str, Any]], tmp_path: Path) -> None:

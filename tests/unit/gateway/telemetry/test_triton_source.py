@@ -179,6 +179,16 @@ def test_a_gpu_that_leaves_keeps_its_number_for_a_while(endpoint: Endpoint) -> N
     assert [one.identity for one in tested.read()] == [A, "GPU-00000000-new"]
 
 
+def test_a_card_of_nothing_but_zeros_cannot_be_read(endpoint: Endpoint) -> None:
+    """So Triton writes every figure that its DCGM has no longer got."""
+    lines = [line.rsplit(" ", 1)[0] + " 0" if A in line else line for line in TEXT.splitlines()]
+    endpoint.text = "\n".join(lines) + "\n"
+    assert source(endpoint.url).read() == [
+        Reading("GPU-0a0b0c0d", B, PARTIAL),
+        Reading("GPU-1f2e3d4c", A, None),
+    ]
+
+
 def test_a_triton_that_comes_back_is_read_again(endpoint: Endpoint) -> None:
     tested = source(endpoint.url)
     tested.read()
