@@ -27,7 +27,7 @@ def test_outside_of_it_the_range_is_named(version: str) -> None:
 
 def test_the_images_have_the_newest_and_the_docs_name_both() -> None:
     assert versions()["TRITON_TAG"] == f"{NEWEST.container}-py3"
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     for release in (OLDEST, NEWEST):
         assert f"{release.server[0]}.{release.server[1]} ({release.container})" in page
 
