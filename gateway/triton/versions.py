@@ -16,7 +16,7 @@ class Release(NamedTuple):
 OLDEST = Release((2, 51), "24.10")
 """The embedded server: every test runs against it."""
 NEWEST = Release((2, 69), "26.05")
-"""The images' (docker/versions.env): its interfaces were compared, docs/operations/gpu.md says how."""
+"""The images' (docker/versions.env): compared as docs/operations/gpu.md says, not run."""
 
 
 def untested(version: str) -> str | None:
