@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -11,9 +12,7 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 def visible_indices(nvml: Any, visible: str | None = None) -> list[int]:
     """Return NVML's indices of the GPUs that CUDA shows, by the number that CUDA gives them.
 
-    NVML counts by bus number, and so does CUDA where ``CUDA_DEVICE_ORDER`` is ``PCI_BUS_ID``, as
-    in every Triton that Pentad starts. An entry that names no GPU, or several, ends the list, as it
-    does for CUDA.
+    See :func:`visible_numbers`.
 
     Args:
         nvml: the module ``pynvml``, initialised, or what behaves like it.
@@ -22,7 +21,25 @@ def visible_indices(nvml: Any, visible: str | None = None) -> list[int]:
     Raises:
         NVMLError: the driver is away.
     """
-    every = list(range(nvml.nvmlDeviceGetCount()))
+    count = nvml.nvmlDeviceGetCount()
+    return visible_numbers(count, lambda index: _uuid(nvml, index), visible)
+
+
+def visible_numbers(
+    count: int, uuid: Callable[[int], str], visible: str | None = None
+) -> list[int]:
+    """Return which of a list of GPUs CUDA shows, by the number that CUDA gives them.
+
+    The list is in the order of the bus, and so is CUDA's where ``CUDA_DEVICE_ORDER`` is
+    ``PCI_BUS_ID``, as in every Triton that Pentad starts. An entry that names no GPU, or several,
+    ends it, as it does for CUDA.
+
+    Args:
+        count: length of the list.
+        uuid: returns that of one of them; asked only where an entry is a UUID.
+        visible: value of ``CUDA_VISIBLE_DEVICES``; None: as it is set.
+    """
+    every = list(range(count))
     entries = _entries(visible)
     if entries is None:
         return every
@@ -31,7 +48,7 @@ def visible_indices(nvml: Any, visible: str | None = None) -> list[int]:
         matching = (
             every[int(entry) : int(entry) + 1]
             if entry.isdecimal()
-            else [index for index in every if _uuid(nvml, index).startswith(entry)]
+            else [index for index in every if uuid(index).startswith(entry)]
         )
         if len(matching) != 1:
             break
