@@ -172,10 +172,12 @@ async def test_gpu_samples_come_at_once(tmp_path: Path) -> None:
         assert len(reply.json()["samples"]) == 1
 
 
-async def test_gpus_of_triton_under_their_own_source(tmp_path: Path) -> None:
+async def test_gpus_of_triton_under_their_own_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endpoint = Endpoint()
-    sections = {"telemetry": {"gpu": {"source": "triton"}}, "triton": {"metrics_url": endpoint.url}}
-    async with running_gateway(tmp_path, **sections) as gateway:
+    monkeypatch.setenv("PENTAD_TRITON__METRICS_URL", endpoint.url)
+    async with running_gateway(tmp_path, telemetry={"gpu": {"source": "triton"}}) as gateway:
         found = (await gateway.vision.get("/metrics/gpus")).json()
         metrics = (await gateway.main.get("/metrics")).text
     endpoint.server.shutdown()
@@ -190,12 +192,12 @@ async def test_gpus_of_triton_under_their_own_source(tmp_path: Path) -> None:
     assert "virtual-gpu" not in metrics
 
 
-async def test_no_gpu_is_invented_where_one_is_wanted(tmp_path: Path) -> None:
-    sections = {
-        "vision": {"device": "cuda"},
-        "triton": {"metrics_url": "http://127.0.0.1:1/metrics"},
-    }
-    async with running_gateway(tmp_path, **sections) as gateway:
+async def test_no_gpu_is_invented_where_one_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENTAD_TRITON__METRICS_URL", "http://127.0.0.1:1/metrics")
+    wanted = {"gpu": {"dcgm_address": "127.0.0.1:1"}}
+    async with running_gateway(tmp_path, telemetry=wanted) as gateway:
         found = (await gateway.vision.get("/metrics/gpu")).json()
         metrics = (await gateway.main.get("/metrics")).text
     assert found["source"] != "stub"
