@@ -13,6 +13,7 @@ from pathlib import Path
 
 from embedded.errors import EmbeddedError
 from embedded.plain_paths import plain
+from gateway.capacity.visible import IN_BUS_ORDER
 from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
@@ -22,8 +23,6 @@ SHARED = "pentad_backend"
 DEFAULTS = {
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     "OPENBLAS_NUM_THREADS": "1",
-    # CUDA counts the GPUs as NVML does, by whose numbers they are shown and planned for.
-    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
 }
 """Of Triton's environment, where nothing else is set."""
 
@@ -136,7 +135,7 @@ def environment(wheel: Wheel) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env["PATH"] = os.pathsep.join([scripts, env.get("PATH", os.defpath)])
     env["VIRTUAL_ENV"] = sys.prefix
-    env = {**DEFAULTS, **env, **SILENT}
+    env = {**DEFAULTS, **env, **SILENT, **IN_BUS_ORDER}
     env.pop("PYTHONHOME", None)
     return env
 

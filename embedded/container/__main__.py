@@ -22,6 +22,7 @@ from embedded.leftovers import clear_regions
 from embedded.open_doors import open_doors
 from embedded.options import options_from
 from embedded.shm_budget import MIB, check_shm, container_bytes
+from gateway.capacity.visible import count_in_bus_order
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     own_files_only()
     silence_libraries()
+    count_in_bus_order()
     try:
         settings = load_settings()
         if given.command == "shm":

@@ -9,9 +9,9 @@ import psutil
 import pynvml
 from pydantic import Field, ValidationError
 
+from gateway.capacity.visible import cards
 from gateway.settings.base import Section
 from gateway.settings.yaml_file import read_yaml
-from gateway.telemetry.gpu.visible import visible_indices
 
 GB = 10**9
 """Bytes; cards and memory are sold in decimal gigabytes."""
@@ -94,12 +94,13 @@ def _gpus(nvml: Any, visible: str | None) -> list[Gpu]:
     except nvml.NVMLError:
         return []
     try:
-        found = []
-        for index in visible_indices(nvml, visible):
-            handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
-            found.append(Gpu(name=str(nvml.nvmlDeviceGetName(handle)), memory_gb=memory / GB))
-        return found
+        return [
+            Gpu(
+                name=str(nvml.nvmlDeviceGetName(card.handle)),
+                memory_gb=nvml.nvmlDeviceGetMemoryInfo(card.handle).total / GB,
+            )
+            for card in cards(nvml, visible)
+        ]
     except nvml.NVMLError:
         return []
     finally:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.visible import shows_instances, visible_numbers
+from gateway.telemetry.gpu.visible import shown_places
 
 # Field number -> figure it can stand for. Of several for one figure the first is the default.
 # Power is in watts already and memory in MiB.
@@ -161,13 +161,10 @@ class DcgmSource:
         return readings if self._address else self._of_cuda(readings)
 
     def _of_cuda(self, readings: list[Reading]) -> list[Reading]:
-        """The GPUs that CUDA shows; all of them where it shows instances of one in MIG mode."""
-        found = visible_numbers(
-            len(readings), lambda number: readings[number].identity or "", self._visible
+        places = shown_places(
+            len(readings), lambda place: readings[place].identity or "", self._visible
         )
-        if not found and shows_instances(self._visible):
-            return readings
-        return [readings[number] for number in found]
+        return [readings[place] for place in places]
 
 
 def _number(value: Any) -> float | None:

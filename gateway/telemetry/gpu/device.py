@@ -9,7 +9,7 @@ import pynvml
 
 from gateway.telemetry.gpu.nvml import MIB, NOT_REPORTED, text
 from gateway.telemetry.gpu.triton import figures
-from gateway.telemetry.gpu.visible import visible_indices
+from gateway.telemetry.gpu.visible import shown_places
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def read_nvml(index: int, nvml: Any = pynvml, visible: str | None = None) -> Gpu
     except nvml.NVMLError:
         return None
     try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(visible_indices(nvml, visible)[index])
+        gpus = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
+        uuids = [text(nvml.nvmlDeviceGetUUID(gpu)) for gpu in gpus]
+        handle = gpus[shown_places(len(gpus), uuids.__getitem__, visible)[index]]
         name = text(nvml.nvmlDeviceGetName(handle))
         version = nvml.nvmlSystemGetCudaDriverVersion_v2()
         total, used = _memory(nvml, handle)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pynvml
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.visible import shows_instances, visible_indices
+from gateway.telemetry.gpu.visible import shown_places
 
 MIB = 2**20
 MILLI = 1000
@@ -93,19 +93,17 @@ class NvmlSource:
                 self._nvml.nvmlShutdown()
 
     def _indices(self) -> list[int]:
-        """The devices that are read: all of them where those that CUDA shows cannot be told.
+        count = self._nvml.nvmlDeviceGetCount()
+        return shown_places(count, self._uuid, self._visible)
 
-        One may not tell its UUID, and an instance of a GPU in MIG mode is none of the list.
-        """
+    def _uuid(self, index: int) -> str:
+        """Empty of a device that does not tell it."""
         try:
-            found = visible_indices(self._nvml, self._visible)
+            return text(self._nvml.nvmlDeviceGetUUID(self._nvml.nvmlDeviceGetHandleByIndex(index)))
         except self._nvml.NVMLError as error:
             if error.value in DRIVER_GONE:
                 raise
-        else:
-            if found or not shows_instances(self._visible):
-                return found
-        return list(range(self._nvml.nvmlDeviceGetCount()))
+            return ""
 
     def _device(self, index: int) -> Reading:
         nvml = self._nvml
