@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from embedded import child, door, leftovers
+from embedded.backends.pentad_backend.placement import FOLDER as VARIABLE
 from embedded.errors import EmbeddedError
 from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
+from gateway.health.computed import FOLDER
 from gateway.settings.socket_file import socket_address, socket_file
 
 GRACE_SECONDS = 4.0
@@ -139,10 +141,18 @@ class TritonServer:
         backends = assemble_backends(wheel, backends_folder(self._state))
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),
-            env=environment(wheel),
+            env={**environment(wheel), VARIABLE: str(self._empty_reports())},
             output=self._output,
             keep_modes=True,
         )
+
+    def _empty_reports(self) -> Path:
+        """The folder where backends report where they compute, without those of earlier runs."""
+        folder = (self._state / FOLDER).resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink(missing_ok=True)
+        return folder
 
     def live(self) -> bool:
         """Whether the server answers.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gateway.app import Listeners, create_listeners
 from gateway.context import Context
 from gateway.grpc.server import GrpcServer
+from gateway.health.computed import FOLDER, Reports
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
@@ -84,6 +85,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
         ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings)),
         Leadership(settings.paths.state / LOCK_FILE, candidate=settings.triton.control),
         ModelProcesses(settings.triton.urls[0]),
+        Reports(settings.paths.state / FOLDER),
     )
     return Context(
         settings=settings,

@@ -216,6 +216,10 @@ class ModelLoader:
                 log.info("engine changed", extra={"model": name, "engine": engine})
             return changed
 
+    def lacks_plan(self, name: str) -> str:
+        """Why a network that is to run from a plan does not; empty where nothing is amiss."""
+        return self._plans.lacking(name) if self._plans else ""
+
     def _reject(self, name: str, choice: Choice) -> None:
         if self._plans and choice.plan:
             log.error("plan not used any more", extra={"model": name, "plan": choice.plan})
