@@ -234,9 +234,7 @@ class Card:
                 if bad := self.unknown_options & set(found):
                     raise RuntimeError(f"Unknown provider option: {bad.pop()}")
             if not probe and self.memory == 0:
-                raise RuntimeError(
-                    "/src/x.cc:1 CUDA failure 2: out of memory ; GPU=0 ; file=/b.cc"
-                )
+                raise RuntimeError("/src/x.cc:1 CUDA failure 2: out of memory ; GPU=0 ; file=/b.cc")
         session = self._real(model, options, providers=[CPU])
         session.get_providers = lambda: names
         return session

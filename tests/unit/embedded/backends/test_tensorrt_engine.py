@@ -176,9 +176,7 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, card: Cudart) -> None:
     plan = plan_of(graph(), [SHAPES])
     with pytest.raises(LoadError, match="TensorRT backend supports only GPU device"):
         load(tmp_path, plan, Placement("CPU"))
-    with pytest.raises(
-        LoadError, match="max-batch 8 but .* only supports max-batch 4"
-    ):
+    with pytest.raises(LoadError, match=r"max-batch 8 but .* only supports max-batch 4"):
         load(tmp_path, plan, max_batch_size=8)
     with pytest.raises(LoadError, match=r"TensorRT 10\.13\.3\.9 cannot read the plan"):
         load(tmp_path, plan_of(graph(), [SHAPES], version="10.16.1.11"))
