@@ -20,6 +20,7 @@ silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "unit/export/test_insightface_itself.py",
     "clients/stock/",
     "contract/test_vton_leases.py",
     "triton/embedded/test_ports.py",
