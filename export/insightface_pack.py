@@ -24,7 +24,7 @@ from export.fetch import sha256_of
 from export.pixels import PixelFormat
 from export.progress import Progress
 
-LOCK = Path(__file__).resolve().parents[1] / "requirements" / "faces.lock"
+LOCK = Path(__file__).with_name("insightface.lock")
 PROBE = Path(__file__).with_name("insightface_probe.py")
 ROOT = "~/.insightface"
 """Where the package itself keeps its packs, below `models`."""

@@ -15,7 +15,7 @@ FILES = tuple(f"requirements/{lock}.lock" for lock in LOCKS)
 IMAGE_FILES = (
     "requirements/cuda.lock",
     "requirements/gpu.lock",
-    "requirements/faces.lock",
+    "export/insightface.lock",
     "export/torchvision.lock",
     "export/tryon/libraries.lock",
     "requirements/vlm-cuda.lock",

@@ -22,6 +22,7 @@ silence_libraries()
 LONG = (
     "unit/export/test_insightface_itself.py",
     "clients/stock/",
+    "unit/packaging/test_wheel.py",
     "contract/test_vton_leases.py",
     "triton/embedded/test_ports.py",
     "contract/connections/test_patience.py",
