@@ -19,8 +19,8 @@ from embedded.errors import EmbeddedError
 from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
-from gateway.health.computed import FOLDER
 from gateway.settings.socket_file import socket_address, socket_file
+from gateway.state import ENGINES
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -148,7 +148,7 @@ class TritonServer:
 
     def _empty_reports(self) -> Path:
         """The folder where backends report where they compute, without those of earlier runs."""
-        folder = (self._state / FOLDER).resolve()
+        folder = (self._state / ENGINES).resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in folder.iterdir():
             file.unlink(missing_ok=True)

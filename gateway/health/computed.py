@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.health.engine import device_name, engine_name, placed_on
-
-FOLDER = Path("triton") / "engines"
-"""Of the reports, below `paths.state`; the launcher hands it to the backends."""
+from gateway.health.engine import device_name, engine_name
+from gateway.triton.placing import placed_on
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +36,7 @@ class Reports:
     """The reports of one Triton on this machine; of another one there are none."""
 
     def __init__(self, folder: Path) -> None:
-        """``folder``: `paths.state` / `FOLDER`."""
+        """``folder``: `gateway.state.ENGINES` below `paths.state`."""
         self._folder = folder
 
     def of(self, model: str) -> Computed | None:
@@ -74,23 +72,28 @@ def engine_and_device(config: dict[str, Any], report: Computed | None) -> tuple[
         config: as Triton has loaded it.
         report: of the backend, if there is one.
     """
-    if report is None or report.backend != config.get("backend"):
-        return engine_name(config), device_name(config)
-    name = engine_name(_on(config, report.provider))
-    if report.reason:
+    if report is not None and report.backend != config.get("backend"):
+        report = None
+    real = as_computed(config, report)
+    name, device = engine_name(real), device_name(real)
+    if report is not None and report.reason:
         name = f"{name} ({report.provider.upper()}: {report.reason})"
-    return name, "cuda" if report.device == "cuda:0" else report.device
+    return name, device
 
 
-def _on(config: dict[str, Any], provider: str) -> dict[str, Any]:
-    """Return a configuration without the accelerators that a provider does not have."""
-    if provider == "tensorrt":
+def as_computed(config: dict[str, Any], report: Computed | None) -> dict[str, Any]:
+    """Return the configuration that would say what the backend reports; the same without a report.
+
+    Args:
+        config: as Triton has loaded it.
+        report: of the backend, if there is one.
+    """
+    if report is None or report.backend != config.get("backend") or report.provider == "tensorrt":
         return config
+    if report.provider == "cpu":
+        return placed_on(config, "cpu")
     optimization = dict(config.get("optimization") or {})
-    wanted = dict(optimization.pop("execution_accelerators", None) or {})
-    if provider == "cuda":
-        given = wanted.get("gpu_execution_accelerator") or []
-        kept = [one for one in given if one.get("name") != "tensorrt"]
-        optimization["execution_accelerators"] = {**wanted, "gpu_execution_accelerator": kept}
-        return {**config, "optimization": optimization}
-    return placed_on({**config, "optimization": optimization}, "cpu")
+    wanted = dict(optimization.get("execution_accelerators") or {})
+    given = wanted.get("gpu_execution_accelerator") or []
+    wanted["gpu_execution_accelerator"] = [one for one in given if one.get("name") != "tensorrt"]
+    return {**config, "optimization": {**optimization, "execution_accelerators": wanted}}

@@ -125,8 +125,8 @@ def test_profile(
     assert choose_profile(wanted, tmp_path, cpuinfo=cpuinfo) == expected
 
 
-def test_tensorrt_is_refused_without_the_container(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match="container"):
+def test_tensorrt_is_refused_and_plans_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="use_plans: true"):
         choose_profile("tensorrt", tmp_path)
 
 

@@ -30,6 +30,8 @@ FILES = ("onnxruntime", "onnxruntime-gpu")
 if arguments[0] == "install":
     locks = [Path(one) for before, one in zip(arguments, arguments[1:]) if before == "-r"]
     failing = {failing!r}
+    if "--editable" in arguments:
+        Path(sys.argv[0]).with_name("pentad").touch()
     if any(lock.name in failing for lock in locks):
         sys.exit(1)
     text = "".join(lock.read_text() for lock in locks)
