@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from gateway.health.engine import device_name, engine_name
 from gateway.triton.placing import placed_on
 
@@ -55,7 +57,7 @@ class Reports:
 def _read(file: Path) -> tuple[int, Computed] | None:
     """A report and when it was written; None of a process that is gone."""
     _, pid, _ = file.name.rsplit(".", 2)
-    if not pid.isdecimal() or not Path("/proc", pid).exists():
+    if not pid.isdecimal() or not _alive(int(pid)):
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -63,6 +65,14 @@ def _read(file: Path) -> tuple[int, Computed] | None:
         return file.stat().st_mtime_ns, Computed(**fields)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it is just being replaced, or its process has just ended
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process is there and no zombie: Triton leaves killed ones so for a while."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def engine_and_device(config: dict[str, Any], report: Computed | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from embedded.backends.pentad_backend import placement
@@ -22,7 +23,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.triton.placing import was_changed, with_one_process
 from tests.support.gateway import running_gateway
 from tests.support.plan_models import MODEL, install_plan, write_model
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_for
 
 GPU: dict[str, Any] = {
     "backend": "onnxruntime",
@@ -63,11 +64,15 @@ def test_a_dead_process_reports_nothing(folder: Path) -> None:
     folder.mkdir()
     ended = subprocess.Popen(["true"])
     ended.wait()
+    zombie = subprocess.Popen(["true"])
+    wait_for(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE)
     content = json.dumps({"backend": "b", "provider": "cpu", "device": "cpu", "reason": "x"})
     (folder / f"m.{ended.pid}.json").write_text(content)
+    (folder / f"m.{zombie.pid}.json").write_text(content)
     (folder / "m.nobody.json").write_text(content)
     (folder / f"m.{os.getpid()}.json").write_text("half")
     assert Reports(folder).of("m") is None
+    zombie.wait()
 
 
 def test_of_two_processes_the_one_that_lacks_something_speaks(folder: Path) -> None:
