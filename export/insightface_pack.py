@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from export import packages
+from export.catalogue import INSIGHTFACE, INSIGHTFACE_LICENSE
 from export.detector_graph import FAMILIES
 from export.embedder_graph import CROP
 from export.errors import ExportError
@@ -28,10 +29,9 @@ LOCK = Path(__file__).with_name("insightface.lock")
 PROBE = Path(__file__).with_name("insightface_probe.py")
 ROOT = "~/.insightface"
 """Where the package itself keeps its packs, below `models`."""
-LICENSE = "InsightFace model pack: non-commercial research only"
 NOTICE = (
     "InsightFace's packs are for non-commercial research only, downloaded or found; any other use "
-    "needs a licence of InsightFace's (github.com/deepinsight/insightface)."
+    f"needs a licence of InsightFace's ({INSIGHTFACE})."
 )
 DECODER = "scrfd"
 # By the table of packs in the package's documentation (python-package, model zoo).
@@ -78,7 +78,7 @@ class Pack:
         return {
             "model": f"{self.name}/{file.stem}",
             "source": f"insightface pack {self.name}, {file.name}",
-            "license": LICENSE,
+            "license": INSIGHTFACE_LICENSE,
             "training": _TRAINING.get(self.name, "not stated by the package"),
             "sha256": sha256_of(file),
         }

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from export import insightface_pack, packages
 from export.__main__ import main
-from export.insightface_pack import LICENSE, NOTICE
+from export.catalogue import INSIGHTFACE_LICENSE
+from export.insightface_pack import NOTICE
 from gateway.settings import Settings
 from tests.support import face_networks, insightface_standin
 
@@ -56,8 +57,8 @@ def test_a_pack_gives_both_networks(
     assert embedder["model"] == "buffalo_l/w600k_r50"
     assert (embedder["color"], embedder["mean"], embedder["std"]) == ("rgb", 127.5, 127.5)
     for one in (detector, embedder):
-        assert one["license"] == LICENSE
-        assert "non-commercial" in LICENSE
+        assert one["license"] == INSIGHTFACE_LICENSE
+        assert "non-commercial" in INSIGHTFACE_LICENSE
         assert len(str(one["sha256"])) == 64
         assert str(root) not in json.dumps(one)
     assert "WebFace600K" in str(embedder["training"])

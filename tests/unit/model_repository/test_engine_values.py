@@ -109,7 +109,7 @@ def test_bertscores_chunks_fit_its_shared_memory() -> None:
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_the_page_tells_them(caller: str) -> None:
-    page = (REPOSITORY.parent / "docs" / "gpu.md").read_text()
+    page = (REPOSITORY.parent / "docs" / "operations" / "gpu.md").read_text()
     (row,) = re.findall(rf"^\| {caller} \| (\d.*) \| (.*) \|$", page, re.M)
     for told, own in zip(row, CALLERS[caller][2:], strict=True):
         numbers = [int(one.replace(",", "")) for one in re.findall(r"[\d,]*\d", told)]
