@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from export.folders import derive, set_sizes
 from gateway.capacity.facts import NETWORKS
 from gateway.health.engine import engine_name
 from gateway.plans.declared import declaration_file, declared
@@ -108,3 +109,18 @@ def test_the_detectors_plan_takes_the_sides_that_are_sent_by_default() -> None:
     assert plan.longest == Settings().iot.detection_side
     story = parameters(read_config(REPOSITORY / "emotion_story" / "config.pbtxt"))
     assert int(story["detection_side"]) <= plan.longest
+
+
+def test_a_derived_classifier_has_a_plan_of_its_sizes(tmp_path: Path) -> None:
+    name = "image_classifier_wide"
+    (tmp_path / "image_classifier").symlink_to(REPOSITORY / "image_classifier")
+    derive(tmp_path, "image_classifier", {"image_classifier": name})
+    set_sizes(tmp_path, name, {224: 256, 1000: 7})
+    plan = declared(tmp_path, name)
+    assert plan is not None
+    assert plan.inputs["image"].largest == (8, 256, 256, 3)
+    for file in (tmp_path / name).rglob("*.pbtxt"):
+        config = read_config(file)
+        assert config["output"][0]["dims"] == ["7"]
+        assert config["model_warmup"][0]["inputs"]["image"]["dims"] == ["256", "256", "3"]
+        assert parameters(config).get("gpu_mem_limit", "8589934592") == "8589934592"
