@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +12,8 @@ from pathlib import Path
 
 FOLDER = "PENTAD_ENGINES"
 """Environment variable: the folder of the reports; without it none is written."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,17 @@ class Report:
         self._file = Path(folder, f"{model}.{os.getpid()}.json") if folder else None
         if self._file is None:
             return
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = self._file.with_suffix(".new")
-        scratch.write_text(json.dumps({"backend": backend, **asdict(computed)}), encoding="utf-8")
-        scratch.replace(self._file)
+        content = json.dumps({"backend": backend, **asdict(computed)})
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            scratch.write_text(content, encoding="utf-8")
+            scratch.replace(self._file)
+        except OSError as error:  # a full disk is no reason not to serve
+            log.warning("%s: where it computes cannot be written: %s", model, error.strerror)
 
     def remove(self) -> None:
         """Removes it; safe to repeat."""
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)

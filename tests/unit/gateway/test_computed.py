@@ -60,6 +60,16 @@ def test_a_report_is_read_while_its_process_lives(folder: Path) -> None:
     assert reports.of("face_detector") is None
 
 
+def test_a_report_that_cannot_be_written_refuses_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(placement.FOLDER, str(tmp_path / "file" / "engines"))
+    report = Report("m", "onnxruntime", Told())
+    report.remove()
+    assert "cannot be written" in caplog.text
+
+
 def test_a_dead_process_reports_nothing(folder: Path) -> None:
     folder.mkdir()
     ended = subprocess.Popen(["true"])
