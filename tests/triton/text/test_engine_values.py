@@ -18,12 +18,9 @@ ON_GPU = {"device": "cuda", "instances": 2, "most_rows": 48}
 CALLERS = {"text_embedding": "sentence_encoder", "bertscore": "token_encoder"}
 
 
-def calls(models: TextModels) -> list[dict[str, str]]:
-    """What the models have written into Triton's log of how they call their encoders."""
-    assert models.server.log is not None
-    lines = re.findall(
-        r"(\w+_encoder) is called with Calls\((.*?)\)", models.server.log.read_text()
-    )
+def calls(log: Path) -> list[dict[str, str]]:
+    """What the models have written of how they call their encoders."""
+    lines = re.findall(r"(\w+_encoder) is called with Calls\((.*?)\)", log.read_text())
     return [{"of": of, **dict(re.findall(r"(\w+)=(\d+)", words))} for of, words in lines]
 
 
