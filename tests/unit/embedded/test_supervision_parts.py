@@ -160,6 +160,16 @@ def test_the_table_says_who_may_call() -> None:
     assert "/metrics and /services: open" in lines[-1]
 
 
+def test_the_table_says_why_the_cpu_computes() -> None:
+    engine = "onnxruntime fp32 (CPU: CUDA: out of memory [/odd])"
+    model = {"task": "embed", "name": "m", "engine": engine, "canary_ms": 3}
+    console = Console(width=100, file=io.StringIO())
+    readiness.show({"services": {"text": {"state": "ready", "models": [model]}}}, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    cells = [line.split("│")[4].strip() for line in shown.splitlines() if line.count("│") == 6]
+    assert "onnxruntime fp32 (CPU: CUDA: out of memory [/odd]), 3 ms" in " ".join(cells)
+
+
 def test_the_table_fits_a_hundred_columns() -> None:
     model = {"name": "mediapipe-pose + thin-plate-spline warp", "task": "try-on", "canary_ms": 44.0}
     services = {
