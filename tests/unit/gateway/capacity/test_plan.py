@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from gateway.capacity.machine import (
     MachineError,
     described,
     from_file,
-    has_onnxruntime_gpu,
     host_bytes,
     this_machine,
 )
@@ -155,34 +155,6 @@ def test_calls_on_a_gpu_hold_more() -> None:
     assert on_gpu == pytest.approx(2 * (weights + facts.ARENA_FACTOR * 64 * row), rel=0.01)
 
 
-def test_the_embedded_triton_has_a_process_and_a_context_for_each_network() -> None:
-    card, host = worked_out(described(1, 48, 64)).devices
-    sizes = {item.what: item for item in card.items}
-    assert {"face_detector", "tritonserver: context"} <= set(sizes)
-    assert sizes["face_detector: context"].bytes == facts.CONTEXT
-    assert sizes["face_detector"].instances == 1
-    hosted = {item.what for item in host.items}
-    assert "face_detector: processes" in hosted
-    assert "face_detector" not in hosted
-    in_container = worked_out(described(1, 48, 64), triton=CONTAINER).devices[0]
-    assert in_container.fixed < card.fixed
-
-
-def test_without_onnxruntime_gpu_the_embedded_networks_are_on_the_host() -> None:
-    machine = described(1, 24, 64).model_copy(update={"onnxruntime_gpu": False})
-    found = worked_out(machine)
-    assert {item.engine for item in found.devices[0].items} <= {"CUDA", "torch, CUDA graphs"}
-    assert "face_detector" in {item.what for item in found.devices[1].items}
-    assert "onnxruntime-gpu is not installed" in found.notes[0]
-    assert found.notes[0] not in worked_out(machine, triton=CONTAINER).notes
-
-
-def test_this_machine_has_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert has_onnxruntime_gpu() is this_machine().onnxruntime_gpu
-    monkeypatch.setattr("gateway.capacity.machine.version", lambda name: "1.31.1")
-    assert this_machine().onnxruntime_gpu
-
-
 def test_pinned_tenants_must_fit() -> None:
     models = {f"t{n}": {"model_path": "x.onnx", "pinned": True} for n in range(60)}
     small = described(0, 6, None)
@@ -216,6 +188,28 @@ def test_a_budget_for_tenants_holds() -> None:
     assert room.fit == 10 * 2**30 // facts.TENANT_ON_GPU
 
 
+def test_tenants_beyond_a_card_are_pinned_on_the_host() -> None:
+    def pinned(memory_gb: int) -> list[int]:
+        host = worked_out(described(1, memory_gb, None)).devices[-1]
+        return [item.bytes for item in host.items if "tenants beyond" in item.what]
+
+    assert pinned(96) == []
+    assert pinned(12) == [facts.PINNED]
+
+
+def test_lipsync_on_a_shared_card_is_told_what_the_others_leave() -> None:
+    alone = worked_out(described(1, 96, None).model_copy(update={"onnxruntime_gpu": False}))
+    assert not any("is shared" in note for note in alone.notes)
+    shared = worked_out(described(1, 96, None), triton=CONTAINER)
+    (note,) = [note for note in shared.notes if "is shared" in note]
+    gibibytes = float(re.findall(r"memory_gb_per_gpu says ([\d.]+)", note)[0])
+    given = {"gpus": {"memory_gb_per_gpu": gibibytes}}
+    fixed = worked_out(described(1, 96, None), triton=CONTAINER, lipsync=given)
+    assert not any("is shared" in note for note in fixed.notes)
+    fits = [plan.devices[0].tenants[0].fit for plan in (shared, fixed)]
+    assert fits[0] - 5 <= fits[1] <= fits[0]
+
+
 def test_plans_reserve_their_largest_shapes() -> None:
     machine = described(1, 96, None)
     onnx = worked_out(machine, triton=CONTAINER).devices[0]
@@ -233,11 +227,11 @@ def test_plans_reserve_their_largest_shapes() -> None:
 def test_tenants_never_take_what_is_not_there(
     free: int, size: int, slots: int, budget: int
 ) -> None:
-    fit = tenants_that_fit(free, size, slots=slots, share=0.7, budget=budget)
+    fit = tenants_that_fit(free, size, slots=slots, budget=budget)
     assert fit >= 0
     assert fit == 0 or fit * size + slots <= free
     assert not budget or fit * size <= budget
-    assert tenants_that_fit(free + size, size, slots=slots, share=0.7, budget=budget) >= fit
+    assert tenants_that_fit(free + size, size, slots=slots, budget=budget) >= fit
 
 
 @given(st.integers(1, 10**12), st.lists(st.integers(0, 10**11), max_size=5))
