@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from embedded import leftovers
+from embedded import leftovers, stale_plans
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
 from embedded.lock import LauncherLock
@@ -17,13 +17,13 @@ from embedded.open_doors import metrics_door, open_doors
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
-from gateway.capacity.visible import count_in_bus_order
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, open_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
 from gateway.sockets import activated
 from gateway.standard_streams import as_command, say
 from gateway.state import usable_state
+from gateway.visible_cards import count_in_bus_order
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m embedded") -> int:
@@ -62,6 +62,8 @@ def _run(settings: Settings, *, gateway: bool) -> int:
         for _, check in all_checks(settings, gateway=gateway, taken=taken):
             check()
         close_to_others(settings)
+        if settings.triton.start or not gateway:
+            stale_plans.retire(settings)
         return Supervisor(settings, lock, gateway=gateway, given=given).run()
     finally:
         lock.release()

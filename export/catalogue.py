@@ -217,6 +217,10 @@ MEDIAPIPE = Package(
     wheel=("3.11", "manylinux_2_28_x86_64"),
 )
 
+INSIGHTFACE = "github.com/deepinsight/insightface"
+INSIGHTFACE_LICENSE = "InsightFace model pack: non-commercial research only"
+"""Of its packs; its code is MIT."""
+
 FALLBACK_TOKENS = 512
 """Truncation for tokenizers that name no usable maximum (DeBERTa's say 1e30)."""
 

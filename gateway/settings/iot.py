@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.settings.base import Section, ServiceSection
 
@@ -90,6 +90,9 @@ class IotSettings(ServiceSection):
     """Triton model that makes face vectors."""
     networks: list[str] = ["face_detector", "face_embedder"]
     """Triton models it calls; loaded first."""
+    pack: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Pack of InsightFace's, such as `buffalo_l`, that `make models` takes both face networks from
+    in place of the next two; for non-commercial research only."""
     detector: DetectorSettings = DetectorSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     strict_images: bool = True
@@ -135,3 +138,9 @@ class IotSettings(ServiceSection):
         """Yield the networks of stories, then those of faces, with the models that call them."""
         yield from ((network, self.emotions.triton_model) for network in self.emotions.networks)
         yield from ((network, self.triton_model) for network in self.networks)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IotSettings:
+        if self.pack and (self.detector.weights or self.embedder.weights):
+            raise ValueError("pack takes both networks: leave the weights out, or the pack")
+        return self

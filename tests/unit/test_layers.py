@@ -21,14 +21,14 @@ PLAIN = {"services.registry", "capacity.facts"}
 FLOORS: list[set[str]] = [
     PLAIN,
     {"settings", "errors", "lifecycle", "memory", "pictures", "privacy", "sightings"}
-    | {"standard_streams", "healthcheck"},
+    | {"standard_streams", "visible_cards"},
+    {"placement"},
     {"telemetry", "private_files", "sockets", "state"},
     {"admission", "security", "triton", "workers"},
     {"health"},
     {"context"},
     {"http"},
     SERVICES,
-    {"placement"},
     {"app", "capacity"},
     {"server"},
     {"documents"},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.capacity.visible import IN_BUS_ORDER, cards, chosen, count_in_bus_order
+from gateway.visible_cards import IN_BUS_ORDER, cards, chosen, count_in_bus_order
 from tests.support.fake_cards import CardsNvml, FakeCard
 
 UUIDS = ("GPU-a1", "GPU-b1", "GPU-a2")
