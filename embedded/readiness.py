@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
-_COLUMNS = {"Service": 7, "Access": 10, "State": 8, "Models and engines": 30, "URLs": 29}
-"""Columns with their largest widths: 100 characters with what stands between them, and less."""
+_COLUMNS = {"Service": 7, "Access": 10, "State": 8, "Models and engines": 33, "URLs": 31}
+"""Columns with their largest widths: the console cuts them to its own."""
 UNSETTLED = {"loading", "starting"}
 
 
