@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
@@ -72,7 +73,8 @@ def _model(model: Mapping[str, Any]) -> str:
     canary = model.get("canary_ms")
     took = "" if canary is None else f", {canary:.0f} ms"
     engine = model.get("engine") or "no engine yet"
-    return f"{model.get('task', '')}: {model.get('name') or 'none'}\n  [dim]{engine}{took}[/]"
+    name = escape(f"{model.get('task', '')}: {model.get('name') or 'none'}")
+    return f"{name}\n  [dim]{escape(engine)}{took}[/]"
 
 
 def progress(report: dict[str, Any]) -> str:
