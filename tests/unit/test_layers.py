@@ -56,7 +56,8 @@ def imports(source: str, known: Mapping[str, object]) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield from (name for name in (whole, node.module) if name in known)
+                name = whole if whole in known else node.module
+                yield from (name,) if name in known else ()
 
 
 def room(module: str) -> str:
@@ -159,4 +160,4 @@ def test_an_arrow_that_runs_up_is_seen(importer: str, imported: str) -> None:
 def test_imports_inside_of_functions_count() -> None:
     known = {"gateway.app": 0, "gateway.http": 0, "gateway.http.body": 0}
     source = "def f():\n    from gateway.http import body\n    import gateway.app\n"
-    assert set(imports(source, known)) == {"gateway.http", "gateway.http.body", "gateway.app"}
+    assert set(imports(source, known)) == {"gateway.http.body", "gateway.app"}
