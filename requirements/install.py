@@ -19,6 +19,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+WITH_TORCH = {"runtime", "gpu-check"}
 GLIBC = (2, 35)  # what nvidia-pytriton's manylinux_2_35 wheel needs
 
 
@@ -73,14 +74,15 @@ def _install_torch(python: Path) -> None:
 
 
 def install(target: Path, names: list[str]) -> None:
-    """Install the named locks into ``target``; ``runtime`` brings torch and tritonserver too.
+    """Install the named locks into ``target``; some bring torch, ``runtime`` tritonserver too.
 
     Raises:
         subprocess.CalledProcessError: pip failed; its own message is already printed.
     """
     locks = [HERE / f"{name}.lock" for name in names]
-    if "runtime" in names:
-        locks += [HERE / f"{name}.lock" for name in ("binaries", "torch-cpu", "torch", "cuda")]
+    with_torch = not WITH_TORCH.isdisjoint(names)
+    more = ("binaries",) * ("runtime" in names) + ("torch-cpu", "torch", "cuda") * with_torch
+    locks += [HERE / f"{name}.lock" for name in more]
     stamp = target / ".pentad-locks"
     installed = set(stamp.read_text().splitlines()) if stamp.is_file() else set()
     wanted = _digests(locks)
@@ -94,6 +96,7 @@ def install(target: Path, names: list[str]) -> None:
     _pip(python, *requirements)
     if "runtime" in names:
         _pip(python, "-r", str(HERE / "binaries.lock"))
+    if with_torch:
         _install_torch(python)
     names_now = {line.split()[0] for line in wanted}
     kept = {line for line in installed if line.split()[0] not in names_now}
