@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(parts: list[Part], options: argparse.Namespace, work: Path) -> int:
-    python = Path(sys.executable)
-    left_out: list[str] = []
+    python, variables, left_out = Path(sys.executable), {}, []
     if options.wheels:
-        os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(options.wheels.resolve()))
         python, left_out = wheels.environment(options.wheels, work / "venv")
+        variables = wheels.variables(options.wheels)
     facts = _facts(python, options.device)
     if machine.UNUSABLE in facts:
         raise ValueError(
@@ -70,24 +69,22 @@ def _check(parts: list[Part], options: argparse.Namespace, work: Path) -> int:
             "--device cpu runs the check without a GPU"
         )
     if left_out:
-        facts["wheels for another Python"] = ", ".join(left_out)
-    return _run(parts, Options(options.device, options.quick, work), python, options, facts)
+        facts["wheels that do not fit"] = ", ".join(left_out)
+    told = Options(options.device, options.quick, work)
+    results = sections(parts, told, python, options.budget, variables)
+    return _report(results, options.out, facts)
 
 
-def _run(
-    parts: list[Part],
-    told: Options,
-    python: Path,
-    options: argparse.Namespace,
-    facts: dict[str, Any],
-) -> int:
+def _report(results: Iterator[Section], folder: Path, facts: dict[str, Any]) -> int:
+    """Write the report anew after every part; print the verdict after the last."""
     name = "gpu-check-" + re.sub(r"[^a-z0-9]+", "-", facts["device"].lower()).strip("-")
     done: list[Section] = []
-    for section in sections(parts, told, python, options.budget):
+    files: list[Path] = []
+    for section in results:
         done.append(section)
         words = f"{section.name}: {section.state} {section.headline or section.reason}".rstrip()
         sys.stderr.write(f"{words} ({section.seconds:g} s)\n")
-        files = report.write(options.out, name, facts, done)
+        files = report.write(folder, name, facts, done)
     print(*report.verdict(facts, done), *files, sep="\n")
     return int(not report.passed(done))
 

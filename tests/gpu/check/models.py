@@ -8,7 +8,7 @@ import sys
 from tests.gpu.check.options import ROOT, Options
 from tests.gpu.check.section import Section, SkippedError
 
-SERVICES = ("text", "vision", "iot", "vton", "lipsync")
+SERVICES = ("lipsync", "text", "vision", "iot", "tryon")
 
 
 def check(section: Section, options: Options) -> None:

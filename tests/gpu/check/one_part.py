@@ -21,6 +21,9 @@ from tests.gpu.check.options import REPOSITORY, Options
 from tests.gpu.check.parts import Part, chosen
 from tests.gpu.check.section import Section, SkippedError
 
+NAMED = 5
+"""Missing things that are named."""
+
 
 def main(argv: list[str]) -> int:
     """Run it; the exit status says nothing, FILE says all."""
@@ -42,7 +45,8 @@ def run(part: Part, section: Section, options: Options) -> None:
         SkippedError: it is.
     """
     if lacking := missing(part):
-        raise SkippedError(f"needs {', '.join(lacking)}")
+        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+        raise SkippedError(f"needs {', '.join(lacking[:NAMED])}{more}")
     module, _, name = part.call.partition(":")
     call = getattr(importlib.import_module(module), name)
     call(section, options, *([part.argument] if part.argument else []))

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.gpu.check import section as outcome
 from tests.gpu.check.options import ROOT, Options
@@ -31,6 +32,7 @@ def sections(
     options: Options,
     python: Path,
     budget: float,
+    variables: Mapping[str, str] = MappingProxyType({}),
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Section]:
     """What came of each part, as soon as it has ended.
@@ -40,6 +42,7 @@ def sections(
         options: for all of them.
         python: the interpreter that has their packages.
         budget: seconds for all parts together.
+        variables: of their environment, beside this process's.
         now: a clock.
     """
     end = now() + budget
@@ -48,7 +51,7 @@ def sections(
         if left < LEAST_SECONDS:
             yield Section(part.name, outcome.SKIPPED, _used_up(budget))
             continue
-        section = _run(part, options, python, min(part.seconds, left))
+        section = _run(part, options, python, variables, min(part.seconds, left))
         if section.state == outcome.RUNNING:
             section.state, section.reason = _stopped(part, left, budget)
         yield section
@@ -65,7 +68,9 @@ def _stopped(part: Part, left: float, budget: float) -> tuple[str, str]:
     return outcome.FAILED, f"not finished after {part.seconds:g} s"
 
 
-def _run(part: Part, options: Options, python: Path, limit: float) -> Section:
+def _run(
+    part: Part, options: Options, python: Path, variables: Mapping[str, str], limit: float
+) -> Section:
     """One part; its state is ``running`` if it did not end in time."""
     file, log = options.work / f"{part.name}.json", options.work / f"{part.name}.log"
     given = json.dumps({**asdict(options), "work": str(options.work)})
@@ -73,7 +78,12 @@ def _run(part: Part, options: Options, python: Path, limit: float) -> Section:
     begin = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             process.wait(limit)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
-
-PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 class WheelsError(Exception):
@@ -31,17 +31,20 @@ def environment(wheels: Path, target: Path) -> tuple[Path, list[str]]:
     names = sorted({_name(wheel) for wheel in wheels.glob("*.whl")})
     if not names:
         raise WheelsError(f"there are no wheels in {wheels}")
+    if importlib.util.find_spec("pip") is None:
+        raise WheelsError("this Python has no pip")
     python = target / "bin" / "python"
-    try:
-        venv.create(target, with_pip=True, symlinks=True)
-    except subprocess.CalledProcessError:
-        raise WheelsError(
-            "this Python cannot make environments (python3-venv is missing)"
-        ) from None
-    _see_packages_of_this_python(python)
-    if _install(python, wheels, names):
-        return python, []
-    return python, [name for name in names if not _install(python, wheels, [name])]
+    venv.create(target, symlinks=True)  # without pip: Debian's Python needs a package for that
+    left_out = []
+    if not _install(python, wheels, names):
+        left_out = [name for name in names if not _install(python, wheels, [name])]
+    _see_packages_of_this_python(python)  # not before: pip would take them for installed
+    return python, left_out
+
+
+def variables(wheels: Path) -> dict[str, str]:
+    """What makes pip take packages from the folder alone, in processes of a part, too."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.resolve().as_uri()}
 
 
 def _name(wheel: Path) -> str:
@@ -51,9 +54,13 @@ def _name(wheel: Path) -> str:
 
 def _install(python: Path, wheels: Path, names: list[str]) -> bool:
     """Whether these packages could all be installed."""
-    command = [str(python), *PIP, "install", "--no-index", "--no-deps", "--quiet"]
-    command += ["--only-binary=:all:", "--find-links", str(wheels.resolve()), *names]
-    return subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
+    command = [sys.executable, "-m", "pip", "--python", str(python), "--no-input", "install"]
+    command += ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]
+    environment = {**os.environ, **variables(wheels)}
+    ended = subprocess.run(
+        [*command, *names], env=environment, check=False, stderr=subprocess.DEVNULL
+    )
+    return ended.returncode == 0
 
 
 def _see_packages_of_this_python(python: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from tests.gpu.check.lipsync.bench import BATCHES, MIN_PSNR, WORKERS, ask, engine, psnr, tenants
 from tests.gpu.check.options import Options
@@ -31,19 +33,34 @@ def check(section: Section, options: Options) -> None:
         section.note("computes by", weights.engine)
         section.note("not used", "; ".join(weights.graph.notes) or "nothing")
         section.add(f"load with {workers} workers of {len(batches)} batches", "s", took)
-        captured = {worker: slot.captured for worker, slot in weights.graph.slots.items()}
-        section.note("captured", captured)
-        assert captured == {
-            worker: dict.fromkeys(sorted(batches), "graph" if options.cuda else "call")
-            for worker in range(workers)
-        }, "a batch of a worker was not captured when its tenant was loaded"
+        all_captured(section, options, weights.graph.slots, workers, batches)
         lowest = _lowest(made, weights, tenant.plain, workers, batches)
     section.note("lowest PSNR", f"{lowest:.1f} dB")
     assert lowest >= MIN_PSNR, f"{lowest:.1f} dB, at least {MIN_PSNR:g} are demanded"
     section.headline = f"{workers} x {len(batches)} batches captured in {took:.1f} s, all right"
 
 
-def _lowest(made: Any, weights: Any, plain: Any, workers: int, batches: Any) -> float:
+def all_captured(
+    section: Section, options: Options, slots: Any, workers: int, batches: Sequence[int]
+) -> None:
+    """Every worker has every batch; on a GPU as a graph.
+
+    Raises:
+        AssertionError: not so.
+    """
+    ready = {worker: slot.captured for worker, slot in slots.items()}
+    section.note("captured", {worker: list(calls) for worker, calls in ready.items()})
+    wanted = {worker: sorted(batches) for worker in range(workers)}
+    assert {worker: list(calls) for worker, calls in ready.items()} == wanted, "not all is captured"
+    if options.cuda:
+        calls = [call for one in ready.values() for call in one.values()]
+        graphs = [
+            isinstance(getattr(call, "__self__", None), torch.cuda.CUDAGraph) for call in calls
+        ]
+        assert all(graphs), f"{graphs.count(False)} batches are not CUDA graphs"
+
+
+def _lowest(made: Any, weights: Any, plain: Any, workers: int, batches: Sequence[int]) -> float:
     """PSNR of the worst frame, of all batches on all workers; one frame repeated is the input."""
     picture, sound = frames(1), audio()
     expected = plain(picture, sound)

@@ -31,7 +31,9 @@ def check(section: Section, options: Options) -> None:
         on_cpu = milliseconds(lambda: plain(frames(1), audio()), options.times)
         with serving(repository, Path(folder) / "triton.log") as pool:
             told = pool.load(file)
+            section.note("engine", told["engine"])
             section.note("memory_bytes of a tenant", told["memory_bytes"])
+            assert not options.cuda or told["engine"].startswith("torch"), "the CPU took the tenant"
             for batch in BATCHES:
                 caller = Caller(pool, frames(batch), audio())
                 took = milliseconds(lambda caller=caller: caller.ask("one"), options.times) / batch
