@@ -8,7 +8,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ models: env ## download weights and export the models of the enabled services
 dashboard: env ## build the dashboard that the gateway serves at /
 	@$(PYTHON) requirements/dashboard.py $(VENV)
 
+docs: ## build the guide that the gateway serves at /docs/guide (strict: no dead link)
+	@$(PYTHON) requirements/install.py .venv-docs docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
 check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
 	@$(PY) -m embedded check
@@ -76,7 +80,7 @@ lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(PYTHON) requirements/dashboard.py $(VENV) check
 
 # With what is there: it needs no network, and the machine's own Python may have torch for its GPU.
-gpu-check: ## is it right, and how fast, on the GPU at hand? (docs/gpu.md)
+gpu-check: ## is it right, and how fast, on the GPU at hand? (docs/operations/gpu.md)
 	@python=$(PY); test -x $$python || python=$(PYTHON); $$python -m tests.gpu.check $(GPU_CHECK_ARGS)
 
 gpu-check-env: ## the environment of the test of that check (.venv-gpu-check)
@@ -108,7 +112,7 @@ sbom: supply-env ## write var/sbom/pentad.cdx.json (CycloneDX)
 audit: supply-env ## report known vulnerabilities (pip-audit, npm audit); never fails on them
 	@$(PY) -m supply audit --tool .venv-supply/bin/pip-audit
 
-licences: env ## regenerate docs/licences.md
+licences: env ## regenerate docs/operations/licences.md
 	@$(PY) -m supply licences
 
 clean: ## remove environments, caches and exported models

@@ -66,6 +66,7 @@ def test_the_long_tests_are_where_they_are_listed() -> None:
         "binaries",
         "torch",
         "load",
+        "docs",
         "clients",
         "gpu-check",
         "vlm-cpu",

@@ -53,8 +53,7 @@ class PreparedGraph:
 
     Attributes:
         slots: By number of the worker.
-        how: The way it computes, in words.
-        notes: Why other ways are not used.
+        how: The way it computes, in words, and why not in another one.
     """
 
     def __init__(self, place: Place, blob: OpenBlob, weights: TieredWeights) -> None:
@@ -65,15 +64,15 @@ class PreparedGraph:
         """
         self._place = place
         self.slots: dict[int, Slot] = {}
-        self.notes: list[str] = []
+        notes: list[str] = []
         for how, calls in _ways(blob.skeleton, place.fuse):
             problem = self._prepare(calls, blob, weights)
             if not problem:
-                self.how = how
+                self.how = " ".join([how, *(f"({note})" for note in notes)])
                 return
             self.slots.clear()
-            self.notes.append(f"{how}: {problem}")
-        raise UnsuitableTenantError("; ".join(self.notes))
+            notes.append(f"{how}: {problem}")
+        raise UnsuitableTenantError("; ".join(notes))
 
     def prove(self, blob: OpenBlob, weights: TieredWeights) -> str:
         """Runs a tenant's golden frame; what is wrong with the answer, or nothing.

@@ -260,7 +260,7 @@ class _Step:
             derived = self.frames[:, IMAGE_CHANNELS:]
             derived.copy_(target)
             rows, columns = self._mask.area
-            derived[:, :, rows, columns] = 0
+            derived[:, :, rows, columns].zero_()
         blocks = self._staging.audio.view(torch.float32).view(-1, *AUDIO_SHAPE)
         self.audio.copy_(blocks[: len(self.frames)])
 

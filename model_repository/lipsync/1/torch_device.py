@@ -123,8 +123,17 @@ class CpuDevice:
         )
 
     def is_lost(self, error: BaseException) -> bool:
-        """Whether nothing can run on the device any more after this error."""
-        return isinstance(error, torch.AcceleratorError) and not self.is_memory_error(error)
+        """Whether nothing can run on the device any more after this error.
+
+        The device is asked: most errors do not say it, and one of a kernel is told by whatever
+        runs next.
+        """
+        runtime = isinstance(error, RuntimeError) and not self.is_memory_error(error)
+        return runtime and not self.is_alive()
+
+    def is_alive(self) -> bool:
+        """Whether work still runs on the device."""
+        return True
 
 
 class _Done:
@@ -155,6 +164,7 @@ class CudaDevice(CpuDevice):
         """`device` has an index; the CUDA context is made here."""
         super().__init__(torch.float16)
         self.torch = device
+        self._probe = self.stream()
         # With `benchmark` torch would empty its cache, which waits for the whole card, for each
         # shape; once all are planned `trim` does it.
         torch._C._cudnn_set_conv_benchmark_empty_cache(False)
@@ -232,17 +242,13 @@ class CudaDevice(CpuDevice):
         """The card's name."""
         return str(torch.cuda.get_device_name(self.torch))
 
-    def is_lost(self, error: BaseException) -> bool:
-        """Whether the context is lost: it is asked, because not every error says so itself."""
-        if super().is_lost(error):
-            return True
-        if not isinstance(error, RuntimeError) or self.is_memory_error(error):
-            return False
+    def is_alive(self) -> bool:
+        """Whether a kernel still runs, on a stream of its own: others may be captured just now."""
         try:
-            torch.cuda.synchronize(self.torch)
+            with self.on(self._probe):
+                return bool((torch.ones(1, device=self.torch) + 1).item() == 2)
         except RuntimeError:
-            return True
-        return False
+            return False
 
 
 def open_device(device: str) -> CpuDevice:

@@ -35,8 +35,8 @@ class TieredWeights:
         """Whether a thread brings them to the device."""
 
 
-Leaving = tuple[TieredWeights, torch.Tensor, Any]
-"""A tenant that leaves the device, with the tensor that was there and its event."""
+Leaving = tuple[TieredWeights, torch.Tensor]
+"""A tenant that leaves the device, with the tensor that was there."""
 
 
 class WeightTiers:
@@ -138,7 +138,7 @@ class WeightTiers:
         for key in keys:
             weights = self._tenants[key]
             if weights.device is not None:
-                found.append((weights, weights.device, weights.ready))
+                found.append((weights, weights.device))
             weights.device = None
         return found
 
@@ -148,13 +148,13 @@ class WeightTiers:
         The others are read from their files when they are needed.
         """
         while left:
-            weights, source, ready = left.pop(0)
+            weights, source = left.pop(0)  # brought there on the same stream
             piece = self._arena.take(weights.memory_bytes)
             if piece is None:
                 continue
             self._arena.use(piece)
             with self._device.on(self._stream):
-                self._wait(self._stream, (ready, *piece.pending))
+                self._wait(self._stream, piece.pending)
                 self._device.copy(piece.memory.view(weights.dtype), source)
                 self._arena.used(piece, self._mark(self._stream))
             with self._lock:

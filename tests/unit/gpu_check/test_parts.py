@@ -31,7 +31,7 @@ def test_what_a_part_names_exists(part: Part) -> None:
         file, _, test = part.argument.partition("::")
         assert (ROOT / file).exists()
         assert not test or f"\ndef {test}(" in (ROOT / file).read_text()
-    assert f"| {part.name} | " in (ROOT / "docs" / "gpu.md").read_text()
+    assert f"| {part.name} | " in (ROOT / "docs" / "operations" / "gpu.md").read_text()
 
 
 def test_parts_are_chosen_by_group_and_by_name() -> None:

@@ -62,7 +62,7 @@ def test_four_threads_and_more_tenants_than_fit(others: list[tuple[OpenBlob, Pla
     loaded = [(engine.load(blob), plain(frames(2), audio())) for blob, plain in others]
 
     def work(worker: int) -> None:
-        for number in np.random.default_rng(worker).integers(0, 3, 8):
+        for number in np.random.default_rng(worker).integers(0, 3, 4):
             weights, expected = loaded[number]
             kind = (np.float32, np.float16, np.uint8)[number]
             got = run(engine, weights, 2, kind, worker=worker)
@@ -283,17 +283,24 @@ def test_slots_that_find_no_memory_make_tenants_leave_and_are_tried_once_more(
         assert psnr(plain(frames(1), audio()), run(engine, weights, 1)) >= 50
 
 
-def test_an_error_that_ends_the_context_is_reported_and_others_are_not(
-    half_blob: OpenBlob,
+@pytest.mark.parametrize("alive", [True, False])
+def test_an_error_after_which_nothing_runs_is_reported_and_others_are_not(
+    alive: bool, half_blob: OpenBlob
 ) -> None:
     lost: list[BaseException] = []
-    engine = GpuEngine("cpu", 1, MASK, batches=(1,), lost=lost.append)
+    device = CpuDevice()
+    engine = GpuEngine(device, 1, MASK, batches=(1,), lost=lost.append)
     weights = engine.load(half_blob)
     slot = weights.graph.slots[0]
-    for error, told in (
+    device.is_alive = lambda: alive  # type: ignore[method-assign]
+    full = torch.AcceleratorError("CUDA error: out of memory")
+    full.error_code = 2  # not by torch's allocator
+    for error, ends in (
         (ValueError("a bad array"), False),
         (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (full, False),
         (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
     ):
         lost.clear()
 
@@ -303,14 +310,28 @@ def test_an_error_that_ends_the_context_is_reported_and_others_are_not(
         slot._replays[1].compute = fail
         with pytest.raises(type(error)):
             run(engine, weights, 1)
-        assert lost == ([error] if told else [])
+        assert lost == ([error] if ends and not alive else [])
 
 
-def test_too_little_memory_outside_of_torchs_allocator_is_no_lost_context() -> None:
-    error = torch.AcceleratorError("CUDA error: out of memory")
-    error.error_code = 2
-    assert CpuDevice().is_memory_error(error)
-    assert not CpuDevice().is_lost(error)
+def test_a_context_that_is_lost_while_a_tenant_is_loaded_is_no_reason_against_the_tenant(
+    half_blob: OpenBlob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[BaseException] = []
+    device = CpuDevice()
+    device.is_alive = lambda: False  # type: ignore[method-assign]
+    error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(device, "capture", fail)
+    engine = GpuEngine(device, 1, MASK, batches=(1,), fuse=False, lost=lost.append)
+    with pytest.raises(torch.AcceleratorError):
+        engine.load(half_blob)
+    assert lost == [error]
+    device.is_alive = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(UnsuitableTenantError, match=r"torch does not run it \(CUDA error"):
+        engine.load(half_blob)
 
 
 def test_a_lost_context_ends_the_process_so_that_triton_makes_another() -> None:
@@ -401,13 +422,11 @@ def test_fused_convolutions_that_change_the_picture_are_not_used(
     blob, plain = others[0]
     engine = GpuEngine("cpu", 1, MASK, batches=SMALL)
     weights = engine.load(blob)
-    assert weights.engine.endswith(", plain convolutions")
-    (note,) = weights.graph.notes
-    assert "32 fused convolutions: a test frame keeps" in note
+    assert ", plain convolutions (32 fused convolutions: a test frame keeps" in weights.engine
     assert psnr(plain(frames(2), audio()), run(engine, weights, 2)) >= 50
 
 
 def test_fused_convolutions_that_are_not_there_are_done_without(half_blob: OpenBlob) -> None:
     weights = GpuEngine("cpu", 1, MASK, batches=(1,)).load(half_blob)
-    assert weights.engine.endswith(", plain convolutions")
-    assert "32 fused convolutions: torch does not run it" in weights.graph.notes[0]
+    told = ", plain convolutions (32 fused convolutions: torch does not run it (Could not run"
+    assert told in weights.engine

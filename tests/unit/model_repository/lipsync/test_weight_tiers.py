@@ -93,12 +93,13 @@ def test_without_that_wait_it_would_be_noticed() -> None:
 
 
 def test_a_read_of_pinned_memory_ends_before_others_write_there() -> None:
-    bench = Bench(LazyDevice(), fit=1, tenants=2, slots=2, host=HOST)
-    bench.start(0, slot=0)  # from pinned memory, and still to be done
+    bench = Bench(LazyDevice(), fit=2, tenants=4, slots=2)
+    bench.start(0, slot=0)  # from pinned memory, and not done for a while
+    bench.start(0, slot=1)  # earns the device, and gives its place up
     for _ in range(PROMOTE_AFTER):
-        bench.start(0, slot=1)  # promotes it: its place in pinned memory is tenant 1's now
-    assert bench.where() == ["device", "host"]
-    bench.use(1, slot=1)
+        bench.start(1, slot=1)  # pushes tenant 3 out, which gets that place
+    assert bench.where() == ["device", "device", "host", "host"]
+    bench.use(3, slot=1)
     bench.check(0, slot=0)
 
 
