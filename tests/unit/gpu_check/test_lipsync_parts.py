@@ -51,14 +51,14 @@ class Fake:
         self.pick: Callable[[int], int] = lambda tenant: tenant
         self.spoil: Spoil = lambda mouths: mouths
         self.place = "host"
-        self.notes: list[str] = []
+        self.how = "32 fused convolutions"
         self.tiers = SimpleNamespace(where=lambda tiered: self.place)
         self._lock = threading.Lock()
 
     def load(self, blob: Any) -> Any:
         digests = [tenant.blob.manifest.blob_sha256 for tenant in self.found]
         number = digests.index(blob.manifest.blob_sha256)
-        graph = SimpleNamespace(notes=self.notes)
+        graph = SimpleNamespace(how=self.how)
         return SimpleNamespace(number=number, tiered=None, engine=self.name, graph=graph)
 
     def free(self, weights: Any) -> None:
@@ -162,11 +162,13 @@ def test_a_first_call_is_late(first: float, later: float, late: bool) -> None:
     assert first_call.is_late(first, later) == late
 
 
-def test_fused_convolutions_that_are_not_used(fake: Fake, options: Options) -> None:
-    fake.notes = ["32 fused convolutions: a test frame is not finite"]
+def test_which_convolutions_are_used_is_said(fake: Fake, options: Options) -> None:
     section = Section("fusion")
     fusion.check(section, options)
-    assert section.headline == f"not used: {fake.notes[0]}"
+    assert section.headline.startswith("32 fused convolutions, ")
+    fake.how = f"{fusion.PLAIN} (32 fused convolutions: a test frame is not finite)"
+    fusion.check(section, options)
+    assert section.headline == f"not used: {fake.how}"
 
 
 def test_fused_convolutions_that_give_another_picture(fake: Fake, options: Options) -> None:

@@ -23,16 +23,15 @@ if str(MODEL) not in sys.path:  # Triton puts a model's folder on the path, too
 
 from frame_pixels import Mask  # noqa: E402
 from gpu_engine import GpuEngine  # noqa: E402
+from gpu_slots import BATCHES as ALL  # noqa: E402, F401
+from lipsync_device import GPU_WORKERS as WORKERS  # noqa: E402, F401
 from tenant_blob import OpenBlob, read_manifest  # noqa: E402
-from tenant_golden import MIN_PSNR as MIN_PSNR  # noqa: E402
-from tenant_golden import psnr as psnr  # noqa: E402
+from tenant_golden import MIN_PSNR, psnr  # noqa: E402, F401
 from tenant_import import import_tenant  # noqa: E402
 from tenant_layout import HALF  # noqa: E402
 
 BATCHES = (1, 4, 8, 25)
 """Those that figures are told for."""
-WORKERS = 4
-"""Threads of the deployed engine on a GPU."""
 MASK = Mask(5, 5, 310, 305)
 
 
@@ -44,19 +43,23 @@ class Tenant:
     plain: Plain
 
 
-def tenants(options: Options, count: int = 3) -> list[Tenant]:
-    """Seeded random tenants, imported in half precision; kept for the parts that follow."""
-    return [_tenant(options, seed) for seed in range(count)]
+def tenants(options: Options, count: int = 3, width: float = 0.0) -> list[Tenant]:
+    """Seeded random tenants, imported in half precision; kept for the parts that follow.
+
+    Args:
+        options: With the folder, and the width unless another one is given.
+        count: How many.
+        width: Factor on the network's widths.
+    """
+    return [_tenant(options.work, seed, width or options.width) for seed in range(count)]
 
 
-def _tenant(options: Options, seed: int) -> Tenant:
-    folder = options.work / f"tenant-{options.width:g}-{seed}"
+def _tenant(work: Path, seed: int, width: float) -> Tenant:
+    folder = work / f"tenant-{width:g}-{seed}"
     file = folder / "tenant.onnx"
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=options.work) as made:
-            import_tenant(
-                write_tenant(Path(made), file.stem, seed, options.width), Path(made), HALF
-            )
+        with tempfile.TemporaryDirectory(dir=work) as made:
+            import_tenant(write_tenant(Path(made), file.stem, seed, width), Path(made), HALF)
             os.rename(made, folder)
             Path(made).mkdir()  # what the block's end removes
     manifest = read_manifest(folder, HALF)
