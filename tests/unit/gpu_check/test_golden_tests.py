@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
-from tests.gpu.check.golden_tests import _reason, outcome
+from tests.gpu.check.golden_tests import _reason, check, outcome
+from tests.gpu.check.options import Options
+from tests.gpu.check.section import Section
 
 
 @pytest.mark.parametrize(
@@ -34,3 +37,9 @@ def test_outcomes_are_counted() -> None:
         <testcase name="e"><error/></testcase>
     </testsuite>"""
     assert outcome(ET.fromstring(cases)) == (2, ["why"], ["d", "e"])
+
+
+def test_a_test_that_is_not_there_has_not_passed(tmp_path: Path) -> None:
+    options = Options("cpu", quick=True, work=tmp_path)
+    with pytest.raises(AssertionError, match="no test ran"):
+        check(Section("tests.nothing"), options, "tests/gpu/nowhere.py")

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_the_check_itself_needs_python_alone() -> None:
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
+def test_make_takes_the_machines_python_where_there_is_no_environment() -> None:
+    """And wants nothing made first: neither environment nor models."""
+    given = ["VENV=/nowhere", f"PYTHON={sys.executable}", "GPU_CHECK_ARGS=--help"]
+    ended = subprocess.run(
+        ["make", "gpu-check", *given], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert all(part.name in ended.stdout for part in PARTS)
+
+
 def test_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 
@@ -107,8 +117,6 @@ def test_the_tests_on_a_gpu_start_without_plugins(tmp_path: Path) -> None:
         text=True,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    import xml.etree.ElementTree as ET
-
     passed, skipped, broken = outcome(ET.parse(result).getroot())
     assert (passed, broken) == (0, [])
     assert "no CUDA device" in skipped
