@@ -122,19 +122,15 @@ class Slot:
             step.finish(self._graph(self._weights, step.frames, step.audio))
 
         with self._device.on(self._staging.stream):
-            with self._device.planning(thorough):
-                for _ in range(2):
-                    self._device.launch(compute)
-                    self._staging.stream.synchronize()
+            self._device.plan(compute, self._staging.stream, thorough)
             replays.compute = self._capture(compute)
             for kind, channels in product(_TYPES, (IMAGE_CHANNELS, NETWORK_CHANNELS)):
 
                 def fill(kind: str = kind, channels: int = channels) -> None:
                     step.fill(_TYPES[kind], channels)
 
-                self._device.launch(fill)
+                self._device.plan(fill, self._staging.stream, thorough=False)
                 replays.fill[kind, channels] = self._capture(fill)
-            self._staging.stream.synchronize()
         self._replays[size] = replays
 
     def run(

@@ -77,10 +77,14 @@ class CpuDevice:
         """
         return torch.empty(size, dtype=torch.uint8)
 
-    @contextlib.contextmanager
-    def planning(self, thorough: bool) -> Iterator[None]:
-        """Convolutions that run for the first time are planned; `thorough`: by trying them out."""
-        yield
+    def plan(self, call: Callable[[], None], stream: Any, thorough: bool) -> None:
+        """Lets the libraries choose their algorithms for the work of a call; waits for it.
+
+        Args:
+            call: Launches work on the current stream.
+            stream: The current one.
+            thorough: Whether algorithms are timed, or chosen by rules.
+        """
 
     def capture(
         self, call: Callable[[], None], stream: Any, pool: Any
@@ -195,13 +199,14 @@ class CudaDevice(CpuDevice):
         """Bytes of page-locked memory; torch takes the next power of two."""
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
-    @contextlib.contextmanager
-    def planning(self, thorough: bool) -> Iterator[None]:
-        """Lets cuDNN time its algorithms; a captured graph keeps what it chose."""
+    def plan(self, call: Callable[[], None], stream: Any, thorough: bool) -> None:
+        """Runs the work twice: cuDNN's choice may be another one once there is a workspace."""
         before = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = thorough
         try:
-            yield
+            for _ in range(2):
+                call()
+            stream.synchronize()
         finally:
             torch.backends.cudnn.benchmark = before
 

@@ -16,15 +16,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from cpu_engine import CpuEngine
 from frame_pixels import Mask
 from gpu_engine import GpuEngine
 from gpu_graph import PreparedGraph
 from lipsync_errors import NotFiniteError, UnsuitableTenantError
+from lipsync_request import Command
 from onnx import numpy_helper
 from tenant_blob import OpenBlob
+from tenant_control import TenantControl
 from tenant_golden import psnr
 from tenant_import import import_tenant
 from tenant_layout import HALF
+from tenant_store import TenantStore
+from tenant_table import TenantTable
 from torch.nn import functional
 from torch_device import EXIT_STATUS, CpuDevice
 
@@ -91,7 +96,7 @@ def test_nothing_is_captured_or_allocated_once_a_tenant_is_loaded(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("in a request")
 
-    for name in ("capture", "planning", "empty", "pinned", "trim"):
+    for name in ("capture", "plan", "empty", "pinned", "trim"):
         monkeypatch.setattr(device, name, never)
     for worker in range(2):
         for count in SMALL:
@@ -102,36 +107,38 @@ def test_nothing_is_captured_or_allocated_once_a_tenant_is_loaded(
 
 
 def test_all_batches_of_all_workers_are_captured_by_one_thread(half_blob: OpenBlob) -> None:
-    calls: list[tuple[str, bool]] = []
+    calls: list[tuple[str, str]] = []
 
     class Recording(CpuDevice):
         def capture(self, call: Callable[[], None], stream: Any, pool: Any) -> Any:
-            calls.append((threading.current_thread().name, self.thorough))
+            calls.append(("capture", threading.current_thread().name))
             return super().capture(call, stream, pool)
 
-        def planning(self, thorough: bool) -> Any:
-            self.thorough = thorough
-            return super().planning(thorough)
+        def plan(self, call: Callable[[], None], stream: Any, thorough: bool) -> None:
+            calls.append(("plan", threading.current_thread().name))
+            super().plan(call, stream, thorough)
 
     engine = GpuEngine(Recording(), 2, MASK, batches=SMALL)
     weights = engine.load(half_blob)
     assert sorted(weights.graph.slots) == [0, 1]
-    assert len(calls) == 2 * len(SMALL) * (1 + 6), "of every batch the network and six formats"
-    assert len({name for name, _ in calls}) == 1
-    assert all(thorough for _, thorough in calls)
+    graphs = 2 * len(SMALL) * (1 + 6)  # of every batch the network and six formats
+    assert [what for what, _ in calls] == ["plan", "capture"] * graphs
+    assert len({name for _, name in calls}) == 1
 
 
-def test_timing_algorithms_has_an_end(half_blob: OpenBlob, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "timed"), [(0.0, 0), (1e9, len(SMALL))])
+def test_timing_algorithms_has_an_end(
+    seconds: float, timed: int, half_blob: OpenBlob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = []
 
     class Recording(CpuDevice):
-        def planning(self, thorough: bool) -> Any:
+        def plan(self, call: Callable[[], None], stream: Any, thorough: bool) -> None:
             told.append(thorough)
-            return super().planning(thorough)
 
-    monkeypatch.setattr(gpu_graph, "THOROUGH_SECONDS", 0.0)
+    monkeypatch.setattr(gpu_graph, "THOROUGH_SECONDS", seconds)
     GpuEngine(Recording(), 1, MASK, batches=SMALL).load(half_blob)
-    assert told == [False] * len(SMALL)
+    assert sum(told) == timed
 
 
 def test_memory_is_given_back_only_while_nobody_computes(
@@ -194,7 +201,7 @@ def scaled(tenant: Path, target: Path, factors: dict[str, tuple[float, float]]) 
 
 
 @pytest.fixture(scope="module")
-def loud(tenant: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenBlob:
+def loud_file(tenant: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tenant that says the same, but whose inner numbers are beyond half precision."""
     folder = tmp_path_factory.mktemp("loud")
     up = 2.0**8
@@ -202,17 +209,28 @@ def loud(tenant: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenBlob:
         "audio.0.expand": (up, up), "audio.0.depthwise": (up, up * up),
         "audio.0.project": (1 / up, up), "audio.1.expand": (1 / up, 1.0),
     }  # fmt: skip
-    return half(scaled(tenant, folder / "loud.onnx", factors), folder / "import")
+    return scaled(tenant, folder / "loud.onnx", factors)
 
 
-def test_a_tenant_that_overflows_half_precision_is_told_before_it_is_loaded(
-    loud: OpenBlob,
+@pytest.fixture(scope="module")
+def loud(loud_file: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenBlob:
+    """Its import."""
+    return half(loud_file, tmp_path_factory.mktemp("loud-import"))
+
+
+def test_a_tenant_that_overflows_half_precision_is_computed_by_the_cpu(
+    loud: OpenBlob, loud_file: Path
 ) -> None:
     assert loud.manifest.quality["psnr_db"] >= 50, "its weights are fine, as the import found"
     GpuEngine("cpu", 1, MASK, batches=(1,)).load(loud)
     engine = GpuEngine(CpuDevice(torch.float16), 1, MASK, batches=(1,), fuse=False)
-    with pytest.raises(UnsuitableTenantError, match="a test frame keeps"):
-        engine.load(loud)
+    behind = CpuEngine(1, MASK)
+    backings = [(one, TenantStore(one.layout, import_tenant)) for one in (engine, behind)]
+    table = TenantTable(lambda weights: None)
+    control = TenantControl(table, backings, 1, 1, 50)
+    report = control.load(Command("load", "loud", str(loud_file)))
+    assert report["engine"].startswith(behind.name + " (plain convolutions: a test frame")
+    assert table.acquire("loud").weights[0] is behind
     assert engine.tiers.device_bytes == 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from pathlib import Path
 from typing import Any
@@ -86,12 +85,21 @@ def test_a_capture_that_fails_is_ended(device: CudaDevice) -> None:
 
 
 def test_algorithms_are_timed_while_graphs_are_planned_only(device: CudaDevice) -> None:
-    assert not torch.backends.cudnn.benchmark
+    seen, stream = [], Stream()
     for thorough in (True, False):
-        with contextlib.suppress(ValueError), device.planning(thorough):
-            assert torch.backends.cudnn.benchmark is thorough
-            raise ValueError
+        device.plan(lambda: seen.append(torch.backends.cudnn.benchmark), stream, thorough)
         assert not torch.backends.cudnn.benchmark
+    assert seen == [True, True, False, False]
+    assert stream.synchronized == 2
+
+
+def test_planning_that_fails_leaves_nothing_behind(device: CudaDevice) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        device.plan(fail, Stream(), True)
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_a_card_that_runs_nothing_is_lost(device: CudaDevice) -> None:
