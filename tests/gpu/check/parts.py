@@ -40,7 +40,7 @@ class Part:
         return self.name.partition(".")[0]
 
 
-def _lipsync(name: str, what: str, seconds: float = 120.0) -> Part:
+def _lipsync(name: str, what: str, seconds: float = 180.0) -> Part:
     call = f"tests.gpu.check.lipsync.{name}:check"
     return Part(f"lipsync.{name}", what, call, packages=LIPSYNC, seconds=seconds)
 

@@ -23,7 +23,7 @@ if str(MODEL) not in sys.path:  # Triton puts a model's folder on the path, too
 
 from frame_pixels import Mask  # noqa: E402
 from gpu_engine import GpuEngine  # noqa: E402
-from gpu_slots import BATCHES as ALL  # noqa: E402, F401
+from gpu_slots import BATCHES as ALL  # noqa: E402
 from lipsync_device import GPU_WORKERS as WORKERS  # noqa: E402, F401
 from tenant_blob import OpenBlob, read_manifest  # noqa: E402
 from tenant_golden import MIN_PSNR, psnr  # noqa: E402, F401
@@ -72,7 +72,7 @@ def engine(
     options: Options,
     workers: int = 1,
     budget: int = 0,
-    batches: Sequence[int] = BATCHES,
+    batches: Sequence[int] = (),
     fuse: bool = True,
 ) -> Iterator[GpuEngine]:
     """The engine on the device.
@@ -81,11 +81,13 @@ def engine(
         options: With the device.
         workers: Threads that will compute.
         budget: Bytes of weights; 0 is the engine's own choice.
-        batches: What it captures; all that it has at a load take minutes on a CPU.
+        batches: What it captures; else all that it is deployed with, or, as they take minutes on
+            a CPU, those that figures are told for.
         fuse: Whether it may use fused convolutions.
     """
     if not options.cuda:
         torch.set_num_threads(1)  # threads that wait for one another are slow beside other work
+    batches = batches or (BATCHES if options.quick else ALL)
     made = GpuEngine(options.device, workers, MASK, budget, batches=batches, fuse=fuse)
     try:
         yield made

@@ -29,7 +29,7 @@ def check(section: Section, options: Options) -> None:
     section.against = "a later call"
     (tenant,) = bench.tenants(options, 1)
     late: list[str] = []
-    workers, batches = (1, (1, 4)) if options.quick else (bench.WORKERS, bench.BATCHES)
+    workers, batches = (1, (1, 4)) if options.quick else (bench.WORKERS, bench.ALL)
     with bench.engine(options, workers, batches=batches) as made:
         weights, load = timed(lambda: made.load(tenant.blob))
         section.add("load of the first tenant of a graph", "ms", load)

@@ -12,7 +12,7 @@ from tests.gpu.check.options import Options
 from tests.gpu.check.section import Section
 from tests.support.lipsync_tenants import audio, frames, with_masked
 
-COUNTS = (1, 2, 3, 4, 5, 8, 9, 17, 24, BATCHES[-1])
+COUNTS = (1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 17, 20, BATCHES[-1])
 """Full batches, and such that run in a larger one."""
 QUICK_COUNTS = (1, 3, BATCHES[-1])
 COMPARED = 2

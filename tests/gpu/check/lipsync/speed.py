@@ -42,7 +42,7 @@ def check(section: Section, options: Options) -> None:
     name = next(iter(FORMATS))
     section.headline = (
         f"{per_frame[name, BATCHES[-1]]:.3g} ms a frame in batches of {BATCHES[-1]}, "
-        f"{per_frame[name, 1]:.3g} ms alone; a switch of tenants {max(switches):.3g} ms at most; "
+        f"{per_frame[name, 1]:.3g} ms alone; a switch of tenants {max(switches):.2f} ms at most; "
         f"{max(together):.0f} frames/s by {workers} workers"
     )
 
