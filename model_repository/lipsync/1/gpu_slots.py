@@ -189,6 +189,8 @@ class Slot:
             step.finish(self._graph(self._weights, step.frames, step.audio, spoil=True))
 
         with self._device.on(self._staging.stream):
+            # Timed here, too: cuDNN keeps what is chosen first for a shape.
+            self._device.plan(compute, self._staging.stream, thorough=True)
             self._device.launch(compute)
         source = self._buffers.mouths["float32"][:1].reshape(-1).view(torch.uint8)
         self._staging.download([(source, mouths.reshape(-1).view(np.uint8))])

@@ -118,18 +118,20 @@ def test_all_batches_of_all_workers_are_captured_by_one_thread(half_blob: OpenBl
             calls.append(("plan", threading.current_thread().name))
             super().plan(call, stream, thorough)
 
-    engine = GpuEngine(Recording(), 2, MASK, batches=SMALL)
+    engine = GpuEngine(Recording(), 2, MASK, batches=SMALL, fuse=False)
     weights = engine.load(half_blob)
     assert sorted(weights.graph.slots) == [0, 1]
-    graphs = 2 * len(SMALL) * (1 + 6)  # of every batch the network and six formats
-    assert [what for what, _ in calls] == ["plan", "capture"] * graphs
+    graphs = len(SMALL) * (1 + 6)  # of every batch the network and six formats
+    worker = ["plan", *["plan", "capture"] * graphs]  # first the frame without graphs
+    assert [what for what, _ in calls] == worker * 2
     assert len({name for _, name in calls}) == 1
 
 
-@pytest.mark.parametrize(("seconds", "timed"), [(0.0, 0), (1e9, len(SMALL))])
+@pytest.mark.parametrize(("seconds", "timed"), [(0.0, 1), (1e9, 1 + len(SMALL))])
 def test_timing_algorithms_has_an_end(
     seconds: float, timed: int, half_blob: OpenBlob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is planned first is timed in any case: cuDNN keeps its first choice for a shape."""
     told = []
 
     class Recording(CpuDevice):
@@ -137,7 +139,8 @@ def test_timing_algorithms_has_an_end(
             told.append(thorough)
 
     monkeypatch.setattr(gpu_graph, "THOROUGH_SECONDS", seconds)
-    GpuEngine(Recording(), 1, MASK, batches=SMALL).load(half_blob)
+    GpuEngine(Recording(), 1, MASK, batches=SMALL, fuse=False).load(half_blob)
+    assert told[0]
     assert sum(told) == timed
 
 
