@@ -75,7 +75,7 @@ def _frames(section: Section, options: Options) -> _Seen:
     expected = [tenant.plain(picture, sound) for tenant in found]
     section.note("PSNR between tenants", f"{_apart(expected):.1f} dB")
     assert _apart(expected) < MIN_PSNR - 10, "the tenants cannot be told from each other"
-    room = int(ROOM * found[0].blob.manifest.blob_bytes)
+    room = int(ROOM * found[0].blob.flat().nbytes)
     with engine(options, THREADS, room, batches=(1,)) as made:
         weights = [made.load(tenant.blob) for tenant in found]
         end = time.monotonic() + 2 * options.seconds
