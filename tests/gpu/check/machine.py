@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gateway.capacity.visible import count_in_bus_order
 from load_tests.machine import processor
 from tests.gpu.check.options import ROOT
 
@@ -99,4 +100,5 @@ def _version(package: str) -> str:
 
 
 if __name__ == "__main__":
+    count_in_bus_order()
     print(json.dumps(facts(sys.argv[1])))

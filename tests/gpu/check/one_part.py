@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.capacity.visible import count_in_bus_order
 from gateway.privacy import silence_libraries
 from tests.gpu.check import section as outcome
 from tests.gpu.check.options import REPOSITORY, Options
@@ -28,6 +29,7 @@ NAMED = 5
 def main(argv: list[str]) -> int:
     """Run it; the exit status says nothing, FILE says all."""
     silence_libraries()
+    count_in_bus_order()
     (part,) = chosen([argv[0]])
     file, given = Path(argv[1]), json.loads(argv[2])
     options = Options(given["device"], given["quick"], Path(given["work"]))

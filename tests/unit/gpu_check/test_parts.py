@@ -76,6 +76,21 @@ def test_a_package_that_a_part_does_not_name_is_no_reason_to_skip() -> None:
     assert outcome_of(Part("a.b", "", "tests.gpu.check.no_such:check")).state == "failed"
 
 
+def test_a_device_is_the_one_that_nvml_and_triton_mean(tmp_path: Path) -> None:
+    """Cards are counted by bus, whatever the shell says, and no library reports home."""
+    code = (
+        "import os; from tests.gpu.check.one_part import main; "
+        f"main(['tests.plans', {str(tmp_path / 'one.json')!r}, "
+        f'\'{{"device": "cpu", "quick": true, "work": "/nowhere"}}\']); '
+        "print(os.environ['CUDA_DEVICE_ORDER'], os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    variables = {**os.environ, "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=variables, check=True, capture_output=True
+    )
+    assert ended.stdout.decode().splitlines()[-1] == "PCI_BUS_ID 1"
+
+
 def test_the_check_itself_needs_python_alone() -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.gpu.check.__main__"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
