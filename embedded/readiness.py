@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
@@ -40,7 +41,7 @@ def settled(report: dict[str, Any]) -> bool:
 
 
 def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | None = None) -> None:
-    """Prints one table: services, who may call, states, models, engines, URLs.
+    """Prints one table: services, who may call, states, models, engines, URLs, and warnings.
 
     Args:
         report: The body of `/readyz`.
@@ -48,7 +49,9 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
         doors: Who may call, in words, by service and for `metrics`.
     """
     who = doors or {}
-    caption = f"/metrics and /services: {who['metrics']}" if "metrics" in who else None
+    lines = [f"/metrics and /services: {who['metrics']}"] if "metrics" in who else []
+    lines += report.get("triton", {}).get("warnings", [])
+    caption = "\n".join(lines) or None
     table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
     for column, width in _COLUMNS.items():
         table.add_column(column, overflow="fold", max_width=width)
@@ -69,7 +72,7 @@ def _model(model: Mapping[str, Any]) -> str:
     """Return two lines on a model: its task and name, and below how it runs."""
     canary = model.get("canary_ms")
     took = "" if canary is None else f", {canary:.0f} ms"
-    engine = model.get("engine") or "no engine yet"
+    engine = escape(model.get("engine") or "no engine yet")  # it may say what a library said
     return f"{model.get('task', '')}: {model.get('name') or 'none'}\n  [dim]{engine}{took}[/]"
 
 

@@ -1,4 +1,4 @@
-"""Command line: `python -m embedded.container prepare | plans | serve | healthy | shm`.
+"""Command line: `python -m embedded.container prepare | plans | serve | shm`.
 
 `prepare` fills the volume with the models and becomes the exporter; `serve` becomes tritonserver,
 with the flags of the embedded server; `plans` becomes the builder of TensorRT plans; `shm` prints
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embedded import door
+from embedded import door, stale_plans
 from embedded.container.invocation import invocation
 from embedded.container.repository_copy import link_environments, refresh
 from embedded.errors import EmbeddedError
@@ -23,7 +23,6 @@ from embedded.open_doors import open_doors
 from embedded.options import options_from
 from embedded.shm_budget import MIB, check_shm, container_bytes
 from gateway.capacity.visible import count_in_bus_order
-from gateway.healthcheck import answers
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
@@ -41,16 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("prepare", help="copy the models to paths.repository, then export")
     commands.add_parser("plans", help="build TensorRT plans for this machine's GPU")
     commands.add_parser("serve", help="run tritonserver")
-    healthy = commands.add_parser("healthy", help="whether a URL answers with 200")
-    healthy.add_argument("url")
     shm = commands.add_parser("shm", help="print the shared memory that the container needs")
     shm.add_argument("--devices", type=int, default=1, help="lip-sync devices (GPUs)")
     given = parser.parse_args(arguments)
     own_files_only()
     silence_libraries()
     count_in_bus_order()
-    if given.command == "healthy":
-        return 0 if answers(given.url) else 1
     try:
         settings = load_settings()
         if given.command == "shm":
@@ -65,8 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1  # it has said what does not fit
             command, variables = invocation(settings)
             _tell_what_is_open(settings)
-            if settings.triton.use_plans:  # a plan of another GPU or version must not be loaded
-                subprocess.run([*EXPORT, "plans", "--retire"], check=True)
+            stale_plans.retire(settings)
             clear_regions()  # of a tritonserver that was killed: the volume still has them
             _look_at_shm(settings)
             keep_modes()
@@ -76,9 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except EmbeddedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        print(f"error: stale plans could not be removed ({error.returncode})", file=sys.stderr)
         return 1
     return 0
 

@@ -10,11 +10,12 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
-from gateway.health.engine import device_name, engine_name
+from gateway.health.computed import Reports, engine_and_device
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
 from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
@@ -29,6 +30,7 @@ from gateway.triton.status import (
     ModelDeadError,
     ServerGoneError,
 )
+from gateway.triton.versions import untested
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
@@ -61,6 +63,7 @@ class HealthMonitor:
         loader: ModelLoader,
         leadership: Leadership,
         processes: ModelProcesses,
+        reports: Reports,
     ) -> None:
         self._triton = triton
         self._settings = settings
@@ -68,6 +71,7 @@ class HealthMonitor:
         self._loader = loader
         self._leadership = leadership
         self._processes = processes
+        self._reports = reports
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +81,11 @@ class HealthMonitor:
         self._looked = False
         self.triton_live = False
         self.triton_version = ""
+        self._warnings: list[Callable[[], str | None]] = [lambda: untested(self.triton_version)]
+
+    def warn_of(self, warning: Callable[[], str | None]) -> None:
+        """Add what :meth:`report` says of Triton while it is not None."""
+        self._warnings.append(warning)
 
     def watch(self, service: Probed) -> None:
         """Add a service before :meth:`start`."""
@@ -191,8 +200,12 @@ class HealthMonitor:
             }
             for name, service in self._services.items()
         }
-        triton = {"live": self.triton_live, "version": self.triton_version or None}
-        return {"status": status, "triton": triton, "services": services}
+        return {"status": status, "triton": self._triton_state(), "services": services}
+
+    def _triton_state(self) -> dict[str, Any]:
+        warnings = [text for warning in self._warnings if (text := warning())]
+        version = self.triton_version or None
+        return {"live": self.triton_live, "version": version, "warnings": warnings}
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -224,7 +237,7 @@ class HealthMonitor:
             self._set_all("loading", TRITON_AWAY)
             return
         if not self.triton_live:
-            self.triton_version = await self._triton.server_version()
+            await self._learn_version()
             self.triton_live = self._looked = True
             for model in models:
                 model.reloads = 0
@@ -240,6 +253,12 @@ class HealthMonitor:
             if isinstance(outcome, BaseException):
                 raise outcome
         self._collector.statistics = await self._triton.statistics()
+
+    async def _learn_version(self) -> None:
+        version = await self._triton.server_version()
+        if version != self.triton_version and (warning := untested(version)):
+            log.warning(warning)
+        self.triton_version = version
 
     async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Load a model, and let it prove itself without waiting for the others."""
@@ -314,11 +333,22 @@ class HealthMonitor:
             canary.cancel()
 
     async def _identify(self, model: ModelState) -> None:
-        config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)
-        model.engine, model.device = engine_name(config), device_name(config)
+        model.engine, model.device = await self._computed(model)
         # A model that chooses its engine itself tells which; its config only says `python`.
         model.engine = str(model.info.get("engine") or model.engine)
         model.name = str(model.info.get("model", model.triton_model))
+
+    async def _computed(self, model: ModelState) -> tuple[str, str]:
+        """Engine and device of its first network, or of the first that lacks something."""
+        networks = model.needs or (model.triton_model,)
+        found = []
+        for network in networks:
+            report = await asyncio.to_thread(self._reports.of, network)
+            engine, device = engine_and_device(await self._triton.config(network), report)
+            if why := self._loader.lacks_plan(network):
+                engine = f"{engine} (TensorRT: {why})"
+            found.append((not (why or (report and report.reason)), engine, device))
+        return min(found, key=lambda one: one[0])[1:]
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})

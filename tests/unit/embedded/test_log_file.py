@@ -64,7 +64,10 @@ def test_progress_stays_on_its_line_until_something_else_is_shown(tmp_path: Path
     stream.close(5)
     os.close(write)
     with os.fdopen(read, newline="") as shown:
-        assert shown.read() == f"1 of 3\n{back}2 of 3\n[triton] Traceback (most recent call last):\n3 of 3\n"
+        assert (
+            shown.read()
+            == f"1 of 3\n{back}2 of 3\n[triton] Traceback (most recent call last):\n3 of 3\n"
+        )
 
 
 def test_without_a_file_there_is_no_progress(tmp_path: Path) -> None:
