@@ -137,7 +137,7 @@ def _install_project(python: Path) -> None:
 
 
 def install(target: Path, names: list[str], device: str = "auto") -> None:
-    """Install the named locks into ``target``; ``runtime`` brings torch and tritonserver, ``gpu-check`` torch.
+    """Install the named locks into ``target``; ``runtime`` and ``gpu-check`` bring torch, too.
 
     Args:
         target: Folder of the environment; created where it is missing.
