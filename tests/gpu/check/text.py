@@ -29,7 +29,6 @@ def service(section: Section, options: Options) -> None:
         with TritonServer.on_free_ports(REPOSITORY, log=log) as server:
             models = TextModels(server)
             models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
-            section.note("networks on", "what the embedded server has")
             embedding = per_second(lambda: len(models.embed(texts)), options.seconds, clients=4)
             scoring = per_second(lambda: len(models.score(pairs)), options.seconds, clients=4)
             models.close()
