@@ -225,15 +225,19 @@ def environment(state: Path, services: Sequence[str], main: int) -> dict[str, st
 
 
 @contextlib.contextmanager
-def own_stack(services: Sequence[str]) -> Iterator[tuple[Address, psutil.Process]]:
+def own_stack(services: Sequence[str], **further: str) -> Iterator[tuple[Address, psutil.Process]]:
     """Start a Pentad, and stop it in the end; its log stays in `var/load_tests/kills.log`.
+
+    Args:
+        services: what it serves.
+        **further: variables of its environment.
 
     Raises:
         KillsError: it was not ready in time.
     """
     main = free_port()
     with tempfile.TemporaryDirectory(prefix="pentad-kills-") as folder:
-        own = environment(Path(folder), services, main)
+        own = environment(Path(folder), services, main) | further
         env = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")} | own
         if "lipsync" in services:  # tenants for this state folder
             subprocess.run([sys.executable, "-m", "export"], cwd=ROOT, env=env, check=True)
