@@ -104,7 +104,12 @@ def _pictures(found: Stack) -> list[Body]:
 
 def _enrollments(_: Stack) -> list[Body]:
     return [
-        Body.json({"employee_id": "load-test", "images": _images(dict(zip(portraits.POSES, one)))})
+        Body.json(
+            {
+                "employee_id": "load-test",
+                "images": _images(dict(zip(portraits.POSES, one, strict=True))),
+            }
+        )
         for one in portraits.enrollments(4)
     ]
 
@@ -144,12 +149,13 @@ def _mouth_work(batch: int, kind: str, channels: int) -> Work:
 
 _SHORT = _posts("/text/embed", lambda _: _json("texts", workload.embed_short(256)))
 _MIXED = _posts("/text/embed", lambda _: _json("texts", workload.embed_mixed(16)))
+_SCORES = _posts("/text/bertscore", _pairs)
 
 WORKS = (
     Work("embed, one short text", "text", 1, "request", 1, _SHORT),
     Work("embed, one short text", "text", 32, "request", 1, _SHORT),
     Work("embed, 100 mixed texts", "text", 4, "text", workload.TEXTS, _MIXED),
-    Work("bertscore, 100 pairs", "text", 4, "pair", workload.PAIRS, _posts("/text/bertscore", _pairs)),
+    Work("bertscore, 100 pairs", "text", 4, "pair", workload.PAIRS, _SCORES),
     Work("classify, 640 x 480", "vision", 1, "request", 1, _posts("/vision/infer", _pictures)),
     Work("classify, 640 x 480", "vision", 16, "request", 1, _posts("/vision/infer", _pictures)),
     Work("enroll, 5 poses", "iot", 1, "request", 1, _posts("/iot/vectorizer", _enrollments)),

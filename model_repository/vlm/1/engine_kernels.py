@@ -1,4 +1,4 @@
-"""What vLLM compiles when it starts on a GPU, and how it starts where the tools for that are missing.
+"""What vLLM compiles when it starts on a GPU, and how it starts where the tools are missing.
 
 By vLLM 0.32.0's source. Always needed: a C compiler and Python's headers, by which the compiler
 Triton builds the launcher of every kernel. Avoidable: `nvcc` and `ninja`, by which FlashInfer and
@@ -14,7 +14,7 @@ import subprocess
 
 SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"
 DEEP_GEMM = "VLLM_USE_DEEP_GEMM"
-"""Its FP8 kernels are compiled by nvcc; without them vLLM takes CUTLASS', which are in its wheel."""
+"""Its FP8 kernels are compiled by nvcc; without it vLLM takes CUTLASS', which are in its wheel."""
 TOOLKIT = "/usr/local/cuda"
 """Where FlashInfer looks at last."""
 PREFERS_FLASHINFER = 10
@@ -38,7 +38,7 @@ class MissingCompilerError(RuntimeError):
 
 
 def has_cuda_compiler():
-    """Whether FlashInfer's kernels can be compiled here, or its package of compiled ones is there."""
+    """Whether FlashInfer's kernels can be compiled here, or are there as a package."""
     if importlib.util.find_spec("flashinfer_jit_cache") is not None:
         return True
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
@@ -49,7 +49,7 @@ def has_cuda_compiler():
 
 
 def variables():
-    """vLLM's variables by what this machine can compile, as defaults of the environment."""
+    """Variables of vLLM by what this machine can compile, as defaults of the environment."""
     # PyTorch's sampling is enough for `max_num_seqs` sequences, with any toolkit.
     return {SAMPLER: "0"} if has_cuda_compiler() else {SAMPLER: "0", DEEP_GEMM: "0"}
 
