@@ -102,7 +102,7 @@ class ModelLoader:
             model.state, model.detail = "loading", None
 
     async def _why_not(self, name: str) -> tuple[State, str]:
-        """Tell a model that Triton cannot load from a slow one, and from a Triton that went away."""
+        """Tell a model that Triton cannot load from a slow one and from a Triton that is away."""
         if name in self._slow and await self._triton.live():
             return "loading", f"{name} takes longer than triton.load_timeouts; it is waited for"
         if name in self._retry_at and await self._triton.live():
