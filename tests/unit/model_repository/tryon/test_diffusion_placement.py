@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from tryon_settings import read_settings
 
 from gateway.capacity import diffusion, facts
 from gateway.settings.tryon import TryonModelSettings
-from tests.support.tryon_model import parameters
+from tests.support.tryon_model import ROOT, parameters
 
 GB, GIB = 10**9, 2**30
 QWEN = Parts(
@@ -62,6 +63,23 @@ def kept(gib: float, *, fp8: bool, **more: Any) -> tuple[str, bool]:
 def test_cards_of_every_size(gib: float, fp8: Any, base: Any) -> None:
     assert kept(gib, fp8=True) == fp8
     assert kept(gib, fp8=False) == base
+
+
+def test_the_page_says_from_which_card_on() -> None:
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
+    found: dict[tuple[str, bool], dict[bool, int]] = {}
+    for fp8 in (True, False):
+        for gib in range(12, 150):
+            total = gib * GIB
+            try:
+                form = choose(QWEN, fp8=fp8, total=total, free=total - CONTEXT)
+            except ValueError:
+                continue
+            found.setdefault((form.placement, form.fp8), {}).setdefault(fp8, gib)
+    for (placement, small), by_mode in found.items():
+        (row,) = re.findall(rf"^\| `{placement}`, {'fp8' if small else 'bfloat16'} .*", page, re.M)
+        figures = [cell.strip().partition(",")[0] for cell in row.split("|")[3:5]]
+        assert figures == [str(by_mode.get(fp8, "")) for fp8 in (True, False)]
 
 
 def test_a_budget_and_what_others_hold_are_kept() -> None:
