@@ -64,12 +64,40 @@ class Row:
     milliseconds: dict[str, float]
 
 
-async def _repeat(ask: Ask, done: list[int]) -> None:
-    while True:
-        outcome = await ask()
-        if outcome != OK:
-            raise WorkError(outcome)
-        done[0] += 1
+class _Clients:
+    """Clients that call without a pause until they are told to stop.
+
+    They are not cancelled: before Python 3.12 a call's time limit may swallow that.
+    """
+
+    def __init__(self, asks: Sequence[Ask]) -> None:
+        self.done = 0
+        self._stopping = False
+        self._tasks = [asyncio.create_task(self._repeat(ask)) for ask in asks]
+
+    async def _repeat(self, ask: Ask) -> None:
+        while not self._stopping:
+            outcome = await ask()
+            if outcome != OK:
+                raise WorkError(outcome)
+            self.done += 1
+
+    async def work(self, seconds: float) -> None:
+        """Let them call for so long.
+
+        Raises:
+            WorkError: a call failed.
+        """
+        ended, _ = await asyncio.wait(
+            self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in ended:
+            task.result()
+
+    async def stop(self) -> None:
+        """Let every client finish its call."""
+        self._stopping = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def _idle(launcher: psutil.Process) -> dict[str, float]:
@@ -84,19 +112,15 @@ async def _measure(
     work: Work, found: Stack, launcher: psutil.Process, idle: dict[str, float], seconds: float
 ) -> Row:
     """Count what ended while the clock ran: calls under way at both ends even out."""
-    done = [0]
-    asks = [work.asks(found) for _ in range(work.clients)]
-    tasks = [asyncio.create_task(_repeat(ask, done)) for ask in asks]
+    clients = _Clients([work.asks(found) for _ in range(work.clients)])
     try:
-        await _watched(tasks, WARM)
-        first, before, begin = done[0], spent(launcher), time.monotonic()
-        await _watched(tasks, seconds)
-        calls, lasted = done[0] - first, time.monotonic() - begin
+        await clients.work(WARM)
+        first, before, begin = clients.done, spent(launcher), time.monotonic()
+        await clients.work(seconds)
+        calls, lasted = clients.done - first, time.monotonic() - begin
         costs = between(before, spent(launcher))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await clients.stop()
     if not calls:
         raise WorkError(f"no call ended within {seconds:.0f} s")
     items = calls * work.items
@@ -104,17 +128,6 @@ async def _measure(
         work.name, work.service, work.clients, work.unit, round(items / lasted, 2),
         {name: round(value, 3) for name, value in each(costs, idle, lasted, items).items()},
     )  # fmt: skip
-
-
-async def _watched(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
-    """Wait; a client's failure ends it.
-
-    Raises:
-        WorkError: a call failed.
-    """
-    ended, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in ended:
-        task.result()
 
 
 async def measure(

@@ -1,4 +1,4 @@
-"""What a node's volume holds: the numbers of docs/operations/deploy.md and of the chart's default."""
+"""What a node's volume holds: the numbers of docs/operations/deploy.md and of the chart."""
 
 from __future__ import annotations
 
