@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import json
 import re
 from pathlib import Path
@@ -14,21 +12,14 @@ import yaml
 
 from embedded.layout import find_wheel
 from embedded.options import command_line, options_from
-from gateway.capacity import facts, volume
 from gateway.settings import ConfigError, load_settings
-from gateway.settings.triton import LOAD_TIMEOUTS
+from tests.support.chart import CHART, COMMON, LIPSYNC, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
 schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
 
-CHART = DOCKER / "helm" / "pentad"
 CUSTOM = ("ScaledObject", "PodMonitor")  # no schema: they are not Kubernetes' own
-LIPSYNC = {
-    "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "4864Mi",
-    "resources": {"requests": {"cpu": "4"}, "limits": {"memory": "64Gi"}}, "storage": "50Gi",
-}  # fmt: skip
-COMMON = {**LIPSYNC, "name": "gpu", "lipsync": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "keda": {"gateway": {"autoscaling": {"provider": "keda"}}},
@@ -50,23 +41,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(values: dict[str, Any], name: str = "demo") -> list[dict[str, Any]]:
-    return copy.deepcopy(_rendered(json.dumps(values), name))
-
-
-@functools.cache  # a rendering takes half a second
-def _rendered(values: str, name: str) -> list[dict[str, Any]]:
-    with helm.Chart.load(str(CHART)) as chart:
-        files = chart.render(json.loads(values), name=name, namespace="prod")
-    return [
-        document
-        for name, text in files.items()
-        if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
-        if document
-    ]
-
-
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -75,10 +49,6 @@ def variant(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def manifests(variant: str) -> list[dict[str, Any]]:
     return rendered(VARIANTS[variant])
-
-
-def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
 
 
 def containers(manifests: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -389,56 +359,3 @@ def test_what_is_scaled_by_exists() -> None:
     assert hpa["spec"]["metrics"][0]["pods"]["metric"]["name"] == "pentad_queue_waiting"
     (scaled,) = of_kind(rendered(VARIANTS["keda"]), "ScaledObject").values()
     assert "pentad_queue_waiting{" in json.dumps(scaled)
-
-
-@pytest.mark.parametrize(
-    ("pool", "config", "seconds"),
-    [
-        ({}, {}, 300),
-        ({}, {"iot": {"emotions": {"engine": "vlm"}}}, LOAD_TIMEOUTS["vlm"]),
-        ({"loadSeconds": 20}, {"iot": {"emotions": {"engine": "vlm"}}}, 20),
-    ],
-)
-def test_an_update_waits_as_long_as_the_slowest_model_may_load(
-    pool: dict[str, Any], config: dict[str, Any], seconds: float
-) -> None:
-    manifests = rendered({"nodePools": [{**COMMON, **pool}], "config": config})
-    (found,) = of_kind(manifests, "StatefulSet").values()
-    assert found["spec"]["minReadySeconds"] == seconds
-
-
-def test_the_volume_holds_what_is_kept() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    asked = values["nodePools"][0]["storage"]
-    needed, whole = (volume.gibibytes(diffusion=one) for one in (False, True))
-    assert needed <= int(asked.removesuffix("Gi")) < whole
-    text = (CHART / "values.yaml").read_text()
-    (more,) = re.findall(r"(\d+)Gi with the diffusion engine", text)
-    assert whole <= int(more) < 1.2 * whole
-    page = (ROOT / "docs" / "operations" / "deploy.md").read_text()
-    for size in volume.PARTS.values():
-        assert f"| {size / 1e9:.1f} |" in page
-    said = " ".join(page.split())
-    assert f"{needed:.0f} GiB, with the diffusion engine {round(whole, -1):.0f};" in said
-    assert (
-        f"takes {facts.TENANT_ON_CPU / 1e6:.1f} MB instead of {facts.TENANT_ON_GPU / 1e6:.1f}"
-        in page
-    )
-
-
-def test_a_pool_can_share_its_cards_by_mps() -> None:
-    manifests = rendered({"nodePools": [{**COMMON, "mps": True}, LIPSYNC]})
-    pods = {
-        name: one["spec"]["template"]["spec"]
-        for name, one in of_kind(manifests, "StatefulSet").items()
-    }
-    shared, plain = (
-        next(pod["containers"][0] for name, pod in pods.items() if name.endswith(end))
-        for end in ("gpu", "talk")
-    )
-    assert shared["command"][:2] == ["sh", "-c"]
-    assert shared["command"][2].startswith("nvidia-cuda-mps-control -d && exec python -m embedded")
-    assert shared["args"] == plain["args"] == ["serve"]
-    names = {one["name"] for one in shared["env"]}
-    assert names == {"PENTAD_SERVICES", "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"}
-    assert "command" not in plain
