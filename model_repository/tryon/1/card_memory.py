@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tryon_errors import CardMemoryError, PipelineError
+from tryon_errors import CardMemoryError
 
 log = logging.getLogger("tryon")
 
@@ -32,21 +34,22 @@ def give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def failure(what: str, error: Exception, device: str) -> PipelineError:
-    """The error to raise for one of an engine's library; its text stays in this process.
+@contextmanager
+def watched(device: str) -> Iterator[None]:
+    """Turns a card that is full into words; other errors stay what they are.
 
-    Args:
-        what: That failed, such as "the pipeline".
-        error: Of the library.
-        device: As in the settings.
+    Raises:
+        CardMemoryError: The block ran out of memory.
     """
     import torch
 
-    if not isinstance(error, torch.OutOfMemoryError):
-        return PipelineError(f"{what} failed with {type(error).__name__}")
-    log.error(
-        "tryon: out of memory on %s, %.1f GB are held here: lower tryon.model.memory_gb so that "
-        "less is kept on the card, take a lower default_resolution, or move what else runs there",
-        device, reserved_bytes(device) / 1e9,
-    )  # fmt: skip
-    return CardMemoryError()
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        log.error(
+            "tryon: out of memory on %s, %.1f GB are held here: lower tryon.model.memory_gb so "
+            "that less is kept on the card, take a lower default_resolution, or move what else "
+            "runs there",
+            device, reserved_bytes(device) / 1e9,
+        )  # fmt: skip
+        raise CardMemoryError from None

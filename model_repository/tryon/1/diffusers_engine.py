@@ -11,12 +11,12 @@ import sys
 from typing import Any
 
 from body_pose import BodyNetworks
-from card_memory import failure, give_back, reserved_bytes
+from card_memory import give_back, reserved_bytes, watched
 from diffusers_loading import load_pipeline
 from result_restore import restore
 from torchvision_import import declare_operators
 from tryon_engine import EngineJob, EngineResult
-from tryon_errors import InputError, PipelineError, TryonError
+from tryon_errors import CardMemoryError, InputError, PipelineError, TryonError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
 from tryon_warm_up import run_once
@@ -51,12 +51,8 @@ class DiffusersEngine:
             sys.path.insert(0, str(settings.libraries))
         declare_operators()
         self._size_inputs()
-        try:
+        with watched(settings.device):
             self._pipeline = load_pipeline(settings)
-        except TryonError:
-            raise
-        except RuntimeError as error:  # out of memory, most of all
-            raise failure("loading", error, settings.device) from error
         self._networks = BodyNetworks(settings.body_networks, settings.threads)
 
     def _size_inputs(self) -> None:
@@ -93,22 +89,26 @@ class DiffusersEngine:
             return tensors
 
         try:
-            made = pipeline(
-                image=[person, flatten(job.garment)],
-                prompt=options.prompt,
-                negative_prompt=NO_PROMPT if options.cfg > 1 else None,
-                true_cfg_scale=options.cfg,
-                num_inference_steps=options.steps,
-                width=size[0],
-                height=size[1],
-                generator=torch.Generator("cpu").manual_seed(options.seed),
-                callback_on_step_end=on_step,
-            ).images[0]
+            with watched(self._settings.device):
+                made = pipeline(
+                    image=[person, flatten(job.garment)],
+                    prompt=options.prompt,
+                    negative_prompt=NO_PROMPT if options.cfg > 1 else None,
+                    true_cfg_scale=options.cfg,
+                    num_inference_steps=options.steps,
+                    width=size[0],
+                    height=size[1],
+                    generator=torch.Generator("cpu").manual_seed(options.seed),
+                    callback_on_step_end=on_step,
+                ).images[0]
+        except CardMemoryError:
+            self.clear_cache()
+            raise
         except TryonError:
             raise
-        except Exception as error:  # out of memory, most of all
+        except Exception as error:
             self.clear_cache()
-            raise failure("the pipeline", error, self._settings.device) from error
+            raise PipelineError(f"the pipeline failed with {type(error).__name__}") from error
         finally:
             pipeline.maybe_free_model_hooks()
         if not options.restore:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from body_pose import BodyNetworks
-from card_memory import failure, give_back, reserved_bytes
+from card_memory import give_back, reserved_bytes, watched
 from PIL import Image
 from result_restore import restore
 from tryon_engine import EngineJob, EngineResult
@@ -94,10 +94,8 @@ class Lightx2vEngine:
         except ImportError as error:
             raise PipelineError("LightX2V is not installed in this environment") from error
         _check_interface(LightX2VPipeline)
-        try:
+        with watched(settings.device):
             self._pipeline = self._made(LightX2VPipeline)
-        except RuntimeError as error:  # out of memory, most of all
-            raise failure("loading", error, settings.device) from error
         self._networks = BodyNetworks(settings.body_networks, settings.threads)
 
     def _refuse_settings(self) -> None:
@@ -163,7 +161,7 @@ class Lightx2vEngine:
         runner = self._pipeline.runner
         runner.set_progress_callback(_progress(job, self._steps))
         try:
-            with _files(person, flatten(job.garment)) as paths:
+            with watched(self._settings.device), _files(person, flatten(job.garment)) as paths:
                 found = self._pipeline.generate(
                     seed=options.seed,
                     prompt=options.prompt,
@@ -179,7 +177,7 @@ class Lightx2vEngine:
             raise
         except Exception as error:
             runner.end_run()
-            raise failure("the library", error, self._settings.device) from error
+            raise PipelineError(f"the library failed with {type(error).__name__}") from error
         if not options.restore:
             return EngineResult(made, restored=False)
         whole = restore(person, made, self._networks, options.seed)

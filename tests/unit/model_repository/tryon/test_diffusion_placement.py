@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import card_memory
@@ -26,11 +27,13 @@ from diffusion_placement import (
 from hypothesis import given
 from hypothesis import strategies as st
 from tryon_errors import CardMemoryError, PipelineError
+from tryon_service import TryonService
 from tryon_settings import read_settings
 
 from gateway.capacity import diffusion, facts
 from gateway.settings.tryon import TryonModelSettings
 from tests.support.tryon_model import ROOT, parameters
+from tests.support.waiting import wait_for
 
 GB, GIB = 10**9, 2**30
 QWEN = Parts(
@@ -225,12 +228,34 @@ def test_memory_is_that_of_the_settings_device(monkeypatch: pytest.MonkeyPatch) 
 def test_out_of_memory_says_what_to_do_and_nothing_of_the_library(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    error = torch.OutOfMemoryError("Tried to allocate 2.00 GiB. /some/path")
-    found = card_memory.failure("the pipeline", error, "cuda:1")
-    assert isinstance(found, CardMemoryError)
-    assert "a lower resolution needs less" in found.words
+    with pytest.raises(CardMemoryError) as found, card_memory.watched("cuda:1"):
+        raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB. /some/path")
+    assert "a lower resolution needs less" in found.value.words
+    assert found.value.__cause__ is None
     assert "cuda:1" in caplog.text
     assert "tryon.model.memory_gb" in caplog.text
-    other = card_memory.failure("the pipeline", ValueError("/some/path"), "cuda:1")
-    assert other.words == "the pipeline failed with ValueError"
-    assert "path" not in caplog.text + str(found) + str(other)
+    assert "path" not in caplog.text + str(found.value)
+    with pytest.raises(OSError, match="no file"), card_memory.watched("cuda:1"):
+        raise OSError("no file")  # the operator's log needs the words
+
+
+def test_an_engine_that_has_no_room_says_out_of_memory(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(settings: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # loading sets it for good
+    module: Any = ModuleType("diffusers.pipelines.qwenimage")
+    module.pipeline_qwenimage_edit_plus = SimpleNamespace()
+    for name in ("diffusers", "diffusers.pipelines"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("diffusers_engine.load_pipeline", full)
+    given = parameters(
+        engine="diffusers", default_mode="base", model_path=str(checkpoint), device="cuda:1"
+    )
+    service = TryonService(read_settings(given, checkpoint), lambda running, waiting: None)
+    wait_for(lambda: service.describe()["loading_error"] is not None)
+    assert service.describe()["loading_error"] == "out_of_memory"
+    service.stop()
