@@ -166,8 +166,13 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def run(options: argparse.Namespace) -> list[Row]:
-    """Measure as the command line says."""
+def run(options: argparse.Namespace) -> tuple[list[Row], list[str]]:
+    """Measure as the command line says; returns what failed as well, by service.
+
+    Raises:
+        ValueError: an unknown service.
+        WorkError: a call to the running Pentad failed.
+    """
     cache, seconds = options.cache, options.seconds
     chosen = options.services.split(",")
     if unknown := set(chosen) - set(SERVICES):
@@ -175,15 +180,23 @@ def run(options: argparse.Namespace) -> list[Row]:
     works = [work for work in WORKS if work.service in chosen]
     if options.launcher:
         address, launcher = Address.parse(options.url), psutil.Process(options.launcher)
-        return asyncio.run(measure(address, launcher, works, seconds, cache))
-    rows = []
+        return asyncio.run(measure(address, launcher, works, seconds, cache)), []
+    rows: list[Row] = []
+    failures = []
     for service in dict.fromkeys(work.service for work in works):
         own = [work for work in works if work.service == service]
-        with tempfile.TemporaryDirectory(prefix="pentad-cpu-") as folder:
-            further = narrow_tenant(Path(folder)) if service == "lipsync" else {}
-            with own_stack([service], **further) as (address, launcher):
-                rows += asyncio.run(measure(address, launcher, own, seconds, cache))
-    return rows
+        try:
+            rows += _on_own_stack(service, own, seconds, cache)
+        except (KillsError, WorkError) as error:
+            failures.append(f"{service}: {error}")
+    return rows, failures
+
+
+def _on_own_stack(service: str, works: list[Work], seconds: float, cache: Path) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="pentad-cpu-") as folder:
+        further = narrow_tenant(Path(folder)) if service == "lipsync" else {}
+        with own_stack([service], **further) as (address, launcher):
+            return asyncio.run(measure(address, launcher, works, seconds, cache))
 
 
 def main() -> int:
@@ -200,7 +213,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
     try:
-        rows = run(options)
+        rows, failures = run(options)
     except (KillsError, WorkError, psutil.NoSuchProcess, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -213,7 +226,8 @@ def main() -> int:
         about = {"machine": facts, "date": date.today().isoformat()}
         content = {"about": about, "rows": [asdict(row) for row in rows]}
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return 0
+    print("".join(f"{one}\n" for one in failures), end="", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -211,13 +211,14 @@ async def measure(
 
 def environment(state: Path, services: Sequence[str], main: int) -> dict[str, str]:
     """Return the variables of a Pentad of its own on free ports."""
-    own = {name: str(free_port()) for name in ("metrics", "mouths")}
-    ports = {name: str(free_port()) for name in services if name != "lipsync"}
+    own = {name: str(free_port()) for name in ("metrics", "mouths", "tryon")}
+    ports = {name: str(free_port()) for name in services if name not in ("lipsync", "tryon")}
     return {
         "PENTAD_SERVICES": json.dumps(list(services)),
         "PENTAD_SERVER__PORT": str(main),
         **{f"PENTAD_{name.upper()}__PORT": port for name, port in ports.items()},
         "PENTAD_LIPSYNC__SERVER__PORT": own["mouths"],
+        "PENTAD_TRYON__SERVER__PORT": own["tryon"],
         "PENTAD_EMBEDDED__METRICS_PORT": own["metrics"],
         "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{own['metrics']}/metrics",
         "PENTAD_PATHS__STATE": str(state),
