@@ -85,7 +85,7 @@ class TryonModelSettings(Section):
     enable_teacache: bool = False
     """Of the old server: refused at load, as LightX2V has no TeaCache for Qwen-Image."""
     teacache_thresh: float = Field(0.05, gt=0)
-    """Its threshold."""
+    """Of the old server, without effect."""
     vae_image_size: int | None = Field(None, ge=1)
     """Pixels that `diffusers` gives each input for the VAE; none: its own 1024x1024."""
     condition_image_size: int | None = Field(None, ge=1)
