@@ -12,10 +12,11 @@ CONTEXT = 600 * MIB
 (https://forums.developer.nvidia.com/t/why-tensorrt-occupy-many-memory/56741/2); less with lazy
 loading. Not measured here."""
 ARENA_FACTOR = 2
-"""ONNX Runtime's CUDA arena grows to the next power of two (``arena_extend_strategy``,
-https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html): at most twice."""
-PLAN_WORKSPACE = 2**30
-"""Scratch memory that building a plan may use; export/tensorrt/engine.py gives it as much."""
+"""ONNX Runtime's CUDA arena takes what a request needs (``arena_extend_strategy``,
+https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html) and gives nothing back:
+what does not fit into a part that is free adds another. Twice is an assumption."""
+LEAST_WORKSPACE, WORKSPACE_SHARE = 2**30, 16
+"""Scratch memory that building a plan may use, see :func:`plan_workspace`."""
 PYTHON_PROCESS = 140 * MIB
 """Of a Python model's process before its model: measured with Triton 2.51, 137 MB unique."""
 KEPT_FREE = 0.05
@@ -31,11 +32,11 @@ FRAME_ACTIVATIONS = 104_857_600
 GPU_SLOTS = 4
 """Slots of a lip-sync device, ``GPU_WORKERS`` of its model."""
 SLOT = 2 * GB
-"""Of a slot: 25 frames' activations in FP16 are 1.3 GB; the rest are libraries' workspaces. What
-the model's own ``SHARE_OF_FREE_MEMORY`` counts with. Not measured on a GPU."""
-WEIGHTS_SHARE = 0.7
-"""Share of a GPU's free memory that lip-sync takes for weights where no budget is set:
-``SHARE_OF_FREE_MEMORY`` of its model."""
+"""Of a slot: 25 frames' activations in FP16 are 1.3 GB; the rest are libraries' workspaces.
+``CudaDevice.slot_bytes`` of the model, which leaves as much free. Not measured on a GPU."""
+PINNED = 4 * 2**30
+"""Of the host that a lip-sync device pins at most, for tenants that its GPU has no room for:
+``host_memory_gb`` of its model."""
 
 VLM_WEIGHTS = 18 * GB
 """Qwen3-VL-8B-Thinking in bfloat16, as model_repository/vlm/config.pbtxt says."""
@@ -44,6 +45,25 @@ DIFFUSION = {"transformer": 20.0e9, "text encoder": 8.3e9}
 and Qwen/Qwen2.5-VL-7B-Instruct). The VAE is below a hundredth of them."""
 DIFFUSION_ACTIVATIONS = 8 * GB
 """Of one picture of a megapixel. An assumption: not measured, and no source says."""
+
+
+CALLS = {
+    "text_embedding": ((8, 512), (64, 16_384)),
+    "bertscore": ((8, 512), (64, 8_192)),
+    "image_classification": ((4, 0), (32, 0)),
+    "face_enrollment": ((3, 0), (64, 0)),
+}
+"""Most rows and padded tokens in a call, by the caller's kind: on a CPU, on a GPU. Those of the
+models' engine_values.py; a test compares."""
+
+
+def plan_workspace(card: int) -> int:
+    """Return the scratch memory, bytes, that building a plan may use on a card of so many bytes.
+
+    A sixteenth, at least 1 GiB: with less, TensorRT leaves out its fastest kernels for large
+    layers; it takes what the chosen ones need, not all of it.
+    """
+    return max(LEAST_WORKSPACE, card // WORKSPACE_SHARE)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from gateway.capacity import facts, scale
+from gateway.triton.model_config import parameters, read_config
 from tests.support import frame_traffic
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
@@ -95,19 +96,25 @@ def test_what_a_frame_moves_is_counted(tmp_path: Path) -> None:
 
 def test_what_the_lipsync_model_says_of_itself() -> None:
     folder = ROOT / "model_repository" / "lipsync" / "1"
-    device, engine = (folder / "lipsync_device.py", folder / "gpu_engine.py")
-    (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", device.read_text(), re.M)
-    (share,) = re.findall(r"^SHARE_OF_FREE_MEMORY = ([\d.]+)$", engine.read_text(), re.M)
+    chooser, device = (folder / "lipsync_device.py", folder / "torch_device.py")
+    (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", chooser.read_text(), re.M)
+    (slot,) = re.findall(r"^    slot_bytes = (\d+) \* 10\*\*9$", device.read_text(), re.M)
+    (kept,) = re.findall(r"^KEPT_FREE = ([\d.]+)$", device.read_text(), re.M)
     assert int(workers) == facts.GPU_SLOTS
-    assert float(share) == facts.WEIGHTS_SHARE
+    assert int(slot) * facts.GB == facts.SLOT
+    assert float(kept) == facts.KEPT_FREE
+    given = parameters(read_config(folder.parent / "config.pbtxt"))
+    assert float(given["host_memory_gb"]) * 2**30 == facts.PINNED
     measured = (ROOT / "load_tests" / "RESULTS.md").read_text()
     assert f"resident | {facts.TENANT_ON_CPU / 1e6:.1f} MB" in measured
 
 
-def test_plans_get_the_workspace_that_is_counted() -> None:
-    from export.tensorrt.engine import WORKSPACE_BYTES
-
-    assert WORKSPACE_BYTES == facts.PLAN_WORKSPACE
+def test_large_cards_give_plans_more_workspace() -> None:
+    assert [facts.plan_workspace(size * 2**30) for size in (8, 24, 80)] == [
+        2**30,
+        3 * 2**29,
+        5 * 2**30,
+    ]
 
 
 def test_the_vlm_is_as_large_as_its_configuration_says() -> None:
