@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from embedded import leftovers
-from embedded.layout import Wheel, assemble_backends, environment, find_wheel
+from embedded.layout import DEFAULTS, Wheel, assemble_backends, environment, find_wheel
 from embedded.options import command_line, options_from
 from embedded.profile import choose_profile
 from gateway.capacity.visible import IN_BUS_ORDER
@@ -29,11 +29,12 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
-        return command_line(options, wheel, backends, prefix), environment(wheel)
+        variables = environment(wheel)
+        return command_line(options, wheel, backends, prefix, variables), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
-    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT, **IN_BUS_ORDER}
-    return command_line(options, _nvidia(), NVIDIA / "backends", prefix), variables
+    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER}
+    return command_line(options, _nvidia(), NVIDIA / "backends", prefix, variables), variables
 
 
 def _nvidia() -> Wheel:

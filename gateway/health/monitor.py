@@ -10,6 +10,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.admission import Admission
@@ -29,6 +30,7 @@ from gateway.triton.status import (
     ModelDeadError,
     ServerGoneError,
 )
+from gateway.triton.versions import untested
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
@@ -77,6 +79,11 @@ class HealthMonitor:
         self._looked = False
         self.triton_live = False
         self.triton_version = ""
+        self._warnings: list[Callable[[], str | None]] = [lambda: untested(self.triton_version)]
+
+    def warn_of(self, warning: Callable[[], str | None]) -> None:
+        """Add what :meth:`report` says of Triton while it is not None."""
+        self._warnings.append(warning)
 
     def watch(self, service: Probed) -> None:
         """Add a service before :meth:`start`."""
@@ -191,8 +198,12 @@ class HealthMonitor:
             }
             for name, service in self._services.items()
         }
-        triton = {"live": self.triton_live, "version": self.triton_version or None}
-        return {"status": status, "triton": triton, "services": services}
+        return {"status": status, "triton": self._triton_state(), "services": services}
+
+    def _triton_state(self) -> dict[str, Any]:
+        warnings = [text for warning in self._warnings if (text := warning())]
+        version = self.triton_version or None
+        return {"live": self.triton_live, "version": version, "warnings": warnings}
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -224,7 +235,7 @@ class HealthMonitor:
             self._set_all("loading", TRITON_AWAY)
             return
         if not self.triton_live:
-            self.triton_version = await self._triton.server_version()
+            await self._learn_version()
             self.triton_live = self._looked = True
             for model in models:
                 model.reloads = 0
@@ -240,6 +251,12 @@ class HealthMonitor:
             if isinstance(outcome, BaseException):
                 raise outcome
         self._collector.statistics = await self._triton.statistics()
+
+    async def _learn_version(self) -> None:
+        version = await self._triton.server_version()
+        if version != self.triton_version and (warning := untested(version)):
+            log.warning(warning)
+        self.triton_version = version
 
     async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Load a model, and let it prove itself without waiting for the others."""

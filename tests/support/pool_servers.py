@@ -69,6 +69,9 @@ class Server:
         self._check()
         self.regions.remove(name)
 
+    async def check_memory(self) -> None:
+        self._check()
+
     async def live(self) -> bool:
         return self.up
 

@@ -13,8 +13,6 @@ from gateway.settings.triton import LOAD_TIMEOUTS
 from tests.support.chart import CHART, COMMON, LIPSYNC, of_kind, rendered
 from tests.support.containers import ROOT
 
-pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
-
 
 @pytest.mark.parametrize(
     ("pool", "config", "seconds"),
