@@ -18,7 +18,7 @@ from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
 """Our Python-based backends: a folder each, and a package that they share."""
-PYTHON_BASED = ("onnxruntime", "openvino")
+PYTHON_BASED = ("onnxruntime", "openvino", "tensorrt")
 SHARED = "pentad_backend"
 DEFAULTS = {
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.

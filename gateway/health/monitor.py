@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
-from gateway.health.engine import device_name, engine_name
+from gateway.health.computed import Reports, engine_and_device
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
 from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
@@ -63,6 +63,7 @@ class HealthMonitor:
         loader: ModelLoader,
         leadership: Leadership,
         processes: ModelProcesses,
+        reports: Reports,
     ) -> None:
         self._triton = triton
         self._settings = settings
@@ -70,6 +71,7 @@ class HealthMonitor:
         self._loader = loader
         self._leadership = leadership
         self._processes = processes
+        self._reports = reports
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -331,11 +333,22 @@ class HealthMonitor:
             canary.cancel()
 
     async def _identify(self, model: ModelState) -> None:
-        config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)
-        model.engine, model.device = engine_name(config), device_name(config)
+        model.engine, model.device = await self._computed(model)
         # A model that chooses its engine itself tells which; its config only says `python`.
         model.engine = str(model.info.get("engine") or model.engine)
         model.name = str(model.info.get("model", model.triton_model))
+
+    async def _computed(self, model: ModelState) -> tuple[str, str]:
+        """Engine and device of its first network, or of the first that lacks something."""
+        networks = model.needs or (model.triton_model,)
+        found = []
+        for network in networks:
+            report = await asyncio.to_thread(self._reports.of, network)
+            engine, device = engine_and_device(await self._triton.config(network), report)
+            if why := self._loader.lacks_plan(network):
+                engine = f"{engine} (TensorRT: {why})"
+            found.append((not (why or (report and report.reason)), engine, device))
+        return min(found, key=lambda one: one[0])[1:]
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})

@@ -9,6 +9,7 @@ from typing import Any
 from ov_options import check_batching, device_properties, switched_on
 from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
+from pentad_backend.placement import ON_CPU
 from pentad_backend.tensors import LoadError, TensorInfo
 
 _TYPES = {
@@ -36,6 +37,7 @@ class OvEngine:
         self.inputs = {port.get_any_name(): _info(port) for port in model.inputs}
         self.overridable: dict[str, TensorInfo] = {}
         self.outputs = {port.get_any_name(): _info(port) for port in model.outputs}
+        self.computed = ON_CPU
         self._places = {name: place for place, name in enumerate(self.inputs)}
         self._results = {name: place for place, name in enumerate(self.outputs)}
         self._request = compiled.create_infer_request()
