@@ -200,6 +200,8 @@ class TenantPool:
         before = self.residences.on(device)
         steady = [one for one in before if one.phase is Phase.RESIDENT]
         stats = device.stats = await device.commands.stats(timeout)
+        server = self._settings.server
+        device.admission.resize(server.calls_at_once(on_gpu=stats.kind == "cuda"))
         for one in steady:
             if known := stats.tenants.get(one.tenant):
                 one.memory_bytes = known.memory_bytes or one.memory_bytes

@@ -77,3 +77,30 @@ def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None
     assert picture() == first
     engine.unload()
     assert engine.memory_bytes() == 0
+
+
+def test_every_placement_makes_the_same_picture(packages: Path, tmp_path: Path) -> None:
+    from diffusers_engine import DiffusersEngine
+    from tryon_engine import EngineJob
+    from tryon_progress import JobWatch
+    from tryon_request import parse_options
+    from tryon_settings import read_settings
+
+    from export.tryon.random_checkpoint import write_checkpoint
+
+    write_checkpoint(tmp_path)
+    made = set()
+    for placement in ("", "resident", "offload", "blocks"):
+        given = parameters(
+            engine="diffusers", model_path=str(tmp_path), body_networks=str(networks()),
+            default_mode="base", device="cuda", placement=placement,
+        )  # fmt: skip
+        settings = read_settings(given, tmp_path)
+        engine = DiffusersEngine(settings)
+        engine.load()
+        options = parse_options(b'{"seed": 3, "steps": 2, "restore": false}', settings)
+        person, garment = Image.new("RGB", (768, 1024), "red"), Image.new("RGB", (512, 512))
+        job = EngineJob(person, garment, options, JobWatch(lambda told: None, lambda: False))
+        made.add(engine.generate(job).picture.tobytes())
+        engine.unload()
+    assert len(made) == 1
