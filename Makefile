@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check supply-env sbom audit licences docs
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
-test-long: env-test models dashboard postgresql client-env stock-client-env ## crashes, floods, other engines than the default ones, clients
+test-long: env-test models dashboard postgresql client-env stock-client-env gpu-check-env ## crashes, floods, other engines than the default ones, clients
 	@$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 client-env: env ## the environment of the tests of clients and their generators (.venv-clients)
@@ -81,8 +81,12 @@ lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/mypy
 	@$(PYTHON) requirements/dashboard.py $(VENV) check
 
-gpu-check: env-test models ## is it right, and how fast, on the GPU at hand? (docs/operations/gpu.md)
-	@$(PY) -m tests.gpu.check $(GPU_CHECK_ARGS)
+# With what is there: it needs no network, and the machine's own Python may have torch for its GPU.
+gpu-check: ## is it right, and how fast, on the GPU at hand? (docs/operations/gpu.md)
+	@python=$(PY); test -x $$python || python=$(PYTHON); $$python -m tests.gpu.check $(GPU_CHECK_ARGS)
+
+gpu-check-env: ## the environment of the test of that check (.venv-gpu-check)
+	@$(PYTHON) requirements/install.py .venv-gpu-check gpu-check
 
 perf: env models ## perf_analyzer against a running Triton
 	@$(PY) -m load_tests.perf

@@ -23,6 +23,8 @@ from typing import Any
 from embedded.errors import EmbeddedError
 from embedded.leftovers import SHM
 from embedded.pbtxt import parse
+from gateway.capacity import facts
+from gateway.settings.lipsync import CALLS_ON_A_CPU, CALLS_PER_GPU_SLOT
 
 MIB = 2**20
 REGION_BYTES = MIB
@@ -57,6 +59,8 @@ def needed_bytes(repository: Path, profile: str) -> int:
 def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
     """What `--shm-size` must be for Triton and a gateway that shares its memory.
 
+    Lip-sync counts as on GPUs, where its models get more calls at once than `shm_mib` says.
+
     Args:
         repository: Model repository; the largest of its profiles counts.
         regions: Most bytes of the gateway's regions for frames (`lipsync.shared_memory_mb`).
@@ -68,7 +72,8 @@ def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
     profiles = {path.stem for path in repository.glob("*/configs/*.pbtxt")} | {"default"}
     models = max(needed_bytes(repository, name) for name in profiles)
     further = model_bytes(parse((repository / "lipsync" / "config.pbtxt").read_text("utf-8")))
-    total = models + regions + (devices - 1) * further
+    calls = CALLS_PER_GPU_SLOT * facts.GPU_SLOTS // CALLS_ON_A_CPU
+    total = models + regions + (calls * devices - 1) * further
     return -(-total // STEP) * STEP
 
 

@@ -61,6 +61,14 @@ class Admission:
         finally:
             self._release()
 
+    def resize(self, slots: int) -> None:
+        """Change how many requests may be in work; those in work stay."""
+        self.slots = slots
+        while self._waiters and self.in_flight < slots:
+            self.in_flight += 1
+            self._waiters.popleft().set_result(None)
+        self._changed()
+
     def retry_after(self) -> int:
         """Seconds until the work accepted so far should be done, from the measured rate."""
         pending = self.in_flight + self.waiting
@@ -102,7 +110,7 @@ class Admission:
         self._last_completion = now
         known = self._seconds_per_request
         self._seconds_per_request = gap if known == 0 else 0.9 * known + 0.1 * gap
-        if self._waiters:
+        if self._waiters and self.in_flight <= self.slots:
             self._waiters.popleft().set_result(None)  # the slot changes hands
         else:
             self.in_flight -= 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -66,12 +67,19 @@ class Body:
     @classmethod
     def file(cls, field: str, name: str, content: bytes) -> Body:
         """Return a multipart form with one file."""
-        head = (
+        return cls.files({field: (name, content)})
+
+    @classmethod
+    def files(cls, fields: Mapping[str, tuple[str, bytes]]) -> Body:
+        """Return a multipart form with files, by field: name and content."""
+        parts = [
             f"--{_BOUNDARY}\r\n"
             f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        whole = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
+            "Content-Type: application/octet-stream\r\n\r\n".encode()
+            + content + b"\r\n"
+            for field, (name, content) in fields.items()
+        ]  # fmt: skip
+        whole = b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
         return cls(whole, f"multipart/form-data; boundary={_BOUNDARY}")
 
 

@@ -211,13 +211,14 @@ async def measure(
 
 def environment(state: Path, services: Sequence[str], main: int) -> dict[str, str]:
     """Return the variables of a Pentad of its own on free ports."""
-    own = {name: str(free_port()) for name in ("metrics", "mouths")}
-    ports = {name: str(free_port()) for name in services if name != "lipsync"}
+    own = {name: str(free_port()) for name in ("metrics", "mouths", "tryon")}
+    ports = {name: str(free_port()) for name in services if name not in ("lipsync", "tryon")}
     return {
         "PENTAD_SERVICES": json.dumps(list(services)),
         "PENTAD_SERVER__PORT": str(main),
         **{f"PENTAD_{name.upper()}__PORT": port for name, port in ports.items()},
         "PENTAD_LIPSYNC__SERVER__PORT": own["mouths"],
+        "PENTAD_TRYON__SERVER__PORT": own["tryon"],
         "PENTAD_EMBEDDED__METRICS_PORT": own["metrics"],
         "PENTAD_TRITON__METRICS_URL": f"http://127.0.0.1:{own['metrics']}/metrics",
         "PENTAD_PATHS__STATE": str(state),
@@ -225,15 +226,19 @@ def environment(state: Path, services: Sequence[str], main: int) -> dict[str, st
 
 
 @contextlib.contextmanager
-def own_stack(services: Sequence[str]) -> Iterator[tuple[Address, psutil.Process]]:
+def own_stack(services: Sequence[str], **further: str) -> Iterator[tuple[Address, psutil.Process]]:
     """Start a Pentad, and stop it in the end; its log stays in `var/load_tests/kills.log`.
+
+    Args:
+        services: what it serves.
+        **further: variables of its environment.
 
     Raises:
         KillsError: it was not ready in time.
     """
     main = free_port()
     with tempfile.TemporaryDirectory(prefix="pentad-kills-") as folder:
-        own = environment(Path(folder), services, main)
+        own = environment(Path(folder), services, main) | further
         env = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")} | own
         if "lipsync" in services:  # tenants for this state folder
             subprocess.run([sys.executable, "-m", "export"], cwd=ROOT, env=env, check=True)

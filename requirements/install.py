@@ -173,7 +173,7 @@ class _Environment:
 
 
 def install(target: Path, names: list[str], device: str = "auto") -> None:
-    """Install the named locks into ``target``; ``runtime`` brings torch and tritonserver too.
+    """Install the named locks into ``target``; ``runtime`` and ``gpu-check`` bring torch, too.
 
     Args:
         target: folder of the environment; created where it is missing.
@@ -193,6 +193,8 @@ def _install(target: Path, names: list[str], device: str, step: Step) -> None:
     if runs:
         others = ("binaries", "torch-cpu", "torch", "cuda", "gpu")
         locks += [HERE / f"{name}.lock" for name in others]
+    elif "gpu-check" in names:
+        locks += [HERE / f"{name}.lock" for name in ("torch-cpu", "torch", "cuda")]
     stamp = target / ".pentad-locks"
     installed = set(stamp.read_text().splitlines()) if stamp.is_file() else set()
     wanted = _digests(locks)
@@ -209,6 +211,8 @@ def _install(target: Path, names: list[str], device: str, step: Step) -> None:
         if runs:
             environment.install_binaries()
             environment.install_device(device)
+        elif "gpu-check" in names:
+            environment.install_device("cpu")
     if command:
         environment.install_project()
     names_now = {line.split()[0] for line in wanted}

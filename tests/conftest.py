@@ -49,6 +49,7 @@ LONG = (
     "triton/scale/",
     "triton/tryon/test_other_engines.py",
     "triton/vision/test_other_classifiers.py",
+    "unit/gpu_check/test_bare_environment.py",
 )
 LAYERS = ("unit", "contract", "media", "triton", "clients", "browser", "vlm", "gpu")
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from gateway.capacity import facts
+from gateway.capacity import diffusion, facts
 from gateway.capacity.machine import GB, Machine
 from gateway.capacity.networks import Deployed, needed
 from gateway.capacity.placement import Device, Sizing, TenantRoom, judge, tenants_that_fit
@@ -136,11 +136,10 @@ def _place_tryon(found: Sizing, settings: Settings, gpus: list[Device]) -> None:
     if model.engine == "warp" or model.device == "cpu":
         return
     for gpu in _gpu(found, gpus, model.device, settings.tryon.triton_model):
-        small = model.default_mode == "fp8"
-        weights = facts.DIFFUSION["transformer"] * (1 if small else 2)
-        weights += facts.DIFFUSION["text encoder"] * 2
-        size = weights + facts.DIFFUSION_ACTIVATIONS + facts.CONTEXT
-        gpu.add(settings.tryon.triton_model, f"{model.engine} {model.default_mode}", 1, size)
+        kept, size = diffusion.needed(model, gpu.capacity)
+        gpu.add(
+            settings.tryon.triton_model, f"{model.engine} {model.default_mode} ({kept})", 1, size
+        )
 
 
 def _place_lipsync(found: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:

@@ -24,14 +24,19 @@ FRAMES = 4_800
 
 PIXELS = 320 * 320
 GIGABIT = 1e9 / 8
-TRAFFIC = 199_000_000 * 2 + facts.TENANT_ON_GPU
-"""Bytes that a frame moves in the GPU's memory: 179 million numbers in and out of convolutions and
-20 million around them, in FP16, and the weights once."""
+LAUNCH = 3e-6
+"""Seconds from one kernel to the next that needs its result, inside a CUDA graph. An assumption:
+2.5 to 4 microseconds are told of; not measured here."""
 LOAD = 0.5
 """Share of what is possible that is planned with: queues stay short, one of two may fail."""
-ADDED_FLOAT32, ADDED_UINT8 = 0.1534, 0.0548
-"""Seconds that the gateway added to a call of 25 frames, six channels of FP32 and three of UINT8
-(load_tests/RESULTS.md), clients and computing on the same two cores: upper bounds."""
+CPU = {
+    ("float32, 6 channels", 25): (2.58, 0.80),
+    ("uint8, 3 channels", 25): (0.61, 0.14),
+    ("uint8, 3 channels", 8): (0.60, 0.19),
+    ("uint8, 3 channels", 1): (2.07, 0.69),
+}
+"""CPU milliseconds a frame of the gateway and of tritonserver, by format and frames a call:
+`python -m load_tests.cpu_per_request --services lipsync` (load_tests/RESULTS.md)."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,21 @@ class Wire:
         """Return the frames a second that a link of equal width both ways carries."""
         return math.floor(gigabits * GIGABIT / max(self.into, self.out))
 
+    def cpu(self) -> tuple[float, float]:
+        """Return the CPU milliseconds a frame of gateway and tritonserver in calls of 25 frames.
+
+        By the bytes on a line through the two formats that were measured.
+        """
+        large, small = WIRES[0], WIRES[-1]
+        (most, more), (least, less) = CPU[large.short, 25], CPU[small.short, 25]
+        span = large.into + large.out - small.into - small.out
+        above = (self.into + self.out - small.into - small.out) / span
+        return least + above * (most - least), less + above * (more - less)
+
     @property
-    def gateway_frames(self) -> float:
-        """Frames a second of one gateway, on a line through the two formats that were measured."""
-        most, least = (wire.into + wire.out for wire in (WIRES[0], WIRES[-1]))
-        above = (self.into + self.out - least) / (most - least)
-        return 25 / (ADDED_UINT8 + above * (ADDED_FLOAT32 - ADDED_UINT8))
+    def short(self) -> str:
+        """Return the name without who uses it, as load tests have it."""
+        return self.name.partition(" (")[0]
 
 
 WIRES = (
@@ -70,6 +84,36 @@ WIRES = (
     Wire("uint8, 6 channels", 6 * PIXELS, 3 * PIXELS),
     Wire("uint8, 3 channels", 3 * PIXELS, 3 * PIXELS),
 )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How the GPU engine runs the documented network, by what it moves in the card's memory.
+
+    Attributes:
+        name: of it.
+        maps: bytes a frame in FP16, without weights: what every kernel reads and writes.
+        kernels: one after the other, of a step.
+    """
+
+    name: str
+    maps: float
+    kernels: int
+
+    def bytes_per_frame(self, batch: int) -> float:
+        """Return what a frame moves in a step of so many, its share of the weights included."""
+        return self.maps + facts.TENANT_ON_GPU / batch
+
+
+ENGINES = (
+    Engine("kernel by kernel", 1_068.6e6, 275),
+    Engine("dense convolutions with bias and ReLU", 749.6e6, 211),
+    Engine("all convolutions with bias and ReLU", 438.2e6, 120),
+)
+"""As PyTorch runs it: cuDNN convolutions, each bias and each ReLU a kernel that reads the map and
+writes it once more; with cuDNN's fused operators, which exist for dense convolutions alone
+(`cudnn_convolution_relu`: 32 of 93); and the least that fusing bias and ReLU could reach, which
+nothing here does. Counted from the operators of the real graph; a test counts again."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +130,17 @@ class Card:
     bandwidth: float
     reached: float
 
-    @property
-    def milliseconds(self) -> float:
-        """Return the time of a frame in a batch of 8 or more."""
-        return TRAFFIC / (self.bandwidth * self.reached) * 1e3
+    def milliseconds(self, engine: Engine, batch: int = 25) -> float:
+        """Return the time of a frame in a step of so many.
 
-    def needed(self, frames: float) -> int:
+        A step takes as long as its bytes need, or its kernels to follow each other.
+        """
+        moving = batch * engine.bytes_per_frame(batch) / (self.bandwidth * self.reached)
+        return max(moving, engine.kernels * LAUNCH) / batch * 1e3
+
+    def needed(self, frames: float, engine: Engine) -> int:
         """Return the cards for that many frames a second, each at LOAD of its limit."""
-        return math.ceil(frames * self.milliseconds / 1e3 / LOAD)
+        return math.ceil(frames * self.milliseconds(engine) / 1e3 / LOAD)
 
 
 CARDS = tuple(
@@ -101,6 +148,8 @@ CARDS = tuple(
     for name, bandwidth in (("RTX PRO 6000 Blackwell, 96 GB", 1.792e12), ("H200, 141 GB", 4.8e12))
     for reached in (0.7, 0.35)
 )
+RUNNING = ENGINES[:2]
+"""What the engine does: the second where the golden frame is right by it on this card."""
 
 
 def users(frames: float) -> int:
@@ -129,16 +178,82 @@ def loads_table() -> str:
     return "\n".join([*head, *rows])
 
 
+def traffic_table() -> str:
+    """Return what a frame moves, by engine."""
+    head = [
+        "| the engine runs | kernels of a step | GB a frame, in steps of 25 | in steps of 1 |",
+        "|---|--:|--:|--:|",
+    ]
+    rows = [
+        f"| {engine.name} | {engine.kernels} | {engine.bytes_per_frame(25) / 1e9:.2f} | "
+        f"{engine.bytes_per_frame(1) / 1e9:.2f} |"
+        for engine in ENGINES
+    ]
+    return "\n".join([*head, *rows])
+
+
+def steps_table() -> str:
+    """Return milliseconds a frame by frames of a step, at the better share of the bandwidth."""
+    sizes = (1, 2, 4, 8, 25)
+    head = [
+        "| card, engine | " + " | ".join(f"step of {size}" for size in sizes) + " |",
+        "|---" + "|--:" * len(sizes) + "|",
+    ]
+    rows = [
+        f"| {card.name}, {engine.name} | "
+        + " | ".join(f"{card.milliseconds(engine, size):.2f}" for size in sizes)
+        + " |"
+        for card in CARDS[::2]
+        for engine in RUNNING
+    ]
+    return "\n".join([*head, *rows])
+
+
 def cards_table() -> str:
     """Return the cards for each load."""
     names = " | ".join(LOADS)
     head = [f"| card, share of its bandwidth | ms/frame | {names} |", "|---|--:" + "|--:" * 4 + "|"]
-    rows = [
-        f"| {card.name}, {card.reached:.0%} | {card.milliseconds:.2f} | "
-        + " | ".join(str(card.needed(frames)) for frames in LOADS.values())
-        + " |"
-        for card in CARDS
-    ]
+    rows = []
+    for engine in RUNNING:
+        for card in CARDS:
+            needed = " | ".join(f"{card.needed(frames, engine)}" for frames in LOADS.values())
+            rows.append(
+                f"| {card.name}, {card.reached:.0%}, {engine.name} | "
+                f"{card.milliseconds(engine):.2f} | {needed} |"
+            )
+    return "\n".join([*head, *rows])
+
+
+def rate(card: Card, engine: Engine, *, slots: int, tenants: int) -> float:
+    """Return frames a second of single-frame calls, no two of the same tenant.
+
+    Args:
+        card: that computes.
+        engine: how.
+        slots: that compute at the same time, each its own step: their kernels fill each other's
+            pauses, and share the card's bandwidth.
+        tenants: whose frames are in one step, each read with its own weights.
+    """
+    moving = engine.bytes_per_frame(1) / (card.bandwidth * card.reached)
+    following = engine.kernels * LAUNCH / (slots * tenants)
+    return 1 / max(moving, following)
+
+
+def tenants_table() -> str:
+    """Return frames a second of single-frame calls, by slots and by tenants of a step."""
+    ways = {
+        "1 slot": (1, 1),
+        f"{facts.GPU_SLOTS} slots": (facts.GPU_SLOTS, 1),
+        "1 slot, 4 tenants in a step": (1, 4),
+        f"{facts.GPU_SLOTS} slots, 16 tenants in a step": (facts.GPU_SLOTS, 16),
+    }
+    head = [f"| card, engine | {' | '.join(ways)} |", "|---" + "|--:" * len(ways) + "|"]
+    rows = []
+    for card in CARDS[::2]:
+        for engine in RUNNING:
+            rates = (rate(card, engine, slots=one, tenants=many) for one, many in ways.values())
+            figures = " | ".join(f"{value:,.0f}" for value in rates)
+            rows.append(f"| {card.name}, {engine.name} | {figures} |")
     return "\n".join([*head, *rows])
 
 
@@ -159,20 +274,40 @@ def links_table() -> str:
 
 
 def gateways_table() -> str:
-    """Return the gateways for each load."""
+    """Return the gateways for each load, and the cores of gateways and Tritons together."""
     names = " | ".join(LOADS)
-    head = [f"| format | frames/s of a gateway | {names} |", "|---|--:" + "|--:" * 4 + "|"]
-    rows = [
-        f"| {wire.name} | {wire.gateway_frames:,.0f} | "
-        + " | ".join(f"{math.ceil(one / wire.gateway_frames / LOAD):,}" for one in LOADS.values())
-        + " |"
-        for wire in WIRES
+    head = [
+        "| format, frames a call | gateway + Triton, ms of CPU a frame | frames/s of a gateway "
+        f"| {names} |",
+        "|---|--:|--:" + "|--:" * 4 + "|",
     ]
+    rows = []
+    for name, (gateway, triton) in gateway_costs().items():
+        limit = 1e3 / gateway
+        needed = " | ".join(
+            f"{math.ceil(frames / limit / LOAD):,} "
+            f"({math.ceil(frames * (gateway + triton) / 1e3 / LOAD):,})"
+            for frames in LOADS.values()
+        )
+        rows.append(f"| {name} | {gateway:.2f} + {triton:.2f} | {limit:,.0f} | {needed} |")
     return "\n".join([*head, *rows])
+
+
+def gateway_costs() -> dict[str, tuple[float, float]]:
+    """Return the CPU milliseconds a frame of gateway and tritonserver by format and frames a call.
+
+    Calls of 25 of every format, and smaller ones of the format that was measured in them.
+    """
+    costs = {f"{wire.name}, 25": wire.cpu() for wire in WIRES}
+    costs |= {f"{name}, {count}": cost for (name, count), cost in CPU.items() if count != 25}
+    return costs
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "loads": loads_table,
+    "traffic": traffic_table,
+    "steps": steps_table,
+    "tenants": tenants_table,
     "cards": cards_table,
     "links": links_table,
     "gateways": gateways_table,

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import GatewayError
+from gateway.errors import DeadlineError, GatewayError
 from gateway.health.computed import Computed, Reports, as_computed
 from gateway.health.engine import network_fact
 from gateway.health.state import TRITON_AWAY, ModelState, State
@@ -88,6 +88,7 @@ class ModelLoader:
         self._metrics = metrics
         self._devices = devices
         self._retry_at: dict[str, tuple[float, float]] = {}
+        self._slow: set[str] = set()
         self._locks: dict[str, asyncio.Lock] = {}
         # More than there are cores would only make the first of them wait for the last.
         self._turns = Turns(max(FEWEST_LOADS, os.cpu_count() or 1))
@@ -117,7 +118,9 @@ class ModelLoader:
             model.state, model.detail = "loading", None
 
     async def _why_not(self, name: str) -> tuple[State, str]:
-        """Tell a model that Triton cannot load from a Triton that went away meanwhile."""
+        """Tell a model that Triton cannot load from a slow one and from a Triton that is away."""
+        if name in self._slow and await self._triton.live():
+            return "loading", f"{name} takes longer than triton.load_timeouts; it is waited for"
         if name in self._retry_at and await self._triton.live():
             return "missing", f"Triton cannot load {name}: run `make models`, see Triton's log"
         self._retry_at.pop(name, None)
@@ -162,10 +165,15 @@ class ModelLoader:
                 await self._settle(name)
         except GatewayError as error:
             log.error("model not loaded", extra={"model": name, "reason": error.reason})
+            if isinstance(error, DeadlineError):  # Triton goes on, and so does the next round
+                self._slow.add(name)
+                return False
+            self._slow.discard(name)
             if not isinstance(error, ServerGoneError):  # else it is not the model's fault
                 self._retry_at[name] = (time.monotonic() + pause, min(2 * pause, LAST_RETRY))
             return False
         self._retry_at.pop(name, None)
+        self._slow.discard(name)
         log.info(
             "model loaded", extra={"model": name, "seconds": round(time.monotonic() - begin, 2)}
         )

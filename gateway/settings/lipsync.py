@@ -9,9 +9,16 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.capacity import facts
 from gateway.settings.base import Section, ServiceSection
 from gateway.settings.lipsync_file import merged, old_values
 
+CALLS_ON_A_CPU = 4  # in a device's model at once; its frames run in turns
+CALLS_PER_GPU_SLOT = 3
+"""A call holds its place while its frames are read, its answer is copied and sent: by the figures
+of docs/operations/scale.md longer than a slot computes (25 frames of 0.35 ms, and 0.75 ms of CPU
+each to hand them on, one call after the other), so that with one call a slot would stand still for
+most of the time."""
 LOADING_CALLS = 16  # per device, beside those in work: calls that wait while their tenant is loaded
 TENANT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -43,8 +50,8 @@ class LipsyncServerSettings(Section):
     max_message_size_mb: int = Field(128, ge=1, le=2047)
     """Largest message in MiB, both ways. The old server's default, 50, holds 21 frames; 50 frames
     need 118."""
-    worker_count_per_gpu: int = Field(4, ge=1, le=256)
-    """Calls in a device's model at once."""
+    worker_count_per_gpu: int | None = Field(None, ge=1, le=256)
+    """Calls in a device's model at once; none: 4 on a CPU, 3 for each of the 4 slots of a GPU."""
     queue_size: int = Field(200, ge=0)
     """Calls that may wait per device; the next one is refused at once."""
     slot_wait_seconds: float = Field(10, ge=0)
@@ -62,6 +69,11 @@ class LipsyncServerSettings(Section):
     reflection: bool = True
     """Whether tools may ask for the interface (grpcurl without -proto)."""
     tls: TlsSettings = TlsSettings()
+
+    def calls_at_once(self, *, on_gpu: bool) -> int:
+        """Return the calls that a device's model gets at once."""
+        usual = CALLS_PER_GPU_SLOT * facts.GPU_SLOTS if on_gpu else CALLS_ON_A_CPU
+        return self.worker_count_per_gpu or usual
 
     @field_validator("port", mode="before")
     @classmethod
@@ -225,7 +237,8 @@ class LipsyncSettings(ServiceSection):
     @property
     def max_concurrent(self) -> int:
         """Calls taken in at once: those in work and those that wait for their tenant's load."""
-        return self.gpus.count * (self.server.worker_count_per_gpu + LOADING_CALLS)
+        most = max(self.server.calls_at_once(on_gpu=gpu) for gpu in (True, False))
+        return self.gpus.count * (most + LOADING_CALLS)
 
     @property
     def max_waiting(self) -> int:

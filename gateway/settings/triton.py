@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PositiveFloat, SecretStr, field_validator, model_validator
 
 from gateway.settings.base import Section
 
+LOAD_TIMEOUTS = {"vlm": 1860.0}
+"""Of models that take longer than others, in seconds."""
 ELSEWHERE = "127.0.0.1:8001"
 """Where a Triton that somebody else runs is looked for when nothing is said."""
 
@@ -52,7 +54,16 @@ class TritonSettings(Section):
     max_message_bytes: int = Field(256 * 2**20, ge=2**20)
     """Largest gRPC message in bytes, in and out."""
     load_timeout_seconds: float = Field(300, gt=0)
-    """How long loading one model may take."""
+    """How long loading one model may take before the log says so; Triton goes on, and the gateway
+    says `loading` until it has ended."""
+    load_timeouts: dict[str, PositiveFloat] = {}
+    """The same for single models, by their names. `vlm` has 1860 unless it is given here: a minute
+    more than vLLM itself gets (`start_seconds` in its config.pbtxt) to fetch and compile."""
+
+    def load_timeout(self, model: str) -> float:
+        """Return how many seconds loading a model may take."""
+        usual = max(LOAD_TIMEOUTS.get(model, 0.0), self.load_timeout_seconds)
+        return self.load_timeouts.get(model, usual)
 
     def read_admin_key(self) -> str:
         """Return the configured key, empty where there is none.

@@ -65,8 +65,15 @@ class TryonModelSettings(Section):
     """File of the fp8 transformer with the lightning LoRA merged, for `lightx2v` in mode `fp8`."""
     device: str = "cuda"
     """`cuda`, `cuda:N` or `cpu`, of the diffusion engines; `warp` computes on the CPU."""
+    memory_gb: float = Field(0, ge=0)
+    """GiB of the card that `diffusers` may take; 0: what is free when it loads, and in mode fp8 the
+    transformer stays in bfloat16 only where that takes at most half of the card."""
+    placement: Literal["", "resident", "offload", "blocks"] = ""
+    """How `diffusers` keeps its parts: all on the card, one part at a time, or one block of the
+    networks at a time; empty: the first of them that fits."""
     default_mode: Mode = "fp8"
-    """Mode of the diffusion engines."""
+    """Mode of the diffusion engines. `fp8`: the lightning LoRA, and the transformer may be stored
+    in fp8."""
     default_steps: int | None = Field(None, ge=1, le=50)
     """Steps where a request says none; none: 4 for fp8 and lora, 40 for base."""
     default_seed: int = Field(42, ge=0, le=2**31 - 1)
@@ -76,9 +83,9 @@ class TryonModelSettings(Section):
     default_resolution: Resolution = "720p"
     """Shorter side of the result."""
     enable_teacache: bool = False
-    """Whether `lightx2v` reuses features between steps: faster, less detail."""
+    """Of the old server: refused at load, as LightX2V has no TeaCache for Qwen-Image."""
     teacache_thresh: float = Field(0.05, gt=0)
-    """Its threshold."""
+    """Of the old server, without effect."""
     vae_image_size: int | None = Field(None, ge=1)
     """Pixels that `diffusers` gives each input for the VAE; none: its own 1024x1024."""
     condition_image_size: int | None = Field(None, ge=1)

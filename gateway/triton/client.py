@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from gateway.errors import DeadlineError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
@@ -20,6 +22,7 @@ from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_a
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
 CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
+LOADING_POLL = 0.5  # seconds between two looks at a load that somebody else has begun
 
 
 class TritonClient:
@@ -35,7 +38,7 @@ class TritonClient:
         """
         self._channel = open_channel(settings, address or settings.urls[0])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        self._load_timeout = settings.load_timeout_seconds
+        self._load_timeout = settings.load_timeout
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
         self._calls: dict[str, set[Any]] = {}
         self._aborted: set[Any] = set()
@@ -163,16 +166,37 @@ class TritonClient:
         return {model.name for model in reply.models}
 
     async def load(self, model: str, config: Mapping[str, Any] | None = None) -> None:
-        """See :meth:`TritonPort.load`."""
+        """See :meth:`TritonPort.load`.
+
+        A load that is asked for while another one of the same model goes on (begun before the last
+        deadline, or by a gateway that is gone) is queued by Triton, and then done a second time
+        beside the first one's result: two vLLMs on one card (seen with 2.51). So it is waited for.
+        """
+        deadline = time.monotonic() + self._load_timeout(model)
+        waited = await self._loading(model)
+        while waited and await self._loading(model):
+            if time.monotonic() >= deadline:
+                raise DeadlineError
+            await asyncio.sleep(LOADING_POLL)
+        if waited and config is None and model in await self.ready_models():
+            return
         request = pb.RepositoryModelLoadRequest(model_name=model)
         if config is not None:
             request.parameters["config"].string_param = json.dumps(config)
-        await self._control(self._stub.RepositoryModelLoad, request, self._load_timeout)
+        left = max(0.0, deadline - time.monotonic())
+        await self._control(self._stub.RepositoryModelLoad, request, left)
+
+    async def _loading(self, model: str) -> bool:
+        """Whether Triton is loading a model now."""
+        request = pb.RepositoryIndexRequest()
+        reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
+        return any(one.name == model and one.state == "LOADING" for one in reply.models)
 
     async def unload(self, model: str) -> None:
         """See :meth:`TritonPort.unload`."""
         request = pb.RepositoryModelUnloadRequest(model_name=model)
-        await self._control(self._stub.RepositoryModelUnload, request, self._load_timeout)
+        timeout = self._load_timeout(model)
+        await self._control(self._stub.RepositoryModelUnload, request, timeout)
 
     async def config(self, model: str) -> dict[str, Any]:
         """See :meth:`TritonPort.config`."""

@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 
 from gateway.services.lipsync.grpc import inference_pb2 as pb
+from gateway.settings.socket_file import socket_address
 from load_tests.lipsync.pool_client import MOUTH_VALUES
 from load_tests.servers import ROOT, START_SECONDS, ServerError, free_port, stop
 
@@ -46,7 +47,7 @@ class Gateway:
     Attributes:
         main: URL of the main port.
         address: of the gRPC port.
-        url: of Triton's gRPC port; what a client of the model alone needs.
+        url: of Triton's gRPC socket; what a client of the model alone needs.
         process: the supervisor.
     """
 
@@ -164,7 +165,7 @@ def serving(folder: Path, tenants: Path, **settings: str) -> Iterator[Gateway]:
         yield Gateway(
             main,
             f"127.0.0.1:{ports['lipsync']}",
-            f"127.0.0.1:{ports['grpc']}",
+            socket_address(folder / "state"),
             psutil.Process(process.pid),
         )
     finally:

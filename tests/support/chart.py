@@ -15,6 +15,11 @@ from tests.support.containers import DOCKER
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
 
 CHART = DOCKER / "helm" / "pentad"
+LIPSYNC = {
+    "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "4864Mi",
+    "resources": {"requests": {"cpu": "4"}, "limits": {"memory": "64Gi"}}, "storage": "50Gi",
+}  # fmt: skip
+COMMON = {**LIPSYNC, "name": "gpu", "lipsync": False}
 
 
 def rendered(values: dict[str, Any], name: str = "demo") -> list[dict[str, Any]]:

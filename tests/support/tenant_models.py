@@ -33,6 +33,7 @@ class ToyModels:
     """The commands of the models by name; files hold a tenant's weights as text.
 
     Attributes:
+        kind: of the device, `cpu` or `cuda`.
         load_seconds: how long a load takes, by tenant, or what it waits for; others take no time.
         memory: measured bytes by tenant.
         resident: weights by model and tenant.
@@ -44,6 +45,7 @@ class ToyModels:
     """
 
     load_seconds: dict[str, float | asyncio.Event] = field(default_factory=dict)
+    kind: str = "cpu"
     memory: dict[str, int] = field(default_factory=dict)
     resident: dict[str, dict[str, str]] = field(default_factory=dict)
     in_flight: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -135,7 +137,7 @@ class ToyModels:
             for tenant in self.resident.get(model, {})
         }
         device = {
-            "kind": "cpu", "index": 0, "name": "Toy", "memory_total_bytes": 2**34,
+            "kind": self.kind, "index": 0, "name": "Toy", "memory_total_bytes": 2**34,
             "memory_used_bytes": 2**30,
         }  # fmt: skip
         return {"device": device, "tenants": tenants, "engine": "toy", "model": model}
@@ -207,7 +209,7 @@ def house(
             index,
             ModelState("lip-sync", name, (), state="ready"),
             Commands(models, name, 10.0),  # type: ignore[arg-type]
-            Admission(made.server.worker_count_per_gpu, made.max_concurrent, 5.0),
+            Admission(made.server.calls_at_once(on_gpu=False), made.max_concurrent, 5.0),
         )
         for index, name in enumerate(made.device_models)
     ]

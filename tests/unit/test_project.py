@@ -69,6 +69,7 @@ def test_the_long_tests_are_where_they_are_listed() -> None:
         "load",
         "docs",
         "clients",
+        "gpu-check",
         "vlm-cpu",
         "vlm-cuda",
     ],

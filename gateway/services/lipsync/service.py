@@ -154,7 +154,7 @@ class LipsyncService(Service):
             ModelState("lip-sync", model, ()),
             Commands(triton, model, self._context.settings.triton.load_timeout_seconds),
             Admission(
-                server.worker_count_per_gpu,
+                server.calls_at_once(on_gpu=False),  # until the model says what it has
                 self.settings.max_concurrent,  # more are never taken in
                 server.deadline_seconds,
                 lambda reason: metrics.rejected.labels(self.name, reason).inc(),

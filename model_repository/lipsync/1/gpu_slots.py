@@ -103,6 +103,11 @@ class Slot:
             self._weights = weight_views(self._flat, placed)
             self._buffers = _Buffers(device, batches[-1])
 
+    @property
+    def captured(self) -> dict[int, Callable[[], None]]:
+        """What replays each prepared batch, by its frames, ascending."""
+        return {size: self._replays[size].compute for size in sorted(self._replays)}
+
     def prepare(self, size: int, thorough: bool) -> None:
         """Plans and captures one of the batches; blocks until it can be replayed.
 

@@ -1,33 +1,26 @@
 """The engine `diffusers`: Qwen-Image-Edit by QwenImageEditPlusPipeline, from local files only.
 
-Modes: `base` as it is; `lora` with a lightning LoRA fused; `fp8` the same, the transformer stored
-in float8_e4m3fn and computed in the dtype of the settings. One mode is loaded.
+Modes: `base` as it is; `lora` with a lightning LoRA fused; `fp8` the same, and the transformer may
+be stored in float8_e4m3fn and computed in the dtype of the settings. One mode is loaded.
 """
 
 from __future__ import annotations
 
-import gc
-import math
 import os
 import sys
 from typing import Any
 
 from body_pose import BodyNetworks
+from card_memory import give_back, reserved_bytes, watched
+from diffusers_loading import load_pipeline
 from result_restore import restore
 from torchvision_import import declare_operators
 from tryon_engine import EngineJob, EngineResult
-from tryon_errors import InputError, PipelineError, TryonError
+from tryon_errors import CardMemoryError, InputError, PipelineError, TryonError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
 from tryon_warm_up import run_once
 
-LIGHTNING_SCHEDULER = {
-    # Of the LoRA's own documentation (ModelTC/Qwen-Image-Lightning): a constant shift of 3.
-    "base_shift": math.log(3),
-    "max_shift": math.log(3),
-    "shift_terminal": None,
-    "use_dynamic_shifting": True,
-}
 NO_PROMPT = " "
 """Negative prompt: guidance is only computed when there is one."""
 
@@ -57,35 +50,20 @@ class DiffusersEngine:
         if settings.libraries is not None:
             sys.path.insert(0, str(settings.libraries))
         declare_operators()
-        import torch
-        from diffusers import FlowMatchEulerDiscreteScheduler, QwenImageEditPlusPipeline
+        self._size_inputs()
+        with watched(settings.device):
+            self._pipeline = load_pipeline(settings)
+        self._networks = BodyNetworks(settings.body_networks, settings.threads)
+
+    def _size_inputs(self) -> None:
+        """The pipeline's module constants decide what each input costs."""
         from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as sizes
 
-        dtype = getattr(torch, settings.dtype)
+        settings = self._settings
         if settings.vae_image_size is not None:
             sizes.VAE_IMAGE_SIZE = settings.vae_image_size
         if settings.condition_image_size is not None:
             sizes.CONDITION_IMAGE_SIZE = settings.condition_image_size
-        pipeline = QwenImageEditPlusPipeline.from_pretrained(
-            str(settings.model_path), dtype=dtype, local_files_only=True
-        )
-        pipeline.set_progress_bar_config(disable=True)
-        if settings.lora_path is not None and settings.default_mode != "base":
-            file = settings.lora_path
-            pipeline.load_lora_weights(
-                str(file.parent), weight_name=file.name, local_files_only=True
-            )
-            pipeline.fuse_lora(components=["transformer"])
-            pipeline.unload_lora_weights()
-            config = {**pipeline.scheduler.config, **LIGHTNING_SCHEDULER}
-            pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
-        if settings.default_mode == "fp8":
-            pipeline.transformer.enable_layerwise_casting(
-                storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype
-            )
-        pipeline.to(settings.device)
-        self._pipeline = pipeline
-        self._networks = BodyNetworks(settings.body_networks, settings.threads)
 
     def warm_up(self) -> None:
         """See TryonEngine."""
@@ -111,20 +89,24 @@ class DiffusersEngine:
             return tensors
 
         try:
-            made = pipeline(
-                image=[person, flatten(job.garment)],
-                prompt=options.prompt,
-                negative_prompt=NO_PROMPT if options.cfg > 1 else None,
-                true_cfg_scale=options.cfg,
-                num_inference_steps=options.steps,
-                width=size[0],
-                height=size[1],
-                generator=torch.Generator("cpu").manual_seed(options.seed),
-                callback_on_step_end=on_step,
-            ).images[0]
+            with watched(self._settings.device):
+                made = pipeline(
+                    image=[person, flatten(job.garment)],
+                    prompt=options.prompt,
+                    negative_prompt=NO_PROMPT if options.cfg > 1 else None,
+                    true_cfg_scale=options.cfg,
+                    num_inference_steps=options.steps,
+                    width=size[0],
+                    height=size[1],
+                    generator=torch.Generator("cpu").manual_seed(options.seed),
+                    callback_on_step_end=on_step,
+                ).images[0]
+        except CardMemoryError:
+            self.clear_cache()
+            raise
         except TryonError:
             raise
-        except Exception as error:  # out of memory, most of all
+        except Exception as error:
             self.clear_cache()
             raise PipelineError(f"the pipeline failed with {type(error).__name__}") from error
         finally:
@@ -136,19 +118,11 @@ class DiffusersEngine:
 
     def clear_cache(self) -> None:
         """See TryonEngine."""
-        import torch
-
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
 
     def memory_bytes(self) -> int:
         """See TryonEngine."""
-        import torch
-
-        if self._pipeline is None or not torch.cuda.is_available():
-            return 0
-        return int(torch.cuda.memory_reserved())
+        return 0 if self._pipeline is None else reserved_bytes(self._settings.device)
 
     def unload(self) -> None:
         """See TryonEngine."""

@@ -1,9 +1,10 @@
 """The engine `lightx2v`: Qwen-Image-Edit-2511 by ModelTC/LightX2V, on a GPU.
 
 It needs an environment of its own (it pins torch <= 2.11): build one with LightX2V from its
-repository, numpy < 2, opencv-python-headless, pillow and ai-edge-litert, and name it in
-config.pbtxt by the parameter EXECUTION_ENV_PATH. Written by its documented interface, which the
-tests check against; never run against the library itself by this project.
+repository at REVISION, numpy < 2, opencv-python-headless, pillow and ai-edge-litert, and name it in
+config.pbtxt by the parameter EXECUTION_ENV_PATH. Written by the interface of that revision, which
+the tests check against and which is compared at load; never run against the library itself by this
+project.
 
 Its traps: every enable_* comes before create_generator; without target_shape pictures are 832x480;
 pictures go in as paths in one text, separated by commas; the only way to cancel is to raise from
@@ -12,6 +13,8 @@ the progress callback, and end_run must follow, or the next job ignores its seed
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from body_pose import BodyNetworks
+from card_memory import give_back, reserved_bytes, watched
 from PIL import Image
 from result_restore import restore
 from tryon_engine import EngineJob, EngineResult
@@ -29,6 +33,31 @@ from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
 from tryon_warm_up import run_once
 
+REVISION = "0d3188cdc86f264b94a71747f5e7e46d036233b9"
+"""Of github.com/ModelTC/LightX2V."""
+CALLS = {
+    "__init__": {"task", "model_path", "model_cls"},
+    "enable_quantize": {"dit_quantized", "dit_quantized_ckpt", "quant_scheme"},
+    "enable_lora": {"lora_configs"},
+    "create_generator": {"attn_mode", "infer_steps", "guidance_scale"},
+    "generate": {
+        "seed",
+        "prompt",
+        "negative_prompt",
+        "image_path",
+        "save_result_path",
+        "return_result_tensor",
+        "target_shape",
+    },
+}
+"""Parameters by method of LightX2VPipeline: what this engine says, which other revisions rename."""
+ATTENTIONS = (("flash_attn3", "flash_attn_interface"), ("flash_attn2", "flash_attn"))
+"""The library's names for FlashAttention 3 (Hopper alone) and 2, and the modules they call. It
+logs a missing one, and dies in the first job."""
+HOPPER = 9
+QUANTIZATION, QUANTIZATION_MODULE = "fp8-sgl", "sgl_kernel"
+"""The library's name for the format of the fp8 file, and the module (package sgl-kernel) whose
+kernels it calls without having looked for them."""
 MODEL_CLASS = "qwen-image-edit-2511"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 (files with random names in a folder of one's own)
 GUIDANCE_OFF = 1
@@ -59,30 +88,58 @@ class Lightx2vEngine:
         needed = {"fp8": settings.quantized_path, "lora": settings.lora_path}.get(mode, Path())
         if needed is None:
             raise PipelineError(f"mode {mode} needs its file")
+        self._refuse_settings()
         try:
             from lightx2v import LightX2VPipeline
         except ImportError as error:
             raise PipelineError("LightX2V is not installed in this environment") from error
-        pipeline = LightX2VPipeline(
+        _check_interface(LightX2VPipeline)
+        with watched(settings.device):
+            self._pipeline = self._made(LightX2VPipeline)
+        self._networks = BodyNetworks(settings.body_networks, settings.threads)
+
+    def _refuse_settings(self) -> None:
+        """Refuses what the library would die of at the first job, or not do.
+
+        Raises:
+            PipelineError: With the setting's name.
+        """
+        if self._settings.enable_teacache:
+            raise PipelineError(
+                "tryon.model.enable_teacache: LightX2V has no TeaCache for Qwen-Image; set it to "
+                "false"
+            )
+        if self._settings.device != "cuda":
+            raise PipelineError(
+                "tryon.model.device: LightX2V computes on the first GPU that it sees; set it to "
+                "cuda, and choose the card by CUDA_VISIBLE_DEVICES"
+            )
+        if self._mode == "fp8" and not _importable(QUANTIZATION_MODULE):
+            raise PipelineError(
+                "tryon.model.default_mode: fp8 needs the package sgl-kernel in LightX2V's "
+                "environment; install it, or set lora or base"
+            )
+
+    def _made(self, pipeline_class: Any) -> Any:
+        """The library's pipeline, with its generator."""
+        settings, mode = self._settings, self._mode
+        pipeline = pipeline_class(
             task="i2i", model_path=str(settings.model_path), model_cls=MODEL_CLASS
         )
         if mode == "fp8":  # the lightning LoRA is merged in this file
             pipeline.enable_quantize(
                 dit_quantized=True,
                 dit_quantized_ckpt=str(settings.quantized_path),
-                quant_scheme="fp8-sgl",
+                quant_scheme=QUANTIZATION,
             )
         elif mode == "lora":
             pipeline.enable_lora([{"path": str(settings.lora_path), "strength": 1.0}])
-        if settings.enable_teacache:
-            pipeline.enable_cache(cache_method="Tea", teacache_thresh=settings.teacache_thresh)
         pipeline.create_generator(
             attn_mode=_attention(),
             infer_steps=self._steps,
             guidance_scale=self._cfg if self._cfg > 1 else GUIDANCE_OFF,
         )
-        self._pipeline = pipeline
-        self._networks = BodyNetworks(settings.body_networks, settings.threads)
+        return pipeline
 
     def warm_up(self) -> None:
         """See TryonEngine."""
@@ -104,7 +161,7 @@ class Lightx2vEngine:
         runner = self._pipeline.runner
         runner.set_progress_callback(_progress(job, self._steps))
         try:
-            with _files(person, flatten(job.garment)) as paths:
+            with watched(self._settings.device), _files(person, flatten(job.garment)) as paths:
                 found = self._pipeline.generate(
                     seed=options.seed,
                     prompt=options.prompt,
@@ -131,13 +188,12 @@ class Lightx2vEngine:
 
     def memory_bytes(self) -> int:
         """See TryonEngine."""
-        import torch
-
-        return int(torch.cuda.memory_reserved()) if torch.cuda.is_available() else 0
+        return reserved_bytes(self._settings.device)
 
     def unload(self) -> None:
         """See TryonEngine."""
         self._pipeline = self._networks = None
+        give_back()
 
     def _check(self, job: EngineJob) -> None:
         options = job.options
@@ -151,11 +207,38 @@ class Lightx2vEngine:
 
 
 def _attention() -> str:
-    """Hopper's own kernels there; the library names version 2 for all others."""
+    """The library's name for the fastest attention that can be imported here."""
     import torch
 
-    hopper = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] == 9
-    return "flash_attn3" if hopper else "flash_attn2"
+    hopper = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] == HOPPER
+    for name, module in ATTENTIONS if hopper else ATTENTIONS[1:]:
+        if _importable(module):
+            return name
+    return "torch_sdpa"
+
+
+def _importable(module: str) -> bool:
+    """Whether it is there, and built for this torch."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _check_interface(pipeline: Any) -> None:
+    """Compares the installed library with what this engine calls.
+
+    Raises:
+        PipelineError: It is another revision.
+    """
+    for method, wanted in CALLS.items():
+        found = getattr(pipeline, method, None)
+        if found is None or not wanted <= inspect.signature(found).parameters.keys():
+            raise PipelineError(
+                f"this LightX2V's {method} is another one than at revision {REVISION[:12]}, which "
+                "this engine is written for"
+            )
 
 
 def _progress(job: EngineJob, steps: int) -> Any:

@@ -48,6 +48,13 @@ class PipelineError(TryonError):
     code = "pipeline"
 
 
+class CardMemoryError(PipelineError):
+    """The card has too little memory for this picture, or for the engine."""
+
+    def __init__(self) -> None:
+        super().__init__("out of memory: a lower resolution needs less")
+
+
 class JobCancelledError(TryonError):
     """The client has gone or has cancelled the job."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tryon_engine import TryonEngine, make_engine
 from tryon_errors import (
+    CardMemoryError,
     JobCancelledError,
     PipelineError,
     QueueFullError,
@@ -141,7 +142,7 @@ class TryonService:
             self._workflow = workflow
         except WorkflowEditError as error:
             self._fail("steps_file_invalid", error)
-        except MemoryError as error:
+        except (MemoryError, CardMemoryError) as error:
             self._fail("out_of_memory", error)
         except Exception as error:
             self._fail("engine_not_loaded", error)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from diffusion_placement import PLACEMENTS
+
 FILE = "settings.json"
 """Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""
 
@@ -31,6 +33,8 @@ class TryonSettings:
     model_version: str
     device: str
     dtype: str
+    memory_bytes: int
+    placement: str
     default_mode: str
     default_steps: int | None
     default_cfg: float | None
@@ -98,6 +102,8 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
         model_version=given["model_version"],
         device=given["device"],
         dtype=_one_of(given["dtype"], ("bfloat16", "float16", "float32")),
+        memory_bytes=round(float(given["memory_gb"]) * 2**30),
+        placement=_one_of(given["placement"], ("", *PLACEMENTS)),
         default_mode=_one_of(given["default_mode"], MODE_DEFAULTS),
         default_steps=optional("default_steps"),
         default_cfg=float(given["default_cfg"]) if given["default_cfg"] else None,

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import sys
 
+import engine_kernels
+
 DEFAULTS = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with threads can hang
     "VLLM_NO_USAGE_STATS": "1",
@@ -28,7 +30,7 @@ def prepare(offline):
     """
     sys.executable = os.path.join(sys.prefix, "bin", "python3")
     multiprocessing.set_executable(sys.executable)
-    for name, value in DEFAULTS.items():
+    for name, value in {**DEFAULTS, **engine_kernels.variables()}.items():
         os.environ.setdefault(name, value)
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,11 +1,13 @@
 """vLLM's asynchronous engine, in a thread with an event loop of its own."""
 
 import asyncio
+import sys
 import threading
 import uuid
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 
+import engine_kernels
 from vlm_request import (
     RefusedRequestError,
     answer_tokens,
@@ -176,7 +178,7 @@ class VideoLanguageEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = AsyncEngineArgs(
-            **self._arguments,
+            **_for_this_gpu(self._arguments),
             # Blanks between JSON's parts are never wanted, and weak models loop on them.
             structured_outputs_config=StructuredOutputsConfig(
                 backend="xgrammar", disable_any_whitespace=True
@@ -270,3 +272,22 @@ class VideoLanguageEngine:
         text = printable(self._tokenizer.decode(tokens), is_json)
         usage = Usage(len(output.prompt_token_ids), len(completion.token_ids), thinking)
         return Answer(text, completion.finish_reason, asdict(usage))
+
+
+def _for_this_gpu(arguments):
+    """The arguments, with kernels that can be compiled here.
+
+    Raises:
+        MissingCompilerError: There is a GPU, and nothing to compile its kernels with.
+    """
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cuda():
+        return arguments
+    engine_kernels.check_compiler(sys.executable)
+    capability = current_platform.get_device_capability()
+    backend = engine_kernels.attention(capability.major) if capability else None
+    # An operator's own choice (engine_options) wins, also in its other form.
+    if backend is None or "attention_config" in arguments:
+        return arguments
+    return {"attention_backend": backend, **arguments}

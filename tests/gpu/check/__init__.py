@@ -1,5 +1,5 @@
 """`make gpu-check`: is Pentad right, and how fast, on the GPU at hand?
 
-Needs the environment of the tests and exported models, no Docker and no network. What cannot run is
-skipped, and the report says why.
+`__main__` and what it imports need Python alone. Each part of `parts.PARTS` runs in a process of
+its own, imports what it needs there, and is skipped where that is not installed.
 """

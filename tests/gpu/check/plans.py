@@ -16,12 +16,12 @@ from export.tensorrt.golden import feeds
 from export.tensorrt.store import PlanStore
 from gateway.triton.tensorrt_plans.declared import declared
 from gateway.triton.tensorrt_plans.key import PLAN
+from tests.gpu.check.options import REPOSITORY, Options
 from tests.gpu.check.section import Section, SkippedError
 from tests.gpu.check.timing import milliseconds
-from tests.support.text_models import REPOSITORY
 
 
-def build(section: Section, times: int) -> None:
+def build(section: Section, options: Options) -> None:
     """Build every plan into a repository of its own; its tuned shape beside ONNX's on the CPU.
 
     The time includes copies to the device and back.
@@ -50,22 +50,22 @@ def build(section: Section, times: int) -> None:
             try:
                 record = make_plan(wanted, repository, store, machine, engine).record
             except ExportError as error:
-                section.facts[model] = str(error)
+                section.note(model, str(error))
                 refused.append(model)
                 continue
             took = time.monotonic() - begin
-            section.facts[model] = f"{record.key.precision} in {took:.0f} s, {record.measured}"
+            section.note(model, f"{record.key.precision} in {took:.0f} s, {record.measured}")
             graph = repository / model / "1" / "model.onnx"
             plan = (repository / model / "1" / PLAN).read_bytes()
             tuned = list(feeds(wanted, repository))[1]
             outputs = [one.name for one in onnx.load(str(graph)).graph.output]
             call = engine.opened(plan)
             on_device = milliseconds(
-                lambda call=call, tuned=tuned, outputs=outputs: call(tuned, outputs), times
+                lambda call=call, tuned=tuned, outputs=outputs: call(tuned, outputs), options.times
             )
             session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
             on_cpu = milliseconds(
-                lambda session=session, tuned=tuned: session.run(None, tuned), times
+                lambda session=session, tuned=tuned: session.run(None, tuned), options.times
             )
             section.add(f"{model} at its tuned shape", "ms", on_device, on_cpu)
     assert not refused, f"no plan for {', '.join(refused)}"

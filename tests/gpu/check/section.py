@@ -1,12 +1,17 @@
-"""A part of the check, and what came of it."""
+"""What came of a part of the check."""
 
 from __future__ import annotations
 
-import time
-import traceback
+import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+OK, FAILED, SKIPPED = "ok", "failed", "skipped"
+RUNNING = "running"
+"""What a part's file says until it is finished."""
 
 
 class SkippedError(Exception):
@@ -15,66 +20,90 @@ class SkippedError(Exception):
 
 @dataclass
 class Figure:
-    """One number, on the device and on this machine's CPU in the same run.
+    """One number, and what it is compared with in the same run.
 
     Attributes:
         name: what was measured.
         unit: of both numbers.
         device: the number on the device under test.
-        cpu: the same on the CPU; None where it was not measured.
+        other: what it is compared with; None where there is nothing.
         more_is_better: whether a larger number is better.
     """
 
     name: str
     unit: str
     device: float
-    cpu: float | None = None
+    other: float | None = None
     more_is_better: bool = False
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the CPU."""
-        if self.cpu is None or not self.cpu or not self.device:
+        """How many times better than the other."""
+        if self.other is None or not self.other or not self.device:
             return None
-        return self.device / self.cpu if self.more_is_better else self.cpu / self.device
+        return self.device / self.other if self.more_is_better else self.other / self.device
 
 
 @dataclass
 class Section:
-    """Outcome of a part: ``ok``, ``failed`` or ``skipped``."""
+    """Outcome of a part.
+
+    Attributes:
+        name: the part's.
+        state: ``ok``, ``failed`` or ``skipped``.
+        reason: why it is not ok.
+        headline: the figures that an engineer wants to read at once.
+        seconds: how long it took.
+        against: what figures are compared with.
+        facts: what is worth telling, by its name.
+        figures: what was measured.
+    """
 
     name: str
-    state: str = "ok"
+    state: str = OK
     reason: str = ""
+    headline: str = ""
     seconds: float = 0.0
+    against: str = "CPU, same run"
     facts: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
+    changed: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
-    def add(self, name: str, unit: str, device: float, cpu: float | None = None) -> None:
+    def note(self, name: str, value: Any) -> None:
+        """Note a fact."""
+        self.facts[name] = value
+        self.changed()
+
+    def add(self, name: str, unit: str, device: float, other: float | None = None) -> None:
         """Note a figure of which less is better."""
-        self.figures.append(Figure(name, unit, device, cpu))
+        self.figures.append(Figure(name, unit, device, other))
+        self.changed()
 
-    def rate(self, name: str, unit: str, device: float, cpu: float | None = None) -> None:
+    def rate(self, name: str, unit: str, device: float, other: float | None = None) -> None:
         """Note a figure of which more is better."""
-        self.figures.append(Figure(name, unit, device, cpu, more_is_better=True))
+        self.figures.append(Figure(name, unit, device, other, more_is_better=True))
+        self.changed()
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ratios included."""
-        figures = [{**asdict(one), "ratio": one.ratio} for one in self.figures]
-        return {**asdict(self), "figures": figures}
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "changed"}
+        return {**kept, "figures": [{**asdict(one), "ratio": one.ratio} for one in self.figures]}
 
+    def save(self, file: Path) -> None:
+        """Write it; whoever reads sees this state or the one before."""
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(self.as_json()))
+        os.replace(part, file)
 
-def measured(name: str, part: Callable[[Section], None]) -> Section:
-    """Run a part; whatever it raises is its outcome."""
-    section = Section(name)
-    begin = time.monotonic()
-    try:
-        part(section)
-    except SkippedError as reason:
-        section.state, section.reason = "skipped", str(reason)
-    except Exception as error:
-        section.state = "failed"
-        section.reason = f"{type(error).__name__}: {error}"
-        traceback.print_exc()
-    section.seconds = round(time.monotonic() - begin, 1)
-    return section
+    @classmethod
+    def read(cls, file: Path) -> Section:
+        """What `save` wrote.
+
+        Raises:
+            OSError: nothing was written.
+        """
+        found = json.loads(file.read_text())
+        figures = [
+            Figure(**{key: one[key] for key in one if key != "ratio"}) for one in found["figures"]
+        ]
+        return cls(**{**found, "figures": figures})

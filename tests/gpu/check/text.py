@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from export.samples import varied_pairs, varied_texts
+from tests.gpu.check.options import REPOSITORY, Options
 from tests.gpu.check.section import Section, SkippedError
 from tests.gpu.check.timing import per_second
-from tests.support.text_models import REPOSITORY, TextModels
 
 ROWS, LENGTH = 32, 128
 TOLERANCE = {"sentence_encoder": 1e-4, "token_encoder": 1e-4}
 """Of unit vectors, without TF32, as both configurations ask for: it would err by 1e-3."""
 
 
-def service(section: Section, seconds: float) -> None:
-    """Texts and pairs per second through Triton, whose networks the wheel runs on the CPU."""
+def service(section: Section, options: Options) -> None:
+    """Texts and pairs per second through Triton."""
     from embedded.server import TritonServer
+    from tests.support.text_models import TextModels
 
     texts, pairs = varied_texts(100, seed=3), varied_pairs(100, seed=3)
     with tempfile.TemporaryDirectory(prefix="pentad-check-") as folder:
@@ -28,15 +29,15 @@ def service(section: Section, seconds: float) -> None:
         with TritonServer.on_free_ports(REPOSITORY, log=log) as server:
             models = TextModels(server)
             models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
-            section.facts["networks on"] = "CPU (the wheel's ONNX Runtime backend has no CUDA)"
-            embedding = per_second(lambda: len(models.embed(texts)), seconds, clients=4)
-            scoring = per_second(lambda: len(models.score(pairs)), seconds, clients=4)
+            embedding = per_second(lambda: len(models.embed(texts)), options.seconds, clients=4)
+            scoring = per_second(lambda: len(models.score(pairs)), options.seconds, clients=4)
             models.close()
     section.rate("embeddings, requests of 100, 4 clients", "texts/s", embedding)
     section.rate("BERTScore, requests of 100, 4 clients", "pairs/s", scoring)
+    section.headline = f"{embedding:.0f} texts/s, {scoring:.0f} pairs/s"
 
 
-def encoders(section: Section, device: str, seconds: float) -> None:
+def encoders(section: Section, options: Options) -> None:
     """The encoders alone by ONNX Runtime's CUDA provider, 32 rows of 128 tokens.
 
     Raises:
@@ -45,11 +46,11 @@ def encoders(section: Section, device: str, seconds: float) -> None:
     """
     import onnxruntime
 
-    if device == "cpu":
+    if not options.cuda:
         raise SkippedError("the device is the CPU")
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise SkippedError("this ONNX Runtime has no CUDA provider (onnxruntime-gpu has)")
-    index = int(device.partition(":")[2] or 0)
+    index = int(options.device.partition(":")[2] or 0)
     cuda = [("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0})]
     chance = np.random.default_rng(0)
     feed = {
@@ -62,10 +63,10 @@ def encoders(section: Section, device: str, seconds: float) -> None:
             onnxruntime.InferenceSession(file, providers=providers)
             for providers in (cuda, ["CPUExecutionProvider"])
         ]
-        on_device, on_cpu = (_rate(one, feed, seconds) for one in sessions)
+        on_device, on_cpu = (_rate(one, feed, options.seconds) for one in sessions)
         difference = np.abs(sessions[0].run(None, feed)[0] - sessions[1].run(None, feed)[0]).max()
         assert difference <= bound, f"{model} differs by {difference:.2e}"
-        section.facts[f"{model}: largest difference"] = f"{difference:.1e}"
+        section.note(f"{model}: largest difference", f"{difference:.1e}")
         section.rate(f"{model}, {ROWS} rows of {LENGTH} tokens", "rows/s", on_device, on_cpu)
 
 

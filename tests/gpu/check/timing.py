@@ -7,10 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
+WARM_UP = 3
 
-def milliseconds(call: Callable[[], object], times: int = 20, warm_up: int = 3) -> float:
-    """Median of some calls after others that do not count."""
-    for _ in range(warm_up):
+
+def milliseconds(call: Callable[[], object], times: int) -> float:
+    """Median of some calls after others that do not count: three, but not more than those."""
+    for _ in range(min(WARM_UP, times)):
         call()
     found = []
     for _ in range(times):
@@ -21,7 +23,10 @@ def milliseconds(call: Callable[[], object], times: int = 20, warm_up: int = 3) 
 
 
 def per_second(call: Callable[[], int], seconds: float, clients: int = 1) -> float:
-    """How many things calls finish in a second, by clients that ask without a pause."""
+    """How many things calls finish in a second, by clients that ask without a pause.
+
+    Each call returns how many it finished; one of them goes before and does not count.
+    """
     call()
     begin = time.perf_counter()
 

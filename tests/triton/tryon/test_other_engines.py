@@ -18,7 +18,14 @@ from PIL import Image
 
 from export.progress import Progress
 from export.tryon import libraries
-from tests.support.tryon_model import ROOT, Refused, TryonModel, serving
+from tests.support.tryon_model import (
+    ROOT,
+    Refused,
+    TryonModel,
+    networks,
+    parameters,
+    serving,
+)
 from tests.support.tryon_pictures import CACHE, garment, png, upper
 from tests.support.waiting import wait_for
 
@@ -30,6 +37,29 @@ declare_operators()
 from export.tryon.random_checkpoint import write_checkpoint
 from pathlib import Path
 write_checkpoint(Path({folder!r}))
+"""
+PLACED = """
+import hashlib, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from PIL import Image
+from diffusers_engine import DiffusersEngine
+from tryon_engine import EngineJob
+from tryon_progress import JobWatch
+from tryon_request import parse_options
+from tryon_settings import read_settings
+made = set()
+for placement in ("resident", "offload", "blocks"):
+    settings = read_settings({{**{given!r}, "placement": placement}}, Path())
+    engine = DiffusersEngine(settings)
+    engine.load()
+    wanted = parse_options(b'{{"seed": 3, "steps": 2, "restore": false}}', settings)
+    person, garment = Image.new("RGB", (64, 96), "red"), Image.new("RGB", (64, 64), "navy")
+    for _ in range(2):
+        job = EngineJob(person, garment, wanted, JobWatch(lambda told: None, lambda: False))
+        made.add(hashlib.sha256(engine.generate(job).picture.tobytes()).hexdigest())
+    engine.unload()
+print(*made)
 """
 STEPS = """
 from tryon_workflow import WorkflowStep
@@ -126,6 +156,15 @@ def test_diffusers_runs_a_checkpoint(diffusers: TryonModel) -> None:
 
     with pytest.raises(Refused, match="input:Inference: mode base is not loaded"):
         model.run(*files, mode="base")
+
+
+def test_every_placement_makes_the_same_picture(checkpoint: Path, packages: Path) -> None:
+    paths = [str(packages), str(ROOT / "model_repository" / "tryon" / "1"), str(ROOT)]
+    given = parameters(body_networks=str(networks()), **tiny(checkpoint, packages, "fp8"))
+    script = PLACED.format(paths=paths, given=given)
+    command = [sys.executable, "-c", script]
+    out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert len(out.split()) == 1
 
 
 def test_restore_keeps_the_persons_face_and_background(diffusers: TryonModel) -> None:

@@ -15,17 +15,12 @@ from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
 from gateway.telemetry.gpu import gpu_source
 from gateway.telemetry.gpu.triton import TritonSource
-from tests.support.chart import CHART, containers, helm, of_kind, rendered
+from tests.support.chart import CHART, COMMON, LIPSYNC, containers, helm, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
 schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
 
 CUSTOM = ("ScaledObject", "PodMonitor")  # no schema: they are not Kubernetes' own
-LIPSYNC = {
-    "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "2816Mi",
-    "resources": {"requests": {"cpu": "4"}, "limits": {"memory": "64Gi"}}, "storage": "50Gi",
-}  # fmt: skip
-COMMON = {**LIPSYNC, "name": "gpu", "lipsync": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "keda": {"gateway": {"autoscaling": {"provider": "keda"}}},

@@ -150,9 +150,11 @@ def test_shared_memory_covers_every_profile_and_device() -> None:
     one = container_bytes(MODELS, 1024 * MIB)
     assert one % STEP == 0
     profiles = ("default", "openvino", "tensorrt")
-    assert one >= max(needed_bytes(MODELS, name) for name in profiles) + 1024 * MIB
-    assert one - STEP < max(needed_bytes(MODELS, name) for name in profiles) + 1024 * MIB
-    assert container_bytes(MODELS, 1024 * MIB, 8) - one == 7 * 1024 * MIB  # shm_mib of lipsync
+    models = max(needed_bytes(MODELS, name) for name in profiles)
+    lipsync = 1024 * MIB  # its shm_mib, for a third of the calls that a GPU gets
+    wanted = models + 2 * lipsync + 1024 * MIB
+    assert wanted <= one < wanted + STEP
+    assert container_bytes(MODELS, 1024 * MIB, 8) - one == 7 * 3 * lipsync
 
 
 def test_the_command_prints_it(

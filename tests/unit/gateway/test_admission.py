@@ -98,3 +98,24 @@ async def test_changes_are_reported() -> None:
     admission = Admission(1, 1, PATIENCE, on_change=lambda *values: seen.append(values))
     await asyncio.gather(hold(admission, 0.01), hold(admission, 0.01))
     assert seen == [(1, 0), (1, 1), (1, 0), (0, 0)]
+
+
+async def test_more_slots_are_given_to_those_who_wait_and_fewer_when_work_ends() -> None:
+    admission = Admission(1, 5, PATIENCE)
+    done = [asyncio.Event() for _ in range(4)]
+    tasks = [asyncio.create_task(hold(admission, one)) for one in done]
+    await asyncio.sleep(0.01)
+    assert (admission.in_flight, admission.waiting) == (1, 3)
+    admission.resize(3)
+    assert (admission.slots, admission.in_flight, admission.waiting) == (3, 3, 1)
+    admission.resize(2)
+    done[0].set()
+    await asyncio.sleep(0.01)
+    assert (admission.in_flight, admission.waiting) == (2, 1), "the place that is gone is not given"
+    done[1].set()
+    await asyncio.sleep(0.01)
+    assert (admission.in_flight, admission.waiting) == (2, 0)
+    for one in done:
+        one.set()
+    await asyncio.gather(*tasks)
+    assert admission.in_flight == 0

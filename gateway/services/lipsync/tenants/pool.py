@@ -228,6 +228,8 @@ class TenantPool:
         before = self.replicas.on(device)
         steady = [replica for replica in before if replica.phase is Phase.RESIDENT]
         stats = device.stats = await device.commands.stats(timeout)
+        server = self.settings.server
+        device.admission.resize(server.calls_at_once(on_gpu=stats.kind == "cuda"))
         for replica in steady:
             if known := stats.tenants.get(replica.tenant):
                 replica.memory_bytes = known.memory_bytes or replica.memory_bytes

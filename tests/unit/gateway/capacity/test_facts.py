@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.capacity import facts, scale
 from gateway.triton.model_config import parameters, read_config
+from tests.support import frame_traffic
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
 
@@ -58,13 +60,6 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
     sizes = tensor_bytes(file, frame)
     assert peak_bytes(graph, sizes) == pytest.approx(facts.FRAME_ACTIVATIONS, rel=0.01)
     assert facts.SLOT > 25 * facts.FRAME_ACTIVATIONS / 2
-    # What scale.TRAFFIC counts: numbers that convolutions read and write, and 20 million around.
-    moved = sum(
-        sizes[node.input[0]] + sizes[node.output[0]]
-        for node in graph.node
-        if node.op_type == "Conv"
-    )
-    assert moved / 4e6 == pytest.approx(179, abs=0.5)
     shapes = {one.name: one.dims for one in graph.initializer}
     products = sum(
         sizes[node.output[0]] / 4 * math.prod(shapes[node.input[1]][1:])
@@ -73,7 +68,30 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
     )
     page = (ROOT / "docs" / "operations" / "scale.md").read_text()
     assert f"for {2 * products / 1e9:.1f} GFLOP" in page
-    assert scale.TRAFFIC == (179 + 20) * 2_000_000 + facts.TENANT_ON_GPU
+
+
+def test_what_a_frame_moves_is_counted(tmp_path: Path) -> None:
+    sys.path.append(str(ROOT / "model_repository" / "lipsync" / "1"))
+    file = write_tenant(tmp_path, "wide", 0, width=1.0)
+    skeleton, shapes = frame_traffic.imported(file, tmp_path)
+    separate, fused, least = scale.ENGINES
+    for batch in (1, 25):
+        found = frame_traffic.counted(skeleton, shapes, batch)
+        weights = found.bytes.pop("weights")
+        assert weights == pytest.approx(facts.TENANT_ON_GPU, rel=0.01)
+        assert found.bytes.total() / batch == pytest.approx(separate.maps, rel=0.001)
+        assert found.kernels.total() == separate.kernels
+        assert separate.bytes_per_frame(batch) * batch == pytest.approx(
+            found.bytes.total() + weights, rel=0.001
+        )
+    # A fused convolution writes its map once: not again for the bias, nor for the ReLU.
+    count, maps = frame_traffic.dense_with_relu(skeleton)
+    assert count == 32
+    assert fused.maps == pytest.approx(separate.maps - 4 * maps, rel=0.001)
+    assert fused.kernels == separate.kernels - 2 * count
+    spared = found.bytes["bias"] + found.bytes["relu"]
+    assert least.maps == pytest.approx(separate.maps - spared / 25, rel=0.001)
+    assert least.kernels == separate.kernels - found.kernels["bias"] - found.kernels["relu"]
 
 
 def test_what_the_lipsync_model_says_of_itself() -> None:

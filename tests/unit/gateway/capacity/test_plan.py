@@ -92,7 +92,7 @@ def test_the_vlm_leaves_no_room_for_lipsync_on_its_card() -> None:
         (0, {"iot": {"emotions": {"engine": "vlm"}}}, "vlm needs 1 GPUs"),
         (1, {"text": {"device": "cuda:1"}}, "sentence_encoder is to run on cuda:1"),
         (2, {"lipsync": {"gpus": {"count": 4}}}, "lipsync.gpus.count is 4"),
-        (1, {"services": ["tryon"], "tryon": {"model": {"engine": "diffusers"}}}, "tryon"),
+        (1, {"services": ["tryon"], "tryon": {"model": {"engine": "lightx2v"}}}, "tryon"),
     ],
 )
 def test_what_cannot_be_placed(gpus: int, sections: dict[str, Any], said: str) -> None:
@@ -108,6 +108,22 @@ def test_diffusion_needs_its_card() -> None:
     assert [item.what for item in found.devices[1].items] == ["tryon"]
     assert found.devices[1].fixed > 2 * 28.3e9
     assert found.devices[0].fixed == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "model", "kept"),
+    [
+        (141, {}, "resident, bfloat16"),
+        (80, {}, "resident, fp8"),
+        (24, {}, "blocks, bfloat16"),
+        (141, {"memory_gb": 46}, "resident, fp8"),
+    ],
+)
+def test_diffusion_is_kept_as_the_card_allows(card: int, model: dict[str, Any], kept: str) -> None:
+    tryon = {"model": {"engine": "diffusers", **model}}
+    found = worked_out(described(1, card, 256), services=["tryon"], tryon=tryon, triton=CONTAINER)
+    assert found.fits
+    assert [item.engine for item in found.devices[0].items] == [f"diffusers fp8 ({kept})"]
 
 
 def test_networks_go_where_they_are_forced_to() -> None:

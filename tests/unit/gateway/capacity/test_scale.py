@@ -16,20 +16,26 @@ from gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = ROOT / "docs" / "operations" / "scale.md"
+NOTE = ROOT / "docs" / "development" / "tenants-in-one-step.md"
 
 
-def test_the_page_is_worked_out() -> None:
-    page = PAGE.read_text()
-    assert scale.filled(page) == page
-    assert set(re.findall(r"<!-- scale: (\w+) -->", page)) == set(scale.TABLES)
-    assert page.count("|") > 100
+def test_the_pages_are_worked_out() -> None:
+    names: list[str] = []
+    for file in (PAGE, NOTE):
+        page = file.read_text()
+        assert scale.filled(page) == page
+        names += re.findall(r"<!-- scale: (\w+) -->", page)
+    assert sorted(names) == sorted(scale.TABLES)
+    assert PAGE.read_text().count("|") > 100
 
 
 def test_the_prose_repeats_the_tables() -> None:
     page = " ".join(PAGE.read_text().split())
     old, compact = scale.WIRES[0], scale.WIRES[-1]
-    assert f"{scale.TRAFFIC / 1e9:.2f} GB in the card's memory" in page
-    assert f"{facts.TENANT_ON_GPU / scale.TRAFFIC:.0%}".replace("%", " %") + " of that" in page
+    share = facts.TENANT_ON_GPU / scale.ENGINES[0].bytes_per_frame(1)
+    assert f"Weights are {share:.0%}".replace("%", " %") + " of it in steps of one" in page
+    assert f"kernels x {scale.LAUNCH * 1e6:.0f} microseconds" in page
+    assert f"{1 - share:.0%}".replace("%", " %") + " of them" in " ".join(NOTE.read_text().split())
     assert f"carries {old.frames(10) // 25} faces" in page
     assert old.into / compact.into == 8
     assert "an eighth of it" in page
@@ -45,8 +51,12 @@ def test_the_prose_repeats_the_tables() -> None:
         in page
     )
     assert 2 * card.used <= card.usable
-    most = max(card.needed(scale.FRAMES) for card in scale.CARDS)
-    assert most < scale.FRAMES / compact.gateway_frames / scale.LOAD  # "more pairs than cards"
+    rtx, h200 = (1e3 / card.milliseconds(scale.ENGINES[0]) for card in scale.CARDS[::2])
+    handed = 1e3 / compact.cpu()[0]
+    assert rtx < handed  # "more than an RTX PRO 6000 computes"
+    assert 0.4 < handed / h200 < 0.6  # "half of what an H200 does"
+    singly = 1e3 / scale.CPU[compact.short, 1][0]
+    assert max(1e3 / old.cpu()[0], singly) < 0.6 * rtx  # "several pairs a card"
     assert f"{100 * 384 * 4 / 1e3:.0f} kB in binary" in page
 
 
@@ -58,15 +68,26 @@ def test_bytes_of_frames_are_those_of_the_lipsync_page() -> None:
 
 def test_what_was_measured_is_in_the_results() -> None:
     results = (ROOT / "load_tests" / "RESULTS.md").read_text()
-    for wire, seconds in (
-        ("float32, 61.4 MB", scale.ADDED_FLOAT32),
-        ("uint8, 7.7 MB", scale.ADDED_UINT8),
-    ):
-        assert f"batch 25, {wire} in: added by the gateway | +{seconds * 1e3:.1f} ms" in results
-    page = PAGE.read_text()
-    assert f"25 / {scale.ADDED_FLOAT32} s for float32, 25 / {scale.ADDED_UINT8} s for uint8" in page
-    assert scale.WIRES[0].gateway_frames == pytest.approx(25 / scale.ADDED_FLOAT32)
-    assert scale.WIRES[-1].gateway_frames == pytest.approx(25 / scale.ADDED_UINT8)
+    for (name, batch), (gateway, triton) in scale.CPU.items():
+        (row,) = re.findall(rf"^\| lip-sync, {name}, batch {batch} \|.*$", results, re.M)
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[3:6] == ["frame", f"{gateway:.2f}", f"{triton:.2f}"]
+    for wire in (scale.WIRES[0], scale.WIRES[-1]):
+        assert wire.cpu() == pytest.approx(scale.CPU[wire.short, 25])
+
+
+def test_a_step_takes_as_long_as_its_bytes_or_its_kernels() -> None:
+    engine = scale.Engine("of a test", 1e9 - facts.TENANT_ON_GPU, 100)
+    slow, fast = scale.Card("slow", 1e12, 1.0), scale.Card("fast", 100e12, 1.0)
+    assert slow.milliseconds(engine, 1) == pytest.approx(1.0)  # a gigabyte
+    assert fast.milliseconds(engine, 1) == pytest.approx(100 * scale.LAUNCH * 1e3)
+    assert fast.milliseconds(engine, 25) < fast.milliseconds(engine, 1)
+    rates = [
+        scale.rate(fast, engine, slots=slots, tenants=tenants)
+        for slots, tenants in ((1, 1), (4, 1), (1, 4), (4, 16))
+    ]
+    assert rates[1] == rates[2] > rates[0]
+    assert rates[3] == pytest.approx(1e5)  # its bandwidth, whatever is shared
 
 
 def test_both_design_figures_agree() -> None:
@@ -78,8 +99,9 @@ def test_both_design_figures_agree() -> None:
 @given(st.floats(1, 1e6), st.floats(1, 10))
 def test_more_frames_need_more_of_everything(frames: float, times: float) -> None:
     for card in scale.CARDS:
-        assert card.needed(frames * times) >= card.needed(frames) >= 1
+        for engine in scale.ENGINES:
+            assert card.needed(frames * times, engine) >= card.needed(frames, engine) >= 1
     for wire in scale.WIRES:
         assert wire.gigabits(frames * times) >= wire.gigabits(frames)
-    rates = [wire.gateway_frames for wire in scale.WIRES]
-    assert rates == sorted(rates)
+    costs = [wire.cpu() for wire in scale.WIRES]
+    assert costs == sorted(costs, reverse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import DeadlineError, InferenceError, UnavailableError
+from gateway.errors import DeadlineError, GatewayError, InferenceError, UnavailableError
 from gateway.health import monitor
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
@@ -98,6 +98,32 @@ async def test_a_triton_that_died_misses_no_models(live: bool, state: str) -> No
     loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
     await loader.ensure([model], set())
     assert model.state == state
+
+
+async def test_a_model_that_takes_long_is_loading_not_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = ModelState("tell", "vlm", ())
+    triton = FakeTriton()
+    outcomes: list[GatewayError | None] = [DeadlineError(), DeadlineError(), None]
+
+    async def load(name: str, config: object = None) -> None:
+        if error := outcomes.pop(0):
+            raise error
+        triton.loaded.add(name)
+
+    monkeypatch.setattr(triton, "load", load)
+    loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
+    for _ in range(2):
+        await loader.ensure([model], set())
+        assert model.state == "loading"
+        assert "longer than triton.load_timeouts" in str(model.detail)
+    ready: set[str] = set()
+    await loader.ensure([model], ready)
+    assert ready == {"vlm"}
+    outcomes.append(InferenceError())  # after a deadline it may fail as any other
+    await loader.ensure([model], set())
+    assert model.state == "missing"
 
 
 async def test_a_restarted_triton_gets_its_models_again(tmp_path: Path) -> None:

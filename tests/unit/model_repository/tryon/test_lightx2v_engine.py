@@ -6,19 +6,21 @@ where that has bitten others, and remembers what it was told.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from lightx2v_engine import Lightx2vEngine
+import torch
+from lightx2v_engine import CALLS, REVISION, Lightx2vEngine
 from PIL import Image
 from tryon_engine import EngineJob
-from tryon_errors import InputError, JobCancelledError, PipelineError
+from tryon_errors import CardMemoryError, InputError, JobCancelledError, PipelineError
 from tryon_progress import JobWatch
 from tryon_request import parse_options
 from tryon_settings import read_settings
@@ -52,17 +54,6 @@ class Pipeline:
         self.calls = [("LightX2VPipeline", _checked("LightX2VPipeline", given))]
         Pipeline.made.append(self)
 
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("enable_"):
-            raise AttributeError(name)
-
-        def call(*places: Any, **given: Any) -> None:
-            assert not hasattr(self, "runner"), "after create_generator it has no effect"
-            named = dict(zip(INTERFACE[name], places, strict=False))
-            self.calls.append((name, _checked(name, {**named, **given})))
-
-        return call
-
     def create_generator(self, **given: Any) -> None:
         self.calls.append(("create_generator", _checked("create_generator", given)))
         self.steps = given["infer_steps"]
@@ -83,15 +74,40 @@ class Pipeline:
         return {"images": values if given["return_result_tensor"] else None}
 
 
+def _enabling(name: str) -> Callable[..., None]:
+    def call(self: Any, *places: Any, **given: Any) -> None:
+        assert not hasattr(self, "runner"), "after create_generator it has no effect"
+        named = dict(zip(INTERFACE[name], places, strict=False))
+        self.calls.append((name, _checked(name, {**named, **given})))
+
+    return call
+
+
+def _signed(cls: Any) -> Any:
+    """The class with the library's signatures, as far as they are known."""
+    for name in INTERFACE.keys() - {"origin"}:
+        method = "__init__" if name == "LightX2VPipeline" else name
+        if name.startswith("enable_"):
+            setattr(cls, method, _enabling(name))
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        found = [inspect.Parameter(one, kind) for one in ("self", *INTERFACE[name])]
+        getattr(cls, method).__signature__ = inspect.Signature(found)
+    return cls
+
+
 def _checked(name: str, given: dict[str, Any]) -> dict[str, Any]:
     assert given.keys() <= set(INTERFACE[name]), name
     return given
+
+
+_signed(Pipeline)
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """An engine on the double, and the double."""
     monkeypatch.setitem(sys.modules, "lightx2v", SimpleNamespace(LightX2VPipeline=Pipeline))
+    monkeypatch.setitem(sys.modules, "sgl_kernel", ModuleType("sgl_kernel"))
     monkeypatch.setattr("lightx2v_engine.BodyNetworks", lambda folder, threads: None)
     files = {"model_path": str(tmp_path), "lora_path": "/l", "quantized_path": "/q"}
 
@@ -126,14 +142,96 @@ def test_modes_are_set_up_in_the_documented_order(
     assert double.calls[0][1]["task"] == "i2i"
     assert double.calls[0][1]["model_cls"] == "qwen-image-edit-2511"
     generator = double.calls[-1][1]
-    assert generator["attn_mode"] in ("flash_attn2", "flash_attn3")
+    assert generator["attn_mode"] == "torch_sdpa"  # nothing faster is installed here
     assert (generator["infer_steps"], generator["guidance_scale"]) == (STEPS[mode], guidance)
 
 
-def test_teacache_is_enabled_before_the_generator(loaded: Callable[..., Any]) -> None:
-    _, double, _ = loaded("fp8", enable_teacache="true", teacache_thresh="0.02")
-    name, given = double.calls[2]
-    assert (name, given["teacache_thresh"]) == ("enable_cache", 0.02)
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"enable_teacache": "true"}, "tryon.model.enable_teacache: .* set it to false"),
+        ({"device": "cuda:1"}, "tryon.model.device: .* CUDA_VISIBLE_DEVICES"),
+        ({"device": "cpu"}, "tryon.model.device: "),
+    ],
+)
+def test_settings_that_die_at_the_first_job_are_refused_at_load(
+    changed: dict[str, str], words: str, loaded: Callable[..., Any]
+) -> None:
+    made = len(Pipeline.made)
+    with pytest.raises(PipelineError, match=words):
+        loaded("base", **changed)
+    assert len(Pipeline.made) == made  # before anything was read
+
+
+def test_fp8_without_its_kernels_is_refused_at_load(
+    loaded: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sgl_kernel", None)
+    with pytest.raises(PipelineError, match="default_mode: fp8 needs the package sgl-kernel"):
+        loaded("fp8")
+    loaded("lora")
+
+
+@pytest.mark.parametrize(
+    ("hopper", "installed", "wanted"),
+    [
+        (True, ("flash_attn_interface", "flash_attn"), "flash_attn3"),
+        (True, ("flash_attn",), "flash_attn2"),
+        (True, (), "torch_sdpa"),
+        (False, ("flash_attn_interface", "flash_attn"), "flash_attn2"),
+        (False, ("flash_attn_interface",), "torch_sdpa"),
+    ],
+)
+def test_attention_is_what_can_be_imported(
+    hopper: bool,
+    installed: tuple[str, ...],
+    wanted: str,
+    loaded: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    capability = (9, 0) if hopper else (8, 9)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: capability)
+    for name in ("flash_attn_interface", "flash_attn"):
+        found = ModuleType(name) if name in installed else None
+        monkeypatch.setitem(sys.modules, name, found)
+    _, double, _ = loaded("base")
+    assert double.calls[-1][1]["attn_mode"] == wanted
+
+
+def test_another_revision_is_refused_at_load(
+    loaded: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert REVISION in INTERFACE["origin"]
+    for method, names in CALLS.items():
+        known = INTERFACE["LightX2VPipeline" if method == "__init__" else method]
+        assert names <= set(known), method
+
+    def renamed(self: Any, attention: str, infer_steps: int, guidance_scale: float) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Pipeline, "create_generator", renamed)
+    with pytest.raises(PipelineError, match=f"create_generator .* revision {REVISION[:12]}"):
+        loaded("base")
+    monkeypatch.delattr(Pipeline, "create_generator")
+    with pytest.raises(PipelineError, match="create_generator"):
+        loaded("base")
+
+
+def test_a_card_without_memory_is_told_without_the_librarys_words(
+    loaded: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, double, settings = loaded("base")
+
+    def full(**given: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. /secret/path")
+
+    monkeypatch.setattr(double, "generate", full)
+    with pytest.raises(CardMemoryError) as raised:
+        engine.generate(job(settings))
+    assert str(raised.value) == "pipeline: out of memory: a lower resolution needs less"
+    assert "out of memory on cuda, 0.0 GB are held here" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_job_has_the_persons_shape_and_two_paths(loaded: Callable[..., Any]) -> None:

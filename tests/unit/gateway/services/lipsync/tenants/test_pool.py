@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.capacity import facts
 from gateway.errors import UnavailableError
 from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry, UnknownTenantError
 from gateway.services.lipsync.tenants.device import (
@@ -262,6 +263,22 @@ async def test_a_model_loaded_anew_and_leftovers_are_noticed(tmp_path: Path) -> 
     assert await home.infer("t3") == "w3"
     row = home.pool.device_rows()[0]
     assert (row.engine, row.name, row.cuda, row.memory_total_bytes) == ("toy", "Toy", False, 2**34)
+
+
+@pytest.mark.parametrize(("chosen", "on_cpu", "on_gpu"), [({}, 4, 12), ({"count": 6}, 6, 6)])
+async def test_a_gpu_gets_more_calls_than_it_has_slots(
+    chosen: dict[str, int], on_cpu: int, on_gpu: int, tmp_path: Path
+) -> None:
+    server = {"worker_count_per_gpu": chosen["count"]} if chosen else {}
+    home = house(tmp_path, server=server)
+    device = home.pool.devices_by_index[0]
+    await home.pool.survey(device, 1.0)
+    assert device.admission.slots == on_cpu
+    home.models.kind = "cuda"
+    await home.pool.survey(device, 1.0)
+    assert device.admission.slots == on_gpu
+    if not chosen:
+        assert 2 * facts.GPU_SLOTS <= on_gpu <= 3 * facts.GPU_SLOTS
 
 
 async def test_without_a_device_requests_wait_and_then_fail(tmp_path: Path) -> None:

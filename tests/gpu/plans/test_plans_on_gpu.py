@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.tensorrt.build import make_plan, retire_foreign
-from export.tensorrt.store import PlanStore
-from gateway.triton.tensorrt_plans.choice import PlanChooser
-from gateway.triton.tensorrt_plans.declared import declared
-from gateway.triton.tensorrt_plans.key import PLAN
-from tests.support.plan_models import MODEL, write_model
-
 torch = pytest.importorskip("torch")
-pytest.importorskip("tensorrt")
+for needed in ("tensorrt", "pydantic", "onnx"):
+    pytest.importorskip(needed)
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_a_plan_from_the_graph_to_the_gateways_choice(tmp_path: Path) -> None:
+    from export.tensorrt.build import make_plan, retire_foreign
     from export.tensorrt.engine import TensorRtEngine
     from export.tensorrt.machine import this_machine
+    from export.tensorrt.store import PlanStore
+    from gateway.triton.tensorrt_plans.choice import PlanChooser
+    from gateway.triton.tensorrt_plans.declared import declared
+    from gateway.triton.tensorrt_plans.key import PLAN
+    from tests.support.plan_models import MODEL, write_model
 
     repository, machine = tmp_path / "repository", this_machine()
     folder = write_model(repository)

@@ -1,0 +1,1 @@
+"""Parts about lip-sync; all but `through_triton` need torch, ONNX and ONNX Runtime alone."""
