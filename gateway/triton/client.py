@@ -151,6 +151,15 @@ class TritonClient:
             return False
         return bool(reply.live)
 
+    async def lost(self) -> None:
+        """See :meth:`TritonPort.lost`."""
+        state = self._channel.get_state()
+        while True:
+            await self._channel.wait_for_state_change(state)
+            before, state = state, self._channel.get_state()
+            if before is grpc.ChannelConnectivity.READY:
+                return
+
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`."""
         request = pb.RepositoryIndexRequest(ready=True)

@@ -18,7 +18,7 @@ from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.triton import Tensor
-from gateway.triton.status import RETRY_AFTER, RefusedInputError
+from gateway.triton.status import RETRY_AFTER, NeededModelError, RefusedInputError
 from gateway.triton.tensors import bytes_tensor
 
 log = logging.getLogger(__name__)
@@ -108,18 +108,24 @@ class EmotionService:
         pictures: Sequence[Picture],
         prompt: str | None,
     ) -> dict[str, Any] | None:
-        """Ask the VLM; None when it is down and the timeline engine may answer instead."""
-        try:
-            self._context.monitor.require(vlm)
-            told = await self._infer(asking, inputs, "vlm", pictures, prompt)
-        except UnavailableError as error:
-            self._context.monitor.failed(vlm, error)
-            if not self._settings.fallback:
-                raise
-            log.warning("VLM unavailable, the timeline engine answers")
-            return None
-        vlm.succeeded()
-        return told
+        """Ask the VLM; None when it is down and the timeline engine may answer instead.
+
+        Raises:
+            NeededModelError: it is down, and no other engine may answer.
+            GatewayError: as for any inference.
+        """
+        if vlm.state == "ready":
+            try:
+                told = await self._infer(asking, inputs, "vlm", pictures, prompt)
+            except NeededModelError:
+                self._context.monitor.failed(vlm, UnavailableError())
+            else:
+                vlm.succeeded()
+                return told
+        if not self._settings.fallback:
+            raise NeededModelError(retry_after=RETRY_AFTER)
+        log.warning("VLM unavailable, the timeline engine answers")
+        return None
 
     async def _infer(
         self,
@@ -147,7 +153,7 @@ class EmotionService:
             )
         except RefusedInputError as error:
             if error.code == VLM_UNAVAILABLE:
-                raise UnavailableError(retry_after=RETRY_AFTER) from None
+                raise NeededModelError(retry_after=RETRY_AFTER) from None
             raise refusal(error, _REFUSALS, pictures) from None
         return dict(json.loads(reply["RESULT"].flat[0]))
 
