@@ -15,7 +15,14 @@ from typing import IO
 
 from embedded import child, door, leftovers
 from embedded.errors import EmbeddedError
-from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
+from embedded.layout import (
+    COMPILED,
+    assemble_backends,
+    backends_folder,
+    compiled_graphs,
+    environment,
+    find_wheel,
+)
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
 from gateway.settings.socket_file import socket_address, socket_file
@@ -139,7 +146,7 @@ class TritonServer:
         backends = assemble_backends(wheel, backends_folder(self._state))
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix),
-            env=environment(wheel),
+            env={**environment(wheel), COMPILED: str(compiled_graphs(self._state))},
             output=self._output,
             keep_modes=True,
         )

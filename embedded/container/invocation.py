@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 
 from embedded import leftovers
-from embedded.layout import Wheel, assemble_backends, environment, find_wheel
+from embedded.layout import (
+    COMPILED,
+    Wheel,
+    assemble_backends,
+    compiled_graphs,
+    environment,
+    find_wheel,
+)
 from embedded.options import command_line, options_from
 from embedded.profile import choose_profile
 from gateway.privacy import SILENT
@@ -28,7 +35,8 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
-        return command_line(options, wheel, backends, prefix), environment(wheel)
+        variables = {**environment(wheel), COMPILED: str(compiled_graphs(settings.paths.state))}
+        return command_line(options, wheel, backends, prefix), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
     variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT}

@@ -18,7 +18,14 @@ from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableEr
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
-from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
+from gateway.health.state import (
+    TRITON_AWAY,
+    ModelState,
+    State,
+    StillLoadingError,
+    readiness,
+    worst,
+)
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
@@ -179,28 +186,9 @@ class HealthMonitor:
 
     def report(self) -> dict[str, Any]:
         """Return the body of ``/readyz`` without URLs."""
-        states = {name: self.service_state(name) for name in self._services}
-        required = [
-            state for name, state in states.items() if name not in self._settings.optional_services
-        ]
-        if all(state == "ready" for state in states.values()):
-            status = "ready"
-        elif all(state == "ready" for state in required):
-            status = "degraded"
-        elif all(state in ("ready", "loading") for state in required):
-            status = "starting"
-        else:
-            status = "down"
-        services = {
-            name: {
-                "state": states[name],
-                "required": name not in self._settings.optional_services,
-                "models": [model.as_json() for model in service.models],
-            }
-            for name, service in self._services.items()
-        }
+        models = {name: service.models for name, service in self._services.items()}
         triton = {"live": self.triton_live, "version": self.triton_version or None}
-        return {"status": status, "triton": triton, "services": services}
+        return {**readiness(models, self._settings.optional_services), "triton": triton}
 
     async def _run(self) -> None:
         while not self._stopping:
