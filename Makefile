@@ -8,7 +8,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check supply-env sbom audit licences
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ models: env ## download weights and export the models of the enabled services
 dashboard: env ## build the dashboard that the gateway serves at /
 	@$(PYTHON) requirements/dashboard.py $(VENV)
 
+docs: ## build the guide that the gateway serves at /docs/guide (strict: no dead link)
+	@$(PYTHON) requirements/install.py .venv-docs docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
 check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
 	@$(PY) -m embedded check
@@ -75,7 +79,7 @@ lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/mypy
 	@$(PYTHON) requirements/dashboard.py $(VENV) check
 
-gpu-check: env-test models ## is it right, and how fast, on the GPU at hand? (docs/gpu.md)
+gpu-check: env-test models ## is it right, and how fast, on the GPU at hand? (docs/operations/gpu.md)
 	@$(PY) -m tests.gpu.check $(GPU_CHECK_ARGS)
 
 perf: env models ## perf_analyzer against a running Triton
@@ -104,7 +108,7 @@ sbom: supply-env ## write var/sbom/pentad.cdx.json (CycloneDX)
 audit: supply-env ## report known vulnerabilities (pip-audit, npm audit); never fails on them
 	@$(PY) -m supply audit --tool .venv-supply/bin/pip-audit
 
-licences: env ## regenerate docs/licences.md
+licences: env ## regenerate docs/operations/licences.md
 	@$(PY) -m supply licences
 
 clean: ## remove environments, caches and exported models

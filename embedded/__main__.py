@@ -25,9 +25,9 @@ from gateway.standard_streams import as_command, say
 from gateway.state import usable_state
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m embedded") -> int:
     """Runs one command; returns the exit status: 0, 1 for a failure, 2 for a bad configuration."""
-    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="check, then run Triton and the gateway until a signal")
     commands.add_parser("triton", help="run only Triton")

@@ -16,7 +16,7 @@ from export.tryon import demo
 from gateway.settings import Settings, load_settings
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
     """Runs the command line and returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if command.concerns(given, MODELS):
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         return plans.main(given[1:])
     if given[:1] == [demo.COMMAND]:
         return demo.main(given[1:])
-    options = _parser().parse_args(given)
+    options = _parser(prog).parse_args(given)
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services), settings)
     try:
@@ -42,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "models",
         nargs="*",

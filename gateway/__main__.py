@@ -1,4 +1,4 @@
-"""Command line: `python -m gateway serve | config [--check] | plan | openapi`."""
+"""Command line: `python -m gateway serve | config [--check] | capacity | openapi`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ from gateway.standard_streams import as_command, say
 from gateway.state import usable_state
 from gateway.workers import Worker, supervise
 
+FILE = "YAML file (default: $PENTAD_CONFIG, then config.yaml)"
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
-    parser.add_argument("--config", help="YAML file (default: $PENTAD_CONFIG, then config.yaml)")
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument("--config", help=FILE)
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the gateway")
     serve.add_argument("--worker", type=Worker.parse, help=argparse.SUPPRESS)
-    serve.add_argument("--config", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     config = commands.add_parser("config", help="print the configuration, secrets hidden")
     config.add_argument("--check", action="store_true", help="only say whether it is valid")
     config.add_argument("--markdown", action="store_true", help="print the reference of all keys")
-    plan = commands.add_parser("plan", help="say whether a machine is large enough")
+    plan = commands.add_parser(
+        "capacity", aliases=["plan"], help="say whether a machine is large enough"
+    )
     add_arguments(plan)
     document = commands.add_parser("openapi", help="print an API document")
     document.add_argument("--port", type=int, help="of that port (default: the main one)")
     document.add_argument("--defaults", action="store_true", help="whatever is configured here")
+    for command in (serve, config, plan, document):
+        command.add_argument("--config", default=argparse.SUPPRESS, help=FILE)
     return parser
 
 
@@ -85,9 +90,9 @@ def _check(settings: Settings) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m gateway") -> int:
     """Run one command; 2 means the configuration is wrong."""
-    args = _parser().parse_args(argv)
+    args = _parser(prog).parse_args(argv)
     own_files_only()
     silence_libraries()
     try:
@@ -97,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         say(f"configuration: {error}")
         return 2
-    if args.command == "plan":
+    if args.command in ("capacity", "plan"):
         return run(settings, args)
     if args.command == "openapi":
         from gateway import documents

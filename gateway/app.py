@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
-from gateway import dashboard
+from gateway import dashboard, guide
 from gateway.api.application import DOCS_FILES
 from gateway.api.iot import enrollment
 from gateway.api.iot import routes as iot
@@ -185,7 +185,12 @@ def create_listeners(context: Context, lifecycle: Lifecycle) -> Listeners:
         OPERATIONS,
         root,
         body_limit=settings.server.max_body_bytes,
-        open_paths=(*settings.security.open_paths, *dashboard.OPEN_PATHS, DOCS_FILES),
+        open_paths=(
+            *settings.security.open_paths,
+            *dashboard.OPEN_PATHS,
+            *guide.OPEN_PATHS,
+            DOCS_FILES,
+        ),
     )
     assembly.main = Router(assembly.mounts, redirect_slashes=False, default=guarded)
     main = assembly.outermost(assembly.main)

@@ -7,9 +7,9 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.built_files import BuiltFiles
 from gateway.errors import NotFoundError
 from gateway.security.browser import page_headers
 
@@ -17,7 +17,7 @@ PAGES = {"/": "index.html", "/index.html": "index.html", "/favicon.svg": "favico
 OPEN_PATHS = (*PAGES, "/assets/*")
 
 
-class _Assets(StaticFiles):
+class _Assets(BuiltFiles):
     """Files whose names hold their hash: a browser may keep them for ever."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -45,4 +45,4 @@ def add_dashboard(app: FastAPI, build: Path) -> None:
 
     for path, name in PAGES.items():
         page(path, name)
-    app.mount("/assets", _Assets(directory=build / "assets", check_dir=False))
+    app.mount("/assets", _Assets(build / "assets"))

@@ -72,6 +72,13 @@ def _install_torch(python: Path) -> None:
         _pip(python, "-r", str(HERE / "torch.lock"), "-r", str(HERE / "cuda.lock"))
 
 
+def _install_project(python: Path) -> None:
+    """Put the command `pentad` of this checkout on the environment's path."""
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    command += ["--no-deps", "--no-build-isolation", "--editable", str(HERE.parent)]
+    subprocess.run(command, check=True)
+
+
 def install(target: Path, names: list[str]) -> None:
     """Install the named locks into ``target``; ``runtime`` brings torch and tritonserver too.
 
@@ -84,9 +91,12 @@ def install(target: Path, names: list[str]) -> None:
     stamp = target / ".pentad-locks"
     installed = set(stamp.read_text().splitlines()) if stamp.is_file() else set()
     wanted = _digests(locks)
-    if wanted <= installed:
-        return
     python = target / "bin" / "python"
+    command = "runtime" in names and not (target / "bin" / "pentad").exists()
+    if wanted <= installed:
+        if command:
+            _install_project(python)
+        return
     if not python.exists():
         print(f"Creating the environment {target} …", flush=True)
         venv.create(target, with_pip=True)
@@ -95,6 +105,8 @@ def install(target: Path, names: list[str]) -> None:
     if "runtime" in names:
         _pip(python, "-r", str(HERE / "binaries.lock"))
         _install_torch(python)
+    if command:
+        _install_project(python)
     names_now = {line.split()[0] for line in wanted}
     kept = {line for line in installed if line.split()[0] not in names_now}
     stamp.write_text("\n".join(sorted(kept | wanted)) + "\n")

@@ -2,11 +2,11 @@
 
 One universal resolution (Python 3.10-3.12, Linux) is split by who installs what:
 
-* ``runtime.lock``  gateway, triton and export extras
+* ``runtime.lock``  the gateway, and the extras triton and export
 * ``test.lock``     what the tests add
-* ``load.lock``     the load-test tools, ``supply.lock`` SBOM and audit, ``clients.lock`` what the
-  tests of clients use, ``stock-clients.lock`` the clients that people already use: environments of
-  their own
+* ``load.lock``     the load-test tools, ``supply.lock`` SBOM and audit, ``docs.lock`` the guide's
+  builder, ``clients.lock`` what the tests of clients use, ``stock-clients.lock`` the clients that
+  people already use: groups with environments of their own
 * ``cuda.lock``     what only the CUDA build of torch needs
 * ``binaries.lock`` nvidia-pytriton, and ``torch.lock`` the registry's torch, both installed
   without their dependencies (``torch-cpu.lock`` is kept by hand)
@@ -44,25 +44,29 @@ def write(name: str, blocks: list[str]) -> None:
     (HERE / name).write_text(HEADER + "\n".join(sorted(blocks)) + "\n")
 
 
-def extras(*names: str) -> list[str]:
-    """Return the uv arguments for these extras of the project."""
-    args = ["pyproject.toml", "--constraint", "requirements/constraints.in"]
-    for name in names:
-        args += ["--extra", name]
-    return args
+CONSTRAINTS = ["--constraint", "requirements/constraints.in"]
+
+
+def project(*extras: str) -> list[str]:
+    """Return the uv arguments for the gateway with these extras."""
+    return [
+        "pyproject.toml",
+        *CONSTRAINTS,
+        *(part for name in extras for part in ("--extra", name)),
+    ]
+
+
+def group(name: str) -> list[str]:
+    """Return the uv arguments for a group of tools."""
+    return ["--group", name, *CONSTRAINTS]
 
 
 def main() -> int:
     """Resolve once for everything, then once for the runtime's names."""
-    everything = resolve(*extras("gateway", "triton", "export", "test"))
+    everything = resolve(*project("triton", "export"), "--group", "test")
     torch = {key for key in everything if key.startswith("torch==")}
     cuda = {key for key in everything if CUDA.match(key)}
-    names = {
-        key.split("==")[0]
-        for key in [
-            *resolve(*extras("gateway", "triton", "export")),
-        ]
-    }
+    names = {key.split("==")[0] for key in resolve(*project("triton", "export"))}
     torch_needs = {"filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2"}
     torch_needs |= {"fsspec", "mpmath", "markupsafe"}
     names |= torch_needs
@@ -73,8 +77,8 @@ def main() -> int:
     write("cuda.lock", [everything[key] for key in cuda])
     for name in ("binaries", "torch"):
         write(f"{name}.lock", list(resolve(f"requirements/{name}.in", "--no-deps").values()))
-    for name in ("load", "supply", "clients", "stock-clients"):
-        write(f"{name}.lock", list(resolve(*extras(name)).values()))
+    for name in ("load", "supply", "docs", "clients", "stock-clients"):
+        write(f"{name}.lock", list(resolve(*group(name)).values()))
     return 0
 
 

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m supply", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    licences = commands.add_parser("licences", help="write docs/licences.md")
+    licences = commands.add_parser("licences", help="write docs/operations/licences.md")
     licences.add_argument("--check", action="store_true", help="only say whether it is current")
     sbom = commands.add_parser("sbom", help="write a CycloneDX bill of materials")
     sbom.add_argument("file", type=Path)

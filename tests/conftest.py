@@ -21,6 +21,7 @@ silence_libraries()
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
     "clients/stock/",
+    "unit/packaging/test_wheel.py",
     "contract/test_vton_leases.py",
     "triton/embedded/test_ports.py",
     "contract/connections/test_patience.py",

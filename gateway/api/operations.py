@@ -16,6 +16,7 @@ from gateway.api.openapi import merge_into
 from gateway.api.operations_schemas import Alive, Readiness, ServicesReport
 from gateway.context import Context
 from gateway.dashboard import add_dashboard
+from gateway.guide import add_guide
 from gateway.lifecycle import Lifecycle
 from gateway.telemetry.activity import WINDOW
 
@@ -63,6 +64,7 @@ def operations_application(
         return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     add_dashboard(app, context.settings.paths.dashboard)
+    add_guide(app, context.settings.paths.guide)
     merge_into(app, mounted, "gateway")
     return app
 

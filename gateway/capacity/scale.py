@@ -1,6 +1,6 @@
-"""The arithmetic of docs/scale.md: cards, network and gateways for a number of frames a second.
+"""The arithmetic of docs/operations/scale.md: cards, network and gateways for frames a second.
 
-python -m gateway.capacity.scale docs/scale.md     # fills the page's tables in
+python -m gateway.capacity.scale docs/operations/scale.md     # fills the page's tables in
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ADDED_FLOAT32, ADDED_UINT8 = 0.1534, 0.0548
 
 @dataclass(frozen=True)
 class Wire:
-    """A format of frames on the wire (docs/lipsync.md).
+    """A format of frames on the wire (docs/services/lipsync.md).
 
     Attributes:
         name: as that page has it.

@@ -111,7 +111,7 @@ class Job(NewJob):
     """A job as it is kept: a new one, and what became of it.
 
     Attributes:
-        state: see the diagram in docs/jobs.md.
+        state: see the diagram in docs/services/tryon-jobs.md.
         owner: the gateway process that runs it.
         attempts: how often it was started.
         cancelling: whether somebody has asked to cancel it while it ran.

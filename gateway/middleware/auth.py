@@ -24,7 +24,7 @@ class Authentication:
         service: whose keys count.
         header: the service's documented header.
         open_paths: paths, relative to the service's root, that need no key, exactly so: with a
-            slash at the end they do. One that ends with ``/*`` stands for all below it.
+            slash at the end they do. One that ends with ``/*`` stands for the folder and all in it.
         pages: knows which web pages may call.
         metrics: counts refusals.
         render: shapes the error body.
@@ -77,7 +77,7 @@ class Authentication:
         return self._keys.authorize(self._service, *presented)
 
     def _is_open(self, scope: Scope) -> bool:
-        if scope.get(LAST_SLASH):
-            return False
         path = route_path(scope)
+        if scope.get(LAST_SLASH):
+            return f"{path}/".startswith(self._open_folders)
         return path in self._open_paths or path.startswith(self._open_folders)

@@ -56,17 +56,26 @@ class _Page:
             body += message.get("body", b"")
             if message.get("more_body"):
                 return
-            raw = [(name.lower().encode(), value.encode()) for name, value in _headers(body)]
+            raw = [
+                (name.lower().encode(), value.encode())
+                for name, value in own_scripts(body, _WORKERS).items()
+            ]
             await send({**start, "headers": [*start["headers"], *raw]})
             await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, with_policy)
 
 
-def _headers(page: bytes) -> list[tuple[str, str]]:
+def own_scripts(page: bytes, extra: str = "") -> dict[str, str]:
+    """Return the headers of an HTML page whose own inline scripts, by hash, may run.
+
+    Args:
+        page: the bytes of the page.
+        extra: further directives of its policy.
+    """
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
         for script in _INLINE.findall(page)
     ]
     scripts = " ".join(["script-src 'self'", *hashes])
-    return list(page_headers(f"{scripts}; {_WORKERS}").items())
+    return page_headers(f"{scripts}; {extra}" if extra else scripts)

@@ -65,7 +65,7 @@ class EmbedderSettings(Section):
 
 
 class QualitySettings(Section):
-    """How good enrolled pictures have to be (docs/enrollment.md)."""
+    """How good enrolled pictures have to be (docs/services/enrollment.md)."""
 
     mode: Literal["report", "strict"] = "report"
     """`report`: figures are told and every face counts. `strict`: pictures below a threshold, and

@@ -1,4 +1,4 @@
-"""Writes the configuration reference of the README from the settings themselves."""
+"""Write the reference in docs/configuration.md from the settings themselves."""
 
 from __future__ import annotations
 

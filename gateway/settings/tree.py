@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         if "lipsync" in self.services and self.triton.several:
             raise ValueError(
                 "triton.url must name one Triton with lipsync, whose tenants are resident in it "
-                "(give lip-sync a gateway of its own beside each Triton, see docs/deploy.md)"
+                "(give lip-sync a gateway of its own beside each Triton: docs/operations/deploy.md)"
             )
         return self
 

@@ -172,3 +172,5 @@ class PathSettings(Section):
     """TensorRT plans by key, and what was timed for them."""
     dashboard: Path = Path("dashboard/dist")
     """Build of the dashboard, served at `/`."""
+    guide: Path = Path("var/guide")
+    """Build of the documentation, served at `/docs/guide`."""

@@ -59,7 +59,18 @@ def test_the_long_tests_are_where_they_are_listed() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["runtime", "test", "cuda", "binaries", "torch", "load", "clients", "vlm-cpu", "vlm-cuda"],
+    [
+        "runtime",
+        "test",
+        "cuda",
+        "binaries",
+        "torch",
+        "load",
+        "docs",
+        "clients",
+        "vlm-cpu",
+        "vlm-cuda",
+    ],
 )
 def test_locks_pin_versions_with_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text()

@@ -20,7 +20,7 @@ class Thresholds:
 
 
 _MEASURED = {"faceplugin-mobilefacenet-512": Thresholds(same_person=0.5, consistency=0.4)}
-"""By the name in the embedder's `1/metadata.json`; the evidence: docs/enrollment.md."""
+"""By the name in the embedder's `1/metadata.json`; the evidence: docs/services/enrollment.md."""
 _UNKNOWN = Thresholds(None, None)
 
 

@@ -14,7 +14,7 @@ of 320 in the generic head of "Head Pose Estimation using OpenCV and Dlib" (lear
 """
 
 NEUTRAL_PITCH = -7.0
-"""Degrees that come out for heads held straight: mean of the portraits in docs/enrollment.md."""
+"""Degrees that come out for heads held straight; the portraits: docs/services/enrollment.md."""
 
 # Degrees of yaw to the side, and of pitch, from which a pose is what it says; front is between.
 TURNED, FRONT_YAW = 10.0, 20.0

@@ -1,6 +1,6 @@
 """How good the picture of a face is for a vector. numpy and OpenCV only.
 
-The thresholds and what they were measured on: docs/enrollment.md.
+The thresholds and what they were measured on: docs/services/enrollment.md.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_somebody_else_is_kept_out(server: TritonServer) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two self-signed ones, made by the command of docs/deploy.md."""
+    """Two self-signed ones, made by the command of docs/operations/deploy.md."""
     folder = tmp_path_factory.mktemp("certificates")
     for name in ("pentad", "other"):
         command = [

@@ -86,7 +86,7 @@ def test_every_part_can_be_chosen() -> None:
         device, quick = "cpu", True
 
     assert all(callable(_part(name, Options())) for name in PARTS)  # type: ignore[arg-type]
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     assert all(f"| {name} | " in page for name in PARTS)
 
 

@@ -102,7 +102,7 @@ def test_the_packaged_embedder_has_measured_thresholds() -> None:
     known = thresholds("faceplugin-mobilefacenet-512")
     assert known.same_person is not None
     assert known.consistency is not None
-    assert 0.31 < known.consistency < known.same_person < 0.6  # docs/enrollment.md
+    assert 0.31 < known.consistency < known.same_person < 0.6  # docs/services/enrollment.md
 
 
 OPTIONS = SearchOptions(

@@ -70,7 +70,7 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
         for node in graph.node
         if node.op_type == "Conv"
     )
-    page = (ROOT / "docs" / "scale.md").read_text()
+    page = (ROOT / "docs" / "operations" / "scale.md").read_text()
     assert f"for {2 * products / 1e9:.1f} GFLOP" in page
     assert scale.TRAFFIC == (179 + 20) * 2_000_000 + facts.TENANT_ON_GPU
 

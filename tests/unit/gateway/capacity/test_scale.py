@@ -1,4 +1,4 @@
-"""docs/scale.md says what its formulas say, and its inputs are those of code and measurements."""
+"""docs/operations/scale.md says what its formulas say; its inputs are measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.capacity.machine import described
 from gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
-PAGE = ROOT / "docs" / "scale.md"
+PAGE = ROOT / "docs" / "operations" / "scale.md"
 
 
 def test_the_page_is_worked_out() -> None:
@@ -50,7 +50,7 @@ def test_the_prose_repeats_the_tables() -> None:
 
 
 def test_bytes_of_frames_are_those_of_the_lipsync_page() -> None:
-    page = (ROOT / "docs" / "lipsync.md").read_text()
+    page = (ROOT / "docs" / "services" / "lipsync.md").read_text()
     for wire in scale.WIRES:
         assert f"| {wire.name} | {wire.into:,} | {wire.out:,} | " in page
 

@@ -28,7 +28,9 @@ def test_the_specification_s_own_library_accepts_it(body: str) -> None:
 
 @given(st.binary())
 def test_the_lines_in_the_documentation_check_any_body(body: bytes) -> None:
-    page = (Path(__file__).parents[4] / "docs" / "jobs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "services" / "tryon-jobs.md").read_text(
+        encoding="utf-8"
+    )
     (lines,) = re.findall(r"```python\n(.*?)```", page, re.S)
     found: dict[str, Any] = {}
     exec(lines, found)

@@ -1,4 +1,4 @@
-"""docs/gpu.md tells of every plan what its configuration says."""
+"""docs/operations/gpu.md tells of every plan what its configuration says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_precisions_and_guards() -> None:
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     rows = dict(re.findall(r"^\| ([\w, ]+) \| (.+) \|$", page, re.M))
     told = {name: row for names, row in rows.items() for name in names.split(", ")}
     models = [path.parent.name for path in (ROOT / "model_repository").glob("*/config.pbtxt")]
@@ -27,7 +27,7 @@ def test_precisions_and_guards() -> None:
 
 
 def test_memory() -> None:
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     assert f"{facts.CONTEXT // 2**20} MiB for each process" in page
     assert f"{facts.GPU_SLOTS} slots of {facts.SLOT / 1e9:.0f} GB" in page
     assert f"{facts.TENANT_ON_GPU / 1e6:.1f} MB a tenant" in page
@@ -37,7 +37,7 @@ def test_memory() -> None:
 
 
 def test_the_described_machine(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
     file = tmp_path / "machine.yaml"
     file.write_text(block)
@@ -46,7 +46,7 @@ def test_the_described_machine(tmp_path: Path) -> None:
 
 
 def test_the_commands_take_their_options() -> None:
-    page = (ROOT / "docs" / "gpu.md").read_text()
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
     commands = re.findall(r"^    python -m gateway (plan.*?)(?:  +#.*)?$", page, re.M)
     assert len(commands) == 3
     for command in commands:

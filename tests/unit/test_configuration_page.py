@@ -1,4 +1,4 @@
-"""What the README says about the configuration is what the settings say."""
+"""The page on the configuration says what the settings say."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from gateway.settings.reference import reference
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
 
 def test_the_configuration_reference_is_current() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     begin = text.index("--markdown` -->") + len("--markdown` -->")
     assert text[begin : text.index("<!-- end of reference -->")].strip() == reference()

@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand there (on this test's ports)."""
+"""The documentation's commands, run as they stand there (on this test's ports)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from PIL import Image
 from tests.support.stack import ROOT, WITHOUT_TENANTS, Stack
 from tests.support.waiting import wait_for
 
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", TEXT, re.S)
-
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+EXAMPLE = re.compile(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", re.S)
+COMMANDS = sorted(
+    {example for page in PAGES for example in EXAMPLE.findall(page.read_text(encoding="utf-8"))}
+)
 
 TRYON = next(command for command, _ in COMMANDS if "/vton/tryon" in command)
 TRAFFIC = ("recent_errors", "p50_ms", "p95_ms")  # empty or null without any
@@ -51,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     )  # fmt: skip
     try:
         running.start()
-        # Whoever comes to the list of tenants in the README has just run the client.
+        # Whoever comes to the list of tenants on the page has just run the client.
         httpx.get(
             running.main + "/lipsync/tenants/tenant_0001/preview", timeout=180
         ).raise_for_status()
@@ -63,7 +65,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def tried_on(running: Stack) -> None:
-    """Whoever asks for the job in the README has just sent it, and waited for its end."""
+    """Whoever asks for the job on the page has just sent it, and waited for its end."""
     subprocess.run(["bash", "-c", on_ports(running, TRYON)], cwd=ROOT, timeout=180, check=True)
     job = running.main + "/vton/jobs/" + re.findall(r"job_id=(\S+)", TRYON)[0]
     under_way = ("queued", "running", "delivering")
@@ -71,7 +73,7 @@ def tried_on(running: Stack) -> None:
 
 
 def on_ports(running: Stack, command: str) -> str:
-    """Return a command of the README with the ports of this test."""
+    """Return a command of a page with the ports of this test."""
     command = command.replace("http://", "").replace("localhost:9000", running.main)
     for port, url in (
         (8765, running.text),
