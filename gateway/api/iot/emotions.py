@@ -17,6 +17,7 @@ from gateway.errors import BodyTooLargeError, RefusedError, UnavailableError
 from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
+from gateway.large_work import worked
 from gateway.triton import Tensor
 from gateway.triton.status import RETRY_AFTER, NeededModelError, RefusedInputError
 from gateway.triton.tensors import bytes_tensor
@@ -60,7 +61,8 @@ class EmotionService:
             BodyTooLargeError: too many pixels, too long.
             GatewayError: busy, down, deadline or failed inference.
         """
-        return await self._tell({"CLIP": bytes_tensor([clip], rows=False)}, (), None)
+        tensor = await worked(len(clip), bytes_tensor, [clip], rows=False)
+        return await self._tell({"CLIP": tensor}, (), None)
 
     async def pictures(self, pictures: Sequence[Picture], prompt: str | None) -> dict[str, Any]:
         """Return the model's result for pictures, one entry of ``frames`` each.
@@ -69,7 +71,8 @@ class EmotionService:
             RefusedError: one of them is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
-        images = bytes_tensor([one.data for one in pictures], rows=False)
+        size = sum(len(one.data) for one in pictures)
+        images = await worked(size, bytes_tensor, [one.data for one in pictures], rows=False)
         return await self._tell({"IMAGES": images}, pictures, prompt)
 
     async def canary(self, timeout: float) -> dict[str, Any]:
