@@ -50,6 +50,7 @@ async def read_body(
         async for chunk in chunks(request):
             reader.feed(chunk)
         if reader.size:
+            await worked(reader.size, reader.finish)
             return await worked(reader.size, _validated, reader, model, context)
     except _PassedError as passed:
         raise await worked(reader.size, reader.refusal, passed) from None
@@ -88,7 +89,7 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _validated(reader: _Reader, model: type[M], context: Mapping[str, int] | None) -> M:
-    raw = reader.finish()
+    raw = reader.taken()
     try:
         if len(raw) <= LARGE:
             return model.model_validate_json(raw, context=context)
@@ -155,8 +156,14 @@ class _Reader:
         if len(self._head) >= _ENOUGH:
             self._begin(self._head)
 
-    def finish(self) -> bytes:
-        """Return the whole body as UTF-8 without a byte order mark, and let it go.
+    def taken(self) -> bytes:
+        """Return the finished body as UTF-8 without a byte order mark, and let it go."""
+        (raw,) = self._pieces
+        self._pieces.clear()
+        return raw
+
+    def finish(self) -> None:
+        """Make the body one piece.
 
         Raises:
             _PassedError: the body is beyond the bounds.
@@ -167,17 +174,16 @@ class _Reader:
         if self._decoder:
             self._keep(self._decode(b"", final=True))
         raw = self._so_far()
-        self._pieces.clear()
+        self._pieces, self._rest = [raw], b""
         if self._outline is None and raw.count(b",") >= self._bounds.values:
             self._look(raw)
-        return raw
 
     def refusal(self, passed: _PassedError) -> InvalidBodyError:
         """Return the error for a body that is beyond the bounds; tells the field it is in."""
         return refusal(passed.kind, passed.message, self._so_far())
 
     def _so_far(self) -> bytes:
-        return b"".join((*self._pieces, self._rest))
+        return b"".join((*self._pieces, self._rest) if self._rest else self._pieces)
 
     def _begin(self, head: bytes) -> None:
         self._head = None

@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from gateway.large_work import worked
+from gateway.large_work import rest, worked
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
@@ -246,6 +246,7 @@ def _message(
         _place(request.outputs.add(name=name), place)
     if timeout is not None:
         request.parameters["timeout"].int64_param = int(timeout * 1e6)
+    rest()
     return bytes(request.SerializeToString())
 
 
