@@ -257,7 +257,9 @@ class HealthMonitor:
 
         A model that takes minutes to load must not keep the others from being looked at.
         """
-        tended = asyncio.ensure_future(asyncio.wait(self._tending.values()))
+        if not self._tending:
+            return
+        tended = asyncio.ensure_future(asyncio.wait([*self._tending.values()]))
         woken = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait(
