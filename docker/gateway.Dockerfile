@@ -9,10 +9,12 @@ ARG PYTHON_TAG
 FROM python:${PYTHON_TAG} AS dashboard
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY docker/dashboard.lock requirements/dashboard.py requirements/
+COPY docker/dashboard.lock requirements/dashboard.py requirements/steps.py requirements/
 RUN python -m venv venv \
     && venv/bin/pip install --no-deps --require-hashes -r requirements/dashboard.lock
 COPY dashboard dashboard
+# The samples are links to them.
+COPY docs/pictures docs/pictures
 RUN python requirements/dashboard.py venv
 
 FROM python:${PYTHON_TAG} AS packages

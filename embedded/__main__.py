@@ -22,6 +22,7 @@ from embedded.open_doors import metrics_door, open_doors
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
+from gateway.capacity.visible import count_in_bus_order
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, open_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m embedded") -
     command = parser.parse_args(arguments).command
     own_files_only()
     silence_libraries()
+    count_in_bus_order()
     try:
         settings = load_settings()
         return _check(settings) if command == "check" else _run(settings, gateway=command == "run")

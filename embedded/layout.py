@@ -13,6 +13,7 @@ from pathlib import Path
 
 from embedded.errors import EmbeddedError
 from embedded.plain_paths import plain
+from gateway.capacity.visible import IN_BUS_ORDER
 from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
@@ -147,6 +148,7 @@ def environment(wheel: Wheel) -> dict[str, str]:
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.update(SILENT)
+    env.update(IN_BUS_ORDER)
     env.pop("PYTHONHOME", None)
     return env
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
+_COLUMNS = {"Service": 7, "Access": 10, "State": 8, "Models and engines": 30, "URLs": 29}
+"""Columns with their largest widths: 100 characters with what stands between them, and less."""
 UNSETTLED = {"loading", "starting"}
 
 
@@ -48,28 +50,35 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
     who = doors or {}
     caption = f"/metrics and /services: {who['metrics']}" if "metrics" in who else None
     table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
-    for column in ("Service", "Access", "State", "Task", "Model", "Engine", "Canary", "URLs"):
-        table.add_column(column, overflow="fold", max_width=28 if column == "Access" else None)
+    for column, width in _COLUMNS.items():
+        table.add_column(column, overflow="fold", max_width=width)
     for name, service in report.get("services", {}).items():
         state = str(service.get("state"))
         style = _STYLES.get(state, "")
-        urls = "\n".join(service.get("urls", []))
         shown = f"[{style}]{state}[/]" if style else state
         if detail := service.get("detail"):
             shown += f"\n{detail}"
-        access = who.get(name, "")
-        for model in service.get("models") or [{}]:
-            canary = model.get("canary_ms")
-            table.add_row(
-                name,
-                access,
-                shown,
-                str(model.get("task", "")),
-                model.get("name") or "none",
-                model.get("engine") or "",
-                "" if canary is None else f"{canary:.0f} ms",
-                urls,
-            )
-            name = access = shown = urls = ""
+        models = "\n".join(_model(model) for model in service.get("models") or [])
+        urls = "\n".join(service.get("urls", []))
+        table.add_row(name, who.get(name, ""), shown, models or "none", urls)
         table.add_section()
     console.print(table)
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    """Return two lines on a model: its task and name, and below how it runs."""
+    canary = model.get("canary_ms")
+    took = "" if canary is None else f", {canary:.0f} ms"
+    engine = model.get("engine") or "no engine yet"
+    return f"{model.get('task', '')}: {model.get('name') or 'none'}\n  [dim]{engine}{took}[/]"
+
+
+def progress(report: dict[str, Any]) -> str:
+    """Return in words how many models are ready."""
+    models = [
+        model
+        for service in report.get("services", {}).values()
+        for model in service.get("models") or ()
+    ]
+    ready = sum(model.get("state") == "ready" for model in models)
+    return f"{ready} of {len(models)} ready"

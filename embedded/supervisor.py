@@ -20,6 +20,7 @@ from embedded import readiness
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
 from embedded.lock import LauncherLock
+from embedded.log_file import LogFile
 from embedded.logs import LogStream
 from embedded.open_doors import open_doors
 from embedded.options import options_from
@@ -39,8 +40,8 @@ SHUTDOWN_SECONDS = 29.0
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 10.0
 """How long one question of the launcher may wait for a gateway that is being started."""
-WIDTH = 160
-"""Columns of the table when the output is not a terminal."""
+WIDTH = 100
+"""Columns of the table."""
 LOG_SECONDS = 1.0
 """How long a slow reader of the log may hold up the end."""
 
@@ -68,14 +69,16 @@ class Supervisor:
             EmbeddedError: The configured profile cannot be served here.
         """
         self._settings = settings
-        self._console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        watched = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._file = LogFile(settings.paths.state / "log" / "pentad.log") if watched else None
+        self._console = Console(width=WIDTH)
         # Not an Event: its lock is not the signal handler's to take.
         self._stopping = False
         self._deadline: float | None = None
         self._served = False
         start_triton = settings.triton.start or not gateway
         key = settings.triton.read_admin_key() or None
-        self._log = LogStream(sys.stdout.fileno(), secret=key)
+        self._log = LogStream(sys.stdout.fileno(), key, self._file)
         if lock.ended:
             self._log.write(
                 "supervisor", f"ended what a killed launcher left running: {', '.join(lock.ended)}"
@@ -146,15 +149,30 @@ class Supervisor:
         """Waits until the gateway answers and its services have settled, then shows them."""
         server = self._settings.server
         host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
+        begin = time.monotonic()
         while not self._stopping:
             report = readiness.fetch(host, server.port, PATIENCE_SECONDS)
             self._served = self._served or report is not None
             if report is not None and readiness.settled(report):
                 with self._console.capture() as table:
                     readiness.show(report, self._console, self._doors())
-                self._log.show(table.get())
+                self._log.progress(f"models     ✔ {readiness.progress(report)}{self._took(begin)}")
+                self._log.show(table.get() + self._last_line())
                 return
+            shown = readiness.progress(report) if report else "starting"
+            self._log.progress(f"models     … {shown}{self._took(begin)}")
             time.sleep(POLL_SECONDS)
+
+    @staticmethod
+    def _took(begin: float) -> str:
+        return f", {time.monotonic() - begin:.0f} s"
+
+    def _last_line(self) -> str:
+        if self._file is None:
+            return ""
+        server = self._settings.server
+        host = "localhost" if server.host in ("0.0.0.0", "::", "127.0.0.1") else server.host  # noqa: S104
+        return f"Open http://{host}:{server.port} ; Ctrl-C ends it. Log: {self._file.path}"
 
     def _doors(self) -> dict[str, str]:
         try:

@@ -4,6 +4,8 @@
 looks like; this package only writes the git-ignored files inside their version folders.
 """
 
+from gateway.capacity.visible import count_in_bus_order
 from gateway.privacy import silence_libraries
 
+count_in_bus_order()
 silence_libraries()  # before any module of this package imports a library that reports

@@ -10,6 +10,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import argparse
 import sys
 
+from export import repository
 from export.catalogue import SERVICE_MODELS
 from export.errors import ExportError
 from export.lipsync import command
@@ -31,17 +32,24 @@ def main(arguments: list[str] | None = None, prog: str = "python -m export") -> 
         return plans.main(given[1:])
     if given[:1] == [demo.COMMAND]:
         return demo.main(given[1:])
+    if given[:1] == [repository.COMMAND]:
+        return repository.main(given[1:])
     options = _parser(prog).parse_args(given)
     settings = load_settings()
     models = options.models or _models_of(options.services or list(settings.services), settings)
     try:
         exports = plan(models, options, settings)
+        written = 0
         with Progress() as progress:
             for model, export in zip(models, exports, strict=True):
                 current = not options.force and export.is_current()
                 if not current:
                     export.make(progress)
-                print(f"{model}: {'up to date' if current else 'written'}", file=sys.stderr)
+                    written += 1
+                if not progress.is_watched:
+                    print(f"{model}: {'up to date' if current else 'written'}", file=sys.stderr)
+        if progress.is_watched:
+            print(f"{'exports':<10} ✔ {len(models)} models, {written} written", file=sys.stderr)
     except ExportError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
@@ -57,7 +65,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"models to make with what they call ({', '.join(MODELS)}); "
         f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
         f"`{command.DEMO}` writes some, `{demo.COMMAND} FOLDER` writes pictures to try on, "
-        f"`{plans.NAME}` makes TensorRT plans",
+        f"`{plans.NAME}` makes TensorRT plans, `{repository.COMMAND} FOLDER` copies the repository",
     )
     parser.add_argument(
         "--services",

@@ -34,7 +34,9 @@ class Progress:
             TextColumn("{task.fields[note]}"),
             console=self._console,
             disable=not self._console.is_terminal,
+            transient=True,
         )
+        self._downloaded = 0
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -47,6 +49,14 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bars.stop()
+        if self._downloaded and self._console.is_terminal:
+            size = f"{self._downloaded / 2**20:.0f} MiB downloaded"
+            self._console.print(f"{'weights':<10} ✔ {size}", highlight=False)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person sees the bars."""
+        return self._console.is_terminal
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -60,6 +70,7 @@ class Progress:
         """A step of `total` bytes; call the yielded function with each number of bytes done."""
         task = self._bars.add_task(what, total=total, note="")
         yield lambda done: self._bars.advance(task, done)
+        self._downloaded += total
         self._finish(task, what)
 
     @contextmanager

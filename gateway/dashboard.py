@@ -14,7 +14,7 @@ from gateway.errors import NotFoundError
 from gateway.security.browser import page_headers
 
 PAGES = {"/": "index.html", "/index.html": "index.html", "/favicon.svg": "favicon.svg"}
-OPEN_PATHS = (*PAGES, "/assets/*")
+OPEN_PATHS = (*PAGES, "/assets/*", "/samples/*")
 
 
 class _Assets(BuiltFiles):
@@ -46,3 +46,4 @@ def add_dashboard(app: FastAPI, build: Path) -> None:
     for path, name in PAGES.items():
         page(path, name)
     app.mount("/assets", _Assets(build / "assets"))
+    app.mount("/samples", BuiltFiles(build / "samples"))

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from steps import Step, on_terminal
+
 DASHBOARD = Path(__file__).resolve().parents[1] / "dashboard"
 PACKAGES = ("package-lock.json", ".npmrc", "types/package.json")
 CONFIGURATION = ("package.json", "tsconfig.json", "vite.config.ts")
@@ -60,7 +62,7 @@ def node_of(environment: Path) -> Path:
     raise MissingNodeError
 
 
-def npm(node: Path, *args: str, folder: Path | None = None) -> None:
+def npm(node: Path, *args: str, folder: Path | None = None, step: Step | None = None) -> None:
     """Run npm in a folder, by default the dashboard's.
 
     Raises:
@@ -74,17 +76,22 @@ def npm(node: Path, *args: str, folder: Path | None = None) -> None:
         **quiet,
         "PATH": f"{node / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    subprocess.run([*command, *args], cwd=folder or DASHBOARD, env=variables, check=True)
+    where = folder or DASHBOARD
+    if step:
+        step.run([*command, *args], what=f"npm {' '.join(args[:1])}", cwd=where, env=variables)
+    else:
+        subprocess.run([*command, *args], cwd=where, env=variables, check=True)
 
 
-def install(node: Path) -> None:
+def install(node: Path, step: Step | None = None) -> None:
     """Install the packages of the lockfile unless they are there."""
     modules = DASHBOARD / "node_modules"
     wanted = digest(PACKAGES)
     if _stamped(modules, wanted):
         return
-    print("Installing the dashboard's packages …", flush=True)
-    npm(node, "ci", "--include=dev", "--loglevel=error")
+    if not on_terminal():
+        print("Installing the dashboard's packages …", flush=True)
+    npm(node, "ci", "--include=dev", "--loglevel=error", step=step)
     (modules / STAMP).write_text(wanted)
 
 
@@ -95,18 +102,28 @@ def run(environment: Path, command: str) -> None:
         MissingNodeError: the environment has no Node.
         subprocess.CalledProcessError: npm failed.
     """
-    built, wanted = DASHBOARD / "dist", digest(SOURCES)
-    if command == "build" and _stamped(built, wanted):
+    if command == "build":
+        with Step("dashboard") as step:
+            _build(environment, step)
         return
     node = node_of(environment)
     install(node)
-    if command == "install":
+    if command != "install":
+        npm(node, "run", "--silent", command)
+
+
+def _build(environment: Path, step: Step) -> None:
+    built, wanted = DASHBOARD / "dist", digest(SOURCES)
+    if _stamped(built, wanted):
+        step.say("up to date")
         return
-    if command == "build":
+    node = node_of(environment)
+    install(node, step)
+    if not on_terminal():
         print("Building the dashboard …", flush=True)
-    npm(node, "run", "--silent", command)
-    if command == "build":
-        (built / STAMP).write_text(wanted)
+    npm(node, "run", "--silent", "build", step=step)
+    (built / STAMP).write_text(wanted)
+    step.say("built")
 
 
 def main(argv: list[str]) -> int:

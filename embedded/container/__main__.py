@@ -22,6 +22,7 @@ from embedded.leftovers import clear_regions
 from embedded.open_doors import open_doors
 from embedded.options import options_from
 from embedded.shm_budget import MIB, check_shm, container_bytes
+from gateway.capacity.visible import count_in_bus_order
 from gateway.healthcheck import answers
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     own_files_only()
     silence_libraries()
+    count_in_bus_order()
     if given.command == "healthy":
         return 0 if answers(given.url) else 1
     try:

@@ -16,6 +16,7 @@ from embedded.layout import (
 )
 from embedded.options import command_line, options_from
 from embedded.profile import choose_profile
+from gateway.capacity.visible import IN_BUS_ORDER
 from gateway.privacy import SILENT
 from gateway.settings import Settings
 
@@ -39,7 +40,7 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
         return command_line(options, wheel, backends, prefix), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
-    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT}
+    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT, **IN_BUS_ORDER}
     return command_line(options, _nvidia(), NVIDIA / "backends", prefix), variables
 
 

@@ -21,10 +21,12 @@ def refresh(source: Path, target: Path) -> None:
 
     Args:
         source: Model repository of the image.
-        target: The volume. A model's Python files that the image no longer has are removed.
+        target: The volume. A model's Python files and configurations that the image no longer has
+            are removed.
     """
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
-        for old in (target / folder.name).glob("[0-9]*/*.py"):
+        there = target / folder.name
+        for old in [*there.glob("[0-9]*/*.py"), *there.glob("configs/*.pbtxt")]:
             if not (source / old.relative_to(target)).exists():
                 old.unlink()
         shutil.copytree(

@@ -44,7 +44,7 @@ def keys(declaration: PlanDeclaration, graph: Path, machine: PlanMachine) -> lis
         digest = file_sha256(graph)
     except OSError:
         raise ExportError(f"{declaration.model} has no {graph.name}: run `make models`") from None
-    here = (digest, machine.tensorrt, machine.compute_capability)
+    here = (digest, machine.tensorrt, machine.gpu, machine.compute_capability)
     return [PlanKey(*here, one, declaration.profile) for one in declaration.precisions]
 
 

@@ -17,11 +17,10 @@ import onnx
 
 from export.errors import ExportError
 from export.tensorrt.golden import Feed
-from export.tensorrt.pictures import cast_first
+from export.tensorrt.graph import for_tensorrt
+from gateway.capacity.facts import plan_workspace
 from gateway.plans.declared import PlanDeclaration
 
-WORKSPACE_BYTES = 2**30
-"""Most scratch memory of one layer; what the classifier's configuration gives it."""
 _FLOAT8 = (onnx.TensorProto.FLOAT8E4M3FN, onnx.TensorProto.FLOAT8E5M2)
 
 
@@ -86,12 +85,13 @@ class TensorRtEngine:
         builder = trt.Builder(self._logger)
         network = builder.create_network(self._network_flags(graph, precision))
         parser = trt.OnnxParser(network, self._logger)
-        changed = cast_first(graph)
+        changed = for_tensorrt(graph)
         if not (parser.parse(changed) if changed else parser.parse_from_file(str(graph))):
             errors = [parser.get_error(number).desc() for number in range(parser.num_errors)]
             raise ExportError(f"{declaration.model}: TensorRT cannot read it: {errors[:3]}")
         config = builder.create_builder_config()
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+        _, card = self._torch.cuda.mem_get_info()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan_workspace(card))
         config.clear_flag(trt.BuilderFlag.TF32)  # ten bits of mantissa are not FP32
         if precision in ("FP16", "BF16"):
             config.set_flag(getattr(trt.BuilderFlag, precision))

@@ -88,7 +88,8 @@ def compare(
 ) -> float:
     """Smallest cosine of all rows, or largest difference, over the outputs.
 
-    What a text's padding answers does not count.
+    What a text's padding answers does not count. Whole numbers must be equal where confidences are
+    compared: they count rows.
 
     Raises:
         ExportError: The shapes differ.
@@ -100,10 +101,24 @@ def compare(
         if MASK in feed and one.ndim == 3:
             kept = feed[MASK].astype(bool)
             one, other = one[kept], other[kept]
-        if guard.measure == "difference":
+        if guard.measure == "confidence":
+            found.append(_confidence_difference(one, other))
+        elif guard.measure == "difference":
             found.append(difference(one, other))
         else:
             rows = (len(one), -1)
             found.append(float(cosines(one.reshape(rows), other.reshape(rows)).min()))
     worst = min if guard.measure == "cosine" else max
     return float("nan") if np.isnan(found).any() else worst(found)
+
+
+def _confidence_difference(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
+    """Largest difference after softmax over the last axis; of whole numbers 0 or infinite."""
+    if np.issubdtype(expected.dtype, np.integer):
+        return 0.0 if np.array_equal(expected, got) else float("inf")
+    return float(np.abs(_softmax(expected) - _softmax(got)).max())
+
+
+def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -88,7 +89,10 @@ class PlanStore:
         return True
 
     def _timing_file(self, machine: PlanMachine) -> Path:
-        return self._folder / f"timing-{machine.tensorrt}-{machine.compute_capability}.cache"
+        """A GPU's, by its model: what is quick on one is not on another."""
+        gpu = re.sub(r"[^A-Za-z0-9]+", "-", machine.gpu)
+        kind = f"{gpu}-{machine.compute_capability}"
+        return self._folder / f"timing-{machine.tensorrt}-{kind}.cache"
 
 
 def installed(folder: Path) -> PlanRecord | None:

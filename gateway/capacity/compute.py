@@ -47,7 +47,7 @@ def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
 def _place_networks(
     found: Plan, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
 ) -> None:
-    """On every GPU, as Triton makes instances of a group without GPUs; else on the host."""
+    """On the first GPUs, as many as a network is meant for; else on the host."""
     plans = settings.triton.use_plans
     if gpus and settings.triton.start:
         found.notes.append(
@@ -72,7 +72,7 @@ def _place_networks(
         if gpu.name in used:
             gpu.add("tritonserver: context", "CUDA", 1, facts.CONTEXT)
             if plans and gpu is gpus[0]:
-                size = facts.CONTEXT + facts.PLAN_WORKSPACE
+                size = facts.CONTEXT + facts.plan_workspace(gpu.capacity)
                 gpu.add("building of plans", "TensorRT", 1, size)
 
 
@@ -80,7 +80,7 @@ def _targets(found: Plan, network: Deployed, gpus: list[Device]) -> list[Device]
     if network.forced == "cpu":
         return []
     if not network.forced:
-        return gpus
+        return gpus[: network.cards or None]
     return _gpu(found, gpus, network.forced, network.model)
 
 

@@ -12,10 +12,11 @@ CONTEXT = 600 * MIB
 (https://forums.developer.nvidia.com/t/why-tensorrt-occupy-many-memory/56741/2); less with lazy
 loading. Not measured here."""
 ARENA_FACTOR = 2
-"""ONNX Runtime's CUDA arena grows to the next power of two (``arena_extend_strategy``,
-https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html): at most twice."""
-PLAN_WORKSPACE = 2**30
-"""Scratch memory that building a plan may use; export/tensorrt/engine.py gives it as much."""
+"""ONNX Runtime's CUDA arena takes what a request needs (``arena_extend_strategy``,
+https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html) and gives nothing back:
+what does not fit into a part that is free adds another. Twice is an assumption."""
+LEAST_WORKSPACE, WORKSPACE_SHARE = 2**30, 16
+"""Scratch memory that building a plan may use, see :func:`plan_workspace`."""
 PYTHON_PROCESS = 140 * MIB
 """Of a Python model's process before its model: measured with Triton 2.51, 137 MB unique."""
 KEPT_FREE = 0.05
@@ -44,6 +45,25 @@ DIFFUSION = {"transformer": 20.0e9, "text encoder": 8.3e9}
 and Qwen/Qwen2.5-VL-7B-Instruct). The VAE is below a hundredth of them."""
 DIFFUSION_ACTIVATIONS = 8 * GB
 """Of one picture of a megapixel. An assumption: not measured, and no source says."""
+
+
+CALLS = {
+    "text_embedding": ((8, 512), (64, 16_384)),
+    "bertscore": ((8, 512), (64, 8_192)),
+    "image_classification": ((4, 0), (32, 0)),
+    "face_enrollment": ((3, 0), (64, 0)),
+}
+"""Most rows and padded tokens in a call, by the caller's kind: on a CPU, on a GPU. Those of the
+models' engine_values.py; a test compares."""
+
+
+def plan_workspace(card: int) -> int:
+    """Return the scratch memory, bytes, that building a plan may use on a card of so many bytes.
+
+    A sixteenth, at least 1 GiB: with less, TensorRT leaves out its fastest kernels for large
+    layers; it takes what the chosen ones need, not all of it.
+    """
+    return max(LEAST_WORKSPACE, card // WORKSPACE_SHARE)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import psutil
 import pynvml
 from pydantic import Field, ValidationError
 
+from gateway.capacity.visible import cards
 from gateway.settings.base import Section
 from gateway.settings.yaml_file import read_yaml
 
@@ -76,7 +76,6 @@ def this_machine(nvml: Any = pynvml, visible: str | None = None) -> Machine:
         nvml: the module ``pynvml``, or what behaves like it.
         visible: ``CUDA_VISIBLE_DEVICES``, which decides what Triton will see; None: as it is set.
     """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
     return Machine(gpus=_gpus(nvml, visible), memory_gb=host_bytes() / GB)
 
 
@@ -95,34 +94,17 @@ def _gpus(nvml: Any, visible: str | None) -> list[Gpu]:
     except nvml.NVMLError:
         return []
     try:
-        found = []
-        for handle in _seen(nvml, visible):
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
-            found.append(Gpu(name=str(nvml.nvmlDeviceGetName(handle)), memory_gb=memory / GB))
-        return found
+        return [
+            Gpu(
+                name=str(nvml.nvmlDeviceGetName(card.handle)),
+                memory_gb=nvml.nvmlDeviceGetMemoryInfo(card.handle).total / GB,
+            )
+            for card in cards(nvml, visible)
+        ]
     except nvml.NVMLError:
         return []
     finally:
         nvml.nvmlShutdown()
-
-
-def _seen(nvml: Any, visible: str | None) -> list[Any]:
-    """Handles of the GPUs that CUDA shows, by number or UUID; an unknown one ends the list."""
-    handles = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
-    if visible is None:
-        return handles
-    found: list[Any] = []
-    for entry in filter(None, map(str.strip, visible.split(","))):
-        if entry.isdecimal():
-            matching = handles[int(entry) : int(entry) + 1]
-        else:
-            matching = [
-                one for one in handles if str(nvml.nvmlDeviceGetUUID(one)).startswith(entry)
-            ]
-        if len(matching) != 1:
-            break
-        found += matching
-    return found
 
 
 def _reason(error: ValidationError) -> str:

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from gateway.capacity.facts import ARENA_FACTOR, NETWORKS, Network
+from gateway.capacity.facts import ARENA_FACTOR, CALLS, NETWORKS, Network
 from gateway.plans.declared import PlanDeclaration, declared
 from gateway.settings import Settings
 from gateway.triton.model_config import parameters, read_config
+from gateway.triton.placing import CARDS
 
+T = TypeVar("T")
 _BYTES = {"FP32": 4, "FP16": 2, "BF16": 2, "FP8": 1}
 
 
@@ -31,27 +33,31 @@ class Deployed:
         instances: on each device.
         forced: device that the configuration names; empty: as Triton places it.
         weights: bytes in FP32.
-        on_onnx: bytes of activations of an instance on ONNX Runtime.
+        on_cpu: bytes of activations of an instance on ONNX Runtime on a CPU.
+        on_gpu: likewise on a GPU, whose calls hold more.
         on_plan: bytes of an instance of its plan in all; 0 without one.
         known: whether the activations are known.
+        cards: GPUs that it has instances on; 0: all.
     """
 
     model: str
     instances: int
     forced: str
     weights: int
-    on_onnx: int
+    on_cpu: int
+    on_gpu: int
     on_plan: int
     known: bool
+    cards: int
 
     def gpu_bytes(self, plans: bool) -> int:
         """Memory that all instances take on one GPU."""
-        onnx = self.weights + ARENA_FACTOR * self.on_onnx
+        onnx = self.weights + ARENA_FACTOR * self.on_gpu
         return self.instances * max(onnx, self.on_plan if plans else 0)
 
     def cpu_bytes(self) -> int:
         """Memory that all instances take on the host."""
-        return self.instances * (self.weights + self.on_onnx)
+        return self.instances * (self.weights + self.on_cpu)
 
 
 def needed(settings: Settings, devices: dict[str, str]) -> list[Deployed]:
@@ -93,34 +99,43 @@ def _deployed(settings: Settings, model: str, caller: str, devices: dict[str, st
     file = repository / model / "1" / "model.onnx"
     weights = file.stat().st_size if file.is_file() else kind.weights
     plan = declared(repository, model)
-    rows = _rows(repository, caller, kind, int(config.get("max_batch_size", 1)))
+    most, given = int(config.get("max_batch_size", 1)), parameters(_read(repository, caller))
     return Deployed(
         model=model,
         instances=sum(int(group.get("count", 1)) for group in groups),
         forced=devices.get(model, ""),
         weights=weights,
-        on_onnx=rows * kind.row,
+        on_cpu=_rows(caller, given, kind, most, on_gpu=False) * kind.row,
+        on_gpu=_rows(caller, given, kind, most, on_gpu=True) * kind.row,
         on_plan=_plan_bytes(plan, weights, kind) if plan else 0,
         known=kind.row > 0,
+        cards=int(parameters(config).get(CARDS) or 0),
     )
 
 
 def _kind(model: str) -> Network:
     """Facts of a network; a derived one has its original's, another one none."""
-    for name, facts in NETWORKS.items():
+    return _of(NETWORKS, model) or Network(0, 0)
+
+
+def _of(table: dict[str, T], model: str) -> T | None:
+    """A table's entry of a model, or of the one that it is derived from."""
+    for name, found in table.items():
         if model == name or model.startswith(f"{name}_"):
-            return facts
-    return Network(0, 0)
+            return found
+    return None
 
 
-def _rows(repository: Path, caller: str, kind: Network, most: int) -> int:
+def _rows(caller: str, given: dict[str, str], kind: Network, most: int, *, on_gpu: bool) -> int:
     """Rows of the largest size that the caller sends to an instance at once."""
-    given = parameters(_read(repository, caller))
-    if "chunk_tokens" in given and kind.size:
-        return min(most, max(1, -(-int(given["chunk_tokens"]) // kind.size)))
     if "detection_side" in given and kind.size:
         return 1  # the face models send pictures one by one
-    return min(most, int(given.get("batch_rows", most)))
+    rows, tokens = (_of(CALLS, caller) or ((most, 0), (most, 0)))[on_gpu]
+    rows = int(given.get("chunk_rows") or given.get("batch_rows") or 0) or rows
+    tokens = int(given.get("chunk_tokens") or 0) or tokens
+    if tokens and kind.size:
+        rows = min(rows, max(1, -(-tokens // kind.size)))
+    return min(most, rows)
 
 
 def _read(repository: Path, model: str) -> dict[str, Any]:

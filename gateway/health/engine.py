@@ -4,32 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.triton.model_config import parameters
+
 _BF16_KEYS = ("HINT_BF16",)  # NVIDIA's OpenVINO backend knows this one alone
 
 
 def engine_name(config: dict[str, Any]) -> str:
-    """Return backend and precision, e.g. ``openvino bf16``."""
+    """Return backend and precision, e.g. ``openvino bf16``.
+
+    ``tf32`` says that a GPU may multiply FP32 numbers with ten bits of mantissa, as ONNX Runtime's
+    CUDA provider does unless ``use_tf32`` is 0, and TensorRT's in FP32 always.
+    """
     backend = config.get("backend") or config.get("platform") or "unknown"
-    parameters = {
-        key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()
-    }
     if backend == "openvino":
-        wanted = {parameters.get(key, "").lower() for key in _BF16_KEYS}
+        given = parameters(config)
+        wanted = {given.get(key, "").lower() for key in _BF16_KEYS}
         return "openvino bf16" if "yes" in wanted else "openvino fp32"
     if backend == "tensorrt":
         return "tensorrt plan"
-    if precision := _accelerated(config):
-        return f"tensorrt {precision}"
-    return f"{backend} fp32" if backend == "onnxruntime" else str(backend)
+    if backend != "onnxruntime":
+        return str(backend)
+    if not _on_gpu(config):
+        return "onnxruntime fp32"
+    providers = _gpu_providers(config)
+    if "tensorrt" in providers:
+        precision = providers["tensorrt"].get("precision_mode", "FP32").lower()
+        return f"tensorrt {'tf32' if precision == 'fp32' else precision}"
+    exact = providers.get("cuda", {}).get("use_tf32") in ("0", "False", "false")
+    return f"onnxruntime {'fp32' if exact else 'tf32'}"
 
 
-def _accelerated(config: dict[str, Any]) -> str:
-    """Return the precision of ONNX Runtime's TensorRT provider, empty where it is not used."""
+def _on_gpu(config: dict[str, Any]) -> bool:
+    return any(group.get("kind") == "KIND_GPU" for group in config.get("instance_group", []))
+
+
+def _gpu_providers(config: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return what ONNX Runtime's providers for GPUs are given, by their name."""
     wanted = config.get("optimization", {}).get("execution_accelerators", {})
-    for accelerator in wanted.get("gpu_execution_accelerator", []):
-        if accelerator.get("name") == "tensorrt":
-            return str(accelerator.get("parameters", {}).get("precision_mode", "FP32")).lower()
-    return ""
+    return {
+        one.get("name", ""): dict(one.get("parameters", {}))
+        for one in wanted.get("gpu_execution_accelerator", [])
+    }
 
 
 def device_name(config: dict[str, Any]) -> str:
@@ -41,12 +56,21 @@ def device_name(config: dict[str, Any]) -> str:
     return "cpu"
 
 
-def placed_on(config: dict[str, Any], device: str) -> dict[str, Any]:
-    """Return a copy of ``config`` whose instances run on ``device``."""
-    count = sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
-    if device == "cpu":
-        group: dict[str, Any] = {"kind": "KIND_CPU", "count": count}
-    else:
-        index = int(device.partition(":")[2] or 0)
-        group = {"kind": "KIND_GPU", "count": count, "gpus": [index]}
-    return {**config, "instance_group": [group]}
+def network_fact(config: dict[str, Any], plan_rows: int) -> dict[str, Any] | None:
+    """Return what a caller must know of a loaded network that is on GPUs; None of others.
+
+    Args:
+        config: of the network, as Triton loaded it.
+        plan_rows: most rows of the plan that it may be changed for; 0 without one.
+    """
+    if not _on_gpu(config):
+        return None
+    groups = config["instance_group"]
+    rows = [one for one in (int(config.get("max_batch_size", 0)), plan_rows) if one]
+    return {
+        "device": device_name(config),
+        "instances": sum(
+            int(group.get("count", 1)) * max(1, len(group.get("gpus", []))) for group in groups
+        ),
+        "most_rows": min(rows, default=0),
+    }

@@ -8,14 +8,16 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.health.engine import placed_on
+from gateway.health.engine import network_fact
 from gateway.health.state import TRITON_AWAY, ModelState, State
 from gateway.health.turns import Turns
 from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
+from gateway.triton.placing import gpus_of, on_cards, on_fewer_cards, placed_on, with_networks
 from gateway.triton.status import ServerGoneError
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ class ModelLoader:
         self._triton = triton
         self._plans = plans
         self._running: dict[str, Choice] = {}
+        self._needs: dict[str, tuple[str, ...]] = {}
+        self._cards: dict[str, list[int]] = {}
         self._metrics = metrics
         self._devices = devices
         self._retry_at: dict[str, tuple[float, float]] = {}
@@ -85,6 +89,7 @@ class ModelLoader:
             ready: what was loaded a moment ago; gets what is loaded here.
             rank: where many are to be loaded, those of a lower one come first.
         """
+        self._needs[model.triton_model] = tuple(model.needs)
         for name in (*model.needs, model.triton_model):
             if name in ready:
                 if await self._follow_plan(name):
@@ -151,6 +156,7 @@ class ModelLoader:
             elif not await self._load_chosen(name, choice) and (rest := await self._choose(name)):
                 await self._triton.load(name, rest.config)
                 self._running[name] = rest
+                await self._settle(name)
         except GatewayError as error:
             log.error("model not loaded", extra={"model": name, "reason": error.reason})
             if not isinstance(error, ServerGoneError):  # else it is not the model's fault
@@ -169,6 +175,42 @@ class ModelLoader:
             await self._triton.unload(name)
             await self._unloaded(name)
             await self._triton.load(name, config)
+        await self._settle(name)
+
+    async def _settle(self, name: str) -> None:
+        """Load a model once more with what only its loading and its networks' could tell.
+
+        That is fewer GPUs, and for a caller what its networks run on. Without a GPU there is
+        nothing to tell. Triton serves the first load until the second is ready, and after it, too,
+        where the second fails.
+
+        Raises:
+            GatewayError: Triton does not answer any more.
+        """
+        config = await self._triton.config(name)
+        wanted = on_fewer_cards(config) or with_networks(config, await self._facts(name))
+        if wanted is None:
+            return
+        try:
+            await self._triton.load(name, wanted)
+        except GatewayError as error:
+            if not await self._triton.live():
+                raise
+            log.warning("model not settled", extra={"model": name, "reason": error.reason})
+            await self._triton.load(name, config)  # what servers that come later are given, too
+            return
+        for cards in filter(None, map(gpus_of, wanted.get("instance_group", []))):
+            self._cards[name] = cards
+
+    async def _facts(self, name: str) -> dict[str, dict[str, Any]]:
+        """What the networks of a caller run on, of those that are on GPUs."""
+        found = {}
+        for network in self._needs.get(name, ()):
+            rows = self._plans.most_rows(network) if self._plans else 0
+            fact = network_fact(await self._triton.config(network), rows)
+            if fact is not None:
+                found[network] = fact
+        return found
 
     async def _choose(self, name: str) -> Choice | None:
         """What to load a model with; None: what Triton finds in the repository."""
@@ -178,6 +220,8 @@ class ModelLoader:
         choice = await asyncio.to_thread(self._plans.choose, name)
         if choice and device:
             return Choice(placed_on(choice.config, device), choice.plan)
+        if choice and (cards := self._cards.get(name)):
+            return Choice(on_cards(choice.config, cards), choice.plan)
         return choice
 
     async def _load_chosen(self, name: str, choice: Choice) -> bool:
@@ -194,6 +238,7 @@ class ModelLoader:
             self._reject(name, choice)
             return False
         self._running[name] = choice
+        await self._settle(name)
         return True
 
     async def _follow_plan(self, name: str) -> bool:

@@ -70,6 +70,14 @@ class PlanChooser:
             self._tell(model, str(error))
             return None
 
+    def most_rows(self, model: str) -> int:
+        """Return the rows that a model's plan takes at once; 0 where none can be chosen."""
+        try:
+            wanted = declared(self.repository, model)
+        except (OSError, ValueError):
+            return 0
+        return min(one.largest[0] for one in wanted.inputs.values()) if wanted else 0
+
     def reject(self, choice: Choice) -> None:
         """Never choose this plan again: Triton could not load it."""
         self._rejected.add(choice.plan)

@@ -7,7 +7,8 @@ Parameters, which Triton's TensorRT backend passes over:
 - ``plan_min_shapes``, ``plan_opt_shapes``, ``plan_max_shapes``: the optimisation profile, as
   ``trtexec`` writes it: ``input_ids:1x1,attention_mask:1x1``.
 - ``plan_guard``: how close its answers must be to the ONNX graph's, ``cosine:0.9999`` (smallest of
-  all rows) or ``difference:0.001`` (largest).
+  all rows), ``difference:0.001`` (largest) or ``confidence:0.02`` (largest difference after softmax
+  over the last axis, for classifiers that answer logits).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gateway.triton.model_config import parameters, read_config
 
 PROFILE = "tensorrt"
 PRECISIONS = ("FP32", "FP16", "BF16", "FP8")
 Shape = tuple[int, ...]
+Measure = Literal["cosine", "difference", "confidence"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Range:
 class Guard:
     """Measure and bound of the difference to the ONNX graph."""
 
-    measure: Literal["cosine", "difference"]
+    measure: Measure
     bound: float
 
     def accepts(self, value: float) -> bool:
@@ -135,11 +137,11 @@ def _shapes(text: str) -> dict[str, Shape]:
 
 def _guard(text: str) -> Guard:
     measure, _, bound = text.partition(":")
-    if measure == "cosine":
-        return Guard("cosine", float(bound))
-    if measure == "difference":
-        return Guard("difference", float(bound))
-    raise ValueError(f"plan_guard measures cosine or difference, not {measure!r}")
+    for known in get_args(Measure):
+        if measure == known:
+            return Guard(known, float(bound))
+    known = ", ".join(get_args(Measure))
+    raise ValueError(f"plan_guard measures one of {known}, not {measure!r}")
 
 
 def _check(config: dict[str, Any], found: PlanDeclaration) -> None:

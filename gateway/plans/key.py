@@ -1,8 +1,10 @@
 """What a plan was made from and for: the file beside it, which decides whether it is used.
 
-A plan runs only with the TensorRT version that built it and on GPUs of the compute capability it
-was built on (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html,
-"Version Compatibility" and "Hardware Compatibility").
+A plan runs only with the TensorRT version that built it and on GPUs of the model it was built on
+(https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html, "Version
+Compatibility" and "Hardware Compatibility"). Another model of the same compute capability has
+another number of cores and other memory: an L4's plan loads on an L40S with a warning, slow, or not
+at all.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ class PlanKey:
     Attributes:
         onnx_sha256: of the graph file.
         tensorrt: version that builds and runs it, ``10.13.3.9``.
-        compute_capability: of the GPUs, ``9.0``.
+        gpu: name of the GPUs as the driver gives it, ``NVIDIA L40S``.
+        compute_capability: of the GPUs, ``8.9``.
         precision: that it was built in.
         profile: its shapes (:attr:`PlanDeclaration.profile`).
     """
 
     onnx_sha256: str
     tensorrt: str
+    gpu: str
     compute_capability: str
     precision: str
     profile: str

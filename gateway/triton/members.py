@@ -13,6 +13,7 @@ from gateway.settings.triton import TritonSettings
 from gateway.triton.addresses import resolve
 from gateway.triton.client import TritonClient
 from gateway.triton.member import Member
+from gateway.triton.placing import was_changed
 from gateway.triton.status import (
     RETRY_AFTER,
     AdminKeyError,
@@ -240,9 +241,11 @@ class Members:
 
     async def _config(self, model: str, lacking: Member) -> Config | None:
         """How a model is loaded: as this gateway did, else placed as it is on another server."""
-        if model not in self.wanted and model in self._placed:
+        if model not in self.wanted:
             for member in self.live():
                 if member is not lacking and model in member.ready:
-                    self.wanted[model] = await member.client.config(model)
+                    config = await member.client.config(model)
+                    if model in self._placed or was_changed(config):
+                        self.wanted[model] = config
                     break
         return self.wanted.get(model)

@@ -57,7 +57,7 @@ def install_plan(folder: Path, plan: bytes = b"a plan", **changes: str) -> PlanR
     wanted = declared(folder.parents[1], MODEL)
     assert wanted is not None
     onnx_digest = file_sha256(folder / "model.onnx")
-    key = PlanKey(onnx_digest, "10.13.3.9", "9.0", "FP16", wanted.profile)
+    key = PlanKey(onnx_digest, "10.13.3.9", "NVIDIA H200", "9.0", "FP16", wanted.profile)
     (folder / PLAN).write_bytes(plan)
     record = PlanRecord(replace(key, **changes), hashlib.sha256(plan).hexdigest(), {})
     record.write(folder / KEY)

@@ -24,6 +24,7 @@ class Server:
         self.up = True
         self.loaded: list[str] = []
         self.configs: list[Any] = []
+        self.running: dict[str, dict[str, Any]] = {}  # parts of loaded configurations
         self.unloads: list[str] = []
         self.aborts: list[str] = []
         self.regions: list[str] = []
@@ -93,7 +94,7 @@ class Server:
         self.loaded = [one for one in self.loaded if one != model]
 
     async def config(self, model: str) -> dict[str, Any]:
-        return {"name": model}
+        return {"name": model, **self.running.get(model, {})}
 
     async def statistics(self) -> list[dict[str, Any]]:
         self._check()

@@ -255,6 +255,13 @@ export async function previewTenant(id: string, signal?: AbortSignal): Promise<B
   return response.blob();
 }
 
+/** Return a file that comes with the dashboard (`public/samples`), as if it had been chosen. */
+export async function fetchSample(name: string, signal?: AbortSignal): Promise<File> {
+  const response = await answered({ path: `/samples/${name}`, person: true, signal });
+  const type = name.endsWith(".mp4") ? "video/mp4" : "image/jpeg";
+  return new File([await response.blob()], name, { type });
+}
+
 function tenantPath(id: string): string {
   return `/lipsync/tenants/${encodeURIComponent(id)}`;
 }

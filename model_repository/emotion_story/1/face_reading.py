@@ -74,7 +74,9 @@ class FaceReader:
     def _read_one(self, image: np.ndarray, is_cancelled: Callable[[], bool]) -> ReadFaces:
         if is_cancelled():
             raise CancelledError
-        canvas, scale = letterbox(image, self.detection_side, self.detector.multiple)
+        canvas, scale = letterbox(
+            image, self.detection_side, self.detector.multiple, self.detector.step
+        )
         (predictions,) = self.detect(canvas[None])
         boxes = find_faces(predictions, canvas.shape[:2], scale, self.detector).boxes
         boxes = _largest(_inside(boxes, image.shape[:2]))

@@ -21,6 +21,7 @@ from bounded_pool import BoundedPool
 from cancel_watch import CancelWatch
 from clip_errors import ClipError, ClipLimits
 from clip_sampling import Sampling, sample_clip
+from engine_values import network_engine, picture_step
 from face_detection import Detector
 from face_reading import CancelledError, FaceReader
 from guarded_sender import GuardedSender
@@ -69,7 +70,7 @@ class TritonPythonModel:
         reader = FaceReader(
             self._detect,
             self._classify,
-            Detector.read(detector),
+            Detector.read(detector, step=picture_step(network_engine(parameters, self._detector))),
             number["detection_side"],
             facts["input_size"],
             self._readers,

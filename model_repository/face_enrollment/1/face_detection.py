@@ -7,6 +7,7 @@ place of a grid, whatever its family; `1/detector.json` of the network says how 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,7 @@ class Detector:
         multiple: Sides of its input are multiples of this, in pixels.
         score_threshold: Faces below it are dropped.
         nms_iou: Of two faces that overlap more (intersection over union), the weaker is dropped.
+        step: Sides are padded to multiples of this, where its engine is quicker with few sizes.
     """
 
     decoder: str
@@ -39,10 +41,15 @@ class Detector:
     multiple: int
     score_threshold: float
     nms_iou: float
+    step: int = 1
 
     @classmethod
-    def read(cls, folder: Path) -> Detector:
+    def read(cls, folder: Path, step: int = 1) -> Detector:
         """Reads the declaration in the version folder of the network.
+
+        Args:
+            folder: Version folder.
+            step: See the attribute.
 
         Raises:
             OSError: There is none: the network was not exported.
@@ -59,6 +66,7 @@ class Detector:
             multiple=facts["multiple"],
             score_threshold=facts["score_threshold"],
             nms_iou=facts["nms_iou"],
+            step=step,
         )
 
 
@@ -89,7 +97,9 @@ class Faces:
         return Faces(self.boxes / scale, self.scores, self.landmarks / scale)
 
 
-def letterbox(image: np.ndarray, side: int, multiple: int) -> tuple[np.ndarray, float]:
+def letterbox(
+    image: np.ndarray, side: int, multiple: int, step: int = 1
+) -> tuple[np.ndarray, float]:
     """Fits a picture into a square, black below and at the right up to the next `multiple`.
 
     Args:
@@ -97,6 +107,8 @@ def letterbox(image: np.ndarray, side: int, multiple: int) -> tuple[np.ndarray, 
         side: Longer side of the fitted picture in pixels; small pictures stay smaller, see
             `MAX_ENLARGEMENT`.
         multiple: The result's sides are multiples of this.
+        step: And of this, as far as `side` lets them be: the fewer sizes there are, the sooner a
+            GPU has seen all.
 
     Returns:
         UINT8 [fitted height, fitted width, 3], and its pixels per pixel of `image`.
@@ -108,10 +120,16 @@ def letterbox(image: np.ndarray, side: int, multiple: int) -> tuple[np.ndarray, 
         # Area averaging does not alias, but is no interpolation where pixels are added.
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         image = cv2.resize(image, fitted, interpolation=kind)
-    below, right = (-size % multiple for size in image.shape[:2])
+    below, right = (_padding(size, side, multiple, step) for size in image.shape[:2])
     if below or right:
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
     return image, scale
+
+
+def _padding(length: int, side: int, multiple: int, step: int) -> int:
+    """Pixels that a side of this length lacks."""
+    least, most = length + -length % multiple, side + -side % multiple
+    return max(least, min(length + -length % math.lcm(step, multiple), most)) - length
 
 
 def find_faces(

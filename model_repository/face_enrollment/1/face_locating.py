@@ -175,7 +175,7 @@ class Locator:
         return True
 
     def _faces(self, view: np.ndarray) -> Faces:
-        canvas, scale = letterbox(view, self._side, self._detector.multiple)
+        canvas, scale = letterbox(view, self._side, self._detector.multiple, self._detector.step)
         predictions = self._detect(np.ascontiguousarray(canvas))
         return find_faces(predictions, canvas.shape[:2], scale, self._detector)
 

@@ -18,6 +18,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from embedder_thresholds import thresholds
+from engine_values import CROPS, calls, network_engine, picture_step
 from enrollment_jobs import CancelledError, Enroller, Job
 from enrollment_options import Wishes, chosen
 from enrollment_refusals import RefusedError, refuse_pictures
@@ -43,7 +44,8 @@ class TritonPythonModel:
         repository = Path(args["model_repository"]).parent
         self._networks = parameters["detector"], parameters["embedder"]
         folders = [repository / name / "1" for name in self._networks]
-        self._detector = Detector.read(folders[0])
+        detector, embedder = (network_engine(parameters, name) for name in self._networks)
+        self._detector = Detector.read(folders[0], step=picture_step(detector))
         self._info = network_facts(*folders)
         options = SearchOptions(
             detection_side=int(parameters["detection_side"]),
@@ -56,12 +58,15 @@ class TritonPythonModel:
         )
         threshold = thresholds(json.loads(self._info)["model"]).consistency
         self._wishes = Wishes(options, parameters["strict"] == "true", threshold)
+        batches = calls(
+            CROPS,
+            embedder,
+            rows=parameters["batch_rows"],
+            in_flight=parameters["batches_in_flight"],
+        )
+        pb_utils.Logger.log_info(f"{self._networks[1]} is called with {batches}")
         self._enroller = Enroller(
-            CropBatches(
-                self._embed,
-                batches=int(parameters["batches_in_flight"]),
-                batch_rows=int(parameters["batch_rows"]),
-            ),
+            CropBatches(self._embed, batches=batches.in_flight, batch_rows=batches.rows),
             searchers=int(parameters["searchers"]) or len(os.sched_getaffinity(0)),
             max_waiting_bytes=int(parameters["max_waiting_bytes"]),
             is_large=partial(is_large, max_pixels=options.max_pixels),

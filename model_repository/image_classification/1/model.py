@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
+from engine_values import PICTURES, calls, network_engine
 from guarded_sender import GuardedSender
 from image_decoding import ImageError, open_picture
 from image_pipeline import ImagePipeline, Job
@@ -40,13 +41,20 @@ class TritonPythonModel:
         self._preparation = Preparation(
             metadata["input_size"], metadata["resize_size"], FILTERS[metadata["interpolation"]]
         )
+        batches = calls(
+            PICTURES,
+            network_engine(parameters, self._classifier),
+            rows=parameters["batch_rows"],
+            in_flight=parameters["batches_in_flight"],
+        )
+        pb_utils.Logger.log_info(f"{self._classifier} is called with {batches}")
         self._pipeline = ImagePipeline(
             self._read,
             self._prepare,
             self._classify,
             decoders=int(parameters["decoders"]) or len(os.sched_getaffinity(0)),
-            batches=int(parameters["batches_in_flight"]),
-            batch_rows=int(parameters["batch_rows"]),
+            batches=batches.in_flight,
+            batch_rows=batches.rows,
             max_waiting_bytes=int(parameters["max_waiting_bytes"]),
         )
         gc.freeze()  # imports stay: walking them again and again costs more than jobs

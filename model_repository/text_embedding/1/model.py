@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from embedding_job import EmbeddingJob
+from engine_values import EMBEDDINGS, calls, network_engine
 from guarded_sender import GuardedSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
@@ -37,11 +38,19 @@ class TritonPythonModel:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(metadata["max_tokens"])
         self._encoder = parameters["encoder"]
+        chunks = calls(
+            EMBEDDINGS,
+            network_engine(parameters, self._encoder),
+            rows=parameters["chunk_rows"],
+            tokens=parameters["chunk_tokens"],
+            in_flight=parameters["chunks_in_flight"],
+        )
+        pb_utils.Logger.log_info(f"{self._encoder} is called with {chunks}")
         self._encoding = RowEncoding(
-            RowQueue(int(parameters["chunk_rows"]), int(parameters["chunk_tokens"])),
+            RowQueue(chunks.rows, chunks.tokens),
             self._encode,
             pad_token_id=metadata["pad_token_id"],
-            workers=int(parameters["chunks_in_flight"]),
+            workers=chunks.in_flight,
             max_waiting=int(parameters["max_waiting_rows"]),
         )
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs

@@ -11,14 +11,17 @@ from tests.support.text_models import TextModels
 
 
 @pytest.fixture(scope="package")
-def text_models(
-    exported_models: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TextModels]:
+def triton_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Triton and the models write."""
+    return tmp_path_factory.mktemp("triton") / "triton.log"
+
+
+@pytest.fixture(scope="package")
+def text_models(exported_models: Path, triton_log: Path) -> Iterator[TextModels]:
     """The text models in their portable fp32 configuration."""
     from embedded.server import TritonServer
 
-    log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with TritonServer.on_free_ports(exported_models, log=log) as server:
+    with TritonServer.on_free_ports(exported_models, log=triton_log) as server:
         models = TextModels(server)
         models.load("sentence_encoder", "text_embedding", "token_encoder", "bertscore")
         yield models

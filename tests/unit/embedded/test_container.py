@@ -52,10 +52,13 @@ def test_a_new_image_replaces_code_and_keeps_artefacts(image: Path, tmp_path: Pa
     refresh(image, volume)
     (volume / "vlm" / "1" / "model.py").write_text("old")
     (volume / "vlm" / "1" / "renamed_since.py").write_text("old")
+    (volume / "vlm" / "configs").mkdir()
+    (volume / "vlm" / "configs" / "dropped_since.pbtxt").write_text("old")
     (volume / "vlm" / "1" / "weights.onnx").write_text("kept")
     refresh(image, volume)
     assert {path.name for path in (volume / "vlm" / "1").iterdir()} == {"model.py", "weights.onnx"}
     assert (volume / "vlm" / "1" / "model.py").read_text() == "new"
+    assert not list((volume / "vlm" / "configs").iterdir())
 
 
 def test_the_environments_of_the_image_are_used(image: Path, tmp_path: Path) -> None:

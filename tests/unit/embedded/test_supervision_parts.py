@@ -170,8 +170,26 @@ def test_no_answer_is_no_report() -> None:
 def test_the_table_says_who_may_call() -> None:
     services = {"text": {"state": "ready", "models": [{"name": "a"}, {"name": "b"}]}}
     report = {"status": "ready", "triton": {"live": True}, "services": services}
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = Console(width=100, record=True, file=io.StringIO())
     readiness.show(report, console, {"text": "key: app", "metrics": "open"})
     lines = console.export_text().splitlines()
     assert sum("key: app" in line for line in lines) == 1
     assert "/metrics and /services: open" in lines[-1]
+
+
+def test_the_table_fits_a_hundred_columns() -> None:
+    model = {"name": "mediapipe-pose + thin-plate-spline warp", "task": "try-on", "canary_ms": 44.0}
+    services = {
+        name: {
+            "state": "loading", "detail": "the model is loaded again after a crash",
+            "models": [model | {"engine": "onnxruntime 1.31.1 cpu fp32"}],
+            "urls": ["http://127.0.0.1:9000/lipsync", "grpc://pentad.example.internal:50051"],
+        }
+        for name in ("text", "iot", "vision", "lipsync", "tryon")
+    }  # fmt: skip
+    console = Console(width=100, record=True, file=io.StringIO())
+    doors = dict.fromkeys(services, "keys: app, prometheus, three more")
+    readiness.show({"services": services}, console, doors)
+    shown = console.export_text().splitlines()
+    assert max(map(len, shown)) <= 100
+    assert sum("onnxruntime 1.31.1 cpu" in line for line in shown) == 5

@@ -10,12 +10,13 @@ import pytest
 
 from gateway.errors import BusyError, DeadlineError, InferenceError, UnavailableError
 from gateway.health import monitor
-from gateway.health.engine import device_name, engine_name, placed_on
+from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import LATE_CANARIES
 from gateway.health.processes import ModelProcesses
 from gateway.health.state import ModelState
 from gateway.telemetry.metrics import Metrics
+from gateway.triton.placing import placed_on
 from gateway.triton.status import (
     ModelDeadError,
     NeededModelError,
@@ -218,10 +219,29 @@ def test_engine_names() -> None:
     assert engine_name({"backend": "openvino"}) == "openvino fp32"
     assert engine_name({"backend": "onnxruntime"}) == "onnxruntime fp32"
     assert engine_name({"platform": "tensorrt_plan", "backend": "tensorrt"}) == "tensorrt plan"
-    provider = {"name": "tensorrt", "parameters": {"precision_mode": "FP16"}}
-    optimization = {"execution_accelerators": {"gpu_execution_accelerator": [provider]}}
-    found = engine_name({"backend": "onnxruntime", "optimization": optimization})
-    assert found == "tensorrt fp16"
+
+
+@pytest.mark.parametrize(
+    ("provider", "parameters", "on_gpu", "on_cpu"),
+    [
+        (None, {}, "onnxruntime tf32", "onnxruntime fp32"),
+        ("cuda", {}, "onnxruntime tf32", "onnxruntime fp32"),
+        ("cuda", {"use_tf32": "1"}, "onnxruntime tf32", "onnxruntime fp32"),
+        ("cuda", {"use_tf32": "0"}, "onnxruntime fp32", "onnxruntime fp32"),
+        ("tensorrt", {"precision_mode": "FP16"}, "tensorrt fp16", "onnxruntime fp32"),
+        ("tensorrt", {}, "tensorrt tf32", "onnxruntime fp32"),
+    ],
+)
+def test_engines_on_a_gpu_say_tf32(
+    provider: str | None, parameters: dict[str, str], on_gpu: str, on_cpu: str
+) -> None:
+    given = [{"name": provider, "parameters": parameters}] if provider else []
+    config = {
+        "backend": "onnxruntime",
+        "optimization": {"execution_accelerators": {"gpu_execution_accelerator": given}},
+    }
+    for kind, expected in (("KIND_GPU", on_gpu), ("KIND_CPU", on_cpu)):
+        assert engine_name({**config, "instance_group": [{"kind": kind}]}) == expected
 
 
 def test_device_names() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from face_detection import Detector, Faces, find_faces, keep_strongest, letterbox
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[3]
 CENTERFACE = Detector("centerface", (4,), 1, 32, 0.5, 0.3)
 SCRFD = Detector("scrfd", (8, 16, 32), 2, 32, 0.5, 0.4)
 SIZE = (96, 128)
@@ -155,6 +159,46 @@ def test_small_pictures_are_enlarged_no_more_than_twice() -> None:
     assert canvas.shape == (128, 128, 3)
 
 
+@given(
+    height=st.integers(1, 1500),
+    width=st.integers(1, 1500),
+    side=st.sampled_from([320, 500, 608, 640, 960]),
+)
+def test_few_sizes_for_a_gpu(height: int, width: int, side: int) -> None:
+    image = np.full((height, width, 3), 200, np.uint8)
+    fine, coarse = letterbox(image, side, 32), letterbox(image, side, 32, 160)
+    assert coarse[1] == fine[1]
+    rows, columns = fine[0].shape[:2]
+    np.testing.assert_array_equal(coarse[0][:rows, :columns], fine[0])
+    assert coarse[0].sum() == fine[0].sum()  # the rest is black
+    most = side + -side % 32  # a plan takes no more
+    assert {one % 160 == 0 or one == most for one in coarse[0].shape[:2]} == {True}
+    assert max(coarse[0].shape) <= most
+
+
+@pytest.mark.parametrize("size", [(512, 330), (330, 300), (220, 200), (500, 390)])
+def test_the_faces_are_the_same_in_few_sizes(size: tuple[int, int]) -> None:
+    folder = ROOT / "model_repository" / "face_detector" / "1"
+    if not (folder / "model.onnx").is_file():
+        pytest.skip("not exported here")
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    portrait = Image.open(ROOT / "docs" / "pictures" / "astronaut.jpg").convert("RGB")
+    picture = portrait.crop((60, 0, 390, 330)).resize((size[1], size[0]))
+    image = np.asarray(picture)
+    seen = []
+    for step in (1, 160):
+        detector = Detector.read(folder, step)
+        canvas, scale = letterbox(image, 640, detector.multiple, detector.step)
+        (predictions,) = session.run(None, {"image": canvas[None]})[0]
+        seen.append((canvas.shape, find_faces(predictions, canvas.shape[:2], scale, detector)))
+    (fine, expected), (coarse, got) = seen
+    assert coarse != fine
+    assert len(got) == len(expected) == 1
+    np.testing.assert_allclose(got.boxes, expected.boxes, atol=0.1)  # pixels of the picture
+    np.testing.assert_allclose(got.landmarks, expected.landmarks, atol=0.1)
+    np.testing.assert_allclose(got.scores, expected.scores, atol=1e-3)
+
+
 def test_the_declaration_says_how_to_read(tmp_path: Path) -> None:
     facts = {
         "decoder": "scrfd",
@@ -166,6 +210,7 @@ def test_the_declaration_says_how_to_read(tmp_path: Path) -> None:
     }
     (tmp_path / "detector.json").write_text(json.dumps(facts))
     assert Detector.read(tmp_path) == SCRFD
+    assert Detector.read(tmp_path, 160) == replace(SCRFD, step=160)
     (tmp_path / "detector.json").write_text(json.dumps({**facts, "decoder": "yolo"}))
     with pytest.raises(ValueError, match="yolo"):
         Detector.read(tmp_path)

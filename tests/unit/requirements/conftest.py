@@ -13,8 +13,9 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "requirements"
 
 
 @pytest.fixture
-def script() -> Callable[[str], ModuleType]:
-    """Imports a script afresh."""
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a script afresh, as it finds the others beside itself when it is run."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")

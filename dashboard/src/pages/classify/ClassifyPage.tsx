@@ -1,5 +1,6 @@
 import { DropZone } from "../../components/DropZone";
 import { EmptyState } from "../../components/Notice";
+import { SampleButton } from "../../components/SampleButton";
 import { PictureCard } from "./PictureCard";
 import { useClassifier } from "./useClassifier";
 
@@ -16,6 +17,9 @@ export default function ClassifyPage() {
         accept="image/*"
         multiple
       />
+      <p className="sample">
+        <SampleButton samples={["chelsea.jpg"]} onFiles={choose} />
+      </p>
       <p className="visually-hidden" role="status">
         {busy ? "Classifying" : spoken}
       </p>

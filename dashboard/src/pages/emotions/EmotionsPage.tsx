@@ -3,6 +3,7 @@ import { Card } from "../../components/Card";
 import { DropZone } from "../../components/DropZone";
 import { Icon } from "../../components/Icon";
 import { EmptyState } from "../../components/Notice";
+import { SampleButton } from "../../components/SampleButton";
 import { number } from "../../format";
 import { ClipCard, type Preview } from "./ClipCard";
 import { RecorderDialog } from "./RecorderDialog";
@@ -34,10 +35,13 @@ export default function EmotionsPage() {
         hint={`or drop it here. MP4, QuickTime, 3GP or WebM, up to ${number(MOST_BYTES / 2 ** 20)} MiB.`}
         accept="video/mp4,video/quicktime,video/3gpp,video/webm,.mp4,.mov,.3gp,.webm"
       />
-      <button type="button" className="button clip-record" onClick={() => setRecording(true)}>
-        <Icon name="camera" />
-        Record a clip
-      </button>
+      <p className="sample">
+        <button type="button" className="button clip-record" onClick={() => setRecording(true)}>
+          <Icon name="camera" />
+          Record a clip
+        </button>
+        <SampleButton samples={["clip.mp4"]} onFiles={choose} />
+      </p>
       {recording && (
         <RecorderDialog onClip={(file) => choose([file])} onClose={() => setRecording(false)} />
       )}

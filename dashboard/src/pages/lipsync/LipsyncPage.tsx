@@ -19,6 +19,7 @@ export default function LipsyncPage() {
   const { preview, busy, show } = usePreview();
   const move = (action: (signal: AbortSignal) => Promise<Tenant>) =>
     void moving.run(action).then(refresh);
+  const sample = data?.page.tenants.find(({ state }) => state === "resident" || state === "idle");
   return (
     <>
       <div className="toolbar">
@@ -87,7 +88,20 @@ export default function LipsyncPage() {
                     onLoad={(event) => event.currentTarget.scrollIntoView?.({ block: "nearest" })}
                   />
                 ) : (
-                  <EmptyState icon="lips">Choose a tenant’s preview.</EmptyState>
+                  <EmptyState icon="lips">
+                    {sample ? (
+                      <button
+                        type="button"
+                        className="button"
+                        disabled={busy}
+                        onClick={() => void show(sample.id).then(refresh)}
+                      >
+                        Use a sample
+                      </button>
+                    ) : (
+                      "Choose a tenant’s preview."
+                    )}
+                  </EmptyState>
                 )}
               </div>
               <p className="quiet">

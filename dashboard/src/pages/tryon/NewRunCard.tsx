@@ -1,6 +1,7 @@
 import type { FormEvent } from "react";
 import { Badge } from "../../components/Badge";
 import { Card } from "../../components/Card";
+import { SampleButton } from "../../components/SampleButton";
 import { OptionsForm } from "./OptionsForm";
 import { engineTitle, isPhotorealistic, type Options } from "./options";
 import { PhotoSlot } from "./PhotoSlot";
@@ -38,6 +39,13 @@ export function NewRunCard(props: NewRunCardProps) {
           <button type="submit" className="button button-primary" disabled={!complete || busy}>
             Try it on
           </button>
+          <SampleButton
+            samples={["person.jpg", "garment.jpg"]}
+            onFiles={([person, garment]) => {
+              if (person) onFile("person", person);
+              if (garment) onFile("garment", garment);
+            }}
+          />
           {!complete && <span className="quiet small">Choose both pictures first.</span>}
         </div>
       </form>

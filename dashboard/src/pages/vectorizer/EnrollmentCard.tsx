@@ -2,6 +2,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { Card } from "../../components/Card";
 import { FileButton } from "../../components/FileButton";
 import { EmptyState } from "../../components/Notice";
+import { SampleButton } from "../../components/SampleButton";
 import { useFileDrop } from "../../hooks/useFileDrop";
 import { CameraDialog } from "./CameraDialog";
 import { EnrollmentResult } from "./EnrollmentResult";
@@ -45,6 +46,7 @@ export function EnrollmentCard({ title, defaultId, enrollment }: EnrollmentCardP
           >
             Use camera<span className="visually-hidden"> for {title}</span>
           </button>
+          <SampleButton samples={["astronaut.jpg"]} onFiles={add} purpose={`for ${title}`} />
           <label className="field">
             <span>Employee id</span>
             <input

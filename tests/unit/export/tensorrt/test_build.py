@@ -22,7 +22,7 @@ from gateway.plans.declared import declared
 from gateway.plans.key import KEY, PLAN
 from tests.support.plan_models import MODEL, PLANNED, StandInEngine, graph, write_model
 
-HOPPER = PlanMachine("10.13.3.9", "9.0")
+HOPPER = PlanMachine("10.13.3.9", "NVIDIA H200", "9.0")
 
 
 class Workshop:
@@ -109,7 +109,8 @@ def test_timings_are_kept_for_the_next_build(workshop: Workshop) -> None:
     engine = StandInEngine(errors={"FP16": 1.0})
     workshop.make(engine)
     workshop.make(engine, replace(HOPPER, compute_capability="12.0"))
-    assert engine.timings == [b"", b"t", b"", b"t"]
+    workshop.make(engine, replace(HOPPER, gpu="NVIDIA H100 80GB HBM3"))
+    assert engine.timings == [b"", b"t"] * 3
 
 
 def test_what_changes_a_plan(workshop: Workshop) -> None:
@@ -117,16 +118,17 @@ def test_what_changes_a_plan(workshop: Workshop) -> None:
     workshop.make(engine)
     workshop.make(engine, replace(HOPPER, tensorrt="10.14.1.48"))
     workshop.make(engine, replace(HOPPER, compute_capability="12.0"))
+    workshop.make(engine, replace(HOPPER, gpu="NVIDIA H100 80GB HBM3"))
     (workshop.folder / "model.onnx").write_bytes(graph(2.0))
     workshop.make(engine)
     planned = workshop.folder.parent / "configs" / "tensorrt.pbtxt"
     planned.write_text(PLANNED.replace("x:4x16", "x:8x16"))
     workshop.make(engine)
-    assert len(engine.built) == 5
+    assert len(engine.built) == 6
     planned.write_text(PLANNED)
     (workshop.folder / "model.onnx").write_bytes(graph(1.0))
     assert workshop.make(engine).changed  # the first plan, from the store
-    assert len(engine.built) == 5
+    assert len(engine.built) == 6
 
 
 def test_a_damaged_plan_in_the_store_is_built_anew(workshop: Workshop, tmp_path: Path) -> None:
@@ -145,6 +147,7 @@ def test_a_damaged_plan_in_the_store_is_built_anew(workshop: Workshop, tmp_path:
         (HOPPER, []),
         (replace(HOPPER, tensorrt="10.5.0"), ["tensorrt"]),
         (replace(HOPPER, compute_capability="8.9"), ["compute_capability"]),
+        (replace(HOPPER, gpu="NVIDIA H100 80GB HBM3"), ["gpu"]),  # also 9.0
         (None, ["no plan can be right here"]),
     ],
 )

@@ -149,6 +149,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> TensorRt:
     monkeypatch.setattr(module, "import_module", lambda name: double)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10 * 2**30, 48 * 2**30))
     stream = SimpleNamespace(cuda_stream=0, synchronize=lambda: None)
     monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
     return double
@@ -169,7 +170,7 @@ def test_a_build_says_what_is_declared(precision: str, tensorrt: TensorRt, tmp_p
     assert (plan, timings) == (b"plan", b"timed and more")
     config = tensorrt.config
     assert config.flags == {precision} - {"FP32"}  # and no TF32
-    assert config.limits == {"workspace": 2**30}
+    assert config.limits == {"workspace": 3 * 2**30}  # a sixteenth of the card
     assert config.profile.shapes == {"x": ((1, 1), (4, 16), (8, 32))}
     assert tensorrt.flags == 0
 
@@ -208,7 +209,7 @@ def test_a_graph_of_bytes_is_read_with_its_cast_first(
     assert wanted is not None
     made().build(graph, wanted, "FP32", b"")
     assert tensorrt.parsed == b""
-    monkeypatch.setattr(module, "cast_first", lambda file: b"changed")
+    monkeypatch.setattr(module, "for_tensorrt", lambda file: b"changed")
     made().build(graph, wanted, "FP32", b"")
     assert tensorrt.parsed == b"changed"
 

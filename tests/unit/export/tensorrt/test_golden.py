@@ -103,3 +103,17 @@ def test_the_worst_of_all_outputs_counts() -> None:
     assert np.isnan(compare(GUARD, {}, [one, other], [one, bent]))
     with pytest.raises(ExportError, match="gives"):
         compare(near, {}, [one], [one[:1]])
+
+
+def test_confidences_are_compared_and_rows_are_counted() -> None:
+    guard, rows = Guard("confidence", 0.02), np.full((2, 1), 2, np.int32)
+    logits = np.array([[20.0, 20.0, -5.0], [1.0, 0.0, 0.0]], np.float32)
+    same = logits + np.float32(3)  # softmax does not see what all logits share
+    assert compare(guard, {}, [logits, rows], [same, rows]) == pytest.approx(0, abs=1e-6)
+    other = logits.copy()
+    other[0, 0] += 0.1
+    expected = 1 / (1 + np.exp(-0.1)) - 0.5
+    assert compare(guard, {}, [logits, rows], [other, rows]) == pytest.approx(expected, abs=1e-6)
+    assert compare(guard, {}, [logits, rows], [logits, rows + 1]) == float("inf")
+    other[1, 1] = np.nan
+    assert np.isnan(compare(guard, {}, [logits, rows], [other, rows]))

@@ -86,10 +86,12 @@ def test_what_the_lipsync_model_says_of_itself() -> None:
     assert f"resident | {facts.TENANT_ON_CPU / 1e6:.1f} MB" in measured
 
 
-def test_plans_get_the_workspace_that_is_counted() -> None:
-    from export.tensorrt.engine import WORKSPACE_BYTES
-
-    assert WORKSPACE_BYTES == facts.PLAN_WORKSPACE
+def test_large_cards_give_plans_more_workspace() -> None:
+    assert [facts.plan_workspace(size * 2**30) for size in (8, 24, 80)] == [
+        2**30,
+        3 * 2**29,
+        5 * 2**30,
+    ]
 
 
 def test_the_vlm_is_as_large_as_its_configuration_says() -> None:

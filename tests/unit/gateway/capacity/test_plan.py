@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from gateway.capacity.report import text
 from gateway.capacity.tenants import OVERHEAD
 from gateway.placement import forced_devices
 from gateway.settings import Settings
+from tests.support.fake_cards import CardsNvml, FakeCard
 
 REPOSITORY = Path(__file__).resolve().parents[4] / "model_repository"
 EIGHT = described(8, 96, None)
@@ -116,7 +116,42 @@ def test_networks_go_where_they_are_forced_to() -> None:
     first, second, host = ({item.what for item in device.items} for device in found.devices)
     assert "sentence_encoder" in second - first - host
     assert "image_classifier" in host - first - second
-    assert "face_detector" in first & second
+    assert "face_detector" in first - second - host
+
+
+def test_networks_are_on_as_many_cards_as_they_ask_for(tmp_path: Path) -> None:
+    for model in REPOSITORY.iterdir():
+        if model.name != "face_detector":
+            (tmp_path / model.name).symlink_to(model)
+    (tmp_path / "face_detector").mkdir()
+    config = (REPOSITORY / "face_detector" / "config.pbtxt").read_text()
+    for cards, expected in (("2", 2), ("0", 3)):
+        asked = config.replace(
+            '"cards" value: { string_value: "1" }', f'"cards" value: {{ string_value: "{cards}" }}'
+        )
+        assert asked != config
+        (tmp_path / "face_detector" / "config.pbtxt").write_text(asked)
+        settings = Settings(paths={"repository": tmp_path}, triton=CONTAINER)
+        found = plan(settings, described(3, 48, 64), {})
+        having = [
+            device.name
+            for device in found.devices
+            if "face_detector" in {item.what for item in device.items}
+        ]
+        assert having == [f"GPU {number}" for number in range(expected)]
+
+
+def test_calls_on_a_gpu_hold_more() -> None:
+    on_gpu, on_host = (
+        {item.what: item.bytes for item in device.items}["sentence_encoder"]
+        for device in (
+            worked_out(described(1, 48, 64), triton=CONTAINER).devices[0],
+            worked_out(described(0, 48, 64), triton=CONTAINER).devices[-1],
+        )
+    )
+    row, weights = facts.NETWORKS["sentence_encoder"].row, 90_364_401
+    assert on_host == pytest.approx(2 * (weights + 2 * row), rel=0.01)  # 512 tokens
+    assert on_gpu == pytest.approx(2 * (weights + facts.ARENA_FACTOR * 64 * row), rel=0.01)
 
 
 def test_the_embedded_triton_has_no_cuda_for_networks() -> None:
@@ -167,7 +202,7 @@ def test_plans_reserve_their_largest_shapes() -> None:
     sizes = {item.what: item.bytes for item in plans.items}
     rows, row = 32, facts.NETWORKS["token_encoder"].row
     assert sizes["token_encoder"] >= 2 * rows * row  # FP32
-    assert sizes["building of plans"] == facts.CONTEXT + facts.PLAN_WORKSPACE
+    assert sizes["building of plans"] == facts.CONTEXT + facts.plan_workspace(96 * GB)
 
 
 @given(
@@ -229,16 +264,10 @@ def test_machines_from_files(tmp_path: Path) -> None:
 def test_what_cuda_does_not_show_is_not_there(
     visible: str | None, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cards = [("GPU-a", 80), ("GPU-b", 24), ("GPU-c", 48)]
-    nvml = SimpleNamespace(
-        NVMLError=OSError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: len(cards),
-        nvmlDeviceGetHandleByIndex=cards.__getitem__,
-        nvmlDeviceGetMemoryInfo=lambda card: SimpleNamespace(total=card[1] * GB),
-        nvmlDeviceGetName=lambda card: "Toy",
-        nvmlDeviceGetUUID=lambda card: card[0],
+    nvml = CardsNvml(
+        FakeCard("GPU-a", memory_gb=80),
+        FakeCard("GPU-b", memory_gb=24),
+        FakeCard("GPU-c", memory_gb=48),
     )
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [gpu.memory_gb for gpu in this_machine(nvml, visible).gpus] == sizes
@@ -288,7 +317,8 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--gpus", "8", "--memory-gb", "96", "--container"]) == 0
     told = capsys.readouterr().out
-    assert "GPU 0 to 7, each: 96.0 GB" in told
+    assert "GPU 0: 96.0 GB" in told
+    assert "GPU 1 to 7, each: 96.0 GB" in told  # without networks
     assert "all 1,200 (room for " in told
     assert "lipsync.gpus.count: 8, which must be set" in told
     assert told.endswith("fits\n")

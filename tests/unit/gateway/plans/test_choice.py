@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_onnx_and_not_left_to_triton(tmp_path: Path) -> N
 
 
 def test_every_field_of_a_key_makes_another_plan() -> None:
-    key = PlanKey("a", "b", "c", "d", "e")
+    key = PlanKey("a", "b", "c", "d", "e", "f")
     others = [replace(key, **{name: "x"}) for name in key.__dict__]
-    assert len({one.digest for one in (key, *others)}) == 6
+    assert len({one.digest for one in (key, *others)}) == 7
     assert [key.differences(one) for one in others] == [[name] for name in key.__dict__]

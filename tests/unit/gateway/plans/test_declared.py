@@ -33,7 +33,7 @@ def test_only_the_backend_tensorrt_has_plans(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("FP16,FP32", "FP16,INT4", "INT4"),
-        ("difference:", "sameness:", "sameness"),
+        ("difference:", "sameness:", "cosine, difference, confidence, not 'sameness'"),
         ("x:4x16", "x:4x64", "not in order"),
         ("x:8x32", "x:4x32", "batches from 1 to 8"),
         ("x:1x1", "x:2x1", "batches from 1 to 8"),
@@ -54,6 +54,7 @@ def test_contradictions_are_refused(old: str, new: str, said: str, tmp_path: Pat
 def test_not_a_number_never_passes(value: float, bound: float) -> None:
     near, alike = Guard("difference", bound), Guard("cosine", bound)
     assert near.accepts(value) == (value <= bound)
+    assert Guard("confidence", bound).accepts(value) == near.accepts(value)
     assert alike.accepts(value) == (value >= bound)
     assert not near.accepts(float("nan"))
     assert not alike.accepts(float("nan"))

@@ -50,4 +50,4 @@ def test_the_commands_take_their_options() -> None:
     commands = re.findall(r"^    python -m gateway (plan.*?)(?:  +#.*)?$", page, re.M)
     assert len(commands) == 3
     for command in commands:
-        _parser().parse_args(command.split())
+        _parser("gateway").parse_args(command.split())

@@ -90,6 +90,26 @@ async def test_a_gateway_that_found_models_loaded_gives_them_to_a_server_that_is
     assert young.serving() == {"a:1": True, "b:1": True}
 
 
+async def test_a_server_that_is_back_is_told_what_the_others_were(
+    servers: dict[str, Server],
+) -> None:
+    await started(servers)
+    told = {"parameters": {"networks": {"string_value": "{}"}}}
+    servers["b:1"].running["embedding"] = told
+    young = TritonPool(TritonSettings(url="a:1,b:1", start=False))
+    young.keep(NEEDS, lambda: True, [])
+    await young.live()
+    await young.ready_models()
+    servers["a:1"].up = False
+    await young.live()
+    servers["a:1"].up, servers["a:1"].loaded = True, []
+    await young.live()
+    await young.ready_models()
+    await settled(young)
+    loaded = dict(zip(servers["a:1"].loaded, servers["a:1"].configs[-len(NEEDS) :], strict=True))
+    assert loaded == {**dict.fromkeys(NEEDS), "embedding": {"name": "embedding", **told}}
+
+
 async def test_two_processes_that_die_together_are_both_replaced(
     servers: dict[str, Server],
 ) -> None:

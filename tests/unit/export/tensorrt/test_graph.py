@@ -1,4 +1,4 @@
-"""TensorRT takes bytes only where they are cast at once; the answers stay the same."""
+"""TensorRT is given its own form of a graph; the answers stay the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from export.errors import ExportError
-from export.tensorrt.pictures import cast_first
+from export.pixels import split_prelu
+from export.tensorrt.graph import for_tensorrt
 from tests.support.plan_models import write_model
 
 REPOSITORY = Path(__file__).resolve().parents[4] / "model_repository"
@@ -53,7 +54,7 @@ def answers(model: bytes, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 def test_bytes_are_cast_before_they_are_moved(tmp_path: Path) -> None:
     file = written(tmp_path / "model.onnx", *moving())
-    found = cast_first(file)
+    found = for_tensorrt(file)
     assert found is not None
     onnx.checker.check_model(onnx.load_from_string(found))
     assert only_cast(found)
@@ -63,24 +64,26 @@ def test_bytes_are_cast_before_they_are_moved(tmp_path: Path) -> None:
 
 
 def test_other_graphs_are_left(tmp_path: Path) -> None:
-    assert cast_first(write_model(tmp_path) / "model.onnx") is None
+    assert for_tensorrt(write_model(tmp_path) / "model.onnx") is None
 
 
 def test_bytes_that_are_computed_with_are_refused(tmp_path: Path) -> None:
     pool = helper.make_node("MaxPool", ["image"], ["y"], kernel_shape=[1, 1])
     with pytest.raises(ExportError, match="MaxPool uses them"):
-        cast_first(written(tmp_path / "a.onnx", pool))
+        for_tensorrt(written(tmp_path / "a.onnx", pool))
     move = helper.make_node("Transpose", ["image"], ["y"], perm=[0, 3, 1, 2])
     with pytest.raises(ExportError, match="gives no bytes"):
-        cast_first(written(tmp_path / "b.onnx", move, output=TensorProto.UINT8))
+        for_tensorrt(written(tmp_path / "b.onnx", move, output=TensorProto.UINT8))
 
 
-@pytest.mark.parametrize("model", ["face_detector", "face_embedder", "expression_classifier"])
-def test_the_face_networks_are_taken(model: str) -> None:
+@pytest.mark.parametrize(
+    "model", ["face_detector", "face_embedder", "expression_classifier", "image_classifier"]
+)
+def test_the_networks_of_pictures_are_taken(model: str) -> None:
     file = REPOSITORY / model / "1" / "model.onnx"
     if not file.is_file():
         pytest.skip("not exported here")
-    found = cast_first(file)
+    found = for_tensorrt(file)
     assert found is not None
     assert only_cast(found)
     side = {"face_detector": 64, "face_embedder": 112}.get(model, 224)
@@ -88,3 +91,47 @@ def test_the_face_networks_are_taken(model: str) -> None:
     feed = {"image": chance.integers(0, 256, (1, side, side, 3), dtype=np.uint8)}
     for one, other in zip(answers(found, feed), answers(file.read_bytes(), feed), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_prelu_that_was_split_is_one_again(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 4, 5])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3, 4, 5])
+    slope = helper.make_tensor("slope", TensorProto.FLOAT, [3, 1, 1], [0.25, -1.0, 2.0])
+    nodes = [
+        helper.make_node("PRelu", ["x", "slope"], ["bent"]),
+        helper.make_node("Relu", ["bent"], ["flat"]),
+        helper.make_node("Add", ["bent", "flat"], ["y"]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "bent", [x], [y], [slope]),
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+    model.ir_version = 9
+    given = {"x": np.random.default_rng(0).standard_normal((2, 3, 4, 5), dtype=np.float32)}
+    (before,) = answers(model.SerializeToString(), given)
+    onnx.save(model, str(file))
+    assert for_tensorrt(file) is None  # nothing was split
+    split_prelu(model)
+    assert "PRelu" not in {node.op_type for node in model.graph.node}
+    onnx.save(model, str(file))
+    joined = for_tensorrt(file)
+    assert joined is not None
+    found = onnx.load_from_string(joined)
+    onnx.checker.check_model(found, full_check=True)
+    assert [node.op_type for node in found.graph.node] == ["PRelu", "Relu", "Add"]
+    assert len(found.graph.initializer) == 1
+    np.testing.assert_allclose(answers(joined, given)[0], before, rtol=1e-6)
+
+
+def test_the_face_embedders_prelus() -> None:
+    file = REPOSITORY / "face_embedder" / "1" / "model.onnx"
+    if not file.is_file():
+        pytest.skip("not exported here")
+    joined = for_tensorrt(file)
+    assert joined is not None
+    before = [node.op_type for node in onnx.load(str(file)).graph.node]
+    after = [node.op_type for node in onnx.load_from_string(joined).graph.node]
+    assert "PRelu" not in before
+    assert "BatchNormalization" not in after
+    assert after.count("PRelu") == before.count("Relu")

@@ -1,42 +1,60 @@
-"""Graphs that take bytes, as TensorRT reads them.
+"""What TensorRT is given in place of a graph that was written for ONNX Runtime on a CPU.
 
-TensorRT takes UINT8 inputs only where each goes straight into a Cast: "No other layers support
-UINT8 inputs, even just data-movement ops like reshape / transpose"
-(https://github.com/NVIDIA/TensorRT/issues/3985). Pentad's graphs move the bytes first, which is
-cheaper on a CPU, and cast then.
+- It takes UINT8 inputs only where each goes straight into a Cast: "No other layers support UINT8
+  inputs, even just data-movement ops like reshape / transpose"
+  (https://github.com/NVIDIA/TensorRT/issues/3985). Pentad's graphs move the bytes first, which is
+  cheaper on a CPU, and cast then.
+- It has a PRelu of its own (IParametricReLULayer). The four operators that stand for one on a CPU
+  (:func:`export.pixels.split_prelu`) would be four passes over the memory.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
 from export.errors import ExportError
+from export.pixels import join_prelu, split_prelus
 
 MOVING = ("Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that only move what their first input holds, so that they may do so after the cast."""
 
 
-def cast_first(graph: Path) -> bytes | None:
-    """The same graph with its bytes cast to FP32 at once; None for one that takes no bytes.
+def for_tensorrt(graph: Path) -> bytes | None:
+    """The same graph as TensorRT takes it best; None where the file is right as it is.
 
-    Every byte is a number of FP32, so the outputs are the same.
+    The outputs are the same: every byte is a number of FP32, and what is joined was split.
 
     Raises:
-        ExportError: Something computes with the bytes.
+        ExportError: Something computes with bytes.
     """
-    model = onnx.load(str(graph), load_external_data=False)
+    outline = onnx.load(str(graph), load_external_data=False)
+    if not _bytes_inputs(outline) and not split_prelus(outline):
+        return None
+    model = onnx.load(str(graph))
+    _cast_first(model, _bytes_inputs(model))
+    join_prelu(model)
+    return bytes(model.SerializeToString())
+
+
+def _bytes_inputs(model: Any) -> list[str]:
     given = {one.name for one in model.graph.initializer}
-    names = [
+    return [
         one.name
         for one in model.graph.input
         if one.type.tensor_type.elem_type == TensorProto.UINT8 and one.name not in given
     ]
-    if not names:
-        return None
-    model = onnx.load(str(graph))
+
+
+def _cast_first(model: Any, names: list[str]) -> None:
+    """Casts these inputs to FP32 before anything else.
+
+    Raises:
+        ExportError: Something computes with the bytes.
+    """
     moved = set(names)
     for node in model.graph.node:  # in the order of computing
         if moved.isdisjoint(node.input) or node.op_type in ("Cast", "Shape"):
@@ -56,4 +74,3 @@ def cast_first(graph: Path) -> bytes | None:
     for name in names:
         cast = helper.make_node("Cast", [name], [f"{name}/fp32"], to=TensorProto.FLOAT)
         model.graph.node.insert(0, cast)
-    return bytes(model.SerializeToString())

@@ -1,0 +1,78 @@
+"""Configurations of models that were loaded, changed so that they run elsewhere or know more.
+
+Triton gives an instance group that names no GPUs instances on each GPU it sees, and only a loaded
+model tells which those are. A configuration cannot name them beforehand: a group with ``gpus`` and
+without a kind is refused where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.triton.model_config import parameters
+
+CARDS = "cards"
+"""Parameter of a network: of how many of Triton's GPUs it has instances; 0: of all."""
+PLACED = "placed"
+"""Parameter that tells of a network that was moved to fewer GPUs, ``1 of 8 GPUs``."""
+NETWORKS = "networks"
+"""Parameter of a caller: what its networks run on, read by the models' engine_values.py."""
+
+
+def placed_on(config: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return a copy of ``config`` whose instances run on ``device``."""
+    count = sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
+    if device == "cpu":
+        group: dict[str, Any] = {"kind": "KIND_CPU", "count": count}
+    else:
+        index = int(device.partition(":")[2] or 0)
+        group = {"kind": "KIND_GPU", "count": count, "gpus": [index]}
+    return {**config, "instance_group": [group]}
+
+
+def on_cards(config: dict[str, Any], cards: Sequence[int]) -> dict[str, Any]:
+    """Return a copy of ``config`` whose instances run on these GPUs, as many on each as before."""
+    groups = [
+        group
+        if group.get("kind") == "KIND_CPU"
+        else {**group, "kind": "KIND_GPU", "gpus": [*cards]}
+        for group in config.get("instance_group") or [{}]
+    ]
+    return {**config, "instance_group": groups}
+
+
+def on_fewer_cards(config: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a copy of a loaded model's configuration on the first of its GPUs.
+
+    How many the model is meant for says its parameter `CARDS`; None where it runs on no more.
+    """
+    allowed = parameters(config).get(CARDS, "")
+    found = sorted({one for group in config.get("instance_group", []) for one in gpus_of(group)})
+    if not allowed.isdecimal() or not 0 < int(allowed) < len(found):
+        return None
+    kept = found[: int(allowed)]
+    return _told(on_cards(config, kept), PLACED, f"{len(kept)} of {len(found)} GPUs")
+
+
+def gpus_of(group: Mapping[str, Any]) -> list[int]:
+    """Return the GPUs of an instance group; none where it is no GPU's."""
+    return [int(one) for one in group.get("gpus", [])] if group.get("kind") == "KIND_GPU" else []
+
+
+def with_networks(
+    config: dict[str, Any], facts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return a copy of a caller's configuration that tells of its networks; None without any."""
+    return _told(config, NETWORKS, json.dumps(facts, sort_keys=True)) if facts else None
+
+
+def was_changed(config: dict[str, Any]) -> bool:
+    """Whether a loaded configuration is not the repository's, but what this module made of it."""
+    return not {PLACED, NETWORKS}.isdisjoint(config.get("parameters", {}))
+
+
+def _told(config: dict[str, Any], key: str, text: str) -> dict[str, Any]:
+    given = {**config.get("parameters", {}), key: {"string_value": text}}
+    return {**config, "parameters": given}

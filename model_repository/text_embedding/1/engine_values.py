@@ -1,0 +1,131 @@
+"""How a model calls its network: the values for the engine that the network runs on. Pure Python.
+
+The one place that decides them. A number in the model's configuration wins, 0 is decided here. What
+the network runs on is told by whoever loaded it, in the parameter `networks` (the gateway's
+gateway/health/network_facts.py writes it); where nobody tells anything, it is a CPU.
+
+The values for CPUs were measured (load_tests/RESULTS.md). Those for GPUs are reasoned and were not
+measured: a call costs about a millisecond of Triton and of Python whatever is in it, so that it
+must hold several times as much work as it does on a CPU, and two calls for each instance let one
+compute while the other is copied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PICTURE_STEP = 160
+"""Sides of detector pictures on a GPU are multiples of it: cuDNN plans every convolution anew for a
+size that it has not seen, and of 640 pixels there are 4 sizes, not 20."""
+
+
+@dataclass(frozen=True)
+class NetworkEngine:
+    """Where a network runs.
+
+    Attributes:
+        on_gpu: Whether it is a GPU.
+        instances: Calls that it computes at the same time.
+        most_rows: Rows that every configuration of it takes in one call; None: not known.
+    """
+
+    on_gpu: bool = False
+    instances: int = 2
+    most_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How a network is called.
+
+    Attributes:
+        rows: Most rows in a call.
+        tokens: Most padded tokens in a call; 0 where rows have none.
+        in_flight: Calls under way at the same time.
+    """
+
+    rows: int
+    tokens: int
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a kind of caller does by itself; attributes as of `Calls`.
+
+    Attributes:
+        spare: Calls under way beyond the instances on a CPU, so that none waits for the next.
+    """
+
+    cpu_rows: int
+    gpu_rows: int
+    cpu_tokens: int = 0
+    gpu_tokens: int = 0
+    spare: int = 0
+
+
+# On a CPU 8 texts are enough for its vector units and keep the activations in its second-level
+# cache (16 cost 14 % more CPU time per short text).
+EMBEDDINGS = Defaults(cpu_rows=8, gpu_rows=64, cpu_tokens=512, gpu_tokens=16_384, spare=1)
+# Every token's state comes back through shared memory: 12 MiB a call.
+TOKEN_STATES = Defaults(cpu_rows=8, gpu_rows=64, cpu_tokens=512, gpu_tokens=8_192)
+# On a CPU 4 pictures keep the activations in the second-level cache.
+PICTURES = Defaults(cpu_rows=4, gpu_rows=32)
+# On a CPU 3 let both instances share one picture's six.
+CROPS = Defaults(cpu_rows=3, gpu_rows=64)
+
+
+def network_engine(parameters: Mapping[str, str], network: str) -> NetworkEngine:
+    """What the parameter `networks` tells of a network.
+
+    Args:
+        parameters: Of the calling model. `networks` is JSON: {network: {"device": "cuda:1",
+            "instances": 2, "most_rows": 128}}.
+        network: Triton's name of it.
+    """
+    told = json.loads(parameters.get("networks") or "{}").get(network)
+    if told is None:
+        return NetworkEngine()
+    return NetworkEngine(
+        on_gpu=str(told["device"]).startswith("cuda"),
+        instances=int(told["instances"]),
+        most_rows=int(told["most_rows"]) or None,
+    )
+
+
+def calls(
+    defaults: Defaults,
+    engine: NetworkEngine,
+    *,
+    rows: str = "0",
+    tokens: str = "0",
+    in_flight: str = "0",
+) -> Calls:
+    """How a caller of this kind calls a network.
+
+    Args:
+        defaults: The kind.
+        engine: Of the network.
+        rows: The configuration's word on it, a number; 0: decided here.
+        tokens: Likewise.
+        in_flight: Likewise.
+
+    Raises:
+        ValueError: A word that is no number.
+    """
+    if engine.on_gpu:
+        usual = Calls(defaults.gpu_rows, defaults.gpu_tokens, 2 * engine.instances)
+    else:
+        usual = Calls(defaults.cpu_rows, defaults.cpu_tokens, engine.instances + defaults.spare)
+    return Calls(
+        rows=int(rows) or min(usual.rows, engine.most_rows or usual.rows),
+        tokens=int(tokens) or usual.tokens,
+        in_flight=int(in_flight) or usual.in_flight,
+    )
+
+
+def picture_step(engine: NetworkEngine) -> int:
+    """What sides of pictures are multiples of for a network that takes any size; 1: of nothing."""
+    return PICTURE_STEP if engine.on_gpu else 1
