@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from gateway.capacity import facts
 from gateway.capacity.machine import GB, Machine
@@ -159,25 +160,40 @@ def _place_lipsync(found: Plan, settings: Settings, gpus: list[Device], host: De
         host.add("lip-sync frames", "ONNX Runtime", 1, facts.FRAME_ACTIVATIONS)
     for number, model in enumerate(models):
         if on_gpus and number < len(gpus):
-            gpu = gpus[number]
-            slots = facts.GPU_SLOTS * facts.SLOT
-            gpu.add("lip-sync: context", "CUDA", 1, facts.CONTEXT)
-            free = gpu.usable - gpu.fixed
-            fit = tenants_that_fit(
-                free,
-                tenants.on_gpu,
-                slots=slots,
-                share=facts.WEIGHTS_SHARE,
-                budget=budget,
-            )
-            gpu.add("lip-sync: slots", "torch, CUDA graphs", facts.GPU_SLOTS, slots)
-            gpu.tenants.append(TenantRoom(model, fit, wanted, tenants.on_gpu))
+            room = _lipsync_on(found, gpus[number], host, model, wanted, tenants.on_gpu, budget)
+            gpus[number].tenants.append(room)
     if not on_gpus:
         free = max(0, host.usable - host.fixed) // len(models)
         size = tenants.on_cpu
         fit = tenants_that_fit(free, size, budget=budget)
         host.tenants += [TenantRoom(model, fit, wanted, size) for model in models]
     _judge_tenants(found, tenants.kept)
+
+
+def _lipsync_on(
+    found: Plan, gpu: Device, host: Device, model: str, wanted: int, size: int, budget: int
+) -> TenantRoom:
+    """Context and slots on a card; returns how many tenants of ``size`` bytes have room beside."""
+    slots = facts.GPU_SLOTS * facts.SLOT
+    gpu.add("lip-sync: context", "CUDA", 1, facts.CONTEXT)
+    free = gpu.usable - gpu.fixed
+    fit = tenants_that_fit(free, size, slots=slots, budget=budget)
+    if not budget and len(gpu.items) > 1:  # more there than lip-sync's own context
+        found.notes.append(_share(gpu, free - slots))
+    gpu.add("lip-sync: slots", "torch, CUDA graphs", facts.GPU_SLOTS, slots)
+    if not budget and wanted > fit:
+        pinned = min((wanted - fit) * size, facts.PINNED)
+        host.add(f"{model}: tenants beyond {gpu.name}", "pinned memory", 1, pinned)
+    return TenantRoom(model, fit, wanted, size)
+
+
+def _share(gpu: Device, room: int) -> str:
+    """The budget that makes lip-sync independent of who is loaded first on its card."""
+    gibibytes = math.floor(max(0, room) / 2**30 * 10) / 10
+    return (
+        f"{gpu.name} is shared: lip-sync takes what is free when it is loaded, unless "
+        f"lipsync.gpus.memory_gb_per_gpu says {gibibytes:g}, which is what the others leave"
+    )
 
 
 def _judge_tenants(found: Plan, kept: int) -> None:

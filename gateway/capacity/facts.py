@@ -32,11 +32,11 @@ FRAME_ACTIVATIONS = 104_857_600
 GPU_SLOTS = 4
 """Slots of a lip-sync device, ``GPU_WORKERS`` of its model."""
 SLOT = 2 * GB
-"""Of a slot: 25 frames' activations in FP16 are 1.3 GB; the rest are libraries' workspaces. What
-the model's own ``SHARE_OF_FREE_MEMORY`` counts with. Not measured on a GPU."""
-WEIGHTS_SHARE = 0.7
-"""Share of a GPU's free memory that lip-sync takes for weights where no budget is set:
-``SHARE_OF_FREE_MEMORY`` of its model."""
+"""Of a slot: 25 frames' activations in FP16 are 1.3 GB; the rest are libraries' workspaces.
+``CudaDevice.slot_bytes`` of the model, which leaves as much free. Not measured on a GPU."""
+PINNED = 4 * 2**30
+"""Of the host that a lip-sync device pins at most, for tenants that its GPU has no room for:
+``host_memory_gb`` of its model."""
 
 VLM_WEIGHTS = 18 * GB
 """Qwen3-VL-8B-Thinking in bfloat16, as model_repository/vlm/config.pbtxt says."""

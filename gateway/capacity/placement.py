@@ -102,20 +102,17 @@ class Plan:
         return not self.problems
 
 
-def tenants_that_fit(
-    free: int, size: int, *, slots: int = 0, share: float = 1.0, budget: int = 0
-) -> int:
+def tenants_that_fit(free: int, size: int, *, slots: int = 0, budget: int = 0) -> int:
     """Return how many tenants have room, 0 where not even the slots have.
 
     Args:
         free: bytes of the device that nothing else takes.
         size: bytes of a tenant.
         slots: bytes of the places that compute them.
-        share: of ``free`` that weights may take where there is no budget.
-        budget: bytes that weights may take; 0: ``share``.
+        budget: bytes that weights may take; 0: what is there.
     """
-    room = min(budget or int(free * share), free - slots)
-    return max(0, room) // size
+    room = free - slots
+    return max(0, min(budget or room, room)) // size
 
 
 def judge(device: Device) -> list[str]:

@@ -57,15 +57,16 @@ class CpuEngine:
     most_frames = 1
     """Frames of one step."""
 
-    def __init__(self, workers: int, mask: Mask, index: int = 0) -> None:
+    def __init__(self, workers: int, mask: Mask, index: int = 0, why: str = "") -> None:
         """Prepares an engine.
 
         Args:
             workers: Threads that will call `run`.
             mask: Of frames with three channels.
             index: Number of this "device"; several share the cores.
+            why: Why no GPU computes, where that is worth telling.
         """
-        self.name = f"onnxruntime {ort.__version__} cpu fp32"
+        self.name = f"onnxruntime {ort.__version__} cpu fp32" + (f" ({why})" if why else "")
         self.workers = workers
         self._mask = mask
         self._index = index

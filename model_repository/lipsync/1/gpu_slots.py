@@ -1,38 +1,40 @@
-"""A slot: the place on a device where one worker computes whichever tenant comes.
+"""A slot: the place on a device where one worker computes whichever tenant of a graph comes.
 
-Everything in it has a fixed address, so that a captured CUDA graph can be replayed for any tenant
-after one flat copy of its weights. On a CPU device the graph is run as it is: the same code, for
-tests.
+Everything in it has a fixed address, so that captured CUDA graphs can be replayed for any tenant
+after one flat copy of its weights. On a CPU device the same is run as it is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from frame_pixels import AUDIO_SHAPE, IMAGE_CHANNELS, NETWORK_CHANNELS, SIDE, Mask
+from frame_staging import Staging
+from lipsync_errors import NotFiniteError
 from onnx_torch import TorchGraph
 from tenant_blob import Placed
+from torch_device import CpuDevice
 from weight_tiers import TieredWeights, WeightTiers
 
-BATCHES = (1, 4, 8, 25)
-"""Sizes that graphs are captured for; a step runs in the smallest that holds it."""
-_CAPTURE = threading.Lock()
-"""One capture at a time: other threads' allocations would end up in it."""
+BATCHES = (1, 2, 4, 6, 8, 12, 16, 20, 25)
+"""Sizes that graphs are captured for; a step runs in the smallest that holds it. They share their
+memory, so each costs little more than its capture."""
+_TYPES = {"float32": torch.float32, "float16": torch.float16, "uint8": torch.uint8}
+"""Of frames and mouths, by NumPy's names."""
 
 
-def batch_for(count: int) -> int:
+def batch_for(count: int, batches: Sequence[int] = BATCHES) -> int:
     """The captured size that `count` frames run in.
 
     Raises:
         ValueError: More than the largest.
     """
-    for size in BATCHES:
+    for size in batches:
         if count <= size:
             return size
     raise ValueError(f"{count} frames in one step")
@@ -68,7 +70,10 @@ def to_channels_last(flat: np.ndarray, placed: list[Placed]) -> torch.Tensor:
 
 
 class Slot:
-    """Fixed buffers and captured graphs of one worker for one graph."""
+    """Fixed buffers and captured graphs of one worker for one graph.
+
+    Whoever calls its methods holds the lock of its staging.
+    """
 
     def __init__(
         self,
@@ -76,24 +81,52 @@ class Slot:
         placed: list[Placed],
         numbers: int,
         tiers: WeightTiers,
-        device: torch.device,
+        device: CpuDevice,
+        staging: Staging,
         mask: Mask,
+        batches: Sequence[int] = BATCHES,
     ) -> None:
-        """Allocates the weights' place; `numbers` are in the flat buffer of a tenant."""
+        """Allocates everything; `numbers` are in the flat buffer of a tenant."""
         self._graph = graph
         self._tiers = tiers
         self._device = device
+        self._staging = staging
         self._mask = mask
-        # Half precision is slow or missing on CPUs.
-        self._type = torch.float16 if device.type == "cuda" else torch.float32
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._flat = torch.zeros(numbers, dtype=self._type, device=device)
-        self._weights = weight_views(self._flat, placed)
+        self._batches = batches
         self._holds: TieredWeights | None = None
-        self._batches: dict[int, _Batch] = {}
         self._pool: Any = None
+        self._replays: dict[int, _Replays] = {}
         self.switches = 0
         """How often other weights had to be copied in."""
+        with device.on(staging.stream):
+            self._flat = device.empty((numbers,), device.dtype)
+            self._weights = weight_views(self._flat, placed)
+            self._buffers = _Buffers(device, batches[-1])
+
+    def prepare(self, size: int, thorough: bool) -> None:
+        """Plans and captures one of the batches; blocks until it can be replayed.
+
+        Args:
+            size: Frames; the largest first, for the others fit into its memory.
+            thorough: Whether algorithms are timed, or chosen by rules.
+        """
+        replays = _Replays()
+        step = _Step(self._buffers, self._staging, size, self._mask)
+
+        def compute() -> None:
+            step.finish(self._graph(self._weights, step.frames, step.audio))
+
+        with self._device.on(self._staging.stream):
+            self._device.plan(compute, self._staging.stream, thorough)
+            replays.compute = self._capture(compute)
+            for kind, channels in product(_TYPES, (IMAGE_CHANNELS, NETWORK_CHANNELS)):
+
+                def fill(kind: str = kind, channels: int = channels) -> None:
+                    step.fill(_TYPES[kind], channels)
+
+                self._device.plan(fill, self._staging.stream, thorough=False)
+                replays.fill[kind, channels] = self._capture(fill)
+        self._replays[size] = replays
 
     def run(
         self, weights: TieredWeights, frames: np.ndarray, audio: np.ndarray, mouths: np.ndarray
@@ -104,102 +137,130 @@ class Slot:
             weights: Of the tenant.
             frames: [n, 6 or 3, 320, 320], FP32, FP16 or UINT8; n at most the largest batch.
             audio: FP32 [1 or n, 32, 16, 16].
-            mouths: Receives FP32, FP16 or UINT8 [n, 3, 320, 320].
+            mouths: Receives FP32, FP16 or UINT8 [n, 3, 320, 320]; without gaps.
+
+        Raises:
+            NotFiniteError: A number of a mouth is infinite, or none.
         """
-        with torch.inference_mode(), self._on_stream():
-            if self._holds is not weights:
-                self._holds = None  # stays so when the copy fails
-                self._tiers.copy_to(weights, self._flat)
-                self._holds = weights
-                self.switches += 1
-            batch = self._batch(batch_for(len(frames)))
-            batch.fill(frames, audio, self._mask)
-            batch.replay()
-            target = _as_type(batch.mouths[: len(frames)], mouths.dtype)
-            host = target.contiguous().to("cpu", non_blocking=False)
-        np.copyto(mouths, host.numpy())
+        count, channels = frames.shape[:2]
+        replays = self._replays[batch_for(count, self._batches)]
+        self.switch(weights)
+        self._staging.upload(frames, audio)
+        with self._device.on(self._staging.stream):
+            self._device.launch(replays.fill[frames.dtype.name, channels])
+            self._device.launch(replays.compute)
+        found = self._buffers.mouths[mouths.dtype.name][:count]
+        finite = np.empty(count, np.uint8)
+        self._staging.download(
+            [
+                (self._buffers.finite[:count], finite),
+                (found.reshape(-1).view(torch.uint8), mouths.reshape(-1).view(np.uint8)),
+            ]
+        )
+        if not finite.all():
+            raise NotFiniteError
+
+    def eager(self, weights: TieredWeights, frames: np.ndarray, audio: np.ndarray) -> np.ndarray:
+        """Mouths of one frame, without captured graphs and with every fused output spoilt first.
+
+        cuDNN's convolution with ReLU is given its own output, whatever was there before, with a
+        factor of zero. Where it reads that, not-a-numbers come out.
+
+        Args:
+            weights: Of the tenant.
+            frames: FP32 [1, 6, 320, 320].
+            audio: FP32 [1, 32, 16, 16].
+
+        Returns:
+            FP32 [1, 3, 320, 320].
+        """
+        step = _Step(self._buffers, self._staging, 1, self._mask)
+        mouths = np.empty((1, IMAGE_CHANNELS, SIDE, SIDE), np.float32)
+        self.switch(weights)
+        self._staging.upload(frames, audio)
+
+        def compute() -> None:
+            step.fill(torch.float32, NETWORK_CHANNELS)
+            step.finish(self._graph(self._weights, step.frames, step.audio, spoil=True))
+
+        with self._device.on(self._staging.stream):
+            # Timed here, too: cuDNN keeps what is chosen first for a shape.
+            self._device.plan(compute, self._staging.stream, thorough=True)
+            self._device.launch(compute)
+        source = self._buffers.mouths["float32"][:1].reshape(-1).view(torch.uint8)
+        self._staging.download([(source, mouths.reshape(-1).view(np.uint8))])
+        return mouths
+
+    def switch(self, weights: TieredWeights) -> None:
+        """Copies a tenant's weights in, unless they are there."""
+        if self._holds is weights:
+            return
+        self._holds = None  # stays so when the copy fails
+        with self._device.on(self._staging.stream):
+            self._tiers.copy_to(weights, self._flat, self._staging.stream)
+        self._holds = weights
+        self.switches += 1
 
     def forget(self, weights: TieredWeights) -> None:
         """Lets go of a tenant that is freed."""
         if self._holds is weights:
             self._holds = None
 
-    def _batch(self, size: int) -> _Batch:
-        batch = self._batches.get(size)
-        if batch is None:
-            batch = _Batch(size, self._type, self._device)
-            with _CAPTURE:
-                batch.prepare(self._graph, self._weights, self._pool)
-            self._pool = self._pool or batch.pool
-            self._batches[size] = batch
-        return batch
-
-    @contextlib.contextmanager
-    def _on_stream(self) -> Iterator[None]:
-        if self._stream is None:
-            yield
-            return
-        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            yield
-            self._stream.synchronize()
+    def _capture(self, call: Callable[[], None]) -> Callable[[], None]:
+        replay, self._pool = self._device.capture(call, self._staging.stream, self._pool)
+        return replay
 
 
-class _Batch:
-    """Fixed inputs and output for a number of frames."""
+class _Replays:
+    """The captured graphs of one batch: of its filling, by type and channels, and of the rest."""
 
-    def __init__(self, size: int, kind: torch.dtype, device: torch.device) -> None:
-        last = torch.channels_last
-        frame = (size, NETWORK_CHANNELS, SIDE, SIDE)
-        self.frames = torch.zeros(frame, dtype=kind, device=device).contiguous(memory_format=last)
-        self.audio = torch.zeros((size, *AUDIO_SHAPE), dtype=kind, device=device)
-        self.mouths = torch.zeros((size, IMAGE_CHANNELS, SIDE, SIDE), dtype=kind, device=device)
-        self.pool: Any = None
-        self._device = device
+    def __init__(self) -> None:
+        self.compute: Callable[[], None] = lambda: None
+        self.fill: dict[tuple[str, int], Callable[[], None]] = {}
 
-    def prepare(self, graph: TorchGraph, weights: dict[str, torch.Tensor], pool: Any) -> None:
-        """Captures the graph; on a CPU it is kept to be called."""
 
-        def compute() -> None:
-            self.mouths.copy_(graph(weights, self.frames, self.audio))
+class _Buffers:
+    """Inputs and outputs of the network for the largest batch; others use their beginning."""
 
-        self.replay = compute
-        if self._device.type != "cuda":
-            return
-        for _ in range(3):  # libraries choose their algorithms before the capture
-            compute()
-        torch.cuda.current_stream(self._device).synchronize()
-        captured = torch.cuda.CUDAGraph()
-        stream = torch.cuda.current_stream(self._device)
-        with torch.cuda.graph(
-            captured, pool=pool, stream=stream, capture_error_mode="thread_local"
-        ):
-            compute()
-        self.pool = captured.pool()
-        self.replay = captured.replay
+    def __init__(self, device: CpuDevice, most: int) -> None:
+        frame = (most, SIDE, SIDE, NETWORK_CHANNELS)
+        mouth = (most, IMAGE_CHANNELS, SIDE, SIDE)
+        self.frames = device.empty(frame, device.dtype).zero_().permute(0, 3, 1, 2)
+        self.audio = device.empty((most, *AUDIO_SHAPE), device.dtype).zero_()
+        self.mouths = {name: device.empty(mouth, kind) for name, kind in _TYPES.items()}
+        self.finite = device.empty((most,), torch.uint8)
 
-    def fill(self, frames: np.ndarray, audio: np.ndarray, mask: Mask) -> None:
-        """Copies a step in; frames beyond it keep what they had, and nobody looks at them."""
-        count, channels = frames.shape[:2]
-        raw = _from_numpy(frames).to(self._device)
-        target = self.frames[:count, :channels]
-        if frames.dtype == np.uint8:
-            target.copy_(raw.to(torch.float32) / 255)
-        else:
-            target.copy_(raw)
+
+class _Step:
+    """The work of one batch beside the network: types and channels in, types out."""
+
+    def __init__(self, buffers: _Buffers, staging: Staging, size: int, mask: Mask) -> None:
+        self.frames, self.audio = buffers.frames[:size], buffers.audio[:size]
+        self._mouths = {name: mouths[:size] for name, mouths in buffers.mouths.items()}
+        self._finite = buffers.finite[:size]
+        self._staging = staging
+        self._mask = mask
+
+    def fill(self, kind: torch.dtype, channels: int) -> None:
+        """Takes the staged frames over; those beyond a step's are whatever was there."""
+        shape = (len(self.frames), channels, SIDE, SIDE)
+        raw = self._staging.frames[: math.prod(shape) * kind.itemsize].view(kind).view(shape)
+        target = self.frames[:, :channels]
+        target.copy_(raw)
+        if kind == torch.uint8:
+            target.div_(255)
         if channels == IMAGE_CHANNELS:
-            derived = self.frames[:count, IMAGE_CHANNELS:]
+            derived = self.frames[:, IMAGE_CHANNELS:]
             derived.copy_(target)
-            rows, columns = mask.area
-            derived[:, :, rows, columns] = 0
-        self.audio[:count].copy_(_from_numpy(audio).to(self._device))
+            rows, columns = self._mask.area
+            derived[:, :, rows, columns].zero_()
+        blocks = self._staging.audio.view(torch.float32).view(-1, *AUDIO_SHAPE)
+        self.audio.copy_(blocks[: len(self.frames)])
 
-
-def _from_numpy(array: np.ndarray) -> torch.Tensor:
-    """A tensor over the same memory; torch refuses read-only arrays with a warning only."""
-    return torch.from_numpy(array if array.flags.writeable else np.array(array))
-
-
-def _as_type(mouths: torch.Tensor, kind: np.dtype) -> torch.Tensor:
-    if kind == np.uint8:
-        return (mouths.to(torch.float32) * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return mouths.to(torch.float16 if kind == np.float16 else torch.float32)
+    def finish(self, mouths: torch.Tensor) -> None:
+        """Hands the network's mouths over in every type, and whether they are finite."""
+        for name in ("float32", "float16"):
+            self._mouths[name].copy_(mouths)
+        bytes_ = (mouths.to(torch.float32) * 255).round_().clamp_(0, 255)
+        self._mouths["uint8"].copy_(bytes_)
+        self._finite.copy_(mouths.isfinite().flatten(1).all(1))

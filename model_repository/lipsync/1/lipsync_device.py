@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 from cpu_engine import CpuEngine
+from cuda_check import NO_DRIVER, cuda_problem, first_line
 from import_process import ImportProcesses
 from lipsync_settings import Settings
 from process_memory import usable_cores
@@ -24,18 +24,31 @@ def make_engines(settings: Settings) -> list[Any]:
     Raises:
         RuntimeError: "cuda" is demanded and cannot be used.
     """
-    reason = _without_cuda(settings) if settings.device != "cpu" else "not asked for"
+    device = f"cuda:{settings.index}"
+    reason = "not asked for" if settings.device == "cpu" else cuda_problem(settings.index)
+    gpu = None
+    if not reason:
+        gpu, reason = _gpu_engine(settings, device)
     if reason and settings.device == "cuda":
-        raise RuntimeError(f"device is cuda:{settings.index}, but {reason}")
-    workers = settings.workers or (usable_cores() if reason else GPU_WORKERS)
-    cpu = CpuEngine(workers, settings.mask, settings.index)
-    if reason:
-        return [cpu]
+        raise RuntimeError(f"device is {device}, but {reason}")
+    workers = settings.workers or (usable_cores() if gpu is None else GPU_WORKERS)
+    worth_telling = settings.device == "auto" and reason not in ("", NO_DRIVER)
+    why = f"{device} is not used: {reason}" if worth_telling else ""
+    cpu = CpuEngine(workers, settings.mask, settings.index, why)
+    return [cpu] if gpu is None else [gpu, cpu]
+
+
+def _gpu_engine(settings: Settings, device: str) -> tuple[Any, str]:
+    """The engine, or None and why there is none: another process may hold all of the memory."""
     from gpu_engine import GpuEngine  # torch is large; on a CPU nothing needs it
 
-    device = f"cuda:{settings.index}"
-    memory = settings.device_memory
-    return [GpuEngine(device, workers, settings.mask, memory, settings.index), cpu]
+    workers = settings.workers or GPU_WORKERS
+    memory, pinned = settings.device_memory, settings.host_memory
+    try:
+        made = GpuEngine(device, workers, settings.mask, memory, settings.index, host_budget=pinned)
+        return made, ""
+    except RuntimeError as error:
+        return None, first_line(error)
 
 
 def make_control(
@@ -53,16 +66,3 @@ def make_control(
     return TenantControl(
         table, backings, settings.loads, imports.most, settings.frame_limit, counted
     )
-
-
-def _without_cuda(settings: Settings) -> str:
-    """Why CUDA cannot be used; empty when it can."""
-    if not os.path.exists("/proc/driver/nvidia") and not os.path.exists("/dev/nvidiactl"):
-        return "there is no NVIDIA driver"
-    try:
-        import torch
-    except ImportError:
-        return "torch is not installed"
-    if settings.index >= torch.cuda.device_count():
-        return f"torch sees {torch.cuda.device_count()} GPUs"
-    return ""

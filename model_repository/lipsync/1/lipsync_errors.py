@@ -38,6 +38,10 @@ class TenantMemoryError(RefusedError):
         super().__init__("tenant_out_of_memory", "no memory for this tenant")
 
 
+class NotFiniteError(Exception):
+    """What a tenant computed for a frame is no picture: its numbers left half precision's range."""
+
+
 class CancelledError(Exception):
     """The client has gone."""
 

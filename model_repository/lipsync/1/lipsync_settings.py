@@ -25,7 +25,8 @@ class Settings:
         frame_limit: Frames of one request.
         loads: Loads and imports at once.
         blob_folder: Where imports go; None is beside each tenant's file.
-        device_memory: Bytes of a GPU for weights; 0 is a share of what is free.
+        device_memory: Bytes of a GPU for weights; 0 is what is free without the slots'.
+        host_memory: Bytes that are pinned at most for weights that a GPU has no room for.
         mask: Rectangle that is black in derived channels.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     loads: int
     blob_folder: Path | None
     device_memory: int
+    host_memory: int
     mask: Mask
 
 
@@ -63,6 +65,7 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
         loads=_count(given["loads"], least=1),
         blob_folder=Path(given["blob_folder"]) if given["blob_folder"] else None,
         device_memory=int(float(given["device_memory_gb"]) * 2**30),
+        host_memory=int(float(given["host_memory_gb"]) * 2**30),
         mask=Mask.parse(given["mask"]),
     )
 

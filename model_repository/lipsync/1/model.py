@@ -42,6 +42,7 @@ from lipsync_request import (  # noqa: E402
     parse_command,
 )
 from lipsync_settings import read_settings  # noqa: E402
+from mouth_arrays import MouthArrays  # noqa: E402
 from mouth_work import MouthWork  # noqa: E402
 from tenant_table import TenantTable  # noqa: E402
 
@@ -61,6 +62,7 @@ class TritonPythonModel:
         engine = self._engines[0]
         self._imports = ImportProcesses(max(2, (os.cpu_count() or 1) // 2))
         self._table = TenantTable(lambda weights: weights[0].free(weights[1]))
+        self._arrays = MouthArrays()
         self._messages = threading.Lock()
         self._metrics = LipsyncMetrics(self._model, self._messages, self._table.size)
         self._control = make_control(
@@ -107,6 +109,7 @@ class TritonPythonModel:
         work = MouthWork(
             resident,
             self._table,
+            self._arrays,
             frames,
             audio,
             MOUTHS[output],

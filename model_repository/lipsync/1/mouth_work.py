@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from frame_pixels import IMAGE_CHANNELS, SIDE
+from mouth_arrays import MouthArrays
 from tenant_table import Resident, TenantTable
 
 
@@ -19,10 +20,11 @@ class MouthWork:
     Attributes:
         resident: The tenant, acquired from `table` and given back by `release`.
         table: Where it came from.
+        arrays: Memory for the mouths; they go back there with the answer.
         frames: [n, 6 or 3, 320, 320], FP32, FP16 or UINT8.
         audio: FP32 [1 or n, 32, 16, 16].
         kind: Type of the mouths.
-        answer: Gets this when all mouths are there.
+        answer: Gets this when all mouths are there; they are others' afterwards.
         refuse: Gets the error otherwise.
         cancelled: Whether the client has gone.
         deadline: Time of `time.monotonic` after which nobody waits; None is never.
@@ -30,6 +32,7 @@ class MouthWork:
 
     resident: Resident
     table: TenantTable
+    arrays: MouthArrays
     frames: np.ndarray
     audio: np.ndarray
     kind: np.dtype
@@ -76,6 +79,9 @@ class MouthWork:
     def finish(self) -> None:
         """Hands the mouths over."""
         self.answer(self)
+        if self.mouths is not None:
+            self.arrays.give(self.mouths)
+            self.mouths = None
 
     def fail(self, error: BaseException) -> None:
         """Hands the reason over."""
@@ -90,5 +96,5 @@ class MouthWork:
         with self._lock:
             if self.mouths is None:
                 shape = (len(self.frames), IMAGE_CHANNELS, SIDE, SIDE)
-                self.mouths = np.empty(shape, self.kind)
+                self.mouths = self.arrays.take(shape, self.kind)
             return self.mouths

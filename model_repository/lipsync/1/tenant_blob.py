@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from frame_pixels import IMAGE_CHANNELS, SIDE
 from lipsync_errors import RefusedError
 from tenant_layout import ALIGNMENT, DTYPES, layout_key
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # the import step's; whoever only reads blobs does without ON
     from tenant_graph import Parted
 
 PAGE = mmap.PAGESIZE
+GOLDEN = np.dtype(np.float16)
+"""Of the stored golden output: from 0 to 1, it is right to 84 dB."""
+GOLDEN_SHAPE = (1, IMAGE_CHANNELS, SIDE, SIDE)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Manifest:
         blob_sha256: Their digest.
         weights: Where each weight lies.
         quality: Figures of the golden frame.
+        golden: Offset in the blob of what the tenant's own file makes of the golden frame; None
+            in layouts that are compared when they are imported only.
     """
 
     key: str
@@ -68,6 +74,7 @@ class Manifest:
     blob_sha256: str
     weights: list[Placed]
     quality: dict[str, float]
+    golden: int | None = None
 
 
 class OpenBlob:
@@ -104,7 +111,15 @@ class OpenBlob:
 
     def flat(self) -> np.ndarray:
         """All weights as one array, gaps of the alignment included."""
-        return np.frombuffer(self._map, self._dtype)
+        end = self.manifest.golden
+        count = -1 if end is None else end // self._dtype.itemsize
+        return np.frombuffer(self._map, self._dtype, count)
+
+    def golden(self) -> np.ndarray:
+        """What the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320]."""
+        shape = GOLDEN_SHAPE
+        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), self.manifest.golden)
+        return found.reshape(shape).astype(np.float32)
 
 
 def write_blob(
@@ -113,15 +128,27 @@ def write_blob(
     parted: Parted,
     sources: list[dict[str, Any]],
     quality: dict[str, float],
+    golden: np.ndarray | None = None,
 ) -> Manifest:
     """Writes skeleton, weights and, last, the manifest; removes what they replace.
+
+    Args:
+        folder: Created when missing.
+        layout: One of tenant_layout's.
+        parted: What is written.
+        sources: Of the manifest.
+        quality: Of the manifest.
+        golden: What the original makes of the golden frame, FP32 [1, 3, 320, 320]; stored in FP16
+            behind the weights.
 
     Raises:
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     skeleton = parted.skeleton.SerializeToString(deterministic=True)
-    weights, digest, size = _write_weights(folder / "blob.part", parted, DTYPES[layout])
+    file = folder / "blob.part"
+    weights, digest, size = _write_weights(file, parted, DTYPES[layout], golden)
+    behind = None if golden is None else size - golden.size * GOLDEN.itemsize
     manifest = Manifest(
         key=layout_key(layout),
         sources=sources,
@@ -133,6 +160,7 @@ def write_blob(
         blob_sha256=digest,
         weights=weights,
         quality=quality,
+        golden=behind,
     )
     os.replace(folder / "blob.part", folder / manifest.blob)
     _write(folder / manifest.skeleton, skeleton)
@@ -169,6 +197,9 @@ def is_usable(folder: Path, layout: str, manifest: Manifest) -> bool:
         weight.offset >= 0 and weight.offset + _bytes(weight, DTYPES[layout]) <= size
         for weight in manifest.weights
     )
+    if manifest.golden is not None:
+        last = manifest.golden + math.prod(GOLDEN_SHAPE) * GOLDEN.itemsize
+        inside = inside and manifest.golden >= 0 and last <= size
     digest = hashlib.sha256(skeleton).hexdigest()
     return inside and size == manifest.blob_bytes and digest == manifest.skeleton_sha256
 
@@ -204,13 +235,20 @@ def _bytes(weight: Placed, dtype: np.dtype) -> int:
     return math.prod(weight.shape) * dtype.itemsize
 
 
-def _write_weights(path: Path, parted: Parted, dtype: np.dtype) -> tuple[list[Placed], str, int]:
+def _write_weights(
+    path: Path, parted: Parted, dtype: np.dtype, golden: np.ndarray | None
+) -> tuple[list[Placed], str, int]:
     digest, placed, offset = hashlib.sha256(), [], 0
     with path.open("wb") as file:
         for weight in parted.weights:
             placed.append(Placed(weight.name, weight.value.shape, offset))
             data = np.ascontiguousarray(weight.value, dtype).tobytes()
             data += b"\0" * (-len(data) % ALIGNMENT)
+            file.write(data)
+            digest.update(data)
+            offset += len(data)
+        if golden is not None:
+            data = golden.astype(GOLDEN).tobytes()
             file.write(data)
             digest.update(data)
             offset += len(data)

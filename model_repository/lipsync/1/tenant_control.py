@@ -125,16 +125,18 @@ class TenantControl:
 
     def _load(self, command: Command, may_import: bool) -> tuple[Resident, bool]:
         first, *others = self._backings
+        why = ""
         try:
             blob, imported, engine, weights = self._open(first, command, may_import)
-        except UnsuitableTenantError:
+        except UnsuitableTenantError as error:
             if not others:
                 raise
+            why = f" ({error.reason})"
             blob, imported, engine, weights = self._open(others[0], command, may_import)
         facts = {
             "path": command.path,
             "graph": blob.manifest.graph,
-            "engine": engine.name,
+            "engine": getattr(weights, "engine", engine.name) + why,
             "memory_bytes": weights.memory_bytes,
         }
         return Resident(command.tenant, (engine, weights), facts), imported

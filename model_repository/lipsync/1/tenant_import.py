@@ -55,7 +55,8 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
     for before, file in zip(sources, files, strict=True):
         if identity(file) != {key: before[key] for key in ("name", "bytes", "modified_ns")}:
             raise RefusedError("tenant_file_invalid", "the file changed while it was read")
-    return write_blob(folder, layout, parted, sources, quality)
+    golden = expected if layout == HALF else None
+    return write_blob(folder, layout, parted, sources, quality, golden)
 
 
 def identity(file: Path, with_digest: bool = False) -> dict[str, Any]:

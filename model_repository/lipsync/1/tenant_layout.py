@@ -26,6 +26,8 @@ def layout_key(layout: str) -> str:
     version; half-precision weights are in ONNX's own order.
     """
     key = f"{FORMAT}/{layout}/{DTYPES[layout].name}"
+    if layout == HALF:
+        key += "/golden"  # with the output of the golden frame behind the weights
     if layout == BLOCKED:
         key += f"/onnxruntime-{ort.__version__}/{platform.machine()}-{vector_unit()}"
     return key

@@ -1,104 +1,58 @@
-"""Where a GPU tenant's weights lie: in the device's memory, or in pinned memory of the host.
+"""Moves tenants' weights between the device, pinned memory of the host, and their files.
 
-Which tenant goes where is decided by `TierPlan`, pure Python; `WeightTiers` moves the bytes.
+All moves are on one stream of their own, so they are in order among themselves. Whoever reads
+weights on another stream waits for the event of the move that brought them: a copy from pinned
+memory returns before a byte of it has arrived.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from lipsync_errors import TenantMemoryError
-
-PROMOTE_AFTER = 2
-"""Uses from the host after which a tenant goes to the device: one alone would only push out
-another one, and a copy from pinned memory costs half a millisecond."""
-
-
-@dataclass
-class TierPlan:
-    """Who is on the device; the others are on the host.
-
-    Attributes:
-        capacity: Bytes on the device.
-    """
-
-    capacity: int
-    _device: OrderedDict[int, int] = field(default_factory=OrderedDict)
-    _host: dict[int, int] = field(default_factory=dict)
-    _uses: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def used(self) -> int:
-        """Bytes on the device."""
-        return sum(self._device.values())
-
-    def on_device(self, key: int) -> bool:
-        """Whether it is on the device."""
-        return key in self._device
-
-    def add(self, key: int, size: int) -> list[int]:
-        """Puts a tenant on the device.
-
-        Returns:
-            Who goes to the host for it, least recently used first.
-
-        Raises:
-            ValueError: It is larger than the device.
-        """
-        if size > self.capacity:
-            raise ValueError(f"{size} bytes do not fit into {self.capacity}")
-        leaving = []
-        while self.used + size > self.capacity:
-            other, bytes_ = self._device.popitem(last=False)
-            self._host[other] = bytes_
-            leaving.append(other)
-        self._device[key] = size
-        return leaving
-
-    def use(self, key: int) -> bool:
-        """Notes a use; whether the tenant has earned its way from the host to the device."""
-        if key in self._device:
-            self._device.move_to_end(key)
-            return False
-        self._uses[key] = self._uses.get(key, 0) + 1
-        return self._uses[key] >= PROMOTE_AFTER
-
-    def promote(self, key: int) -> list[int]:
-        """Moves a tenant from the host to the device; returns as `add`."""
-        self._uses.pop(key, None)
-        return self.add(key, self._host.pop(key))
-
-    def remove(self, key: int) -> None:
-        """Forgets a tenant."""
-        self._device.pop(key, None)
-        self._host.pop(key, None)
-        self._uses.pop(key, None)
+from pinned_arena import Piece, PinnedArena
+from tier_plan import TierPlan
+from torch_device import CpuDevice
 
 
 class TieredWeights:
     """One tenant's weights; `WeightTiers` alone looks inside."""
 
-    def __init__(self, size: int, read: Callable[[], torch.Tensor]) -> None:
-        """`read` gives the weights as a flat tensor of the host, not pinned."""
-        self.memory_bytes = size
+    def __init__(self, flat: torch.Tensor, read: Callable[[], torch.Tensor]) -> None:
+        """`read` gives the weights as a flat tensor of the host, not pinned, as `flat` is one."""
+        self.numbers = flat.numel()
+        self.memory_bytes = self.numbers * flat.element_size()
+        self.dtype = flat.dtype
         self.read = read
         self.device: torch.Tensor | None = None
-        self.host: torch.Tensor | None = None
+        self.ready: Any = None
+        """Event after which `device` holds the weights."""
+        self.host: Piece | None = None
+        self.moving = False
+        """Whether a thread brings them to the device."""
+
+
+Leaving = tuple[TieredWeights, torch.Tensor]
+"""A tenant that leaves the device, with the tensor that was there."""
 
 
 class WeightTiers:
-    """The weights of one device; safe to use from any thread."""
+    """The weights of one device; safe to use from any thread.
 
-    def __init__(self, device: torch.device, capacity: int) -> None:
-        """`capacity` is in bytes."""
+    The lock is held while places are decided, never while bytes move or are waited for.
+    """
+
+    def __init__(self, device: CpuDevice, capacity: int, host_capacity: int) -> None:
+        """Capacities are in bytes: of the device, and of pinned memory."""
         self._device = device
         self._plan = TierPlan(capacity)
+        self._arena = PinnedArena(host_capacity, device.pinned)
         self._tenants: dict[int, TieredWeights] = {}
         self._lock = threading.Lock()
+        self._stream = device.stream()
 
     @property
     def device_bytes(self) -> int:
@@ -106,66 +60,178 @@ class WeightTiers:
         with self._lock:
             return self._plan.used
 
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of pinned memory that weights take."""
+        return self._arena.pinned_bytes - self._arena.free_bytes
+
+    def where(self, weights: TieredWeights) -> str:
+        """Where a tenant is read from: "device", "host" (pinned memory) or "file"."""
+        with self._lock:
+            if self._plan.on_device(id(weights)):
+                return "device"
+            return "file" if weights.host is None else "host"
+
     def add(self, read: Callable[[], torch.Tensor]) -> TieredWeights:
         """Puts a tenant on the device, others to the host if need be.
 
         Raises:
-            TenantMemoryError: There is no room, on the device or on the host.
+            TenantMemoryError: There is no room, although others left.
         """
         flat = read()
-        weights = TieredWeights(flat.numel() * flat.element_size(), read)
-        with self._lock:
-            try:
-                leaving = self._plan.add(id(weights), weights.memory_bytes)
-            except ValueError:
-                raise TenantMemoryError from None
-            self._tenants[id(weights)] = weights
-            try:
-                self._demote(leaving)
-                weights.device = flat.to(self._device, copy=True)
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError):
-                self._plan.remove(id(weights))
-                del self._tenants[id(weights)]
-                raise TenantMemoryError from None
+        weights = TieredWeights(flat, read)
+        try:
+            with self._lock:
+                self._tenants[id(weights)] = weights
+                left = self._take_off(self._plan.add(id(weights), weights.memory_bytes))
+            self._store(left)
+            if not self._bring(weights, flat):
+                raise TenantMemoryError
+        except ValueError:
+            self.remove(weights)
+            raise TenantMemoryError from None
+        except BaseException:
+            self.remove(weights)
+            raise
         return weights
 
-    def copy_to(self, weights: TieredWeights, target: torch.Tensor) -> None:
-        """Copies a tenant's weights, converting their type; on the current stream of a GPU."""
+    def copy_to(self, weights: TieredWeights, target: torch.Tensor, stream: Any) -> None:
+        """Copies a tenant's weights, converting their type; returns before it is done.
+
+        Args:
+            weights: Of the tenant.
+            target: Flat tensor of the device.
+            stream: The calling thread's current one, which the copy is on.
+        """
         with self._lock:
-            if self._plan.use(id(weights)):
-                self._demote(self._plan.promote(id(weights)))
-                weights.device = self._on_host(weights).to(self._device, non_blocking=True)
-            source = weights.device
-            if source is None:
-                source = self._on_host(weights)
-            elif source.is_cuda:
-                # Its memory must not be given to others while the copy is under way.
-                source.record_stream(torch.cuda.current_stream(self._device))
-            target.copy_(source, non_blocking=True)
+            earned = self._plan.use(id(weights)) and not weights.moving
+            left = self._take_off(self._plan.promote(id(weights))) if earned else []
+            weights.moving = weights.moving or earned
+        if earned:
+            try:
+                self._store(left)
+                self._bring(weights)  # without room for it, it is read from the host
+            finally:
+                weights.moving = False
+        if not self._copy_from_device(weights, target, stream):
+            self._copy_from_host(weights, target, stream)
 
     def remove(self, weights: TieredWeights) -> None:
         """Frees a tenant."""
         with self._lock:
             self._plan.remove(id(weights))
             self._tenants.pop(id(weights), None)
-            weights.device = weights.host = None
+            weights.device = None
+            piece, weights.host = weights.host, None
+        if piece is not None:
+            self._arena.drop(piece)
 
-    def where(self, weights: TieredWeights) -> str:
-        """Which tier a tenant is in: "device" or "host"."""
+    def resize(self, capacity: int) -> None:
+        """Changes how many bytes weights may take on the device."""
         with self._lock:
-            return "device" if self._plan.on_device(id(weights)) else "host"
+            left = self._take_off(self._plan.resize(capacity))
+        self._store(left)
 
-    def _demote(self, keys: list[int]) -> None:
+    def _take_off(self, keys: Iterable[int]) -> list[Leaving]:
+        """Takes tenants off the device, as planned; called with the lock."""
+        found: list[Leaving] = []
         for key in keys:
             weights = self._tenants[key]
-            self._on_host(weights)
+            if weights.device is not None:
+                found.append((weights, weights.device))
             weights.device = None
+        return found
 
-    def _on_host(self, weights: TieredWeights) -> torch.Tensor:
-        """The copy on the host; made once, for weights never change."""
-        if weights.host is None:
-            flat = weights.read()
-            pinned = self._device.type == "cuda"
-            weights.host = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=pinned)
-            weights.host.copy_(flat)
-        return weights.host
+    def _store(self, left: list[Leaving]) -> None:
+        """Copies tenants that left the device to pinned memory, while there is some.
+
+        The others are read from their files when they are needed.
+        """
+        while left:
+            weights, source = left.pop(0)  # brought there on the same stream
+            piece = self._arena.take(weights.memory_bytes)
+            if piece is None:
+                continue
+            self._arena.use(piece)
+            with self._device.on(self._stream):
+                self._wait(self._stream, piece.pending)
+                self._device.copy(piece.memory.view(weights.dtype), source)
+                self._arena.used(piece, self._mark(self._stream))
+            with self._lock:
+                wanted = id(weights) in self._tenants and weights.device is weights.host is None
+                if wanted:
+                    weights.host = piece
+            if not wanted:
+                self._arena.drop(piece)
+
+    def _bring(self, weights: TieredWeights, flat: torch.Tensor | None = None) -> bool:
+        """Copies weights to their place on the device; whether there was memory for it.
+
+        Where there is less than was planned with, others leave for good, and it is tried again.
+        """
+        if self._place(weights, flat):
+            return True
+        with self._lock:
+            left = self._take_off(self._plan.squeeze(id(weights)))
+        self._store(left)
+        if self._place(weights, flat):
+            return True
+        with self._lock:
+            self._plan.demote(id(weights))
+        return False
+
+    def _place(self, weights: TieredWeights, flat: torch.Tensor | None) -> bool:
+        """Allocates and copies; False when there is no memory."""
+        with self._device.on(self._stream):
+            try:
+                target = self._device.empty((weights.numbers,), weights.dtype)
+            except Exception as error:
+                if self._device.is_memory_error(error):
+                    return False
+                raise
+            if flat is None:
+                self._copy_from_host(weights, target, self._stream)
+            else:
+                self._device.copy(target, flat)
+            ready = self._mark(self._stream)
+        with self._lock:
+            if not self._plan.on_device(id(weights)):  # freed, or pushed out again meanwhile
+                return True
+            weights.device, weights.ready = target, ready
+            piece, weights.host = weights.host, None
+        if piece is not None:
+            self._arena.drop(piece)
+        return True
+
+    def _copy_from_device(self, weights: TieredWeights, target: torch.Tensor, stream: Any) -> bool:
+        with self._lock:
+            source, ready = weights.device, weights.ready
+        if source is None:
+            return False
+        self._wait(stream, (ready,))
+        self._device.copy(target, source)
+        self._device.keep(source, stream)
+        return True
+
+    def _copy_from_host(self, weights: TieredWeights, target: torch.Tensor, stream: Any) -> None:
+        with self._lock:
+            piece = weights.host
+            if piece is not None:
+                self._arena.use(piece)
+        if piece is None:
+            self._device.copy(target, weights.read())
+            return
+        self._wait(stream, piece.pending)
+        self._device.copy(target, piece.memory.view(weights.dtype))
+        self._arena.used(piece, self._mark(stream))
+
+    def _mark(self, stream: Any) -> Any:
+        """An event after all that is on a stream now."""
+        event = self._device.event()
+        event.record(stream)
+        return event
+
+    @staticmethod
+    def _wait(stream: Any, events: Iterable[Any]) -> None:
+        for event in events:
+            stream.wait_event(event)

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from gateway.capacity import facts, scale
+from gateway.triton.model_config import parameters, read_config
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
 
@@ -77,11 +78,15 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
 
 def test_what_the_lipsync_model_says_of_itself() -> None:
     folder = ROOT / "model_repository" / "lipsync" / "1"
-    device, engine = (folder / "lipsync_device.py", folder / "gpu_engine.py")
-    (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", device.read_text(), re.M)
-    (share,) = re.findall(r"^SHARE_OF_FREE_MEMORY = ([\d.]+)$", engine.read_text(), re.M)
+    chooser, device = (folder / "lipsync_device.py", folder / "torch_device.py")
+    (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", chooser.read_text(), re.M)
+    (slot,) = re.findall(r"^    slot_bytes = (\d+) \* 10\*\*9$", device.read_text(), re.M)
+    (kept,) = re.findall(r"^KEPT_FREE = ([\d.]+)$", device.read_text(), re.M)
     assert int(workers) == facts.GPU_SLOTS
-    assert float(share) == facts.WEIGHTS_SHARE
+    assert int(slot) * facts.GB == facts.SLOT
+    assert float(kept) == facts.KEPT_FREE
+    given = parameters(read_config(folder.parent / "config.pbtxt"))
+    assert float(given["host_memory_gb"]) * 2**30 == facts.PINNED
     measured = (ROOT / "load_tests" / "RESULTS.md").read_text()
     assert f"resident | {facts.TENANT_ON_CPU / 1e6:.1f} MB" in measured
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,28 @@ def test_a_budget_for_tenants_holds() -> None:
     assert room.fit == 10 * 2**30 // facts.TENANT_ON_GPU
 
 
+def test_tenants_beyond_a_card_are_pinned_on_the_host() -> None:
+    def pinned(memory_gb: int) -> list[int]:
+        host = worked_out(described(1, memory_gb, None)).devices[-1]
+        return [item.bytes for item in host.items if "tenants beyond" in item.what]
+
+    assert pinned(96) == []
+    assert pinned(12) == [facts.PINNED]
+
+
+def test_lipsync_on_a_shared_card_is_told_what_the_others_leave() -> None:
+    alone = worked_out(described(1, 96, None))
+    assert not any("is shared" in note for note in alone.notes)
+    shared = worked_out(described(1, 96, None), triton=CONTAINER)
+    (note,) = [note for note in shared.notes if "is shared" in note]
+    gibibytes = float(re.findall(r"memory_gb_per_gpu says ([\d.]+)", note)[0])
+    given = {"gpus": {"memory_gb_per_gpu": gibibytes}}
+    fixed = worked_out(described(1, 96, None), triton=CONTAINER, lipsync=given)
+    assert not any("is shared" in note for note in fixed.notes)
+    fits = [plan.devices[0].tenants[0].fit for plan in (shared, fixed)]
+    assert fits[0] - 5 <= fits[1] <= fits[0]
+
+
 def test_plans_reserve_their_largest_shapes() -> None:
     machine = described(1, 96, None)
     onnx = worked_out(machine, triton=CONTAINER).devices[0]
@@ -211,11 +234,11 @@ def test_plans_reserve_their_largest_shapes() -> None:
 def test_tenants_never_take_what_is_not_there(
     free: int, size: int, slots: int, budget: int
 ) -> None:
-    fit = tenants_that_fit(free, size, slots=slots, share=0.7, budget=budget)
+    fit = tenants_that_fit(free, size, slots=slots, budget=budget)
     assert fit >= 0
     assert fit == 0 or fit * size + slots <= free
     assert not budget or fit * size <= budget
-    assert tenants_that_fit(free + size, size, slots=slots, share=0.7, budget=budget) >= fit
+    assert tenants_that_fit(free + size, size, slots=slots, budget=budget) >= fit
 
 
 @given(st.integers(1, 10**12), st.lists(st.integers(0, 10**11), max_size=5))

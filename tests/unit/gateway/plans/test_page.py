@@ -32,7 +32,6 @@ def test_memory() -> None:
     assert f"{facts.GPU_SLOTS} slots of {facts.SLOT / 1e9:.0f} GB" in page
     assert f"{facts.TENANT_ON_GPU / 1e6:.1f} MB a tenant" in page
     assert f"{facts.TENANT_ON_CPU / 1e6:.1f} MB a tenant" in page
-    assert f"{facts.WEIGHTS_SHARE:.0%}".replace("%", " %") in page
     assert f"{facts.KEPT_FREE:.0%}".replace("%", " %") + " of every memory" in page
 
 

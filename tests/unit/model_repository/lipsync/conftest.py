@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lipsync_tenants import write_tenant
+from tests.support.lipsync_tenants import Plain, write_tenant
 
 FOLDER = Path(__file__).resolve().parents[4] / "model_repository" / "lipsync" / "1"
 sys.path.append(str(FOLDER))
@@ -39,3 +39,13 @@ def half_blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
 
     folder = tmp_path_factory.mktemp("half")
     return OpenBlob(folder, import_tenant(tenant, folder, HALF))
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory):
+    """Three more tenants of its graph: imports for GPUs, and plain sessions of their files."""
+    from tests.support.half_tenants import half
+
+    folder = tmp_path_factory.mktemp("others")
+    files = [write_tenant(folder, str(seed), seed) for seed in (11, 12, 13)]
+    return [(half(file, folder / f"import-{file.stem}"), Plain(file)) for file in files]

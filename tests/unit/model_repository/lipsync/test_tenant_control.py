@@ -162,7 +162,7 @@ def test_a_tenant_that_the_first_engine_does_not_run_goes_to_the_second(where: s
     bench = Bench(engines=2)
     target = bench.engines[0] if where == "engine" else bench.stores[0]
     target.error = UnsuitableTenantError("If")
-    assert bench.send("load").result(60)["engine"] == "engine 1"
+    assert bench.send("load").result(60)["engine"] == "engine 1 (If)"
     engine, _ = bench.table.acquire("a").weights
     assert engine is bench.engines[1]
 
