@@ -34,6 +34,7 @@ COPY --from=packages /opt/pentad/venv /opt/pentad/venv
 WORKDIR /opt/pentad
 COPY gateway gateway
 COPY docker/config.yaml config.yaml
+COPY docker/healthy.sh healthy.sh
 COPY --from=dashboard /build/dashboard/dist dashboard/dist
 ENV PATH=/opt/pentad/venv/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -44,6 +45,6 @@ USER 1000:1000
 # The main port and the old servers' ports.
 EXPOSE 9000 5000 8080 8090 8765 50051
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "gateway.healthcheck", "http://127.0.0.1:9000/readyz"]
+    CMD ["/opt/pentad/healthy.sh", "9000", "/readyz"]
 ENTRYPOINT ["python", "-m", "gateway"]
 CMD ["serve"]

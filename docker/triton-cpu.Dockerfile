@@ -23,6 +23,7 @@ COPY embedded embedded
 COPY export export
 COPY model_repository model_repository
 COPY docker/config.yaml config.yaml
+COPY docker/healthy.sh healthy.sh
 ENV PATH=/opt/pentad/venv/bin:${PATH} \
     VIRTUAL_ENV=/opt/pentad/venv \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -36,6 +37,6 @@ ENV PATH=/opt/pentad/venv/bin:${PATH} \
 USER 1000:1000
 EXPOSE 8001 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8002/metrics"]
+    CMD ["/opt/pentad/healthy.sh", "8002", "/metrics"]
 ENTRYPOINT ["python", "-m", "embedded.container"]
 CMD ["serve"]

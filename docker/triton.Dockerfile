@@ -21,9 +21,10 @@ RUN python3 -m venv venv \
         -r requirements/runtime.lock -r requirements/torch.lock -r requirements/cuda.lock
 
 # TensorRT's Python API, which builds the plans, in the version of Triton's own TensorRT. The wheel
-# of its libraries is in NVIDIA's index alone, so the hashes are not pinned here.
+# of its libraries is in NVIDIA's index alone, so the hashes are not pinned here; no other index is
+# asked, or whoever takes one of these names there could answer.
 ARG TENSORRT_VERSION
-RUN venv/bin/pip install --no-deps --extra-index-url https://pypi.nvidia.com \
+RUN venv/bin/pip install --no-deps --index-url https://pypi.nvidia.com \
         "tensorrt-cu13==${TENSORRT_VERSION}" "tensorrt-cu13-libs==${TENSORRT_VERSION}" \
         "tensorrt-cu13-bindings==${TENSORRT_VERSION}"
 
@@ -50,12 +51,14 @@ COPY embedded embedded
 COPY export export
 COPY model_repository model_repository
 COPY docker/config.yaml config.yaml
-# Triton's Python stub takes its packages from the pyvenv.cfg beside the first python3 on PATH.
+COPY docker/healthy.sh healthy.sh
+# Triton's Python stub takes its packages from the pyvenv.cfg beside the first python3 on PATH. CUDA
+# counts GPUs as NVML does, by whose numbers they are shown and planned for.
 ENV PATH=/opt/pentad/venv/bin:${PATH} \
     VIRTUAL_ENV=/opt/pentad/venv \
+    CUDA_DEVICE_ORDER=PCI_BUS_ID \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CUDA_DEVICE_ORDER=PCI_BUS_ID \
     ORT_DISABLE_TELEMETRY=1 \
     HF_HUB_DISABLE_TELEMETRY=1 \
     VLLM_NO_USAGE_STATS=1 \
@@ -66,8 +69,10 @@ USER 1000:1000
 EXPOSE 8001 8002
 # Everything is loaded by the gateway: alive is what Triton itself can say.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "embedded.container", "healthy", "http://127.0.0.1:8002/metrics"]
-ENTRYPOINT ["python", "-m", "embedded.container"]
+    CMD ["/opt/pentad/healthy.sh", "8002", "/metrics"]
+# NVIDIA's own script puts CUDA's forward compatibility before the driver's libraries where the
+# driver is older than the image's CUDA and the GPU can do it.
+ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "python", "-m", "embedded.container"]
 CMD ["serve"]
 
 FROM core AS full

@@ -22,6 +22,11 @@ PYTHON_BASED = ("onnxruntime", "openvino")
 SHARED = "pentad_backend"
 COMPILED = "PENTAD_COMPILED"
 """Environment variable that tells the openvino backend where compiled graphs are kept."""
+DEFAULTS = {
+    # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Of Triton's environment, where nothing else is set."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +150,7 @@ def environment(wheel: Wheel) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env["PATH"] = os.pathsep.join([scripts, env.get("PATH", os.defpath)])
     env["VIRTUAL_ENV"] = sys.prefix
-    # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
-    env.setdefault("OPENBLAS_NUM_THREADS", "1")
-    env.update(SILENT)
-    env.update(IN_BUS_ORDER)
+    env = {**DEFAULTS, **env, **SILENT, **IN_BUS_ORDER}
     env.pop("PYTHONHOME", None)
     return env
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedded.client_memory import client_memory
 from embedded.complete_configs import complete
 from embedded.errors import EmbeddedError
 from embedded.layout import Wheel
@@ -51,6 +52,8 @@ class ServerOptions:
     profile: str = "default"
     """Name of the `configs/<profile>.pbtxt` that models use where they have it; "default" is
     `config.pbtxt`."""
+    client_memory: bool = False
+    """Whether clients may pass tensors through shared memory, where that has to be allowed."""
     exit_timeout_seconds: int = 8
     """How long running requests may take to finish on shutdown."""
     log_verbose: int = 0
@@ -81,9 +84,13 @@ class ServerOptions:
 
 
 def command_line(
-    options: ServerOptions, wheel: Wheel, backends: Path, shm_prefix: str
+    options: ServerOptions,
+    wheel: Wheel,
+    backends: Path,
+    shm_prefix: str,
+    environment: Mapping[str, str],
 ) -> list[str]:
-    """The tritonserver command line for `options`."""
+    """The tritonserver command line for `options`; `environment` is what it will run with."""
     python = {"shm-region-prefix-name": shm_prefix, **options.backend_config}
     repositories = (options.repository, *options.extra_repositories)
     command = [
@@ -98,6 +105,7 @@ def command_line(
         *_doors(options),
         f"--metrics-address={options.host}",
         f"--metrics-port={options.metrics_port}",
+        *client_memory(options.client_memory, wheel.server, environment),
         "--log-format=ISO8601",
         f"--log-verbose={options.log_verbose}",
         *(f"--backend-config=python,{key}={value}" for key, value in python.items()),
@@ -162,6 +170,7 @@ def options_from(settings: Settings, profile: str) -> ServerOptions:
         metrics_port=embedded.metrics_port,
         tls=_tls(settings.triton),
         profile=profile,
+        client_memory="lipsync" in settings.services and settings.lipsync.transport != "grpc",
         exit_timeout_seconds=embedded.exit_timeout_seconds,
         log_verbose=embedded.log_verbose,
         trace_url=f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None,

@@ -40,7 +40,7 @@ def settled(report: dict[str, Any]) -> bool:
 
 
 def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | None = None) -> None:
-    """Prints one table: services, who may call, states, models, engines, URLs.
+    """Prints one table: services, who may call, states, models, engines, URLs, and warnings.
 
     Args:
         report: The body of `/readyz`.
@@ -48,7 +48,9 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
         doors: Who may call, in words, by service and for `metrics`.
     """
     who = doors or {}
-    caption = f"/metrics and /services: {who['metrics']}" if "metrics" in who else None
+    lines = [f"/metrics and /services: {who['metrics']}"] if "metrics" in who else []
+    lines += report.get("triton", {}).get("warnings", [])
+    caption = "\n".join(lines) or None
     table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
     for column, width in _COLUMNS.items():
         table.add_column(column, overflow="fold", max_width=width)

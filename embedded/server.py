@@ -144,9 +144,11 @@ class TritonServer:
         if self.options.grpc_port is None and self.options.socket is not None:
             door.prepare(self.options.socket)
         backends = assemble_backends(wheel, backends_folder(self._state))
+        compiled = {COMPILED: str(compiled_graphs(self._state))}
+        variables = {**environment(wheel), **compiled}
         self._process = child.spawn(
-            command_line(self.options, wheel, backends, self.shm_prefix),
-            env={**environment(wheel), COMPILED: str(compiled_graphs(self._state))},
+            command_line(self.options, wheel, backends, self.shm_prefix, variables),
+            env=variables,
             output=self._output,
             keep_modes=True,
         )

@@ -27,7 +27,7 @@ from gateway.settings.socket_file import socket_file
 from gateway.sockets import listening
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
-from gateway.telemetry.gpu import GpuCollector, GpuSampler
+from gateway.telemetry.gpu import GpuCollector, GpuSampler, gpu_source
 from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing
@@ -73,7 +73,7 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
         ValueError: the keys file is unreadable.
     """
     metrics = Metrics()
-    gpus = GpuSampler(settings.telemetry.gpu)
+    gpus = GpuSampler(settings.telemetry.gpu, gpu_source(settings))
     metrics.add(GpuCollector(gpus.histories))
     metrics.add(DiskCollector({"state": settings.paths.state, "tmp": temporary_folder()}))
     metrics.add(LostLinesCollector())

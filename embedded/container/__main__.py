@@ -1,4 +1,4 @@
-"""Command line: `python -m embedded.container prepare | plans | serve | healthy | shm`.
+"""Command line: `python -m embedded.container prepare | plans | serve | shm`.
 
 `prepare` fills the volume with the models and becomes the exporter; `serve` becomes tritonserver,
 with the flags of the embedded server; `plans` becomes the builder of TensorRT plans; `shm` prints
@@ -23,7 +23,6 @@ from embedded.open_doors import open_doors
 from embedded.options import options_from
 from embedded.shm_budget import MIB, check_shm, container_bytes
 from gateway.capacity.visible import count_in_bus_order
-from gateway.healthcheck import answers
 from gateway.privacy import silence_libraries
 from gateway.private_files import close_to_others, own_files_only
 from gateway.settings import ConfigError, Settings, load_settings
@@ -41,16 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("prepare", help="copy the models to paths.repository, then export")
     commands.add_parser("plans", help="build TensorRT plans for this machine's GPU")
     commands.add_parser("serve", help="run tritonserver")
-    healthy = commands.add_parser("healthy", help="whether a URL answers with 200")
-    healthy.add_argument("url")
     shm = commands.add_parser("shm", help="print the shared memory that the container needs")
     shm.add_argument("--devices", type=int, default=1, help="lip-sync devices (GPUs)")
     given = parser.parse_args(arguments)
     own_files_only()
     silence_libraries()
     count_in_bus_order()
-    if given.command == "healthy":
-        return 0 if answers(given.url) else 1
     try:
         settings = load_settings()
         if given.command == "shm":

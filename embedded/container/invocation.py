@@ -8,6 +8,7 @@ from pathlib import Path
 from embedded import leftovers
 from embedded.layout import (
     COMPILED,
+    DEFAULTS,
     Wheel,
     assemble_backends,
     compiled_graphs,
@@ -36,12 +37,13 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
-        variables = {**environment(wheel), COMPILED: str(compiled_graphs(settings.paths.state))}
-        return command_line(options, wheel, backends, prefix), variables
+        compiled = {COMPILED: str(compiled_graphs(settings.paths.state))}
+        variables = {**environment(wheel), **compiled}
+        return command_line(options, wheel, backends, prefix, variables), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
-    variables = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **SILENT, **IN_BUS_ORDER}
-    return command_line(options, _nvidia(), NVIDIA / "backends", prefix), variables
+    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER}
+    return command_line(options, _nvidia(), NVIDIA / "backends", prefix, variables), variables
 
 
 def _nvidia() -> Wheel:

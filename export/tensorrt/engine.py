@@ -1,6 +1,6 @@
 """Builds and runs plans with TensorRT's Python API. Needs a GPU; not run where it was written.
 
-Names and signatures are those of TensorRT 10.13
+Names and signatures are those of TensorRT 10.13 to 10.16
 (https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/python-api/index.html); its bindings
 were read for them. TensorRT 11 has no weakly typed networks and is refused.
 """

@@ -15,7 +15,7 @@ class PlanMachine:
     """Where a plan is built and run.
 
     Attributes:
-        tensorrt: Version, `10.13.3.9`.
+        tensorrt: Version, `10.16.1.11`.
         gpu: Name of all GPUs as the driver gives it, `NVIDIA L40S`.
         compute_capability: Of all GPUs, `8.9`.
     """

@@ -102,5 +102,6 @@ def _services(context: Context, lifecycle: Lifecycle, urls: dict[str, list[str]]
         "status": report["status"],
         "window_s": WINDOW,
         "workers": context.settings.server.workers,  # the figures are those of one of them
+        "triton": report["triton"],
         "services": services,
     }

@@ -44,6 +44,8 @@ class TritonState(TypedDict):
 
     live: bool
     version: str | None
+    warnings: list[str]
+    """What of this server does not fit, for a person."""
 
 
 @described
@@ -114,4 +116,5 @@ class ServicesReport(TypedDict):
     window_s: int
     workers: int
     """The figures are those of one of them."""
+    triton: TritonState
     services: list[Service]

@@ -10,7 +10,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from gateway.admission import Admission
@@ -40,6 +40,7 @@ from gateway.triton.status import (
     RegionUnknownError,
     ServerGoneError,
 )
+from gateway.triton.versions import untested
 
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
@@ -92,6 +93,11 @@ class HealthMonitor:
         self._looked = False
         self.triton_live = False
         self.triton_version = ""
+        self._warnings: list[Callable[[], str | None]] = [lambda: untested(self.triton_version)]
+
+    def warn_of(self, warning: Callable[[], str | None]) -> None:
+        """Add what :meth:`report` says of Triton while it is not None."""
+        self._warnings.append(warning)
 
     def watch(self, service: Probed) -> None:
         """Add a service before :meth:`start`."""
@@ -187,8 +193,13 @@ class HealthMonitor:
     def report(self) -> dict[str, Any]:
         """Return the body of ``/readyz`` without URLs."""
         models = {name: service.models for name, service in self._services.items()}
-        triton = {"live": self.triton_live, "version": self.triton_version or None}
-        return {**readiness(models, self._settings.optional_services), "triton": triton}
+        told = readiness(models, self._settings.optional_services)
+        return {**told, "triton": self._triton_state()}
+
+    def _triton_state(self) -> dict[str, Any]:
+        warnings = [text for warning in self._warnings if (text := warning())]
+        version = self.triton_version or None
+        return {"live": self.triton_live, "version": version, "warnings": warnings}
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -232,7 +243,7 @@ class HealthMonitor:
             self._set_all("loading", TRITON_AWAY)
             return
         if not self.triton_live:
-            self.triton_version = await self._triton.server_version()
+            await self._learn_version()
             self.triton_live = self._looked = True
             for model in models:
                 model.reloads = 0
@@ -268,6 +279,12 @@ class HealthMonitor:
         finally:
             tended.cancel()
             woken.cancel()
+
+    async def _learn_version(self) -> None:
+        version = await self._triton.server_version()
+        if version != self.triton_version and (warning := untested(version)):
+            log.warning(warning)
+        self.triton_version = version
 
     async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Load a model, and let it prove itself without waiting for the others."""

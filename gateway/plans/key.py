@@ -26,7 +26,7 @@ class PlanKey:
 
     Attributes:
         onnx_sha256: of the graph file.
-        tensorrt: version that builds and runs it, ``10.13.3.9``.
+        tensorrt: version that builds and runs it, ``10.16.1.11``.
         gpu: name of the GPUs as the driver gives it, ``NVIDIA L40S``.
         compute_capability: of the GPUs, ``8.9``.
         precision: that it was built in.

@@ -13,9 +13,11 @@ from gateway.settings.base import Section
 class GpuSettings(Section):
     """How the GPUs are watched."""
 
-    source: Literal["auto", "dcgm", "nvml", "stub"] = "auto"
-    """Where figures come from. `auto`: DCGM if its Python bindings are here, else NVML, else
-    invented figures labelled `stub`, until a driver appears."""
+    source: Literal["auto", "dcgm", "nvml", "triton", "stub"] = "auto"
+    """Where figures come from. `triton`: Triton's own, from `triton.metrics_url`, as in containers
+    that have no driver. `auto`: DCGM if its Python bindings are here, else NVML, else Triton's
+    (first of all, where Triton is on another machine), else invented figures labelled `stub`,
+    until one of these answers. Nothing is invented where the configuration wants a GPU."""
     interval_seconds: float = Field(2.0, ge=0.1, le=3600)
     """Time between two samples."""
     history: int = Field(120, ge=1, le=3600)

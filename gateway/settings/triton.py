@@ -12,6 +12,11 @@ from gateway.settings.base import Section
 ELSEWHERE = "127.0.0.1:8001"
 """Where a Triton that somebody else runs is looked for when nothing is said."""
 
+CLIENT_MEMORY_OPTION = "--allow-client-shm"
+"""Of tritonserver from release 26.04 on: whether clients may use shared memory; else they may."""
+LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
+"""Beginnings of an address on this machine."""
+
 
 class TritonSettings(Section):
     """Connection to Triton, whoever runs it."""
@@ -25,8 +30,9 @@ class TritonSettings(Section):
     """Whether this gateway loads and unloads models. Of gateways on several machines that share
     their Tritons one does; the others only use what is loaded."""
     metrics_url: str | None = "http://127.0.0.1:8002/metrics"
-    """Triton's Prometheus endpoint; the source of GPU memory figures of a remote Triton. Of several
-    servers: separated by commas, the first that answers counts."""
+    """Triton's Prometheus endpoint, the source of a remote Triton's GPU figures. Several servers:
+    separated by commas, or a name with several addresses; the GPU page shows all their GPUs, other
+    figures are those of the first that answers."""
     start: bool = True
     """Whether `make run` starts the embedded server; false for a Triton elsewhere."""
     tls_ca_file: Path | None = None
@@ -92,6 +98,11 @@ class TritonSettings(Section):
     def several(self) -> bool:
         """Whether ``url`` may name more than one server."""
         return len(self.urls) > 1 or self.urls[0].startswith("dns:///")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a server may be on another machine."""
+        return not self.start and not all(one.startswith(LOCAL) for one in self.urls)
 
     @property
     def tls(self) -> bool:

@@ -141,6 +141,11 @@ class TritonClient:
         request = pb.SystemSharedMemoryUnregisterRequest(name=name)
         await self._control(self._stub.SystemSharedMemoryUnregister, request, CONTROL_TIMEOUT)
 
+    async def check_memory(self) -> None:
+        """See :meth:`TritonPort.check_memory`."""
+        request = pb.SystemSharedMemoryStatusRequest()
+        await self._control(self._stub.SystemSharedMemoryStatus, request, CONTROL_TIMEOUT)
+
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`."""
         try:

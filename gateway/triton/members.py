@@ -17,6 +17,7 @@ from gateway.triton.placing import was_changed
 from gateway.triton.status import (
     RETRY_AFTER,
     AdminKeyError,
+    MemoryRefusedError,
     ModelDeadError,
     RegionUnknownError,
     ServerGoneError,
@@ -25,7 +26,8 @@ from gateway.triton.status import (
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Config = Mapping[str, Any]
-OWN_FAULTS = (AdminKeyError, RegionUnknownError, ModelDeadError)  # unavailable, but it is there
+# Unavailable, but it is there.
+OWN_FAULTS = (AdminKeyError, MemoryRefusedError, RegionUnknownError, ModelDeadError)
 UNLOAD_POLLS, UNLOAD_POLL_SECONDS = 100, 0.1  # until a dead model's requests have ended
 
 

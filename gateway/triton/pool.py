@@ -28,6 +28,7 @@ from gateway.triton.status import (
     RETRY_AFTER,
     AdminKeyError,
     LostError,
+    MemoryRefusedError,
     ModelDeadError,
     RegionUnknownError,
 )
@@ -36,7 +37,8 @@ from gateway.triton.totals import added
 
 log = logging.getLogger(__name__)
 RETRIES = 2
-_FINAL = (AdminKeyError, RegionUnknownError)  # no other server would answer otherwise
+# No other server would answer otherwise.
+_FINAL = (AdminKeyError, MemoryRefusedError, RegionUnknownError)
 
 
 class TritonPool:
@@ -145,6 +147,10 @@ class TritonPool:
     async def unregister_memory(self, name: str) -> None:
         """See :meth:`TritonPort.unregister_memory`."""
         await self.members.on_each(lambda one: one.client.unregister_memory(name))
+
+    async def check_memory(self) -> None:
+        """See :meth:`TritonPort.check_memory`; every server is asked."""
+        await self.members.on_each(lambda one: one.client.check_memory())
 
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`: whether any does. Looks for servers that came or went."""

@@ -57,6 +57,13 @@ class TritonPort(Protocol):
     async def unregister_memory(self, name: str) -> None:
         """Let Triton unmap a region, which no running inference may use."""
 
+    async def check_memory(self) -> None:
+        """Ask whether clients may use shared memory.
+
+        Raises:
+            MemoryRefusedError: they may not.
+        """
+
     async def live(self) -> bool:
         """Whether the server answers."""
 

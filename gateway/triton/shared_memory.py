@@ -16,18 +16,23 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from gateway.errors import GatewayError, UnavailableError
+from gateway.settings.triton import CLIENT_MEMORY_OPTION, LOCAL
 from gateway.telemetry.log import where
 from gateway.triton.port import TritonPort
 from gateway.triton.region_files import RegionFile, remove_leftovers
+from gateway.triton.status import MemoryRefusedError
 
 log = logging.getLogger(__name__)
 Transport = Literal["auto", "shared_memory", "grpc"]
+REFUSED = (
+    "Triton lets no client use shared memory: frames travel through gRPC, more slowly. "
+    f"Start it with {CLIENT_MEMORY_OPTION}=true"
+)
 RETRY_SECONDS = 60.0  # before shared memory is tried again where Triton could not map it
 REST_SECONDS = 1.0  # in which a model has noticed a cancellation and finished its frame
 POLL_SECONDS = 0.2  # between questions whether an abandoned inference has ended
 LEFTOVER_SECONDS = 30.0  # in which inferences of a gateway that died have ended in Triton
 _STEP = 2**20
-_LOOPBACK = ("127.", "localhost:", "[::1]:", "unix:")
 
 
 def rounded(size: int) -> int:
@@ -89,9 +94,11 @@ class Regions:
     def __init__(self, triton: TritonPort, url: str, transport: Transport, limit: int) -> None:
         self._triton = triton
         self._limit = limit
-        local = url.startswith(_LOOPBACK)
+        local = url.startswith(LOCAL)
         self._wanted = transport == "shared_memory" or (transport == "auto" and local)
         self._retry_at = 0.0
+        self._look_at = 0.0
+        self._refused = False
         self._free: list[RegionFile] = []  # least recently used first
         self._resting: dict[asyncio.Task[None], RegionFile] = {}
         self._unmapping: set[asyncio.Task[None]] = set()
@@ -103,6 +110,31 @@ class Regions:
     def total_bytes(self) -> int:
         """Bytes of all regions that exist."""
         return self._total
+
+    def warning(self) -> str | None:
+        """Return what a person should know: that Triton refuses shared memory, and what helps."""
+        return REFUSED if self._refused else None
+
+    async def look(self) -> None:
+        """Ask Triton, once a minute, whether it lets clients use shared memory at all."""
+        if not self._wanted or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + RETRY_SECONDS
+        try:
+            await self._triton.check_memory()
+        except MemoryRefusedError:
+            self.refuse()
+        except GatewayError:
+            self._look_at = 0.0  # it is away
+        else:
+            self._allow()
+
+    def refuse(self) -> None:
+        """Note that Triton refuses shared memory; calls go on without it."""
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if not self._refused:
+            log.warning(REFUSED)
+        self._refused = True
 
     @asynccontextmanager
     async def lease(self, size: int) -> AsyncIterator[Lease | None]:
@@ -126,9 +158,15 @@ class Regions:
         """Let Triton map a region, e.g. again after Triton was restarted.
 
         Raises:
+            MemoryRefusedError: Triton lets no client use shared memory.
             GatewayError: Triton is down, or cannot map it.
         """
-        await self._triton.register_memory(region.name, region.size)
+        try:
+            await self._triton.register_memory(region.name, region.size)
+        except MemoryRefusedError:
+            self.refuse()
+            raise
+        self._allow()
 
     async def close(self) -> None:
         """Remove all regions; those that Triton may still use are unmapped when it ends."""
@@ -140,6 +178,12 @@ class Regions:
         while self._free:
             self._destroy(self._free.pop())
         await asyncio.gather(*self._unmapping)
+
+    def _allow(self) -> None:
+        if self._refused:
+            log.info("Triton lets clients use shared memory again")
+            self._retry_at = 0.0
+        self._refused = False
 
     async def _take(self, size: int) -> RegionFile | None:
         if not self._wanted or time.monotonic() < self._retry_at:

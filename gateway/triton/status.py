@@ -47,6 +47,10 @@ _TENANT = re.compile(r"\b(tenant(?:_[a-z]+)+): ")
 _CODES = r"(input|pose|garment|pipeline|cancelled|timeout)"
 _STEP = re.compile(rf"(?:^|\s){_CODES}:([A-Z]\w{{0,63}}): |^{_CODES}: ")
 _NO_REGION = re.compile(r"unable to find \w*\s?shared memory region", re.I)
+# Triton's words from release 26.04 on; the second where its front end runs inside another program.
+_NO_CLIENT_MEMORY = re.compile(
+    r"client shared memory is disabled|shared memory is not supported in this server", re.I
+)
 _MODEL = re.compile(r"[Ss]tub process '([\w.-]+?)_\d+_\d+'")
 _STOPPING = re.compile(r"stopped accepting|server is stopping", re.I)
 
@@ -121,6 +125,10 @@ class RegionUnknownError(UnavailableError):
     """Triton does not know a shared memory region, e.g. because it has been started again."""
 
 
+class MemoryRefusedError(UnavailableError):
+    """Triton lets no client use shared memory: it was started without `--allow-client-shm=true`."""
+
+
 class RefusedInputError(BadRequestError):
     """A model refuses one request's input.
 
@@ -166,6 +174,8 @@ def _translated(code: grpc.StatusCode | None, message: str) -> GatewayError:
         return DeadlineError()
     if _RESTRICTED.search(message):
         return AdminKeyError(retry_after=RETRY_AFTER)
+    if _NO_CLIENT_MEMORY.search(message):
+        return MemoryRefusedError(retry_after=RETRY_AFTER)
     if code is not grpc.StatusCode.CANCELLED and (lost := _lost(code, message)):
         return lost
     if _NO_ROOM.search(message):

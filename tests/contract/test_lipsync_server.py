@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.grpc.drain import LINGER_SECONDS
 from gateway.triton.region_files import PREFIX, SHM
+from gateway.triton.shared_memory import REFUSED
 from tests.support.lipsync_gateway import Served, audio, frames, serving
 from tests.support.lipsync_protos import SERVICE, raw
 from tests.support.lipsync_triton import LipsyncTriton, mouth
@@ -247,6 +248,34 @@ async def test_a_restarted_triton_gets_the_regions_again(served: Served) -> None
     served.triton.regions.clear()
     assert (await client.InferBatch(request(served))).success
     assert set(served.triton.transports) == {"shared_memory"}
+
+
+async def test_a_triton_that_refuses_shared_memory_is_named_and_served_without(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, LipsyncTriton(refuses=True)) as served:
+        reply = await served.client(1).InferBatch(request(served))
+        assert reply.outputs[0].data == mouth(frames(1), audio(), "tenant_1").tobytes()
+        assert served.triton.transports == ["grpc"]
+        for path in ("/readyz", "/services"):
+            (warning,) = (await served.gateway.main.get(path)).json()["triton"]["warnings"]
+            assert "--allow-client-shm=true" in warning
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+async def test_a_triton_started_again_without_shared_memory_loses_no_call(
+    served: Served, forgets: bool
+) -> None:
+    client = served.client(1)
+    await client.InferBatch(request(served))
+    served.triton.refuses, served.triton.forgets = True, forgets
+    for _ in range(2):
+        reply = await client.InferBatch(request(served))
+        assert reply.outputs[0].data == mouth(frames(1), audio(), "tenant_1").tobytes()
+    # Once in vain, then without.
+    assert served.triton.transports == ["shared_memory"] * 2 + ["grpc"] * 2
+    assert (await served.gateway.main.get("/readyz")).json()["triton"]["warnings"] == [REFUSED]
+    served.triton.refuses = False
 
 
 async def test_no_region_is_left_after_the_end(tmp_path: Path) -> None:

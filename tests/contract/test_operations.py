@@ -28,7 +28,7 @@ async def test_readyz_names_model_and_engine(gateway: Running) -> None:
     assert reply.status_code == 200
     report = reply.json()
     assert report["status"] == "ready"
-    assert report["triton"] == {"live": True, "version": "2.51.0"}
+    assert report["triton"] == {"live": True, "version": "2.51.0", "warnings": []}
     text = report["services"]["text"]
     assert text["state"] == "ready"
     assert text["urls"] == [

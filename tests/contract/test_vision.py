@@ -12,6 +12,7 @@ import pytest
 
 from gateway.errors import BusyError, UnavailableError
 from tests.support.gateway import Running, running_gateway
+from tests.support.triton_metrics import Endpoint
 from tests.support.waiting import PATIENCE, until
 
 PICTURE = ("cat.jpg", b"pretend", "image/jpeg")
@@ -169,6 +170,39 @@ async def test_gpu_samples_come_at_once(tmp_path: Path) -> None:
         asked = gateway.vision.get("/metrics/gpu", params={"samples": 120})
         reply = await asyncio.wait_for(asked, PATIENCE)  # no next sample comes so soon
         assert len(reply.json()["samples"]) == 1
+
+
+async def test_gpus_of_triton_under_their_own_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint()
+    monkeypatch.setenv("PENTAD_TRITON__METRICS_URL", endpoint.url)
+    async with running_gateway(tmp_path, telemetry={"gpu": {"source": "triton"}}) as gateway:
+        found = (await gateway.vision.get("/metrics/gpus")).json()
+        metrics = (await gateway.main.get("/metrics")).text
+    endpoint.server.shutdown()
+    endpoint.server.server_close()
+    assert found["source"] == "triton"
+    first, second = found["gpus"]
+    assert (first["device"], first["state"]) == ("GPU-0a0b0c0d", "live")
+    assert first["samples"][-1]["memory_total_mb"] is None
+    assert second["samples"][-1]["memory_total_mb"] == 81920
+    labels = 'device="GPU-1f2e3d4c",gpu="1",source="triton"'
+    assert f"pentad_gpu_utilization_ratio{{{labels}}} 0.37" in metrics
+    assert "virtual-gpu" not in metrics
+
+
+async def test_no_gpu_is_invented_where_one_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENTAD_TRITON__METRICS_URL", "http://127.0.0.1:1/metrics")
+    wanted = {"gpu": {"dcgm_address": "127.0.0.1:1"}}
+    async with running_gateway(tmp_path, telemetry=wanted) as gateway:
+        found = (await gateway.vision.get("/metrics/gpu")).json()
+        metrics = (await gateway.main.get("/metrics")).text
+    assert found["source"] != "stub"
+    assert (found["device"], found["state"], found["samples"]) == (None, "lost", [])
+    assert "virtual-gpu" not in metrics
 
 
 async def test_gpu_samples(gateway: Running) -> None:

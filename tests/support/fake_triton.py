@@ -208,6 +208,9 @@ class FakeTriton:
     async def statistics(self) -> list[dict[str, Any]]:
         return [{"name": "text_embedding", "inference_stats": {"success": {"count": "3"}}}]
 
+    async def check_memory(self) -> None:
+        return None
+
     async def server_version(self) -> str:
         return "2.51.0"
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateway.errors import GatewayError
-from gateway.triton.status import RefusedInputError, RegionUnknownError
+from gateway.triton.status import MemoryRefusedError, RefusedInputError, RegionUnknownError
 from gateway.triton.tensors import Array, PlacedTensor, Placement, Tensor, to_array
 from tests.support.fake_triton import FakeTriton
 from tests.support.waiting import opened
@@ -47,6 +47,10 @@ class LipsyncTriton(FakeTriton):
 
     remote: bool = False
     """Whether shared memory cannot be mapped."""
+    refuses: bool = False
+    """Whether it was started without `--allow-client-shm=true`, from release 26.04 on."""
+    forgets: bool = False
+    """Whether it then says of a region that it does not know it."""
     tenants: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """By model and id."""
     regions: dict[str, int] = field(default_factory=dict)
@@ -158,6 +162,8 @@ class LipsyncTriton(FakeTriton):
         return self._region(tensor.place).view(KINDS[tensor.datatype]).reshape(tensor.shape)
 
     def _region(self, place: Placement) -> Array:
+        if self.refuses:
+            raise (RegionUnknownError if self.forgets else MemoryRefusedError)(retry_after=2)
         if place.region not in self.regions:
             raise RegionUnknownError
         assert place.offset + place.size <= self.regions[place.region]
@@ -196,7 +202,12 @@ class LipsyncTriton(FakeTriton):
             raise RefusedInputError("tenant_file_invalid")
         return text
 
+    async def check_memory(self) -> None:
+        if self.refuses:
+            raise MemoryRefusedError(retry_after=2)
+
     async def register_memory(self, name: str, size: int) -> None:
+        await self.check_memory()
         if self.remote or not Path("/dev/shm", name).is_file():
             raise GatewayError
         self.regions[name] = size

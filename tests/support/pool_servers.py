@@ -74,6 +74,9 @@ class Server:
         await self.hung_up.wait()
         self.hung_up.clear()
 
+    async def check_memory(self) -> None:
+        self._check()
+
     async def live(self) -> bool:
         return self.up
 

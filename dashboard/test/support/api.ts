@@ -149,8 +149,15 @@ export function service(values: Partial<Service> = {}): Service {
   };
 }
 
-export function servicesReport(services: Service[]): ServicesReport {
-  return { timestamp: 1_800_000_000, status: "ready", window_s: 60, workers: 1, services };
+export function servicesReport(services: Service[], warnings: string[] = []): ServicesReport {
+  return {
+    timestamp: 1_800_000_000,
+    status: "ready",
+    window_s: 60,
+    workers: 1,
+    triton: { live: true, version: "2.51.0", warnings },
+    services,
+  };
 }
 
 /** Figures of a good picture. */

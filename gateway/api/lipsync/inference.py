@@ -13,13 +13,18 @@ from functools import partial
 import numpy as np
 
 from gateway.api.lipsync.job import AUDIO_SHAPE, SIDE, Data, Format, MouthJob, flat
-from gateway.errors import ClientGoneError, DeadlineError, UnavailableError
+from gateway.errors import ClientGoneError, DeadlineError, GatewayError, UnavailableError
 from gateway.tenants.lease import Lease as TenantLease
 from gateway.tenants.pool import TenantPool
 from gateway.triton import TritonPort
 from gateway.triton.region_files import RegionFile
 from gateway.triton.shared_memory import Lease, Regions
-from gateway.triton.status import LostError, RefusedInputError, RegionUnknownError
+from gateway.triton.status import (
+    LostError,
+    MemoryRefusedError,
+    RefusedInputError,
+    RegionUnknownError,
+)
 from gateway.triton.tensors import Array, bytes_tensor
 
 REGISTRATIONS = 3  # of a region for one call, should Triton be started again and again
@@ -164,11 +169,12 @@ class MouthInference:
                     lease.model, inputs, outputs,
                     timeout=left, headers=self._headers(), placed=placed, tell_timeout=True,
                 )  # fmt: skip
-            except RegionUnknownError:
+            except (RegionUnknownError, MemoryRefusedError) as error:
                 registered += 1
-                if held is None or registered > REGISTRATIONS:
+                if held is None or not placed or registered > REGISTRATIONS:
                     raise
-                await self._regions.register(held.region)
+                if not await self._mapped(held.region, error):
+                    inputs, outputs, placed = job.tensors(None)
             except RefusedInputError as error:
                 if error.code != "tenant_not_loaded":
                     raise
@@ -179,6 +185,17 @@ class MouthInference:
                 if not isinstance(error, LostError):
                     raise
                 await lease.ask_again(error, began)
+
+    async def _mapped(self, region: RegionFile, error: GatewayError) -> bool:
+        """Let a Triton that was started again map a region; False: it now refuses shared memory."""
+        if isinstance(error, MemoryRefusedError):
+            self._regions.refuse()
+            return False
+        try:
+            await self._regions.register(region)
+        except MemoryRefusedError:
+            return False
+        return True
 
     async def _ended(self, model: str, tenant: str) -> bool:
         """Whether a model has nothing of a tenant in work.

@@ -63,6 +63,7 @@ class LipsyncService:
             settings.transport,
             settings.shared_memory_mb * 2**20,
         )
+        context.monitor.warn_of(self.regions.warning)
         self.inference = MouthInference(
             context.triton, self.pool, self.regions, context.tracing.headers
         )
@@ -99,6 +100,7 @@ class LipsyncService:
             await probe(self._context.triton, model.triton_model, timeout)
             return {"model": model.triton_model}
         stats = await self.pool.survey(device, timeout)
+        await self.regions.look()
         if stats.tenants:
             await self._frame(device, timeout)
         return {"model": stats.info.get("model", model.triton_model), "engine": stats.engine}

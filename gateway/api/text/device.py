@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.request
 from typing import Any
 
 from gateway.context import Context
 from gateway.telemetry.gpu import Gpu, read_nvml, read_triton
-
-TIMEOUT = 2.0  # seconds for Triton's metrics endpoint
+from gateway.telemetry.gpu.triton import texts
 
 
 class DeviceReader:
@@ -35,12 +32,5 @@ class DeviceReader:
         return read_nvml(index) or self._remote(index)
 
     def _remote(self, index: int) -> Gpu | None:
-        for url in self._metrics_urls:
-            if not url.startswith(("http://", "https://")):
-                continue
-            try:
-                with urllib.request.urlopen(url, timeout=TIMEOUT) as reply:  # noqa: S310
-                    return read_triton(reply.read().decode(), index)
-            except (OSError, http.client.HTTPException):
-                continue  # another one may answer
-        return None
+        first = next(texts(self._metrics_urls), None)
+        return None if first is None else read_triton(first, index)

@@ -9,8 +9,8 @@ from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from gateway.api.answers import Binary, ErrorDetail, described
 
-GpuSource = TypeAliasType("GpuSource", Literal["dcgm", "nvml", "stub"])
-"""Where readings come from; `stub` invents them because there is no driver."""
+GpuSource = TypeAliasType("GpuSource", Literal["dcgm", "nvml", "triton", "stub"])
+"""Where readings come from; `triton` is Triton itself; `stub` invents them: there is no driver."""
 
 
 class Samples(BaseModel):

@@ -7,7 +7,7 @@ from gateway.telemetry.gpu.device import Gpu, read_nvml, read_triton
 from gateway.telemetry.gpu.history import GpuHistory, UnknownGpuError
 from gateway.telemetry.gpu.sample import GpuSample, GpuSource, Reading, SourceLostError, SourceName
 from gateway.telemetry.gpu.sampler import GpuSampler
-from gateway.telemetry.gpu.selection import select_source
+from gateway.telemetry.gpu.selection import gpu_source, select_source
 
 __all__ = [
     "Gpu",
@@ -20,6 +20,7 @@ __all__ = [
     "SourceLostError",
     "SourceName",
     "UnknownGpuError",
+    "gpu_source",
     "read_nvml",
     "read_triton",
     "select_source",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.visible import shown_places
 
 # Field number -> figure it can stand for. Of several for one figure the first is the default.
 # Power is in watts already and memory in MiB.
@@ -81,6 +82,8 @@ class DcgmSource:
         field_ids: fields to prefer (see :func:`chosen_fields`).
         load: returns the bindings.
         clock: seconds since the epoch.
+        visible: ``CUDA_VISIBLE_DEVICES``; None: as it is set. Without meaning for a host engine at
+            an address, which may be another machine's.
     """
 
     name: SourceName = "dcgm"
@@ -91,8 +94,10 @@ class DcgmSource:
         field_ids: Iterable[int] = (),
         load: Callable[[], Bindings] = import_bindings,
         clock: Callable[[], float] = time.time,
+        visible: str | None = None,
     ) -> None:
         self._address = address
+        self._visible = visible
         self._fields = chosen_fields(field_ids)
         self._load = load
         self._clock = clock
@@ -153,7 +158,13 @@ class DcgmSource:
             sample = GpuSample(**figures[gpu], timestamp=now)
             shown = None if sample.empty else sample
             readings.append(Reading(f"GPU {gpu}", identities[gpu], shown))
-        return readings
+        return readings if self._address else self._of_cuda(readings)
+
+    def _of_cuda(self, readings: list[Reading]) -> list[Reading]:
+        places = shown_places(
+            len(readings), lambda place: readings[place].identity or "", self._visible
+        )
+        return [readings[place] for place in places]
 
 
 def _number(value: Any) -> float | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import pynvml
 
-from gateway.telemetry.gpu.nvml import MIB, text
-
-_TRITON = re.compile(r'^nv_gpu_memory_(total|used)_bytes\{gpu_uuid="([^"]+)"\} (\S+)', re.M)
+from gateway.telemetry.gpu.nvml import MIB, NOT_REPORTED, text
+from gateway.telemetry.gpu.triton import figures
+from gateway.telemetry.gpu.visible import shown_places
 
 
 @dataclass(frozen=True)
@@ -23,37 +22,56 @@ class Gpu:
     cuda_version: str | None
 
 
-def read_nvml(index: int, nvml: Any = pynvml) -> Gpu | None:
-    """Return device ``index`` of this machine, or None without driver or device."""
+def read_nvml(index: int, nvml: Any = pynvml, visible: str | None = None) -> Gpu | None:
+    """Return CUDA's device ``index`` of this machine, or None without driver or device.
+
+    Args:
+        index: the number that CUDA gives it.
+        nvml: the module ``pynvml``, or what behaves like it.
+        visible: ``CUDA_VISIBLE_DEVICES``; None: as it is set.
+    """
     try:
         nvml.nvmlInit()
     except nvml.NVMLError:
         return None
     try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        gpus = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
+        uuids = [text(nvml.nvmlDeviceGetUUID(gpu)) for gpu in gpus]
+        handle = gpus[shown_places(len(gpus), uuids.__getitem__, visible)[index]]
         name = text(nvml.nvmlDeviceGetName(handle))
         version = nvml.nvmlSystemGetCudaDriverVersion_v2()
-    except nvml.NVMLError:
+        total, used = _memory(nvml, handle)
+    except (nvml.NVMLError, IndexError):
         return None
     finally:
         nvml.nvmlShutdown()
-    cuda = f"{version // 1000}.{version % 1000 // 10}"
-    return Gpu(name, round(memory.total / MIB), round(memory.used / MIB), cuda)
+    return Gpu(name, total, used, f"{version // 1000}.{version % 1000 // 10}")
+
+
+def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
+    """Total and used MiB; None of a card that has no memory of its own, such as GB10."""
+    try:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError as error:
+        if error.value not in NOT_REPORTED:
+            raise
+        return None, None
+    return round(memory.total / MIB), round(memory.used / MIB)
 
 
 def read_triton(metrics: str, index: int) -> Gpu | None:
     """Return device ``index`` from the text of Triton's metrics endpoint, or None."""
-    devices: dict[str, dict[str, float]] = {}
-    for kind, uuid, value in _TRITON.findall(metrics):
-        devices.setdefault(uuid, {})[kind] = float(value)
+    devices = [found for _, found in sorted(figures(metrics).items())]
     if index >= len(devices):
         return None
-    memory = list(devices.values())[index]
-    total, used = memory.get("total"), memory.get("used")
+    found = devices[index]
     return Gpu(
         name="cuda",
-        total_mb=None if total is None else round(total / MIB),
-        used_mb=None if used is None else round(used / MIB),
+        total_mb=_whole(found.get("memory_total_mb")),
+        used_mb=_whole(found.get("memory_used_mb")),
         cuda_version=None,
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

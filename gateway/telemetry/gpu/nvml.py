@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pynvml
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.visible import shown_places
 
 MIB = 2**20
 MILLI = 1000
@@ -29,6 +30,13 @@ DRIVER_GONE = frozenset({
 })  # fmt: skip
 # One device is away; the others go on.
 DEVICE_GONE = frozenset({pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED})
+# The device is there and has no such figure, as GB10 has no memory of its own, and a GPU in MIG
+# mode none that counts for all its instances.
+NOT_REPORTED = frozenset({
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+})  # fmt: skip
 
 
 class _DeviceGoneError(Exception):
@@ -36,18 +44,26 @@ class _DeviceGoneError(Exception):
 
 
 class NvmlSource:
-    """Reads every GPU that NVML lists.
+    """Reads every GPU that NVML lists and CUDA shows.
 
     Args:
         nvml: the ``pynvml`` module, or what behaves like it.
         clock: seconds since the epoch.
+        visible: ``CUDA_VISIBLE_DEVICES``; None: as it is set.
     """
 
     name: SourceName = "nvml"
 
-    def __init__(self, nvml: Any = pynvml, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        nvml: Any = pynvml,
+        clock: Callable[[], float] = time.time,
+        visible: str | None = None,
+    ) -> None:
         self._nvml = nvml
         self._clock = clock
+        self._visible = visible
+        self._silent = False  # whether the device at hand has failed to answer a question
         self._open = False
         self._known: dict[int, tuple[str, str | None]] = {}
 
@@ -57,7 +73,7 @@ class NvmlSource:
             if not self._open:
                 self._nvml.nvmlInit()
                 self._open = True
-            readings = [self._device(index) for index in range(self._nvml.nvmlDeviceGetCount())]
+            readings = list(map(self._device, self._indices()))
         except self._nvml.NVMLError:
             self.close()
             raise SourceLostError from None
@@ -76,15 +92,30 @@ class NvmlSource:
             with contextlib.suppress(self._nvml.NVMLError):
                 self._nvml.nvmlShutdown()
 
+    def _indices(self) -> list[int]:
+        count = self._nvml.nvmlDeviceGetCount()
+        return shown_places(count, self._uuid, self._visible)
+
+    def _uuid(self, index: int) -> str:
+        """Empty of a device that does not tell it."""
+        try:
+            return text(self._nvml.nvmlDeviceGetUUID(self._nvml.nvmlDeviceGetHandleByIndex(index)))
+        except self._nvml.NVMLError as error:
+            if error.value in DRIVER_GONE:
+                raise
+            return ""
+
     def _device(self, index: int) -> Reading:
         nvml = self._nvml
         try:
             handle = self._required(lambda: nvml.nvmlDeviceGetHandleByIndex(index))
             self._known[index] = self._names(handle, index)
+            self._silent = False
             sample = self._sample(handle)
         except _DeviceGoneError:
             return Reading(*self._known.get(index, (f"GPU {index}", None)), None)
-        return Reading(*self._known[index], None if sample.empty else sample)
+        gone = sample.empty and self._silent  # one that has no figures at all is there
+        return Reading(*self._known[index], None if gone else sample)
 
     def _names(self, handle: Any, index: int) -> tuple[str, str | None]:
         name = self._optional(lambda: self._nvml.nvmlDeviceGetName(handle))
@@ -130,6 +161,7 @@ class NvmlSource:
                 raise
             if error.value in DEVICE_GONE:
                 raise _DeviceGoneError from None
+            self._silent |= error.value not in NOT_REPORTED
             return None  # this device, or this driver, does not report it
 
 

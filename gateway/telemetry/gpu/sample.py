@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-SourceName = Literal["dcgm", "nvml", "stub"]
+SourceName = Literal["dcgm", "nvml", "triton", "stub"]
 
 
 class SourceLostError(Exception):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.placement import expects_gpu
+from gateway.settings import Settings
 from gateway.settings.telemetry import GpuSettings
 from gateway.telemetry.gpu.dcgm import DcgmSource
 from gateway.telemetry.gpu.nvml import NvmlSource
 from gateway.telemetry.gpu.sample import GpuSource, Reading, SourceLostError, SourceName
 from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.triton import TritonSource
 
 RECHECK_SECONDS = 30.0  # between looks for a driver while the stub stands in
 
@@ -65,13 +68,39 @@ class SelectedSource:
             source.close()
 
 
-def select_source(settings: GpuSettings) -> GpuSource:
-    """Return what ``telemetry.gpu.source`` asks for."""
-    if settings.source == "stub":
+def select_source(
+    gpu: GpuSettings,
+    metrics_urls: Sequence[str] = (),
+    *,
+    elsewhere: bool = False,
+    expected: bool = False,
+) -> GpuSource:
+    """Return what ``telemetry.gpu.source`` asks for.
+
+    Args:
+        gpu: the section ``telemetry.gpu``.
+        metrics_urls: Triton's metrics endpoints.
+        elsewhere: whether the models run on another machine, whose GPUs no driver here knows.
+        expected: whether the configuration wants a GPU: then none is ever invented.
+    """
+    if gpu.source == "stub":
         return StubSource()
-    dcgm = DcgmSource(settings.dcgm_address, settings.dcgm_field_ids)
-    if settings.source == "dcgm":
-        return dcgm
-    if settings.source == "nvml":
-        return NvmlSource()
-    return SelectedSource([dcgm, NvmlSource()], StubSource())
+    dcgm = DcgmSource(gpu.dcgm_address, gpu.dcgm_field_ids)
+    fixed: dict[str, GpuSource] = {
+        "dcgm": dcgm, "nvml": NvmlSource(), "triton": TritonSource(metrics_urls),
+    }  # fmt: skip
+    if gpu.source != "auto":
+        return fixed[gpu.source]
+    best = list(fixed) if not elsewhere else ["triton", "dcgm", "nvml"]
+    return SelectedSource([fixed[name] for name in best], None if expected else StubSource())
+
+
+def gpu_source(settings: Settings) -> GpuSource:
+    """Return the source of the figures of this configuration's GPUs."""
+    gpu, triton = settings.telemetry.gpu, settings.triton
+    return select_source(
+        gpu,
+        triton.metrics_urls,
+        elsewhere=triton.elsewhere and gpu.dcgm_address is None,
+        expected=expects_gpu(settings),
+    )

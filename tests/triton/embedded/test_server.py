@@ -19,6 +19,12 @@ from embedded import leftovers
 from embedded.errors import EmbeddedError
 from embedded.selftest import MODEL, REPOSITORY, check_round_trip
 from embedded.server import TritonServer
+from gateway.settings.triton import TritonSettings
+from gateway.telemetry.gpu import SourceLostError
+from gateway.telemetry.gpu.triton import TritonSource
+from gateway.triton import TritonClient
+from gateway.triton.shared_memory import Regions
+from gateway.triton.versions import untested
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -125,3 +131,22 @@ def test_a_killed_launcher_takes_its_server_along(tmp_path: Path) -> None:
         assert not leftovers.regions(prefix)
     finally:
         launcher.kill()
+
+
+async def test_this_server_needs_no_option_to_let_clients_use_shared_memory(
+    tmp_path: Path,
+) -> None:
+    """2.51 would end at `--allow-client-shm`, which 26.04 and later need."""
+    log = tmp_path / "log"
+    with TritonServer.on_free_ports(REPOSITORY, log=log, client_memory=True) as server:
+        triton = TritonClient(TritonSettings(url=server.grpc_url, start=False))
+        assert untested(await triton.server_version()) is None
+        regions = Regions(triton, server.grpc_url, "auto", 2**20)
+        await regions.look()
+        assert regions.warning() is None
+        async with regions.lease(2**20) as lease:
+            assert lease
+        await regions.close()
+        await triton.close()
+        with pytest.raises(SourceLostError):  # without a GPU it tells of none
+            TritonSource([server.metrics_url]).read()

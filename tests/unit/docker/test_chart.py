@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import json
 import re
 from pathlib import Path
@@ -15,12 +13,13 @@ import yaml
 from embedded.layout import find_wheel
 from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
+from gateway.telemetry.gpu import gpu_source
+from gateway.telemetry.gpu.triton import TritonSource
+from tests.support.chart import CHART, containers, helm, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
-helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not installed")
 schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
 
-CHART = DOCKER / "helm" / "pentad"
 CUSTOM = ("ScaledObject", "PodMonitor")  # no schema: they are not Kubernetes' own
 LIPSYNC = {
     "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "2816Mi",
@@ -48,23 +47,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(values: dict[str, Any], name: str = "demo") -> list[dict[str, Any]]:
-    return copy.deepcopy(_rendered(json.dumps(values), name))
-
-
-@functools.cache  # a rendering takes half a second
-def _rendered(values: str, name: str) -> list[dict[str, Any]]:
-    with helm.Chart.load(str(CHART)) as chart:
-        files = chart.render(json.loads(values), name=name, namespace="prod")
-    return [
-        document
-        for name, text in files.items()
-        if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
-        if document
-    ]
-
-
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -73,23 +55,6 @@ def variant(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def manifests(variant: str) -> list[dict[str, Any]]:
     return rendered(VARIANTS[variant])
-
-
-def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
-
-
-def containers(manifests: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    pods = [
-        one["spec"]["template"]["spec"]
-        for one in manifests
-        if one["kind"] in ("Deployment", "StatefulSet")
-    ]
-    return [
-        (pod, container)
-        for pod in pods
-        for container in (*pod.get("initContainers", []), *pod["containers"])
-    ]
 
 
 def test_helm_lint_has_no_complaint() -> None:
@@ -235,6 +200,8 @@ def test_one_gateway_controls_each_triton(
         assert controller.triton.control is True
         assert controller.triton.url == "dns:///demo-triton.prod.svc:8001"
         assert configured(deployments["demo-gateway"]).triton.control is False
+        assert controller.triton.metrics_urls == ("http://demo-triton.prod.svc:8002/metrics",)
+        assert isinstance(gpu_source(controller), TritonSource)
     for pool in of_kind(manifests, "StatefulSet").values():
         names = [one["name"] for one in pool["spec"]["template"]["spec"]["containers"]]
         if "gateway" in names:
@@ -242,6 +209,8 @@ def test_one_gateway_controls_each_triton(
             assert beside.services == ["lipsync"]
             assert beside.triton.url == "127.0.0.1:8001"
             assert beside.triton.control is True
+            assert beside.triton.metrics_urls == ("http://127.0.0.1:8002/metrics",)
+            assert isinstance(gpu_source(beside), TritonSource)
 
 
 def test_termination_leaves_time_to_drain(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -342,7 +311,8 @@ def test_triton_takes_no_one_without_the_certificate(
     file = tmp_path / "config.yaml"
     file.write_text(configuration["data"]["config.yaml"])
     settings = load_settings(file, {})
-    arguments = command_line(options_from(settings, "default"), find_wheel(), tmp_path, "prefix-")
+    options = options_from(settings, "default")
+    arguments = command_line(options, find_wheel(), tmp_path, "prefix-", {})
     assert {"--grpc-use-ssl-mutual=true", "--allow-http=false"} <= set(arguments)
     assert not [part for part in arguments if "restricted" in part]
     for _, container in containers(manifests):

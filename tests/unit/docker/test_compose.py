@@ -16,6 +16,9 @@ from embedded.shm_budget import MIB, container_bytes
 from gateway.http.descriptors import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
 from gateway.settings.socket_file import socket_file
+from gateway.telemetry.gpu import gpu_source
+from gateway.telemetry.gpu.selection import SelectedSource
+from gateway.telemetry.gpu.triton import TritonSource
 from tests.support.containers import COMPOSE, DOCKER, ROOT, compose, stages, versions
 
 
@@ -172,6 +175,22 @@ def test_triton_is_not_published(stack: dict[str, Any], settings: Settings) -> N
     for name in ("triton", "gateway"):
         assert f"socket:{file.parent}:nocopy" in stack["services"][name]["volumes"]
     assert settings.triton.metrics_url == f"http://triton:{settings.embedded.metrics_port}/metrics"
+
+
+@pytest.mark.parametrize(("path", "source"), [(COMPOSE[0], "triton"), (COMPOSE[1], "auto")])
+def test_the_gpu_page_shows_tritons_gpus_and_invents_none_beside_them(
+    path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = compose(path)["services"]["gateway"]
+    gpus = "deploy" in compose(path)["services"]["triton"]
+    assert gpus == (source == "triton")
+    for name, value in gateway["environment"].items():
+        if "TELEMETRY" in name and value is not None:
+            monkeypatch.setenv(name, value)
+    settings = load_settings(DOCKER / "config.yaml")
+    assert settings.telemetry.gpu.source == source
+    assert "deploy" not in gateway, "without a driver: Triton tells what it has"
+    assert isinstance(gpu_source(settings), TritonSource if gpus else SelectedSource)
 
 
 def test_secrets_reach_the_files_that_the_configuration_names(

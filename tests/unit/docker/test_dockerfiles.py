@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.containers import DOCKERFILES, ROOT, carried, stages, versions
+from tests.support.containers import COMPOSE, DOCKERFILES, ROOT, carried, stages, versions
 
 HADOLINT = shutil.which("hadolint") or shutil.which(
     "hadolint", path=str(Path(sys.executable).parent)
@@ -120,10 +120,33 @@ def test_the_last_stage_is_no_root_and_knows_its_health(dockerfile: Path) -> Non
     assert users
     assert users[-1] == "1000:1000"
     (check,) = [text for stage in chain for text in stage.all("HEALTHCHECK")]
-    module = ast.literal_eval(check.partition("CMD ")[2])[2]
-    assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file() or (
-        ROOT / module.replace(".", "/") / "__main__.py"
-    ).is_file()
+    script, port, path = ast.literal_eval(check.partition("CMD ")[2])
+    assert (ROOT / "docker" / Path(script).name).is_file()
+    assert port in " ".join(text for stage in chain for text in stage.all("EXPOSE")).split()
+    assert path.startswith("/")
+
+
+def test_nvidia_s_entry_point_is_kept() -> None:
+    """It makes a driver that is older than the image's CUDA work; `args` of a pod keep it, too."""
+    (dockerfile,) = [path for path in DOCKERFILES if path.name == "triton.Dockerfile"]
+    entries = [text for stage in stages(dockerfile) for text in stage.all("ENTRYPOINT")]
+    (entry,) = map(ast.literal_eval, entries)
+    assert entry[0] == "/opt/nvidia/nvidia_entrypoint.sh"
+    assert entry[1:] == ["python", "-m", "embedded.container"]
+    for manifest in (*COMPOSE, *(ROOT / "docker" / "helm").rglob("*.yaml")):
+        text = manifest.read_text()
+        assert "entrypoint:" not in text, manifest
+        assert not re.search(r"^\s+command: \[python, -m, embedded", text, re.M), manifest
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_no_package_can_come_from_an_index_that_was_not_meant(dockerfile: Path) -> None:
+    """With a further index pip takes the highest version of a name, whoever has put it there."""
+    for stage in stages(dockerfile):
+        for run in stage.all("RUN"):
+            assert "--extra-index-url" not in run, run
+            if "--index-url" in run:
+                assert "--no-deps" in run, "what it needs would come from that index, too"
 
 
 def test_the_gateway_image_has_no_build_tools() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import shutil
 import stat
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,6 @@ from embedded.container.repository_copy import link_environments, refresh
 from embedded.errors import EmbeddedError
 from embedded.pbtxt import parse
 from embedded.shm_budget import MIB, STEP, container_bytes, needed_bytes
-from gateway.healthcheck import answers
 from gateway.privacy import SILENT
 from gateway.settings import Settings, load_settings
 from gateway.settings.triton import EmbeddedSettings, PathSettings, TritonSettings
@@ -167,22 +164,3 @@ def test_the_command_prints_it(
     assert capsys.readouterr().out == f"{container_bytes(MODELS, regions, 2) // MIB}m\n"
     monkeypatch.setenv("PENTAD_CONFIG", "/nowhere.yaml")
     assert command.main(["shm"]) == 2
-
-
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_health_check_wants_200(status: int, healthy: bool) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/readyz"
-        assert answers(url) is healthy
-        thread.join()
-    assert not answers(url)

@@ -6,7 +6,7 @@ import pytest
 
 from embedded.complete_configs import complete
 from embedded.errors import EmbeddedError
-from embedded.layout import find_wheel
+from embedded.layout import environment, find_wheel
 from embedded.options import ServerOptions, Tls, command_line, options_from
 from embedded.selftest import REPOSITORY
 from gateway.settings import Settings
@@ -16,7 +16,9 @@ from gateway.settings.triton import TritonSettings
 def line(**fields: object) -> list[str]:
     fields = {"socket": Path("/run/p/triton:8001"), **fields}
     options = ServerOptions(repository=Path("models"), **fields)  # type: ignore[arg-type]
-    return command_line(options, find_wheel(), Path("/backends"), "prefix-")
+    return command_line(
+        options, find_wheel(), Path("/backends"), "prefix-", environment(find_wheel())
+    )
 
 
 def test_defaults_are_explicit_control_at_a_socket() -> None:

@@ -177,6 +177,16 @@ def test_the_table_says_who_may_call() -> None:
     assert "/metrics and /services: open" in lines[-1]
 
 
+@pytest.mark.parametrize("doors", [{}, {"metrics": "open"}])
+def test_the_table_says_what_does_not_fit(doors: dict[str, str]) -> None:
+    services = {"text": {"state": "ready", "models": [{"name": "a"}]}}
+    triton = {"live": True, "warnings": ["Start it with --allow-client-shm=true"]}
+    report = {"status": "ready", "triton": triton, "services": services}
+    console = Console(width=160, record=True, file=io.StringIO())
+    readiness.show(report, console, doors)
+    assert "Start it with --allow-client-shm=true" in console.export_text().splitlines()[-1]
+
+
 def test_the_table_fits_a_hundred_columns() -> None:
     model = {"name": "mediapipe-pose + thin-plate-spline warp", "task": "try-on", "canary_ms": 44.0}
     services = {

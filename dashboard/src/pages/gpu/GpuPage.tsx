@@ -12,6 +12,7 @@ import { pollGpus } from "./series";
 const SOURCES: Readonly<Record<GpuSource, string>> = {
   dcgm: "Source: DCGM",
   nvml: "Source: NVML",
+  triton: "Source: Triton",
   stub: "Simulated: no GPU driver found",
 };
 

@@ -47,6 +47,12 @@ function Report({ report }: { report: ServicesReport }) {
     return <EmptyState icon="services">No service is switched on.</EmptyState>;
   return (
     <>
+      {report.triton.warnings.map((warning) => (
+        <p key={warning} className="origin">
+          <Badge tone="warn">Triton</Badge>
+          <span>{warning}</span>
+        </p>
+      ))}
       <div className="services">
         {report.services.map((service) => (
           <ServiceCard key={service.name} service={service} />

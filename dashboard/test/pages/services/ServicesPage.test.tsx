@@ -32,6 +32,13 @@ describe("ServicesPage", () => {
     expect(down).toHaveTextContent("No models.");
   });
 
+  it("says what of Triton does not fit", async () => {
+    const warning = "Start it with --allow-client-shm=true";
+    stubRoutes({ "/services": servicesReport([service()], [warning]) });
+    render(<App />);
+    expect(await screen.findByText(warning)).toBeVisible();
+  });
+
   it("lists the errors of all services, newest first, with readable details", async () => {
     const error = { route: "/text/embed", status: 422 };
     const issues = "texts: Field required";

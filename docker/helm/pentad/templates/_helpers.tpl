@@ -47,7 +47,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* A gateway's container: .root, .services, .url, .control */}}
+{{/* A gateway's container: .root, .services, .url, .metrics, .control */}}
 {{- define "pentad.gatewayContainer" -}}
 name: gateway
 image: {{ include "pentad.image" (dict "root" .root "component" "gateway") }}
@@ -57,6 +57,11 @@ env:
     value: {{ toJson .services | quote }}
   - name: PENTAD_TRITON__URL
     value: {{ .url | quote }}
+  {{- if not (dig "triton" "metrics_url" "" .root.Values.config) }}
+  # Of every address of the name: one Triton each.
+  - name: PENTAD_TRITON__METRICS_URL
+    value: {{ .metrics | quote }}
+  {{- end }}
   - name: PENTAD_TRITON__CONTROL
     value: {{ .control | quote }}
   {{- if has "tryon" .services }}

@@ -44,6 +44,28 @@ def test_ids_are_the_host_engines_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("visible", "address", "uuids"),
+    [
+        ("1", None, ["GPU-b"]),
+        ("GPU-b,GPU-a", None, ["GPU-b", "GPU-a"]),
+        ("MIG-x", None, ["GPU-a", "GPU-b"]),
+        ("1", "gpu-box:5555", ["GPU-a", "GPU-b"]),
+    ],
+)
+def test_gpus_have_the_numbers_that_cuda_gives_them(
+    visible: str, address: str | None, uuids: list[str]
+) -> None:
+    dcgm = FakeDcgm({1: VALUES, 3: {**VALUES, 54: "GPU-b"}})
+    readings = source(dcgm, visible=visible, address=address).read()
+    assert [one.identity for one in readings] == uuids
+
+
+def test_where_cuda_shows_none_there_is_none() -> None:
+    with pytest.raises(SourceLostError):
+        source(FakeDcgm({1: VALUES}), visible="").read()
+
+
 def test_the_old_field_list_changes_nothing() -> None:
     assert chosen_fields(OLD_DEFAULT) == chosen_fields(())
     assert set(chosen_fields(())) == {203, 204, 252, 250, 155, 164, 150}

@@ -39,6 +39,22 @@ def test_nvml() -> None:
     assert read_nvml(0, driver) is None
 
 
+def test_a_card_without_memory_of_its_own_keeps_its_name() -> None:
+    code = pynvml.NVML_ERROR_NOT_SUPPORTED
+    driver = FakeNvml(FakeGpu(name="NVIDIA GB10", errors={"nvmlDeviceGetMemoryInfo": code}))
+    assert read_nvml(0, driver) == Gpu("NVIDIA GB10", None, None, "12.6")
+    driver.gpus[0].errors["nvmlDeviceGetMemoryInfo"] = pynvml.NVML_ERROR_GPU_IS_LOST
+    assert read_nvml(0, driver) is None
+
+
+def test_a_number_is_the_one_that_cuda_gives() -> None:
+    driver = FakeNvml(FakeGpu(name="A"), FakeGpu(name="B", uuid="GPU-b"))
+    found = read_nvml(0, driver, "1")
+    assert found is not None
+    assert found.name == "B"
+    assert read_nvml(1, driver, "1") is None
+
+
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     class Metrics(BaseHTTPRequestHandler):

@@ -81,6 +81,61 @@ def test_figures_are_independent(
     assert second.sample == FULL, "a neighbour is not affected"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        pynvml.NVML_ERROR_NOT_SUPPORTED,
+        pynvml.NVML_ERROR_NO_PERMISSION,
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    ],
+)
+def test_a_card_that_has_no_figures_is_there_under_its_name(code: int) -> None:
+    """Such as GB10, which has no memory of its own, and a GPU in MIG mode."""
+    bare = FakeGpu(name="NVIDIA GB10", errors=dict.fromkeys(FUNCTIONS, code))
+    memoryless = FakeGpu(uuid="GPU-b", errors={"nvmlDeviceGetMemoryInfo": code})
+    first, second = source(FakeNvml(bare, memoryless)).read()
+    assert first == Reading("NVIDIA GB10", "GPU-a", GpuSample(*[None] * 7, NOW))
+    assert second.sample == dataclasses.replace(FULL, memory_used_mb=None, memory_total_mb=None)
+    assert source(FakeNvml(bare)).read() == [first], "the only one is not lost either"
+
+
+def test_a_card_that_fails_to_answer_is_not() -> None:
+    code = pynvml.NVML_ERROR_UNKNOWN
+    broken = FakeGpu(errors=dict.fromkeys(FUNCTIONS, code))
+    found = source(FakeNvml(broken, FakeGpu(uuid="GPU-b"))).read()
+    assert [one.sample for one in found] == [None, FULL]
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuids"),
+    [
+        (None, ["GPU-a", "GPU-b", "GPU-c"]),
+        ("1", ["GPU-b"]),
+        ("2,0", ["GPU-c", "GPU-a"]),
+        ("GPU-c,GPU-a", ["GPU-c", "GPU-a"]),
+        (" 1 , 0 ", ["GPU-b", "GPU-a"]),
+        ("0,9,1", ["GPU-a"]),
+        ("MIG-x", ["GPU-a", "GPU-b", "GPU-c"]),
+    ],
+)
+def test_gpus_have_the_numbers_that_cuda_gives_them(
+    visible: str | None, uuids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    nvml = FakeNvml(*(FakeGpu(uuid=one) for one in ("GPU-a", "GPU-b", "GPU-c")))
+    assert [one.identity for one in NvmlSource(nvml, visible=visible).read()] == uuids
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert [one.identity for one in NvmlSource(nvml).read()] == uuids
+
+
+@pytest.mark.parametrize("visible", ["", "-1", "7", "GPU-"])
+def test_where_cuda_shows_none_there_is_none(visible: str) -> None:
+    nvml = FakeNvml(FakeGpu(), FakeGpu(uuid="GPU-b"))
+    with pytest.raises(SourceLostError):
+        NvmlSource(nvml, visible=visible).read()
+
+
 def test_not_available_is_null() -> None:
     nvml = FakeNvml(FakeGpu(gpu=2**32 - 1, milliwatts=2**32 - 1))
     sample = source(nvml).read()[0].sample

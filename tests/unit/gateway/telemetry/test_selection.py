@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+import yaml
+
+from gateway.settings import Settings, load_settings
 from gateway.settings.telemetry import GpuSettings
-from gateway.telemetry.gpu import Reading, SourceLostError, SourceName, select_source
+from gateway.telemetry.gpu import (
+    Reading,
+    SourceLostError,
+    SourceName,
+    gpu_source,
+    select_source,
+)
 from gateway.telemetry.gpu.selection import RECHECK_SECONDS, SelectedSource
 from gateway.telemetry.gpu.stub import StubSource
 
@@ -105,7 +115,7 @@ def test_close_releases_all() -> None:
     assert (machine.dcgm.closed, machine.nvml.closed) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["dcgm", "nvml", "stub"])
+@pytest.mark.parametrize("name", ["dcgm", "nvml", "triton", "stub"])
 def test_a_fixed_choice(name: SourceName) -> None:
     source = select_source(GpuSettings(source=name))
     assert source.name == name
@@ -118,3 +128,75 @@ def test_the_automatic_choice_has_an_answer_everywhere() -> None:
     assert first.sample is not None
     assert source.name in ("dcgm", "nvml", "stub")
     source.close()
+
+
+WANTED: list[dict[str, object]] = [
+    {"triton": {"use_plans": True, "start": False, "url": "unix:/run/t:1"}},
+    {"text": {"device": "cuda"}},
+    {"vision": {"device": "cuda:1"}},
+    {"lipsync": {"gpus": {"enabled": True}}},
+    {"tryon": {"model": {"engine": "diffusers", "device": "cuda"}}},
+    {"telemetry": {"gpu": {"dcgm_address": "127.0.0.1:1"}}},
+    {"telemetry": {"gpu": {"source": "triton"}}},
+]
+OPEN: list[dict[str, object]] = [
+    {},
+    {"text": {"device": "cpu"}},
+    {"lipsync": {"gpus": {"enabled": False}}},
+    {"lipsync": {"gpus": {"count": 2}}},
+    {"tryon": {"model": {"engine": "diffusers", "device": "cpu"}}},
+    {"services": ["text"], "lipsync": {"gpus": {"enabled": True}}},
+]
+
+
+def configured(tmp_path: Path, content: dict[str, object]) -> Settings:
+    """The settings of a file, with a Triton that nobody runs."""
+    triton = {"metrics_url": "http://127.0.0.1:1/metrics", **content.get("triton", {})}  # type: ignore[dict-item]
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({**content, "triton": triton}))
+    return load_settings(file, {})
+
+
+@pytest.mark.parametrize("content", WANTED, ids=str)
+def test_nothing_is_invented_where_the_configuration_wants_a_gpu(
+    content: dict[str, object], tmp_path: Path
+) -> None:
+    source = gpu_source(configured(tmp_path, content))
+    for _ in range(2):
+        with pytest.raises(SourceLostError):
+            source.read()
+        assert source.name != "stub"
+    source.close()
+
+
+@pytest.mark.parametrize("content", OPEN, ids=str)
+def test_a_machine_without_a_gpu_still_has_its_demonstration(
+    content: dict[str, object], tmp_path: Path
+) -> None:
+    source = gpu_source(configured(tmp_path, content))
+    assert [one.device for one in source.read()] == ["virtual-gpu"]
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "first"),
+    [
+        ("gpu-box:8001", "triton"),
+        ("dns:///triton:8001", "triton"),
+        ("127.0.0.1:8001,gpu-box:8001", "triton"),
+        ("127.0.0.1:8001", "dcgm"),
+        ("unix:/run/pentad/triton:8001", "dcgm"),
+        (None, "dcgm"),
+    ],
+)
+def test_a_driver_here_knows_nothing_of_the_gpus_of_another_machine(
+    url: str | None, first: str, tmp_path: Path
+) -> None:
+    content: dict[str, object] = {
+        "services": ["text"],
+        "text": {"device": "cuda"},
+        "triton": {"start": url is None, "url": url},
+    }
+    assert gpu_source(configured(tmp_path, content)).name == first
+    content["telemetry"] = {"gpu": {"dcgm_address": "gpu-box:5555"}}
+    assert gpu_source(configured(tmp_path, content)).name == "dcgm"

@@ -1,0 +1,156 @@
+"""GPU figures that Triton measures itself, from its Prometheus endpoint.
+
+A gateway in a container has no driver; its Triton has. Names and units of the figures are those of
+https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/metrics.html.
+Triton tells neither the names of its GPUs nor their numbers: they are called by the beginning of
+their UUID, and numbered in the order of the UUIDs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import math
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
+
+MIB = 2**20
+TIMEOUT = 1.0  # seconds; Triton answers from memory
+LARGEST = 16 * MIB  # bytes of an answer that are read
+FORGET_SECONDS = (
+    240.0  # after which a GPU that no Triton tells of any more has left, as with its pod
+)
+NAME_LENGTH = len("GPU-00000000")
+# Triton's metric -> figure of a sample, factor to its unit.
+FIGURES = {
+    "nv_gpu_utilization": ("gpu_util", 100.0),
+    "nv_gpu_memory_used_bytes": ("memory_used_mb", 1 / MIB),
+    "nv_gpu_memory_total_bytes": ("memory_total_mb", 1 / MIB),
+    "nv_gpu_power_usage": ("power_w", 1.0),
+    "nv_gpu_power_limit": ("power_limit_w", 1.0),
+}
+Figures = dict[str, float | None]
+
+
+class TritonSource:
+    """Reads the GPUs of every Triton behind the given addresses.
+
+    Args:
+        urls: of metrics endpoints, ``http``; of a name with several addresses, such as a headless
+            service in Kubernetes, each is read.
+        clock: seconds since the epoch.
+        monotonic: seconds.
+    """
+
+    name: SourceName = "triton"
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._urls = urls
+        self._clock = clock
+        self._monotonic = monotonic
+        self._seen: dict[str, float] = {}  # by UUID, in the order of their numbers
+
+    def read(self) -> list[Reading]:
+        """Return one reading per GPU (see :class:`GpuSource`)."""
+        found: dict[str, Figures] = {}
+        for text in texts(self._urls):
+            found |= figures(text)
+        if not found:
+            raise SourceLostError
+        now, taken = self._monotonic(), self._clock()
+        seen = self._seen | dict.fromkeys(sorted(found), now)
+        self._seen = {uuid: last for uuid, last in seen.items() if now - last < FORGET_SECONDS}
+        samples = {uuid: _sample(one, taken) for uuid, one in found.items()}
+        return [Reading(uuid[:NAME_LENGTH], uuid, samples.get(uuid)) for uuid in self._seen]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def texts(urls: Sequence[str]) -> Iterator[str]:
+    """Yield what each of these metrics endpoints answers; blocks. One that does not is left out."""
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            continue
+        for address in _addresses(parts.hostname, parts.port or http.client.HTTP_PORT):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                yield _get(address, parts.netloc, parts.path or "/")
+
+
+def figures(text: str) -> dict[str, Figures]:
+    """Return the figures of a metrics endpoint by UUID.
+
+    Where the driver tells none, Triton (metrics.cc of its core) sets the gauge to 0: a memory or a
+    power limit of 0 counts as not reported, and a card that has nothing but zeros as one that
+    cannot be read.
+    """
+    lines = (line for line in text.splitlines() if "nv_gpu_" in line)
+    found: dict[str, Figures] = {}
+    with contextlib.suppress(ValueError):  # no text of Prometheus, from there on
+        for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+            for sample in family.samples:
+                if sample.name in FIGURES and (uuid := sample.labels.get("gpu_uuid")):
+                    figure, factor = FIGURES[sample.name]
+                    known = math.isfinite(sample.value)
+                    found.setdefault(uuid, {})[figure] = sample.value * factor if known else None
+    return {uuid: _without_zeros(one) for uuid, one in found.items()}
+
+
+def _without_zeros(one: Figures) -> Figures:
+    for whole, part in (("memory_total_mb", "memory_used_mb"), ("power_limit_w", "power_w")):
+        if not one.get(whole):
+            one[whole] = None
+            one[part] = one.get(part) or None
+    return one if any(one.values()) else {}
+
+
+def _sample(one: Figures, taken: float) -> GpuSample | None:
+    sample = GpuSample(
+        gpu_util=one.get("gpu_util"),
+        mem_util=None,
+        memory_used_mb=one.get("memory_used_mb"),
+        memory_total_mb=one.get("memory_total_mb"),
+        power_w=one.get("power_w"),
+        power_limit_w=one.get("power_limit_w"),
+        temperature_c=None,
+        timestamp=taken,
+    )
+    return None if sample.empty else sample
+
+
+def _addresses(host: str, port: int) -> list[tuple[str, int]]:
+    try:
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return sorted({(str(entry[4][0]), port) for entry in entries})
+
+
+def _get(address: tuple[str, int], host: str, path: str) -> str:
+    """Return the text of one endpoint.
+
+    Raises:
+        OSError: nobody answers.
+        HTTPException: the answer is none.
+    """
+    connection = http.client.HTTPConnection(*address, timeout=TIMEOUT)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        reply = connection.getresponse()
+        if reply.status != http.client.OK:
+            raise http.client.HTTPException(reply.status)
+        return reply.read(LARGEST).decode(errors="replace")
+    finally:
+        connection.close()
