@@ -75,7 +75,9 @@ def asked_to_complete(tmp_path: Path, configs: dict[str, str]) -> bool:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     options = ServerOptions(repository=tmp_path, socket=Path("/run/p/triton:8001"))
-    return COMPLETION_OFF not in command_line(options, find_wheel(), Path("/backends"), "prefix-")
+    return COMPLETION_OFF not in command_line(
+        options, find_wheel(), Path("/backends"), "prefix-", {}
+    )
 
 
 def test_complete_models_are_not_completed(tmp_path: Path) -> None:
