@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
+# What torch and ONNX Runtime compute on: auto, cpu or cuda (requirements/install.py).
+DEVICE ?= auto
 BIN := $(VENV)/bin
 # Processes that `make test` runs the tests in; servers are not shared between them.
 TEST_WORKERS ?= 2
@@ -14,10 +16,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env:
-	@$(PYTHON) requirements/install.py $(VENV) runtime
+	@$(PYTHON) requirements/install.py --device $(DEVICE) $(VENV) runtime
 
 env-test:
-	@$(PYTHON) requirements/install.py $(VENV) runtime test
+	@$(PYTHON) requirements/install.py --device $(DEVICE) $(VENV) runtime test
 
 browser:
 	@$(PYTHON) requirements/chromium.py
@@ -68,7 +70,7 @@ openapi: env ## regenerate dashboard/openapi.json, which the dashboard's types a
 	@$(PY) -m gateway openapi --defaults > var/openapi.json && mv var/openapi.json dashboard/openapi.json
 
 vlm-env: ## the environment of the vision-language model (.venv-vlm)
-	@$(PYTHON) requirements/vlm.py .venv-vlm
+	@$(PYTHON) requirements/vlm.py .venv-vlm $(DEVICE)
 
 test-vlm: env-test vlm-env ## the vision-language model's tests, with vLLM on this machine's CPU
 	@$(PY) -m pytest tests/vlm $(PYTEST_ARGS)

@@ -11,7 +11,7 @@ ARG PYTORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_EXTRA_INDEX_URL=${PYTORCH_INDEX}
 WORKDIR /opt/pentad
 COPY requirements requirements
-RUN python requirements/install.py venv runtime
+RUN python requirements/install.py --device cpu venv runtime
 
 FROM python:${PYTHON_TAG}
 COPY --from=models /opt/pentad/venv /opt/pentad/venv

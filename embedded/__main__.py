@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from embedded import leftovers
+from embedded import leftovers, stale_plans
 from embedded.checks import all_checks
 from embedded.errors import EmbeddedError
 from embedded.lock import LauncherLock
@@ -67,6 +67,8 @@ def _run(settings: Settings, *, gateway: bool) -> int:
         for _, check in all_checks(settings, gateway=gateway, taken=taken):
             check()
         close_to_others(settings)
+        if settings.triton.start or not gateway:
+            stale_plans.retire(settings)
         return Supervisor(settings, lock, gateway=gateway, given=given).run()
     finally:
         lock.release()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from embedded import door
 from embedded.errors import EmbeddedError
+from embedded.gpu_state import gpu_state
 from embedded.layout import find_wheel, libpython_folder
 from embedded.options import options_from
 from embedded.profile import choose_profile
@@ -163,6 +164,7 @@ def all_checks(
         checks.append(("socket", lambda: check_socket(settings)))
         checks += [("numpy", check_numpy), ("libraries", check_libraries), ("shared memory", shm)]
         checks.append(("memory", lambda: check_capacity(settings)))
+        checks.append(("GPU", gpu_state))
     return checks
 
 

@@ -18,7 +18,7 @@ from gateway.privacy import SILENT
 
 BACKENDS = Path(__file__).parent / "backends"
 """Our Python-based backends: a folder each, and a package that they share."""
-PYTHON_BASED = ("onnxruntime", "openvino")
+PYTHON_BASED = ("onnxruntime", "openvino", "tensorrt")
 SHARED = "pentad_backend"
 COMPILED = "PENTAD_COMPILED"
 """Environment variable that tells the openvino backend where compiled graphs are kept."""

@@ -27,8 +27,8 @@ def choose_profile(wanted: str, repository: Path, *, cpuinfo: Path = Path("/proc
     """
     if wanted == "tensorrt":
         raise EmbeddedError(
-            "embedded.profile is tensorrt, which needs NVIDIA's container: run Triton there and "
-            "set triton.start: false and triton.url"
+            "embedded.profile is tensorrt, which would load whatever plans lie there: set "
+            "triton.use_plans: true, which takes those that are this machine's"
         )
     if wanted != "auto":
         return wanted

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
@@ -71,7 +72,7 @@ def _model(model: Mapping[str, Any]) -> str:
     """Return two lines on a model: its task and name, and below how it runs."""
     canary = model.get("canary_ms")
     took = "" if canary is None else f", {canary:.0f} ms"
-    engine = model.get("engine") or "no engine yet"
+    engine = escape(model.get("engine") or "no engine yet")  # it may say what a library said
     return f"{model.get('task', '')}: {model.get('name') or 'none'}\n  [dim]{engine}{took}[/]"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from embedded import child, door, leftovers
+from embedded.backends.pentad_backend.placement import FOLDER as VARIABLE
 from embedded.errors import EmbeddedError
 from embedded.layout import (
     COMPILED,
@@ -26,6 +27,7 @@ from embedded.layout import (
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
 from gateway.settings.socket_file import socket_address, socket_file
+from gateway.state import ENGINES
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -148,10 +150,18 @@ class TritonServer:
         variables = {**environment(wheel), **compiled}
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix, variables),
-            env=variables,
+            env={**variables, VARIABLE: str(self._empty_reports())},
             output=self._output,
             keep_modes=True,
         )
+
+    def _empty_reports(self) -> Path:
+        """The folder where backends report where they compute, without those of earlier runs."""
+        folder = (self._state / ENGINES).resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink(missing_ok=True)
+        return folder
 
     def live(self) -> bool:
         """Whether the server answers.

@@ -19,6 +19,7 @@ from rich.console import Console
 from embedded import readiness
 from embedded.backoff import Backoff
 from embedded.errors import EmbeddedError
+from embedded.gpu_state import driver_present, gpu_state
 from embedded.lock import LauncherLock
 from embedded.log_file import LogFile
 from embedded.logs import LogStream
@@ -115,6 +116,8 @@ class Supervisor:
             self._log.write("supervisor", words)
         for sentence in open_doors(self._settings, triton=self._server is not None):
             self._log.write("supervisor", f"warning: {sentence}")
+        if self._server is not None and driver_present():
+            self._log.write("supervisor", f"GPU: {gpu_state()}")
         for keeper in self._keepers:  # the gateway reads its modules while Triton starts
             if self._stopping:
                 return 0

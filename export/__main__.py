@@ -15,7 +15,7 @@ from export.catalogue import SERVICE_MODELS
 from export.errors import ExportError
 from export.lipsync import command
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
-from export.plan import MODELS, add_options, plan
+from export.plan import FACES, MODELS, add_options, named_models, plan
 from export.progress import Progress
 from export.tensorrt import command as plans
 from export.tryon import demo
@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m export") -> 
         return repository.main(given[1:])
     options = _parser(prog).parse_args(given)
     settings = load_settings()
-    models = options.models or _models_of(options.services or list(settings.services), settings)
+    models = named_models(options.models) or _models_of(
+        options.services or list(settings.services), settings
+    )
     try:
         exports = plan(models, options, settings)
         written = 0
@@ -62,7 +64,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "models",
         nargs="*",
         metavar="MODEL",
-        help=f"models to make with what they call ({', '.join(MODELS)}); "
+        help=f"models to make with what they call ({', '.join((*MODELS, FACES))}); "
         f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
         f"`{command.DEMO}` writes some, `{demo.COMMAND} FOLDER` writes pictures to try on, "
         f"`{plans.NAME}` makes TensorRT plans, `{repository.COMMAND} FOLDER` copies the repository",

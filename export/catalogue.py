@@ -217,6 +217,10 @@ MEDIAPIPE = Package(
     wheel=("3.11", "manylinux_2_28_x86_64"),
 )
 
+INSIGHTFACE = "github.com/deepinsight/insightface"
+INSIGHTFACE_LICENSE = "InsightFace model pack: non-commercial research only"
+"""Of its packs; its code is MIT."""
+
 SERVICE_MODELS: dict[str, tuple[str, ...]] = {
     "text": ("text_embedding", "bertscore"),
     "vision": ("image_classifier",),

@@ -9,6 +9,7 @@ from export import artefacts
 from export.detector_graph import FAMILIES, MULTIPLE, write_detector
 from export.embedder_graph import CROP, DIMENSIONS, write_embedder
 from export.face_source import DetectorSource, EmbedderSource
+from export.insightface_pack import PackDetector, PackEmbedder
 from export.progress import Progress
 
 DETECTOR = "face_detector"
@@ -26,7 +27,7 @@ class DetectorExport:
         cache: Downloads.
     """
 
-    source: DetectorSource
+    source: DetectorSource | PackDetector
     repository: Path
     cache: Path
 
@@ -54,9 +55,9 @@ class DetectorExport:
                 "multiple": MULTIPLE,
                 "score_threshold": family.score_threshold,
                 "nms_iou": family.nms_iou,
-                "color": family.form.color,
-                "mean": family.form.mean,
-                "std": family.form.std,
+                "color": network.form.color,
+                "mean": network.form.mean,
+                "std": network.form.std,
                 "parity_max_difference": difference,
             }
             artefacts.write_json(scratch / "detector.json", facts)
@@ -66,7 +67,7 @@ class DetectorExport:
 class EmbedderExport:
     """A face embedder; attributes as in `DetectorExport`."""
 
-    source: EmbedderSource
+    source: EmbedderSource | PackEmbedder
     repository: Path
     cache: Path
 
@@ -78,7 +79,7 @@ class EmbedderExport:
     def make(self, progress: Progress) -> None:
         """See Export."""
         network = self.source.resolve(self.cache, progress)
-        form = self.source.form
+        form = network.form
         folder = artefacts.version_folder(self.repository, EMBEDDER)
         with (
             progress.busy(f"export {EMBEDDER} ({network.facts['model']})"),

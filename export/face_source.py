@@ -27,10 +27,12 @@ class NetworkFile:
     Attributes:
         file: ONNX.
         facts: What a declaration says of it: model, source, license, training, sha256.
+        form: What it wants of a picture.
     """
 
     file: Path
     facts: dict[str, Any]
+    form: PixelFormat
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class DetectorSource:
         Raises:
             ExportError: It cannot be had.
         """
-        return _resolve(self.weights, CENTERFACE, cache, progress)
+        form = FAMILIES[self.decoder].form
+        return _resolve(self.weights, CENTERFACE, form, cache, progress)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class EmbedderSource:
         Raises:
             ExportError: It cannot be had.
         """
-        return _resolve(self.weights, FACEPLUGIN_EMBEDDER, cache, progress)
+        return _resolve(self.weights, FACEPLUGIN_EMBEDDER, self.form, cache, progress)
 
 
 def _digest(weights: Path | None, packaged: PackagedFaceNetwork) -> str:
@@ -119,7 +122,11 @@ def _digest(weights: Path | None, packaged: PackagedFaceNetwork) -> str:
 
 
 def _resolve(
-    weights: Path | None, packaged: PackagedFaceNetwork, cache: Path, progress: Progress
+    weights: Path | None,
+    packaged: PackagedFaceNetwork,
+    form: PixelFormat,
+    cache: Path,
+    progress: Progress,
 ) -> NetworkFile:
     if weights is not None:
         facts = {
@@ -128,7 +135,7 @@ def _resolve(
             "license": "unknown",
             "training": "unknown",
         }
-        return NetworkFile(weights, {**facts, "sha256": _digest(weights, packaged)})
+        return NetworkFile(weights, {**facts, "sha256": _digest(weights, packaged)}, form)
     package = packaged.package
     file = checkpoint_folder(package, cache, progress) / packaged.file
     facts = {
@@ -137,4 +144,4 @@ def _resolve(
         "license": packaged.license,
         "training": packaged.training,
     }
-    return NetworkFile(file, {**facts, "sha256": sha256_of(file)})
+    return NetworkFile(file, {**facts, "sha256": sha256_of(file)}, form)

@@ -13,6 +13,8 @@ from export.expression import NETWORK as EXPRESSIONS
 from export.expression import ExpressionExport
 from export.face_network import DETECTOR, EMBEDDER, DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
+from export.insightface_pack import ROOT, Pack, PackDetector, PackEmbedder
+from export.insightface_pack import named as named_pack
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
 from export.lipsync.audio_encoder import AudioEncoderExport
 from export.lipsync.export import LipsyncExport
@@ -30,8 +32,11 @@ MODELS = (*TASKS, NETWORK, DETECTOR, EMBEDDER, EXPRESSIONS, LIPSYNC, AUDIO_ENCOD
 
 _TEXT_OPTIONS = ("checkpoint", "layer")
 _IMAGE_OPTIONS = ("architecture", "weights", "labels", "input_size", "resize_size")
-_DETECTOR_OPTIONS = ("weights", "decoder")
-_EMBEDDER_OPTIONS = ("weights", "color", "mean", "std")
+FACES = "faces"
+"""The detector and the embedder together."""
+_PACK_OPTIONS = ("pack", "root")
+_DETECTOR_OPTIONS = ("weights", "decoder", *_PACK_OPTIONS)
+_EMBEDDER_OPTIONS = ("weights", "color", "mean", "std", *_PACK_OPTIONS)
 _AUDIO_OPTIONS = ("file",)
 _OPTIONS = {
     NETWORK: _IMAGE_OPTIONS,
@@ -108,6 +113,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     faces.add_argument("--mean", type=float, help="subtracted from 0..255; default: 127.5")
     faces.add_argument("--std", type=float, help="divides the rest; default: 127.5")
 
+    faces.add_argument(
+        "--pack",
+        metavar="NAME",
+        help=f"of InsightFace's, such as buffalo_l: `{FACES}` takes both networks of it. Found in"
+        " --root or fetched there by InsightFace's package; for non-commercial research only",
+    )
+    faces.add_argument("--root", metavar="DIR", help=f"InsightFace's folder; default: {ROOT}")
+
     audio = parser.add_argument_group(AUDIO_ENCODER)
     audio.add_argument(
         "--file",
@@ -117,6 +130,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def named_models(names: list[str]) -> list[str]:
+    """Names of models for what the command line calls them."""
+    found = [(DETECTOR, EMBEDDER) if name == FACES else (name,) for name in names]
+    return list(dict.fromkeys(model for models in found for model in models))
+
+
 def plan(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
     """What to make for `models`.
 
@@ -124,9 +143,11 @@ def plan(models: list[str], options: argparse.Namespace, settings: Settings) -> 
         ExportError: An unknown model, or options that do not go together.
     """
     if unknown := set(models) - set(MODELS):
-        raise ExportError(f"unknown model {', '.join(sorted(unknown))}; known: {', '.join(MODELS)}")
+        known = ", ".join((*MODELS, FACES))
+        raise ExportError(f"unknown model {', '.join(sorted(unknown))}; known: {known}")
     given = [name for name in _GIVEN if getattr(options, name) is not None]
-    if given and len(models) != 1:
+    whole_pack = set(given) <= set(_PACK_OPTIONS) and set(models) == {DETECTOR, EMBEDDER}
+    if given and len(models) != 1 and not whole_pack:
         raise ExportError(f"--{given[0].replace('_', '-')} needs exactly one MODEL")
     return [_plan(model, given, options, settings) for model in models]
 
@@ -173,13 +194,33 @@ def _face_network(
     """A face network of the command line; of `iot` where that says nothing."""
     if options.suffix:
         raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
+    paths = settings.paths
+    if pack := _pack(given, options, settings):
+        if model == DETECTOR:
+            return DetectorExport(PackDetector(pack), paths.repository, paths.cache)
+        return EmbedderExport(PackEmbedder(pack), paths.repository, paths.cache)
     section = settings.iot.detector if model == DETECTOR else settings.iot.embedder
     asked = {name: getattr(options, name) for name in given}
     asked = asked or section.model_dump(exclude_none=True)
-    paths = settings.paths
     if model == DETECTOR:
         return DetectorExport(DetectorSource(**asked), paths.repository, paths.cache)
     return EmbedderExport(EmbedderSource(**asked), paths.repository, paths.cache)
+
+
+def _pack(given: list[str], options: argparse.Namespace, settings: Settings) -> Pack | None:
+    """The pack of the command line; that of `iot.pack` where it says nothing.
+
+    Raises:
+        ExportError: Options that do not go together.
+    """
+    if others := [name for name in given if name not in _PACK_OPTIONS]:
+        if options.pack or options.root:
+            raise ExportError(f"--{others[0]} does not go with a pack")
+        return None
+    name = options.pack or settings.iot.pack
+    if name is None and options.root:
+        raise ExportError("--root needs --pack")
+    return named_pack(name, options.root or ROOT) if name else None
 
 
 def _lipsync(

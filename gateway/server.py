@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gateway.app import Listeners, create_listeners
 from gateway.context import Context
 from gateway.grpc.server import GrpcServer
+from gateway.health.computed import Reports
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
@@ -25,6 +26,7 @@ from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.settings.socket_file import socket_file
 from gateway.sockets import listening
+from gateway.state import ENGINES
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler, gpu_source
@@ -77,13 +79,15 @@ def build_context(settings: Settings, triton: TritonPort) -> Context:
     metrics.add(GpuCollector(gpus.histories))
     metrics.add(DiskCollector({"state": settings.paths.state, "tmp": temporary_folder()}))
     metrics.add(LostLinesCollector())
+    reports = Reports(settings.paths.state / ENGINES)
     monitor = HealthMonitor(
         triton,
         settings.health,
         metrics,
-        ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings)),
+        ModelLoader(triton, metrics, forced_devices(settings), plan_chooser(settings), reports),
         Leadership(settings.paths.state / LOCK_FILE, candidate=settings.triton.control),
         ModelProcesses(settings.triton.urls[0]),
+        reports,
     )
     return Context(
         settings=settings,

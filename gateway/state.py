@@ -7,6 +7,9 @@ from pathlib import Path
 
 from gateway.settings.loader import ConfigError
 
+ENGINES = Path("triton") / "engines"
+"""Where the embedded server's backends report what they compute on, below `paths.state`."""
+
 
 def usable_state(folder: Path) -> None:
     """Create the folder where it is missing, and write into it.

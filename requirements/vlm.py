@@ -2,10 +2,10 @@
 
     python3 requirements/vlm.py .venv-vlm [auto|cpu|cuda]
 
-``auto`` (the default) takes vLLM for CUDA where the NVIDIA driver is loaded, else vLLM for CPU.
-The model finds the environment through the link ``model_repository/vlm/1/env``. Triton's Python
-stub and the environment must have the same minor version of Python, so use the Python that the
-project runs on. An environment that is up to date is left alone.
+``auto`` (the default) takes vLLM for CUDA where an NVIDIA driver is that it can use, else vLLM for
+CPU. The model finds the environment through the link ``model_repository/vlm/1/env``. Triton's
+Python stub and the environment must have the same minor version of Python, so use the Python that
+the project runs on. An environment that is up to date is left alone.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from install import install
+from install import DEVICES, gpu_device, install
 
 HERE = Path(__file__).resolve().parent
 LINK = HERE.parent / "model_repository" / "vlm" / "1" / "env"
-DRIVER = Path("/proc/driver/nvidia/version")
-DEVICES = ("auto", "cpu", "cuda")
 HOOK = "torchvision_operators"
 
 
@@ -69,7 +67,7 @@ def main(argv: list[str]) -> int:
         print(f"vLLM needs Python 3.11 or 3.12, this is {version}.", file=sys.stderr)
         return 2
     if device == "auto":
-        device = "cuda" if DRIVER.exists() else "cpu"
+        device = gpu_device()
     target = Path(os.path.abspath(argv[0]))
     try:
         install_packages(target, device)

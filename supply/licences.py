@@ -29,6 +29,8 @@ def page() -> str:
             "## Weights\n",
             *_weights([*default_weights(), *configured_weights()]),
             "\nWhether weights of unstated training may judge people is the operator's decision.",
+            "InsightFace's packs, which `iot.pack` takes by InsightFace's own package, are for",
+            "non-commercial research only, wherever they come from.",
             "\n## Python packages\n",
             *_packages(python_packages()),
             "\n## Dashboard\n",

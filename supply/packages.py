@@ -14,11 +14,13 @@ LOCKS = ("runtime", "binaries", "torch")
 FILES = tuple(f"requirements/{lock}.lock" for lock in LOCKS)
 IMAGE_FILES = (
     "requirements/cuda.lock",
+    "requirements/gpu.lock",
+    "export/insightface.lock",
     "export/torchvision.lock",
     "export/tryon/libraries.lock",
     "requirements/vlm-cuda.lock",
 )
-"""What docker/triton.Dockerfile and the exporters install beside it."""
+"""What docker/triton.Dockerfile, the exporters and a machine with a GPU install beside it."""
 
 # What metadata calls a licence, by SPDX identifier.
 _SPDX = {

@@ -20,6 +20,8 @@ silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
+    "unit/embedded/backends/test_real_onnxruntime_gpu.py",
+    "unit/export/test_insightface_itself.py",
     "clients/stock/",
     "unit/packaging/test_wheel.py",
     "contract/test_vton_leases.py",

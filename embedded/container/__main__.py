@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embedded import door
+from embedded import door, stale_plans
 from embedded.container.invocation import invocation
 from embedded.container.repository_copy import link_environments, refresh
 from embedded.errors import EmbeddedError
@@ -60,8 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1  # it has said what does not fit
             command, variables = invocation(settings)
             _tell_what_is_open(settings)
-            if settings.triton.use_plans:  # a plan of another GPU or version must not be loaded
-                subprocess.run([*EXPORT, "plans", "--retire"], check=True)
+            stale_plans.retire(settings)
             clear_regions()  # of a tritonserver that was killed: the volume still has them
             _look_at_shm(settings)
             keep_modes()
@@ -71,9 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except EmbeddedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        print(f"error: stale plans could not be removed ({error.returncode})", file=sys.stderr)
         return 1
     return 0
 

@@ -32,7 +32,13 @@ def plan(settings: Settings, machine: Machine, devices: dict[str, str]) -> Plan:
     ]
     host = Device("host", round(machine.memory_gb * GB))
     found = Plan([*gpus, host])
-    _place_networks(found, settings, gpus, host, needed(settings, devices))
+    usable = gpus if machine.onnxruntime_gpu or not settings.triton.start else []
+    if len(usable) < len(gpus):
+        found.notes.append(
+            "ONNX networks run on the CPU: the package onnxruntime-gpu is not installed "
+            "(`make env` takes it where the NVIDIA driver is 580 or newer, on Python 3.11 or later)"
+        )
+    _place_networks(found, settings, usable, host, needed(settings, devices))
     _place_processes(settings, host)
     if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
         _place_vlm(found, settings, gpus, host)
@@ -49,26 +55,26 @@ def _place_networks(
     found: Plan, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
 ) -> None:
     """On the first GPUs, as many as a network is meant for; else on the host."""
-    plans = settings.triton.use_plans
-    if gpus and settings.triton.start:
-        found.notes.append(
-            "ONNX networks run on the CPU: the embedded Triton's ONNX Runtime has no CUDA "
-            "(triton.start: false with NVIDIA's container)"
-        )
+    plans, embedded = settings.triton.use_plans, settings.triton.start
     used: set[str] = set()
     for network in networks:
         if not network.known:
             found.notes.append(f"{network.model}: only its weights are counted")
-        targets = [] if settings.triton.start else _targets(found, network, gpus)
+        targets = _targets(found, network, gpus)
+        if embedded and targets:  # gateway.triton.placing.with_one_process
+            network = dataclasses.replace(network, instances=1)
         for gpu in targets:
             engine = "plan, ONNX until it is there" if plans and network.on_plan else "ONNX Runtime"
             gpu.add(network.model, engine, network.instances, network.gpu_bytes(plans))
             used.add(gpu.name)
+            if embedded:
+                gpu.add(f"{network.model}: context", "CUDA", 1, facts.CONTEXT)
         if not targets:
             host.add(network.model, "ONNX Runtime", network.instances, network.cpu_bytes())
-            if settings.triton.start:  # a process for each instance of the Python-based backend
-                processes = network.instances * facts.PYTHON_PROCESS
-                host.add(f"{network.model}: processes", "python", network.instances, processes)
+        if embedded:  # a process for each instance of the Python-based backend
+            count = network.instances * max(1, len(targets))
+            size = count * facts.PYTHON_PROCESS
+            host.add(f"{network.model}: processes", "python", count, size)
     for gpu in gpus:
         if gpu.name in used:
             gpu.add("tritonserver: context", "CUDA", 1, facts.CONTEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ class Machine(Section):
     """By the index that CUDA gives them."""
     memory_gb: float = Field(gt=0, allow_inf_nan=False)
     """Memory of the host, 10^9 bytes."""
+    onnxruntime_gpu: bool = True
+    """Whether the embedded server has the package of that name, as the installer takes it where an
+    NVIDIA driver is; without it ONNX networks run on the CPU."""
 
 
 class MachineError(ValueError):
@@ -76,7 +80,19 @@ def this_machine(nvml: Any = pynvml, visible: str | None = None) -> Machine:
         nvml: the module ``pynvml``, or what behaves like it.
         visible: ``CUDA_VISIBLE_DEVICES``, which decides what Triton will see; None: as it is set.
     """
-    return Machine(gpus=_gpus(nvml, visible), memory_gb=host_bytes() / GB)
+    return Machine(
+        gpus=_gpus(nvml, visible),
+        memory_gb=host_bytes() / GB,
+        onnxruntime_gpu=has_onnxruntime_gpu(),
+    )
+
+
+def has_onnxruntime_gpu() -> bool:
+    """Whether ONNX Runtime with CUDA is in this environment."""
+    try:
+        return bool(version("onnxruntime-gpu"))
+    except PackageNotFoundError:
+        return False
 
 
 def host_bytes(limit: Path = _CGROUP_LIMIT) -> int:

@@ -11,13 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import GatewayError
+from gateway.health.computed import Computed, Reports, as_computed
 from gateway.health.engine import network_fact
 from gateway.health.state import TRITON_AWAY, ModelState, State
 from gateway.health.turns import Turns
 from gateway.plans.choice import Choice, PlanChooser
 from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonPort
-from gateway.triton.placing import gpus_of, on_cards, on_fewer_cards, placed_on, with_networks
+from gateway.triton.placing import (
+    gpus_of,
+    on_cards,
+    on_fewer_cards,
+    placed_on,
+    with_networks,
+    with_one_process,
+)
 from gateway.triton.status import ServerGoneError
 
 log = logging.getLogger(__name__)
@@ -64,13 +72,16 @@ class ModelLoader:
         metrics: Metrics,
         devices: dict[str, str],
         plans: PlanChooser | None = None,
+        reports: Reports | None = None,
     ) -> None:
         """``devices`` maps models to the device they are forced to; others run as configured.
 
         ``plans`` chooses between TensorRT plans and ONNX; without it Triton's configurations hold.
+        ``reports`` tell where the networks of a Triton on this machine really compute.
         """
         self._triton = triton
         self._plans = plans
+        self._reports = reports
         self._running: dict[str, Choice] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
         self._cards: dict[str, list[int]] = {}
@@ -188,7 +199,7 @@ class ModelLoader:
             GatewayError: Triton does not answer any more.
         """
         config = await self._triton.config(name)
-        wanted = on_fewer_cards(config) or with_networks(config, await self._facts(name))
+        wanted = await self._placed(name, config) or with_networks(config, await self._facts(name))
         if wanted is None:
             return
         try:
@@ -202,12 +213,24 @@ class ModelLoader:
         for cards in filter(None, map(gpus_of, wanted.get("instance_group", []))):
             self._cards[name] = cards
 
+    async def _placed(self, name: str, config: dict[str, Any]) -> dict[str, Any] | None:
+        """A network's configuration on fewer GPUs, or in fewer processes; None: it is well so."""
+        fewer, report = on_fewer_cards(config), await self._report(name)
+        if report is None or report.provider == "cpu":  # not the embedded server's, or on no GPU
+            return fewer
+        return with_one_process(fewer or config) or fewer
+
+    async def _report(self, name: str) -> Computed | None:
+        return await asyncio.to_thread(self._reports.of, name) if self._reports else None
+
     async def _facts(self, name: str) -> dict[str, dict[str, Any]]:
         """What the networks of a caller run on, of those that are on GPUs."""
         found = {}
         for network in self._needs.get(name, ()):
             rows = self._plans.most_rows(network) if self._plans else 0
-            fact = network_fact(await self._triton.config(network), rows)
+            config = await self._triton.config(network)
+            real = as_computed(config, await self._report(network))
+            fact = network_fact(real, rows)
             if fact is not None:
                 found[network] = fact
         return found
@@ -268,6 +291,10 @@ class ModelLoader:
                 engine = f"plan {choice.plan}" if choice.plan else "onnx"
                 log.info("engine changed", extra={"model": name, "engine": engine})
             return changed
+
+    def lacks_plan(self, name: str) -> str:
+        """Why a network that is to run from a plan does not; empty where nothing is amiss."""
+        return self._plans.lacking(name) if self._plans else ""
 
     def _reject(self, name: str, choice: Choice) -> None:
         if self._plans and choice.plan:

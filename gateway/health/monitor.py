@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
-from gateway.health.engine import device_name, engine_name
+from gateway.health.computed import Reports, engine_and_device
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
 from gateway.health.state import (
@@ -24,20 +24,21 @@ from gateway.health.state import (
     State,
     StillLoadingError,
     readiness,
+    why,
     worst,
 )
+from gateway.health.turns import rank
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
 from gateway.triton.status import (
+    NO_FAULT,
     RETRY_AFTER,
     AdminKeyError,
     LostError,
     ModelDeadError,
     NeededModelError,
-    NoRoomError,
-    RegionUnknownError,
     ServerGoneError,
 )
 from gateway.triton.versions import untested
@@ -48,10 +49,6 @@ LOOK = 0.25  # seconds between looks whether a silent model's process is still t
 AWAY_PAUSE = 0.25  # seconds between looks whether Triton is back
 BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model is back
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
-NO_FAULT = (NeededModelError, NoRoomError, RegionUnknownError)
-"""Unavailable, though the model that was asked works."""
-FIRST = ("text", "vision", "lipsync", "iot")
-"""Services whose models are loaded first: small models, and clients who do not wait long."""
 
 
 class Probed(Protocol):
@@ -76,6 +73,7 @@ class HealthMonitor:
         loader: ModelLoader,
         leadership: Leadership,
         processes: ModelProcesses,
+        reports: Reports,
     ) -> None:
         self._triton = triton
         self._settings = settings
@@ -83,6 +81,7 @@ class HealthMonitor:
         self._loader = loader
         self._leadership = leadership
         self._processes = processes
+        self._reports = reports
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -138,7 +137,7 @@ class HealthMonitor:
             model.doubted = time.monotonic()
         if not ready:
             return
-        model.state, model.detail = "loading", _why(error)
+        model.state, model.detail = "loading", why(error)
         self._export()
         if isinstance(error, ModelDeadError):
             self._triton.abort(model.triton_model)
@@ -289,7 +288,7 @@ class HealthMonitor:
     async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Load a model, and let it prove itself without waiting for the others."""
         if leads:
-            await self._loader.ensure(model, ready, rank=_rank(service.name))
+            await self._loader.ensure(model, ready, rank=rank(service.name))
         if {*model.needs, model.triton_model} <= ready:
             await self._check(service, model)
         self._export()
@@ -360,11 +359,22 @@ class HealthMonitor:
             canary.cancel()
 
     async def _identify(self, model: ModelState) -> None:
-        config = await self._triton.config(model.needs[0] if model.needs else model.triton_model)
-        model.engine, model.device = engine_name(config), device_name(config)
+        model.engine, model.device = await self._computed(model)
         # A model that chooses its engine itself tells which; its config only says `python`.
         model.engine = str(model.info.get("engine") or model.engine)
         model.name = str(model.info.get("model", model.triton_model))
+
+    async def _computed(self, model: ModelState) -> tuple[str, str]:
+        """Engine and device of its first network, or of the first that lacks something."""
+        networks = model.needs or (model.triton_model,)
+        found = []
+        for network in networks:
+            report = await asyncio.to_thread(self._reports.of, network)
+            engine, device = engine_and_device(await self._triton.config(network), report)
+            if why := self._loader.lacks_plan(network):
+                engine = f"{engine} (TensorRT: {why})"
+            found.append((not (why or (report and report.reason)), engine, device))
+        return min(found, key=lambda one: one[0])[1:]
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})
@@ -387,13 +397,3 @@ class HealthMonitor:
     def _export(self) -> None:
         for name in self._services:
             self._metrics.ready.labels(name).set(self.service_state(name) == "ready")
-
-
-def _why(error: UnavailableError) -> str:
-    if isinstance(error, ModelDeadError):
-        return "a process of the model died"
-    return TRITON_AWAY if isinstance(error, ServerGoneError) else "it was unavailable"
-
-
-def _rank(service: str) -> int:
-    return FIRST.index(service) if service in FIRST else len(FIRST)

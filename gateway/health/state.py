@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.errors import UnavailableError
+from gateway.triton.status import ModelDeadError, ServerGoneError
 
 State = Literal["loading", "ready", "down", "missing"]
 TRITON_AWAY = "Triton does not answer"
@@ -104,3 +105,10 @@ def readiness(
         for name, models in services.items()
     }
     return {"status": status, "services": told}
+
+
+def why(error: UnavailableError) -> str:
+    """Return in words why a model is not ready after an inference that ended so."""
+    if isinstance(error, ModelDeadError):
+        return "a process of the model died"
+    return TRITON_AWAY if isinstance(error, ServerGoneError) else "it was unavailable"

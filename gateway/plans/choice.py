@@ -46,6 +46,7 @@ class PlanChooser:
     _rejected: set[str] = field(default_factory=set)
     _digests: dict[Path, tuple[tuple[int, int], str]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _lacking: dict[str, str] = field(default_factory=dict)
 
     def choose(self, model: str) -> Choice | None:
         """Return what to load a model with; None where it has no plan: as the repository says.
@@ -58,17 +59,23 @@ class PlanChooser:
             if wanted is None:
                 return None
             record, reason = self._usable(wanted)
+            self._lacking[model] = reason
             if record is not None:
                 config = read_config(declaration_file(self.repository, model))
                 return Choice(config, record.key.digest)
         except (OSError, ValueError) as error:
             reason = str(error)
+            self._lacking[model] = "declaration, graph or plan cannot be read"
         self._tell(model, reason)
         try:
             return Choice(read_config(self.repository / model / "config.pbtxt"))
         except (OSError, ValueError) as error:
             self._tell(model, str(error))
             return None
+
+    def lacking(self, model: str) -> str:
+        """Return why the last choice was not a plan, without paths; empty where it was."""
+        return self._lacking.get(model, "")
 
     def most_rows(self, model: str) -> int:
         """Return the rows that a model's plan takes at once; 0 where none can be chosen."""
@@ -87,7 +94,7 @@ class PlanChooser:
         folder = self.repository / wanted.model / "1"
         record = read_record(folder / KEY)
         if record is None or not (folder / PLAN).is_file():
-            return None, "no plan yet"
+            return None, "no plan yet; `python -m export plans` builds it"
         key = record.key
         if key.digest in self._rejected:
             return None, "Triton could not load the plan"

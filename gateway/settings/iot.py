@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.settings.base import Section
 
@@ -89,6 +89,9 @@ class IotSettings(Section):
     """Triton model that makes face vectors."""
     networks: list[str] = ["face_detector", "face_embedder"]
     """Triton models it calls; loaded first."""
+    pack: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Pack of InsightFace's, such as `buffalo_l`, that `make models` takes both face networks from
+    in place of the next two; for non-commercial research only."""
     detector: DetectorSettings = DetectorSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     strict_images: bool = True
@@ -129,3 +132,9 @@ class IotSettings(Section):
     emotions: EmotionSettings = EmotionSettings()
     cors_origins: list[str] = ["*"]
     """Origins whose pages may call this API, as the old server allowed; empty: `server.cors`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IotSettings:
+        if self.pack and (self.detector.weights or self.embedder.weights):
+            raise ValueError("pack takes both networks: leave the weights out, or the pack")
+        return self

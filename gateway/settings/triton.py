@@ -66,8 +66,8 @@ class TritonSettings(Section):
 
     use_plans: bool = False
     """Whether models run from TensorRT plans (`python -m export plans`) as soon as the right one is
-    in the model repository, which gateway and Triton must share; from ONNX until then. Needs
-    NVIDIA's Triton, hence `start: false`, and one of them, as plans are a machine's own."""
+    in the model repository, which gateway and Triton must share; from ONNX until then. The embedded
+    server needs the package `tensorrt` for it. One Triton only, as plans are a machine's own."""
 
     @field_validator("url")
     @classmethod
@@ -117,9 +117,7 @@ class TritonSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _plans_need_nvidias_triton(self) -> TritonSettings:
-        if self.use_plans and self.start:
-            raise ValueError("use_plans needs NVIDIA's Triton: set start: false and url")
+    def _plans_of_one_machine(self) -> TritonSettings:
         if self.use_plans and self.several:
             raise ValueError("use_plans needs one Triton per gateway: plans are a machine's own")
         return self

@@ -56,6 +56,19 @@ def on_fewer_cards(config: dict[str, Any]) -> dict[str, Any] | None:
     return _told(on_cards(config, kept), PLACED, f"{len(kept)} of {len(found)} GPUs")
 
 
+def with_one_process(config: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a copy of a loaded network's configuration with one instance on each of its GPUs.
+
+    For the embedded server, whose instances are processes: each has a context of its own on the
+    card, and two contexts take turns there instead of overlapping. None where it has no more.
+    """
+    groups = config.get("instance_group", [])
+    if all(int(group.get("count", 1)) == 1 for group in groups if gpus_of(group)):
+        return None
+    fewer = [{**group, "count": 1} if gpus_of(group) else group for group in groups]
+    return _told({**config, "instance_group": fewer}, PLACED, "one process a GPU")
+
+
 def gpus_of(group: Mapping[str, Any]) -> list[int]:
     """Return the GPUs of an instance group; none where it is no GPU's."""
     return [int(one) for one in group.get("gpus", [])] if group.get("kind") == "KIND_GPU" else []

@@ -129,6 +129,10 @@ class MemoryRefusedError(UnavailableError):
     """Triton lets no client use shared memory: it was started without `--allow-client-shm=true`."""
 
 
+NO_FAULT = (NeededModelError, NoRoomError, RegionUnknownError)
+"""Unavailable, though the model that was asked works."""
+
+
 class RefusedInputError(BadRequestError):
     """A model refuses one request's input.
 

@@ -63,6 +63,7 @@ def test_the_long_tests_are_where_they_are_listed() -> None:
         "runtime",
         "test",
         "cuda",
+        "gpu",
         "binaries",
         "torch",
         "load",

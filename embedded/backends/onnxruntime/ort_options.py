@@ -7,6 +7,7 @@ Keys, values and defaults follow the documentation of triton-inference-server/on
 from __future__ import annotations
 
 import onnxruntime as ort
+from ort_accelerators import refuse_cpu_accelerators
 from pentad_backend.configuration import Config, bool_parameter, int_parameter, parameter
 from pentad_backend.tensors import LoadError
 
@@ -26,7 +27,7 @@ def session_options(config: Config) -> ort.SessionOptions:
     Raises:
         LoadError: A value is not allowed, or asks for an accelerator that is not here.
     """
-    _refuse_accelerators(config)
+    refuse_cpu_accelerators(config)
     options = ort.SessionOptions()
     optimization = config.get("optimization") or {}
     level = int((optimization.get("graph") or {}).get("level", 0))
@@ -70,15 +71,3 @@ def run_options(config: Config) -> ort.RunOptions | None:
     options = ort.RunOptions()
     options.add_run_config_entry(_SHRINKAGE, value)
     return options
-
-
-def _refuse_accelerators(config: Config) -> None:
-    optimization = config.get("optimization") or {}
-    accelerators = optimization.get("execution_accelerators") or {}
-    # Accelerators of GPU instances do not concern a CPU instance in the C++ backend either.
-    for accelerator in accelerators.get("cpu_execution_accelerator", []):
-        name = accelerator.get("name", "")
-        raise LoadError(
-            f"unknown Execution Accelerator '{name}' is requested: the embedded onnxruntime has "
-            'only its CPU provider (for OpenVINO use backend: "openvino")'
-        )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pentad_backend.batching import Engine
 from pentad_backend.configuration import Config
+from pentad_backend.placement import Placement
 from pentad_backend.triton_model import EngineModel
 
 
@@ -16,9 +17,9 @@ class TritonPythonModel(EngineModel):
     infer_batching = False  # the C++ backend asks the graph's layout, which ONNX does not have
 
     @staticmethod
-    def load(config: Config, path: Path, instance_kind: str) -> Engine:
+    def load(config: Config, path: Path, placement: Placement) -> Engine:
         """See EngineModel."""
         # Imported late, as in the onnxruntime backend.
         from ov_engine import OvEngine
 
-        return OvEngine.load(config, path, instance_kind)
+        return OvEngine.load(config, path, placement.kind)

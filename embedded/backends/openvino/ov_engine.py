@@ -10,6 +10,7 @@ from ov_compiled import DEVICE, compile_graph
 from ov_options import check_batching, device_properties, switched_on
 from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
+from pentad_backend.placement import ON_CPU
 from pentad_backend.tensors import LoadError, TensorInfo
 
 _TYPES = {
@@ -37,6 +38,7 @@ class OvEngine:
         self.inputs = {port.get_any_name(): _info(port) for port in compiled.inputs}
         self.overridable: dict[str, TensorInfo] = {}
         self.outputs = {port.get_any_name(): _info(port) for port in compiled.outputs}
+        self.computed = ON_CPU
         self._places = {name: place for place, name in enumerate(self.inputs)}
         self._results = {name: place for place, name in enumerate(self.outputs)}
         self._request = compiled.create_infer_request()

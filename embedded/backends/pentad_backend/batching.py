@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .configuration import Config, max_batch_size
+from .placement import Computed
 from .tensors import RequestError, TensorInfo, decode_strings, encode_strings
 
 Array = NDArray[Any]
@@ -17,6 +18,10 @@ Feeds = dict[str, Array]
 
 class Engine(Protocol):
     """A loaded graph."""
+
+    @property
+    def computed(self) -> Computed:
+        """Where it runs."""
 
     @property
     def inputs(self) -> Mapping[str, TensorInfo]:

@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb_utils
 from . import completion
 from .batching import Engine, Runner
 from .configuration import Config, model_file, refuse_unsupported
+from .placement import CPU_ONLY, Placement, Report
 from .tensors import LoadError, RequestError
 from .validation import check_inputs, check_outputs
 
@@ -24,17 +25,20 @@ class EngineModel:
 
     default_filename: str
     """Name of the model file when the configuration gives none."""
+    completion_placement = CPU_ONLY
+    """Where the graph is opened to be described."""
     infer_batching = True
     """Whether auto-completion takes a variable first dimension for a batch."""
+    _report: Report | None = None
 
     @staticmethod
-    def load(config: Config, path: Path, instance_kind: str) -> Engine:
+    def load(config: Config, path: Path, placement: Placement) -> Engine:
         """Loads the graph.
 
         Args:
             config: Model configuration.
             path: Model file.
-            instance_kind: CPU, GPU or MODEL.
+            placement: Where Triton wants it.
 
         Raises:
             LoadError: It cannot be loaded as configured.
@@ -47,7 +51,7 @@ class EngineModel:
         config = auto_complete_model_config.as_dict()
         if completion.needed(config):
             path = model_file(config, Path(pb_utils.get_model_dir()), cls.default_filename)
-            engine = cls.load(config, path, "CPU")
+            engine = cls.load(config, path, cls.completion_placement)
             completion.complete(
                 config, engine.inputs, engine.outputs, infer_batching=cls.infer_batching
             )
@@ -65,10 +69,12 @@ class EngineModel:
         config = json.loads(args["model_config"])
         refuse_unsupported(config)
         path = model_file(config, Path(pb_utils.get_model_dir()), self.default_filename)
-        self._engine = self.load(config, path, args["model_instance_kind"])
+        self._engine = self.load(config, path, Placement.of(args))
         check_inputs(config, self._engine.inputs, self._engine.overridable)
         check_outputs(config, self._engine.outputs)
         self._runner = Runner(self._engine, config)
+        backend = config.get("backend", "")
+        self._report = Report(config.get("name", ""), backend, self._engine.computed)
         gc.freeze()  # nothing of the above is garbage before the process ends
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -82,6 +88,11 @@ class EngineModel:
             return [_response(answer) for answer in self._runner.run(feeds, wanted)]
         except Exception as error:
             return [_response(error) for _ in requests]
+
+    def finalize(self) -> None:
+        """Takes back what `initialize` told the gateway."""
+        if self._report is not None:
+            self._report.remove()
 
 
 def _response(answer: dict[str, Any] | Exception) -> Any:

@@ -1,6 +1,7 @@
 """From ONNX to a plan and on, in a real Triton that serves meanwhile.
 
-The wheel has no TensorRT backend; one that adds a number has its name. The ONNX graph adds 1.
+A backend that adds a number stands in for the embedded one of TensorRT, which needs a GPU. The ONNX
+graph adds 1.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedded import layout
 from embedded.server import TritonServer
 from gateway.health.loading import ModelLoader
 from gateway.health.state import ModelState
@@ -65,13 +67,8 @@ class Bench:
             await asyncio.gather(*tasks)
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    own = tmp_path / "state" / "triton"
-    own.mkdir(mode=0o700, parents=True)  # Triton's socket lies in it
-    backend = own / "backends" / "tensorrt"
-    backend.mkdir(parents=True)
-    shutil.copyfile(BACKEND, backend / "model.py")
+@asynccontextmanager
+async def started(tmp_path: Path) -> AsyncIterator[Bench]:
     folder = write_model(tmp_path / "repository")
     with TritonServer.on_free_ports(
         tmp_path / "repository",
@@ -82,6 +79,18 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         found = Bench(folder, server.grpc_url)
         yield found
         await found.client.close()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(layout, "PYTHON_BASED", ("onnxruntime",))
+    own = tmp_path / "state" / "triton"
+    own.mkdir(mode=0o700, parents=True)  # Triton's socket lies in it
+    backend = own / "backends" / "tensorrt"
+    backend.mkdir(parents=True)
+    shutil.copyfile(BACKEND, backend / "model.py")
+    async with started(tmp_path) as found:
+        yield found
 
 
 async def test_no_request_is_lost_between_onnx_and_plans(bench: Bench) -> None:
@@ -103,3 +112,14 @@ async def test_no_request_is_lost_between_onnx_and_plans(bench: Bench) -> None:
         assert await bench.ask() == 3
     assert set(bench.answers) == {1.0, 2.0, 3.0}
     assert len(bench.answers) > 50
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="there is a driver")
+async def test_the_embedded_backend_without_a_gpu_leaves_onnx_and_says_so(tmp_path: Path) -> None:
+    async with started(tmp_path) as bench:
+        install_plan(bench.folder, b"a plan")
+        await bench.round()
+        assert await bench.ask() == 1
+        await bench.round()
+        assert bench.loader.lacks_plan(MODEL) == "Triton could not load the plan"
+        assert "TensorRT backend supports only GPU device" in (tmp_path / "triton.log").read_text()

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from embedded.layout import BACKENDS
+from embedded.layout import BACKENDS, PYTHON_BASED
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _backend_path() -> Iterator[None]:
     """Makes the backends' modules importable the way Triton does: at the end of sys.path."""
-    folders = [str(BACKENDS), str(BACKENDS / "onnxruntime"), str(BACKENDS / "openvino")]
+    folders = [str(folder) for folder in (BACKENDS, *(BACKENDS / one for one in PYTHON_BASED))]
     sys.path += folders
     yield
     for folder in folders:

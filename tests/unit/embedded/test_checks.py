@@ -79,6 +79,7 @@ def test_checks_follow_what_is_started(tmp_path: Path, monkeypatch: pytest.Monke
         "libraries",
         "shared memory",
         "memory",
+        "GPU",
     ]
     monkeypatch.setenv("PENTAD_TRITON__START", "false")
     assert names() == ["ports"]

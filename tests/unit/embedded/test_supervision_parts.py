@@ -142,8 +142,8 @@ def test_profile(
     assert choose_profile(wanted, tmp_path, cpuinfo=cpuinfo) == expected
 
 
-def test_tensorrt_is_refused_without_the_container(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match="container"):
+def test_tensorrt_is_refused_and_plans_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="use_plans: true"):
         choose_profile("tensorrt", tmp_path)
 
 
@@ -185,6 +185,16 @@ def test_the_table_says_what_does_not_fit(doors: dict[str, str]) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     readiness.show(report, console, doors)
     assert "Start it with --allow-client-shm=true" in console.export_text().splitlines()[-1]
+
+
+def test_the_table_says_why_the_cpu_computes() -> None:
+    engine = "onnxruntime fp32 (CPU: CUDA: out of memory [/odd])"
+    model = {"task": "embed", "name": "m", "engine": engine, "canary_ms": 3}
+    console = Console(width=100, file=io.StringIO())
+    readiness.show({"services": {"text": {"state": "ready", "models": [model]}}}, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    cells = [line.split("│")[4].strip() for line in shown.splitlines() if line.count("│") == 6]
+    assert "onnxruntime fp32 (CPU: CUDA: out of memory [/odd]), 3 ms" in " ".join(cells)
 
 
 def test_the_table_fits_a_hundred_columns() -> None:

@@ -38,7 +38,8 @@ def test_the_prose_repeats_the_tables() -> None:
     assert 900 < old.gigabits(10 * scale.FRAMES)[0] < 1000  # "ten"
     assert f"({1200 * facts.TENANT_ON_GPU / 1e9:.1f} GB of 96:" in page
     settings = Settings(paths={"repository": ROOT / "model_repository"})
-    card = plan(settings, described(1, 96, None), {}).devices[0]
+    lipsync_alone = described(1, 96, None).model_copy(update={"onnxruntime_gpu": False})
+    card = plan(settings, lipsync_alone, {}).devices[0]
     assert (
         f"two pairs with all tenants each ({card.used / 1e9:.1f} GB of {card.usable / 1e9:.1f})"
         in page
