@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 _STYLES = {"ready": "green", "loading": "yellow", "down": "red", "missing": "red"}
-_COLUMNS = {"Service": 7, "Access": 10, "State": 8, "Models and engines": 30, "URLs": 29}
-"""Columns with their largest widths: 100 characters with what stands between them, and less."""
+_COLUMNS = {"Service": 7, "Access": 10, "State": 8, "Models and engines": 33, "URLs": 31}
+"""Columns with their largest widths: the console cuts them to its own."""
 UNSETTLED = {"loading", "starting"}
 
 
@@ -72,8 +72,9 @@ def _model(model: Mapping[str, Any]) -> str:
     """Return two lines on a model: its task and name, and below how it runs."""
     canary = model.get("canary_ms")
     took = "" if canary is None else f", {canary:.0f} ms"
-    engine = escape(model.get("engine") or "no engine yet")  # it may say what a library said
-    return f"{model.get('task', '')}: {model.get('name') or 'none'}\n  [dim]{engine}{took}[/]"
+    engine = model.get("engine") or "no engine yet"
+    name = escape(f"{model.get('task', '')}: {model.get('name') or 'none'}")
+    return f"{name}\n  [dim]{escape(engine)}{took}[/]"
 
 
 def progress(report: dict[str, Any]) -> str:

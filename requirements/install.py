@@ -19,9 +19,13 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
+from steps import Step, on_terminal
+
 HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent / "pyproject.toml"  # an image is made of the locks alone
 DRIVER = Path("/proc/driver/nvidia/version")
 WSL = Path("/dev/dxg")  # Windows' driver, seen from its Linux
 OLDEST_DRIVER = 580  # of CUDA 13, which torch.lock and gpu.lock are built with
@@ -66,21 +70,19 @@ def _digests(locks: list[Path]) -> set[str]:
     return lines
 
 
-def _pip(python: Path, *args: str) -> None:
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
-    subprocess.run([*command, "--no-deps", "--require-hashes", *args], check=True)
+def gpu_device(tell: Callable[[str], None] = print) -> str:
+    """Return "cuda" where an NVIDIA driver is that CUDA 13 can use, else "cpu".
 
-
-def gpu_device() -> str:
-    """Return "cuda" where an NVIDIA driver is that CUDA 13 can use, else "cpu"."""
+    Args:
+        tell: is called with a sentence on a driver that is too old.
+    """
     if not DRIVER.exists():
         return "cuda" if WSL.exists() else "cpu"
     found = re.search(r"Module\S*(?: for \S+)?\s+(\d+)\.\d+", DRIVER.read_text(errors="replace"))
     if found and int(found[1]) < OLDEST_DRIVER:
-        print(
+        tell(
             f"The NVIDIA driver is {found[1]}: CUDA needs {OLDEST_DRIVER} or newer, so the CPU "
-            "computes.",
-            flush=True,
+            "computes."
         )
         return "cpu"
     return "cuda"
@@ -91,93 +93,129 @@ def _device_of(stamp: set[str]) -> str:
     return next((line.split()[1] for line in stamp if line.startswith("device ")), "cpu")
 
 
-def _remove_other_builds(python: Path) -> None:
-    command = [str(python), "-m", "pip", "uninstall", "--yes", "--quiet", *SWAPPED]
-    subprocess.run(command, check=True, capture_output=True)
+class _Environment:
+    """What is done to one environment, by its own pip."""
 
+    def __init__(self, target: Path, names: list[str], step: Step) -> None:
+        self._python = target / "bin" / "python"
+        self._step = step
+        self._requirements = [part for name in names for part in ("-r", str(HERE / f"{name}.lock"))]
 
-def _install_cpu(python: Path) -> None:
-    """Prefer a CPU build of torch where pip is configured to find one; else the registry's."""
-    cpu = ["-r", str(HERE / "torch-cpu.lock")]
-    probe = [str(python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--dry-run"]
-    probe += cpu
-    if subprocess.run(probe, check=False, capture_output=True).returncode == 0:
-        _pip(python, *cpu)
-    else:
-        _pip(python, "-r", str(HERE / "torch.lock"), "-r", str(HERE / "cuda.lock"))
+    def create(self, target: Path) -> None:
+        """Make it where it is missing."""
+        if not self._python.exists():
+            self._step.say("creating the environment")
+            if not on_terminal():
+                print(f"Creating the environment {target} …", flush=True)
+            venv.create(target, with_pip=True)
 
+    def install_packages(self) -> None:
+        """Install the named locks."""
+        self._pip("packages", *self._requirements)
 
-def _install_gpu(python: Path) -> None:
-    """Take torch with CUDA, and ONNX Runtime with it in the place of the one without."""
-    _pip(python, "-r", str(HERE / "torch.lock"), "-r", str(HERE / "cuda.lock"))
-    if sys.version_info >= GPU_PYTHON:
-        command = [str(python), "-m", "pip", "uninstall", "--yes", "--quiet", "onnxruntime"]
+    def install_binaries(self) -> None:
+        """Install tritonserver."""
+        self._pip("tritonserver", "-r", str(HERE / "binaries.lock"))
+
+    def install_device(self, device: str) -> None:
+        """Install what differs between devices; without CUDA's packages it is the CPU's."""
+        if device == "cuda":
+            try:
+                self._install_gpu()
+                return
+            except subprocess.CalledProcessError:
+                self._step.tell("CUDA's packages could not be installed: the CPU computes.")
+                self.remove_other_builds()
+                self.install_packages()
+        self._install_cpu()
+
+    def install_project(self) -> None:
+        """Put the command `pentad` of this checkout on the environment's path."""
+        options = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(HERE.parent)]
+        self._step.run([*self._install, *options], what="the command pentad")
+
+    def remove_other_builds(self) -> None:
+        """Make room for another device's builds."""
+        self._uninstall(*SWAPPED)
+
+    def _install_cpu(self) -> None:
+        """Prefer a CPU build of torch where pip is configured to find one; else the registry's."""
+        cpu = ["-r", str(HERE / "torch-cpu.lock")]
+        probe = [*self._install[:4], "--no-deps", "--require-hashes", "--dry-run", *cpu]
+        if subprocess.run(probe, check=False, capture_output=True).returncode == 0:
+            self._pip("torch", *cpu)
+        else:
+            self._pip_torch()
+
+    def _install_gpu(self) -> None:
+        """Take torch with CUDA, and ONNX Runtime with it in the place of the one without."""
+        self._pip_torch()
+        if sys.version_info >= GPU_PYTHON:
+            self._uninstall("onnxruntime")
+            gpu = str(HERE / "gpu.lock")
+            self._pip("ONNX Runtime with CUDA", "--force-reinstall", "-r", gpu)
+
+    def _pip_torch(self) -> None:
+        locks = [part for name in ("torch", "cuda") for part in ("-r", str(HERE / f"{name}.lock"))]
+        self._pip("torch with CUDA", *locks)
+
+    @property
+    def _install(self) -> list[str]:
+        return [str(self._python), "-m", "pip", "install", "--disable-pip-version-check"]
+
+    def _pip(self, what: str, *args: str) -> None:
+        command = [*self._install, "--no-deps", "--require-hashes", *args]
+        self._step.run(command, what=f"installing {what}")
+
+    def _uninstall(self, *names: str) -> None:
+        command = [str(self._python), "-m", "pip", "uninstall", "--yes", "--quiet", *names]
         subprocess.run(command, check=True, capture_output=True)
-        _pip(python, "--force-reinstall", "-r", str(HERE / "gpu.lock"))
-
-
-def _install_device(python: Path, requirements: list[str], device: str) -> None:
-    """Install what differs between devices; without CUDA's packages it is the CPU's."""
-    if device == "cuda":
-        try:
-            _install_gpu(python)
-            return
-        except subprocess.CalledProcessError:
-            print("CUDA's packages could not be installed: the CPU computes.", flush=True)
-            _remove_other_builds(python)
-            _pip(python, *requirements)
-    _install_cpu(python)
-
-
-def _install_project(python: Path) -> None:
-    """Put the command `pentad` of this checkout on the environment's path."""
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    command += ["--no-deps", "--no-build-isolation", "--editable", str(HERE.parent)]
-    subprocess.run(command, check=True)
 
 
 def install(target: Path, names: list[str], device: str = "auto") -> None:
     """Install the named locks into ``target``; ``runtime`` brings torch and tritonserver too.
 
     Args:
-        target: Folder of the environment; created where it is missing.
-        names: Locks, without their ending.
-        device: One of ``DEVICES``; concerns ``runtime`` alone.
+        target: folder of the environment; created where it is missing.
+        names: locks, without their ending.
+        device: one of ``DEVICES``; concerns ``runtime`` alone.
 
     Raises:
         subprocess.CalledProcessError: pip failed; its own message is already printed.
     """
+    with Step("set-up") as step:
+        _install(target, names, device, step)
+
+
+def _install(target: Path, names: list[str], device: str, step: Step) -> None:
     locks = [HERE / f"{name}.lock" for name in names]
-    if "runtime" in names:
+    runs = "runtime" in names
+    if runs:
         others = ("binaries", "torch-cpu", "torch", "cuda", "gpu")
         locks += [HERE / f"{name}.lock" for name in others]
     stamp = target / ".pentad-locks"
     installed = set(stamp.read_text().splitlines()) if stamp.is_file() else set()
     wanted = _digests(locks)
-    if "runtime" in names:
-        device = gpu_device() if device == "auto" else device
+    if runs:
+        device = gpu_device(step.tell) if device == "auto" else device
         wanted.add(f"device {device}")
-    python = target / "bin" / "python"
-    command = "runtime" in names and not (target / "bin" / "pentad").exists()
-    if wanted <= installed:
-        if command:
-            _install_project(python)
-        return
-    if not python.exists():
-        print(f"Creating the environment {target} …", flush=True)
-        venv.create(target, with_pip=True)
-    requirements = [part for name in names for part in ("-r", str(HERE / f"{name}.lock"))]
-    if "runtime" in names and _device_of(installed) != device:
-        _remove_other_builds(python)
-    _pip(python, *requirements)
-    if "runtime" in names:
-        _pip(python, "-r", str(HERE / "binaries.lock"))
-        _install_device(python, requirements, device)
+    environment = _Environment(target, names, step)
+    command = runs and PROJECT.is_file() and not (target / "bin" / "pentad").exists()
+    if not wanted <= installed:
+        environment.create(target)
+        if runs and _device_of(installed) != device:
+            environment.remove_other_builds()
+        environment.install_packages()
+        if runs:
+            environment.install_binaries()
+            environment.install_device(device)
     if command:
-        _install_project(python)
+        environment.install_project()
     names_now = {line.split()[0] for line in wanted}
     kept = {line for line in installed if line.split()[0] not in names_now}
-    stamp.write_text("\n".join(sorted(kept | wanted)) + "\n")
+    if kept | wanted != installed:
+        stamp.write_text("\n".join(sorted(kept | wanted)) + "\n")
+    step.say("up to date" if wanted <= installed else "installed")
 
 
 def main(argv: list[str]) -> int:

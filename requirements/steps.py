@@ -65,6 +65,14 @@ class Step:
         """Set what the line says when the step has ended."""
         self._note = note
 
+    def tell(self, sentence: str) -> None:
+        """Say something that is worth a line of its own."""
+        self._rest()
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[2K{sentence}\n")
+        else:
+            print(sentence, flush=True)
+
     def run(
         self,
         command: Sequence[str | Path],

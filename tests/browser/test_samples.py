@@ -38,7 +38,13 @@ def test_a_garment_is_put_on(tab: Tab) -> None:
     expect(page.get_by_text("Result", exact=False).first).to_be_visible(timeout=60_000)
 
 
-def test_a_frame_of_the_first_tenant_is_made(tab: Tab) -> None:
+def test_a_frame_of_a_tenant_is_made(tab: Tab) -> None:
+    """The first tenant here is none: it is said so, and the next click takes another one."""
     page = tab.open("lipsync")
+    failed = page.get_by_role("row", name="broken").get_by_text("failed", exact=True)
+    frame = page.get_by_role("img", name="Frame made by tenant_")
     page.get_by_role("button", name=SAMPLE).click()
-    expect(page.get_by_role("img", name="Frame made by tenant_1")).to_be_visible()
+    expect(failed.or_(frame)).to_be_visible()
+    if not frame.is_visible():
+        page.get_by_role("button", name=SAMPLE).click()
+    expect(frame).to_be_visible()
