@@ -195,6 +195,9 @@ class EmbeddedTriton:
     async def config(self, model: str) -> dict[str, Any]:
         return self.config_now
 
+    async def ready_models(self) -> set[str]:
+        return set()
+
     async def live(self) -> bool:
         return True
 
