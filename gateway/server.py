@@ -142,7 +142,7 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
         await listeners.tryon.start()
     grpc_server = None
     if listeners.lipsync and settings.lipsync.port is not None:
-        grpc_server = GrpcServer(context, lifecycle, listeners.lipsync)
+        grpc_server = GrpcServer(context, lifecycle, listeners.lipsync, capacity)
         await grpc_server.start()
     await context.gpus.start()
     context.monitor.start()

@@ -35,10 +35,14 @@ class GrpcServer:
         context: what all services share.
         lifecycle: whether work is still taken.
         service: the tenants and their inference.
+        connections: most that may be open at once.
     """
 
-    def __init__(self, context: Context, lifecycle: Lifecycle, service: LipsyncService) -> None:
+    def __init__(
+        self, context: Context, lifecycle: Lifecycle, service: LipsyncService, connections: int
+    ) -> None:
         self._context = context
+        self._connections = connections
         self._lifecycle = lifecycle
         self._service = service
         self._settings = context.settings.lipsync.server
@@ -55,7 +59,9 @@ class GrpcServer:
             ValueError: a certificate cannot be read.
         """
         host, settings = self._context.settings.server.host, self._settings
-        server = grpc.aio.server(options=server_options(settings))
+        head_seconds = self._context.settings.server.connections.head_seconds
+        options = server_options(settings, self._connections, head_seconds)
+        server = grpc.aio.server(options=options)
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))
         if settings.reflection:

@@ -41,6 +41,8 @@ async def serving(
     triton: LipsyncTriton | None = None,
     *,
     tenants: tuple[str, ...] = ("tenant_1", "tenant_2"),
+    connections: int = 100,
+    head_seconds: float = 10,
     server: dict[str, Any] | None = None,
     lipsync: dict[str, Any] | None = None,
     **sections: Any,
@@ -59,10 +61,15 @@ async def serving(
     }
     fake = triton or LipsyncTriton()
     async with running_gateway(
-        folder, fake, services=["lipsync"], lipsync=settings, **sections
+        folder,
+        fake,
+        services=["lipsync"],
+        lipsync=settings,
+        **{"server": {"connections": {"head_seconds": head_seconds}}, **sections},
     ) as running:
         assert running.listeners.lipsync
-        one = GrpcServer(running.context, running.lifecycle, running.listeners.lipsync)
+        service = running.listeners.lipsync
+        one = GrpcServer(running.context, running.lifecycle, service, connections)
         await one.start()
         address = f"127.0.0.1:{one.port}"
         async with grpc.aio.insecure_channel(address, options=LARGE) as channel:

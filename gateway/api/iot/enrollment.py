@@ -35,6 +35,7 @@ from gateway.errors import (
     RefusedError,
     headers_of,
 )
+from gateway.large_work import worked
 
 LEAST_CAPTURES = 5
 LEAST_FACES = 2
@@ -142,7 +143,8 @@ def enrollment_application(service: IotService) -> FastAPI:
         _check_count(len(body.captures), most)
         owner = _owner(request, body.user_id)
         kept.require_room(owner)
-        pictures = _pictures(body.captures, settings.max_image_bytes)
+        size = sum(len(capture.image_data) for capture in body.captures)
+        pictures = await worked(size, _pictures, body.captures, settings.max_image_bytes)
         found = await _enrolled(request, service, [one for one in pictures if one])
         reports = _reports(body.captures, pictures, found)
         faces = sum(report["used"] for report in reports)

@@ -11,7 +11,7 @@ from gateway.admission import Admission
 from gateway.api.vton.metrics import VtonMetrics
 from gateway.api.vton.upload import Form
 from gateway.context import Context
-from gateway.errors import ClientGoneError, GatewayError, InferenceError, UnavailableError
+from gateway.errors import ClientGoneError, GatewayError, InferenceError
 from gateway.health.state import ModelState, StillLoadingError
 from gateway.jobs.assembly import Jobs, open_jobs
 from gateway.jobs.changes import Changes
@@ -239,8 +239,7 @@ class TryonService:
     def _failed(self, error: GatewayError) -> None:
         """Let the monitor look at once; until its canary passes, the model gets no work."""
         self._context.monitor.failed(self.model, error)
-        gone = isinstance(error, UnavailableError | ClientGoneError)
-        if gone and self.model.state == "ready":
+        if isinstance(error, ClientGoneError) and self.model.state == "ready":
             self.model.state, self.model.detail = "loading", "the model went away"
 
 

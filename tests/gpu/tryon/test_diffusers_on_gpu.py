@@ -81,12 +81,14 @@ def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None
 
 def test_every_placement_makes_the_same_picture(packages: Path, tmp_path: Path) -> None:
     from diffusers_engine import DiffusersEngine
+    from PIL import Image
     from tryon_engine import EngineJob
     from tryon_progress import JobWatch
     from tryon_request import parse_options
     from tryon_settings import read_settings
 
     from export.tryon.random_checkpoint import write_checkpoint
+    from tests.support.tryon_model import networks, parameters
 
     write_checkpoint(tmp_path)
     made = set()
