@@ -20,6 +20,8 @@ BACKENDS = Path(__file__).parent / "backends"
 """Our Python-based backends: a folder each, and a package that they share."""
 PYTHON_BASED = ("onnxruntime", "openvino", "tensorrt")
 SHARED = "pentad_backend"
+COMPILED = "PENTAD_COMPILED"
+"""Environment variable that tells the openvino backend where compiled graphs are kept."""
 DEFAULTS = {
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     "OPENBLAS_NUM_THREADS": "1",
@@ -94,6 +96,19 @@ def libpython_folder() -> Path:
 def backends_folder(state: Path) -> Path:
     """Where the backends of a state folder are, by a path that Triton can use."""
     return plain(state / "triton" / "backends")
+
+
+def compiled_graphs(state: Path) -> Path:
+    """The folder of graphs that OpenVINO has compiled, without what killed processes began.
+
+    Call it while no Triton of this state folder runs. What is there is used as it is, so it is
+    this user's alone.
+    """
+    folder = (state / "triton" / "compiled").resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for begun in folder.glob("*/tmp*"):
+        shutil.rmtree(begun, ignore_errors=True)
+    return folder
 
 
 def assemble_backends(wheel: Wheel, folder: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedded.client_memory import client_memory
+from embedded.complete_configs import complete
 from embedded.errors import EmbeddedError
 from embedded.layout import Wheel
 from embedded.plain_paths import plain
@@ -110,6 +111,8 @@ def command_line(
         *(f"--backend-config=python,{key}={value}" for key, value in python.items()),
         *(f"--load-model={name}" for name in options.load_models),
     ]
+    if complete(repositories):
+        command.append("--disable-auto-complete-config")
     if options.profile != "default":
         command.append(f"--model-config-name={options.profile}")
     if options.trace_url:

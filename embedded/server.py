@@ -16,7 +16,14 @@ from typing import IO
 from embedded import child, door, leftovers
 from embedded.backends.pentad_backend.placement import FOLDER as VARIABLE
 from embedded.errors import EmbeddedError
-from embedded.layout import assemble_backends, backends_folder, environment, find_wheel
+from embedded.layout import (
+    COMPILED,
+    assemble_backends,
+    backends_folder,
+    compiled_graphs,
+    environment,
+    find_wheel,
+)
 from embedded.options import ServerOptions, command_line
 from embedded.triton_grpc import connected
 from gateway.settings.socket_file import socket_address, socket_file
@@ -139,7 +146,8 @@ class TritonServer:
         if self.options.grpc_port is None and self.options.socket is not None:
             door.prepare(self.options.socket)
         backends = assemble_backends(wheel, backends_folder(self._state))
-        variables = environment(wheel)
+        compiled = {COMPILED: str(compiled_graphs(self._state))}
+        variables = {**environment(wheel), **compiled}
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix, variables),
             env={**variables, VARIABLE: str(self._empty_reports())},

@@ -29,6 +29,7 @@ from embedded.profile import choose_profile
 from embedded.selftest import REPOSITORY, check_round_trip
 from embedded.server import TritonServer
 from embedded.units import GatewayUnit, Keeper, TritonUnit
+from embedded.wakeups import Wakeups
 from gateway.settings.doors import configured_keys, doors
 from gateway.settings.keys_file import KeysFileError
 
@@ -105,27 +106,28 @@ class Supervisor:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
                 signal.signal(number, self._on_signal)
         try:
-            return self._run()
+            with Wakeups() as wakeups:
+                return self._run(wakeups)
         finally:
             self._stop()
 
-    def _run(self) -> int:
+    def _run(self, wakeups: Wakeups) -> int:
         for words in self._settings.moved:
             self._log.write("supervisor", words)
         for sentence in open_doors(self._settings, triton=self._server is not None):
             self._log.write("supervisor", f"warning: {sentence}")
         if self._server is not None and driver_present():
             self._log.write("supervisor", f"GPU: {gpu_state()}")
-        for keeper in self._keepers:
+        for keeper in self._keepers:  # the gateway reads its modules while Triton starts
             if self._stopping:
                 return 0
             keeper.start()
-            if keeper.unit.name == "triton" and self._server is not None:
-                self._server.wait_live(cancelled=lambda: self._stopping)
-                if self._stopping:
-                    return 0
-                check_round_trip(self._server)
-                self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
+        if self._server is not None:
+            self._server.wait_live(cancelled=lambda: self._stopping)
+            if self._stopping:
+                return 0
+            check_round_trip(self._server)
+            self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
         if self._has_gateway:
             threading.Thread(target=self._report, name="report", daemon=True).start()
         while not self._stopping:
@@ -133,7 +135,7 @@ class Supervisor:
                 if self._cannot_start(keeper):
                     raise EmbeddedError(f"the {keeper.unit.name} could not start; see its log")
                 keeper.tend()
-            time.sleep(POLL_SECONDS)
+            wakeups.wait(POLL_SECONDS)
         return 0
 
     def _cannot_start(self, keeper: Keeper) -> bool:

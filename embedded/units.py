@@ -188,7 +188,7 @@ class Keeper:
             status = self.exit_status
             if status is not None:
                 self._pause(f"ended with status {status}")
-        elif time.monotonic() >= self._next_start:
+        if self._next_start and time.monotonic() >= self._next_start:
             try:
                 self.start()
             except (EmbeddedError, OSError, RuntimeError) as error:
@@ -199,6 +199,5 @@ class Keeper:
         now = time.monotonic()
         pause = self._backoff.pause(now - self._started)
         self._next_start = now + pause
-        self._log.write(
-            "supervisor", f"{self.unit.name} {what}; starting it again in {pause:.1f} s"
-        )
+        when = f"in {pause:.1f} s" if pause else "at once"
+        self._log.write("supervisor", f"{self.unit.name} {what}; starting it again {when}")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports: no traceback
+
 import argparse
 import sys
 
@@ -15,6 +20,7 @@ from export.tensorrt import command as plans
 from export.tryon import demo
 from gateway.services.registry import NAMES, SERVICES
 from gateway.settings import Settings, load_settings
+from gateway.standard_streams import as_command
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
@@ -88,4 +94,4 @@ def _models_of(services: list[str], settings: Settings) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -26,6 +27,8 @@ def as_command(main: Callable[[], int]) -> int:
     """
     _repair()
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # so far there was nothing to tidy up
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return main()
     except KeyboardInterrupt:
         return INTERRUPTED

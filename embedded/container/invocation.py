@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 
 from embedded import leftovers
-from embedded.layout import DEFAULTS, Wheel, assemble_backends, environment, find_wheel
+from embedded.layout import (
+    COMPILED,
+    DEFAULTS,
+    Wheel,
+    assemble_backends,
+    compiled_graphs,
+    environment,
+    find_wheel,
+)
 from embedded.options import command_line, options_from
 from embedded.profile import choose_profile
 from gateway.privacy import SILENT
@@ -29,7 +37,8 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
-        variables = environment(wheel)
+        compiled = {COMPILED: str(compiled_graphs(settings.paths.state))}
+        variables = {**environment(wheel), **compiled}
         return command_line(options, wheel, backends, prefix, variables), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-MEL_SHAPE = (1, 80, 16)
-"""One window: channel, mel bands, columns."""
-FEATURES = 512
+from export.lipsync.audio_encoder import FEATURES, MEL_SHAPE
+
 _STAGES = (
     # Channels, and by how much bands and columns shrink: 80x16 becomes 1x1.
     (32, (1, 1)),

@@ -15,9 +15,12 @@ from export import artefacts
 from export.errors import ExportError
 from export.folders import derive
 from export.graph_parity import difference, judged, run
-from export.lipsync.audio_architecture import FEATURES, MEL_SHAPE, write_random_encoder
 from export.progress import Progress
 
+MEL_SHAPE = (1, 80, 16)
+"""One window: channel, mel bands, columns."""
+FEATURES = 512
+"""Numbers of a window's audio features."""
 MODEL = "audio_encoder"
 GRAPH = "model.onnx"
 INPUT = "mel"
@@ -52,6 +55,9 @@ class AudioEncoderExport:
     def make(self, progress: Progress) -> None:
         """See Export."""
         if self.demo and not self.file.is_file():
+            # Imported late: it brings torch, and mostly there is nothing to make.
+            from export.lipsync.audio_architecture import write_random_encoder
+
             write_random_encoder(self.file)
         if not self.file.is_file():
             raise ExportError(f"{self.file} is no file")

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from export.lipsync.demo import write_tenants
 from export.lipsync.importing import LAYOUTS, Imported, default_layouts, import_files
 from export.progress import Progress
 from gateway.settings import Settings, load_settings
@@ -93,6 +92,9 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _demo(options: argparse.Namespace, settings: Settings) -> int:
+    # Imported late: it brings torch, which nothing else here needs.
+    from export.lipsync.demo import write_tenants
+
     folder = options.folder or settings.lipsync.demo_folder(settings.paths.state)
     with Progress() as progress, progress.steps("write tenants", options.tenants) as step:
         write_tenants(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.lipsync.demo import write_tenants
 from export.lipsync.devices import devices_are_current, write_devices
 from export.lipsync.importing import default_layouts, import_files
 from export.progress import Progress
@@ -57,6 +56,9 @@ class LipsyncExport:
         return whole and stamp.get("made_from") == self._facts()
 
     def _write_demo(self, progress: Progress) -> None:
+        # Imported late: it brings torch, and mostly there is nothing to make.
+        from export.lipsync.demo import write_tenants
+
         folder, count = self._folder, self.settings.lipsync.demo_tenants
         (folder / STAMP).unlink(missing_ok=True)
         with progress.steps("demo tenants with random weights", 2 * count) as step:

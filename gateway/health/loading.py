@@ -93,14 +93,14 @@ class ModelLoader:
         # More than there are cores would only make the first of them wait for the last.
         self._turns = Turns(max(FEWEST_LOADS, os.cpu_count() or 1))
 
-    async def ensure(self, models: list[ModelState], ready: set[str], rank: int = 0) -> None:
-        """Load what is not loaded; a model that cannot be loaded is reported on its state.
+    async def ensure(self, model: ModelState, ready: set[str], rank: int = 0) -> None:
+        """Load a model and its needs; where one cannot be loaded, its state says so.
 
-        Where many are to be loaded, those of a lower ``rank`` come first.
+        Args:
+            model: what is to be loaded.
+            ready: what was loaded a moment ago; gets what is loaded here.
+            rank: where many are to be loaded, those of a lower one come first.
         """
-        await asyncio.gather(*(self._ensure(model, ready, rank) for model in models))
-
-    async def _ensure(self, model: ModelState, ready: set[str], rank: int) -> None:
         self._needs[model.triton_model] = tuple(model.needs)
         for name in (*model.needs, model.triton_model):
             if name in ready:
@@ -110,12 +110,16 @@ class ModelLoader:
             if model.state == "ready":
                 model.state = "loading"
             async with self._locks.setdefault(name, asyncio.Lock()):  # several may need it
-                if name not in ready and not await self._load_in_turn(name, rank):
+                if await self._lacks(name, ready) and not await self._load_in_turn(name, rank):
                     model.state, model.detail = await self._why_not(name)
                     return
             ready.add(name)
         if model.state == "missing":
             model.state, model.detail = "loading", None
+
+    async def _lacks(self, name: str, ready: set[str]) -> bool:
+        """Whether a model is still to be loaded, after another task may have done it."""
+        return name not in ready and name not in await self._triton.ready_models()
 
     async def _why_not(self, name: str) -> tuple[State, str]:
         """Tell a model that Triton cannot load from a slow one and from a Triton that is away."""
@@ -129,17 +133,21 @@ class ModelLoader:
     async def reload(self, names: list[str]) -> None:
         """Unload and load again, so that a dead process is replaced."""
         for name in names:
-            self._metrics.reloads.labels(name).inc()
-            log.warning("reloading model", extra={"model": name})
-            try:
-                await self._triton.unload(name)
-                await self._unloaded(name)
-            except GatewayError as error:
-                log.error("unload failed", extra={"model": name, "reason": error.reason})
-            if choice := self._running.pop(name, None):
-                self._reject(name, choice)
-            self._retry_at.pop(name, None)
-            await self._load(name)
+            async with self._locks.setdefault(name, asyncio.Lock()):
+                await self._reload(name)
+
+    async def _reload(self, name: str) -> None:
+        self._metrics.reloads.labels(name).inc()
+        log.warning("reloading model", extra={"model": name})
+        try:
+            await self._triton.unload(name)
+            await self._unloaded(name)
+        except GatewayError as error:
+            log.error("unload failed", extra={"model": name, "reason": error.reason})
+        if choice := self._running.pop(name, None):
+            self._reject(name, choice)
+        self._retry_at.pop(name, None)
+        await self._load(name)
 
     async def _unloaded(self, name: str) -> None:
         for _ in range(100):  # unloading returns before running requests are finished

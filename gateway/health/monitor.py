@@ -10,7 +10,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from gateway.admission import Admission
@@ -18,16 +18,27 @@ from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableEr
 from gateway.health.computed import Reports, engine_and_device
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
-from gateway.health.state import TRITON_AWAY, ModelState, State, StillLoadingError, worst
+from gateway.health.state import (
+    TRITON_AWAY,
+    ModelState,
+    State,
+    StillLoadingError,
+    readiness,
+    why,
+    worst,
+)
+from gateway.health.turns import rank
 from gateway.settings.triton import HealthSettings
 from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics, TritonCollector
 from gateway.triton import TritonPort
 from gateway.triton.status import (
+    NO_FAULT,
     RETRY_AFTER,
     AdminKeyError,
     LostError,
     ModelDeadError,
+    NeededModelError,
     ServerGoneError,
 )
 from gateway.triton.versions import untested
@@ -35,10 +46,9 @@ from gateway.triton.versions import untested
 log = logging.getLogger(__name__)
 LATE_CANARIES = 3  # in a row that a model may miss before it counts as hung
 LOOK = 0.25  # seconds between looks whether a silent model's process is still there
+AWAY_PAUSE = 0.25  # seconds between looks whether Triton is back
 BACK_POLL = 0.1  # seconds between a waiting request's looks whether its model is back
 STABLE = 60.0  # seconds of health after which earlier reloads no longer count
-FIRST = ("text", "vision", "lipsync", "iot")
-"""Services whose models are loaded first: small models, and clients who do not wait long."""
 
 
 class Probed(Protocol):
@@ -74,7 +84,8 @@ class HealthMonitor:
         self._reports = reports
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tending: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._stopping = False
         self._collector = TritonCollector()
         metrics.add(self._collector)
@@ -93,33 +104,42 @@ class HealthMonitor:
 
     def start(self) -> None:
         """Begin the rounds."""
-        self._task = asyncio.create_task(self._run(), name="health-monitor")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="health-monitor"),
+            asyncio.create_task(self._watch_connection(), name="health-connection"),
+        ]
 
     async def stop(self) -> None:
         """End the rounds."""
         self._stopping = True  # before Python 3.12 wait_for may lose the cancellation below
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [*self._tasks, *self._tending.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._leadership.release()
 
     def failed(self, model: ModelState, error: GatewayError, began: float = math.inf) -> None:
         """Tell the monitor that an inference failed; it looks at once.
 
+        A model that was unavailable is not ready from now until a canary passes.
+
         ``began`` is when, by the monotonic clock: what is lost with an earlier process says
         nothing about the one that has taken its place.
         """
-        if isinstance(error, UnavailableError):
-            model.last_success = 0.0  # earlier requests prove nothing any more
-            self._wake.set()
-        if not isinstance(error, LostError) or began < model.healthy_since:
+        if not isinstance(error, UnavailableError) or isinstance(error, NeededModelError):
             return
-        model.doubted = time.monotonic()
-        if model.state != "ready":
+        model.last_success = 0.0  # earlier requests prove nothing any more
+        self._wake.set()
+        if isinstance(error, NO_FAULT) or began < model.healthy_since:
             return
-        model.state, model.detail = "loading", TRITON_AWAY
+        ready = model.state == "ready"
+        if ready or isinstance(error, LostError):  # else it was not even asked
+            model.doubted = time.monotonic()
+        if not ready:
+            return
+        model.state, model.detail = "loading", why(error)
+        self._export()
         if isinstance(error, ModelDeadError):
-            model.detail = "a process of the model died"
             self._triton.abort(model.triton_model)
 
     def asked_again(self, model: ModelState, error: LostError) -> None:
@@ -152,15 +172,6 @@ class HealthMonitor:
             # Not all of those who wait at the same moment.
             await asyncio.sleep(BACK_POLL * random.uniform(0.5, 1.5))  # noqa: S311
 
-    def require(self, model: ModelState) -> None:
-        """Refuse work for a model known to be down.
-
-        Raises:
-            UnavailableError: with the seconds after which asking again makes sense.
-        """
-        if model.state != "ready":
-            raise UnavailableError(retry_after=RETRY_AFTER)
-
     def leads(self) -> bool:
         """Whether this gateway is the one that loads models."""
         return self._leadership.held()
@@ -180,27 +191,9 @@ class HealthMonitor:
 
     def report(self) -> dict[str, Any]:
         """Return the body of ``/readyz`` without URLs."""
-        states = {name: self.service_state(name) for name in self._services}
-        required = [
-            state for name, state in states.items() if name not in self._settings.optional_services
-        ]
-        if all(state == "ready" for state in states.values()):
-            status = "ready"
-        elif all(state == "ready" for state in required):
-            status = "degraded"
-        elif all(state in ("ready", "loading") for state in required):
-            status = "starting"
-        else:
-            status = "down"
-        services = {
-            name: {
-                "state": states[name],
-                "required": name not in self._settings.optional_services,
-                "models": [model.as_json() for model in service.models],
-            }
-            for name, service in self._services.items()
-        }
-        return {"status": status, "triton": self._triton_state(), "services": services}
+        models = {name: service.models for name, service in self._services.items()}
+        told = readiness(models, self._settings.optional_services)
+        return {**told, "triton": self._triton_state()}
 
     def _triton_state(self) -> dict[str, Any]:
         warnings = [text for warning in self._warnings if (text := warning())]
@@ -209,23 +202,35 @@ class HealthMonitor:
 
     async def _run(self) -> None:
         while not self._stopping:
-            try:
-                await self._round()
-            except AdminKeyError:
-                log.error("Triton refuses triton.admin_key")
-                self._set_all("down", "Triton refuses triton.admin_key")
-            except GatewayError as error:
-                log.warning("health round failed", extra={"reason": error.reason})
-            except Exception as error:  # the monitor must outlive its bugs
-                log.error("health round broke", extra=where(error))
+            await self._told(self._round())
             self._export()
-            pause = self._settings.canary_interval_seconds if self.triton_live else 0.25
             try:
-                await asyncio.wait_for(self._wake.wait(), pause)
+                await asyncio.wait_for(self._wake.wait(), self._pause())
                 self._wake.clear()
                 await asyncio.sleep(0.05)  # many failing requests are one reason to look
             except asyncio.TimeoutError:
                 pass
+
+    def _pause(self) -> float:
+        return self._settings.canary_interval_seconds if self.triton_live else AWAY_PAUSE
+
+    async def _told(self, work: Awaitable[None]) -> None:
+        """Do a part of the monitor's work; what fails is logged, and tried again later."""
+        try:
+            await work
+        except AdminKeyError:
+            log.error("Triton refuses triton.admin_key")
+            self._set_all("down", "Triton refuses triton.admin_key")
+        except GatewayError as error:
+            log.warning("health round failed", extra={"reason": error.reason})
+        except Exception as error:  # the monitor must outlive its bugs
+            log.error("health round broke", extra=where(error))
+
+    async def _watch_connection(self) -> None:
+        """Look at once when the connection to Triton ends, also where nobody asks it anything."""
+        while True:
+            await self._triton.lost()
+            self._wake.set()
 
     async def _round(self) -> None:
         models = self._models()
@@ -243,16 +248,36 @@ class HealthMonitor:
                 model.reloads = 0
         ready = await self._triton.ready_models()
         leads = self._leadership.held()
-        tending = (
-            self._tend(service, model, ready, leads)
-            for service in self._services.values()
-            for model in service.models
-        )
-        outcomes = await asyncio.gather(*tending, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        for service in self._services.values():
+            for model in service.models:
+                self._begin(service, model, ready, leads)
+        await self._settled()
         self._collector.statistics = await self._triton.statistics()
+
+    def _begin(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
+        """Tend a model in a task of its own, unless the last round's is still at it."""
+        key = (service.name, model.task)
+        if key not in self._tending:
+            task = asyncio.create_task(self._told(self._tend(service, model, ready, leads)))
+            self._tending[key] = task
+            task.add_done_callback(lambda _: self._tending.pop(key))
+
+    async def _settled(self) -> None:
+        """Wait until all models have been tended; no longer than until the next look is due.
+
+        A model that takes minutes to load must not keep the others from being looked at.
+        """
+        if not self._tending:
+            return
+        tended = asyncio.ensure_future(asyncio.wait([*self._tending.values()]))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait(
+                {tended, woken}, timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            tended.cancel()
+            woken.cancel()
 
     async def _learn_version(self) -> None:
         version = await self._triton.server_version()
@@ -263,9 +288,10 @@ class HealthMonitor:
     async def _tend(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Load a model, and let it prove itself without waiting for the others."""
         if leads:
-            await self._loader.ensure([model], ready, rank=_rank(service.name))
+            await self._loader.ensure(model, ready, rank=rank(service.name))
         if {*model.needs, model.triton_model} <= ready:
             await self._check(service, model)
+        self._export()
 
     def _models(self) -> list[ModelState]:
         return [model for service in self._services.values() for model in service.models]
@@ -371,7 +397,3 @@ class HealthMonitor:
     def _export(self) -> None:
         for name in self._services:
             self._metrics.ready.labels(name).set(self.service_state(name) == "ready")
-
-
-def _rank(service: str) -> int:
-    return FIRST.index(service) if service in FIRST else len(FIRST)

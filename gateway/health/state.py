@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.errors import UnavailableError
+from gateway.triton.status import ModelDeadError, ServerGoneError
 
 State = Literal["loading", "ready", "down", "missing"]
 TRITON_AWAY = "Triton does not answer"
@@ -73,3 +75,40 @@ def worst(states: list[ModelState]) -> State:
         if any(model.state == state for model in states):
             return state
     return "ready"
+
+
+def readiness(
+    services: Mapping[str, list[ModelState]], optional: Collection[str]
+) -> dict[str, Any]:
+    """Return ``status`` and ``services`` of ``/readyz``.
+
+    Args:
+        services: models by service.
+        optional: services whose failure leaves the whole ``degraded``.
+    """
+    states = {name: worst(models) for name, models in services.items()}
+    required = [state for name, state in states.items() if name not in optional]
+    if all(state == "ready" for state in states.values()):
+        status = "ready"
+    elif all(state == "ready" for state in required):
+        status = "degraded"
+    elif all(state in ("ready", "loading") for state in required):
+        status = "starting"
+    else:
+        status = "down"
+    told = {
+        name: {
+            "state": states[name],
+            "required": name not in optional,
+            "models": [model.as_json() for model in models],
+        }
+        for name, models in services.items()
+    }
+    return {"status": status, "services": told}
+
+
+def why(error: UnavailableError) -> str:
+    """Return in words why a model is not ready after an inference that ended so."""
+    if isinstance(error, ModelDeadError):
+        return "a process of the model died"
+    return TRITON_AWAY if isinstance(error, ServerGoneError) else "it was unavailable"

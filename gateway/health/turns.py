@@ -8,6 +8,9 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+FIRST = ("text", "vision", "lipsync", "iot")
+"""Services whose models are loaded first: small models, and clients who do not wait long."""
+
 
 class Turns:
     """A semaphore whose waiters have an order.
@@ -49,3 +52,8 @@ class Turns:
             if not waiter.done():  # else its task was cancelled
                 self._free -= 1
                 waiter.set_result(None)
+
+
+def rank(service: str) -> int:
+    """Return the place of a service among those that load; the smallest is first."""
+    return FIRST.index(service) if service in FIRST else len(FIRST)

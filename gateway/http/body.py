@@ -14,6 +14,7 @@ from starlette.requests import Request
 from gateway.errors import ClientGoneError, InvalidBodyError
 from gateway.http.outline import Bounds, Outline, refusal
 from gateway.http.problems import not_json, problem, problems_of
+from gateway.large_work import worked
 
 M = TypeVar("M", bound=BaseModel)
 BOUNDS = Bounds()
@@ -44,18 +45,18 @@ async def read_body(
         BodyTooLargeError: 413.
         ClientGoneError: the client left in the middle.
     """
-    raw = await _read(request, bounds)
-    if raw is None:
-        if default is not None:
-            return default
-        raise InvalidBodyError([problem("missing", ["body"], "Field required")])
+    reader = _Reader(bounds)
     try:
-        if len(raw) <= LARGE:
-            return model.model_validate_json(raw, context=context)
-        # One step after the other: in one, every error holds a copy of what it is about.
-        return model.model_validate(_parsed(raw), context=context)
-    except ValidationError as error:
-        raise InvalidBodyError(problems_of(error)) from None
+        async for chunk in chunks(request):
+            reader.feed(chunk)
+        if reader.size:
+            await worked(reader.size, reader.finish)
+            return await worked(reader.size, _validated, reader, model, context)
+    except _PassedError as passed:
+        raise await worked(reader.size, reader.refusal, passed) from None
+    if default is not None:
+        return default
+    raise InvalidBodyError([problem("missing", ["body"], "Field required")])
 
 
 def read_query(request: Request, model: type[M]) -> M:
@@ -87,6 +88,19 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
             yield body
 
 
+def _validated(reader: _Reader, model: type[M], context: Mapping[str, int] | None) -> M:
+    raw = reader.taken()
+    try:
+        if len(raw) <= LARGE:
+            return model.model_validate_json(raw, context=context)
+        # One step after the other: in one, every error holds a copy of what it is about.
+        parsed = _parsed(raw)
+        del raw
+        return model.model_validate(parsed, context=context)
+    except ValidationError as error:
+        raise InvalidBodyError(problems_of(error)) from None
+
+
 def _parsed(raw: bytes) -> Any:
     try:
         return pydantic_core.from_json(raw)
@@ -94,19 +108,32 @@ def _parsed(raw: bytes) -> Any:
         raise InvalidBodyError([not_json(str(error))]) from None
 
 
-async def _read(request: Request, bounds: Bounds) -> bytes | None:
-    """Return the body as UTF-8 without a byte order mark; None when there was none."""
-    reader = _Reader(bounds)
-    async for chunk in chunks(request):
-        reader.feed(chunk)
-    return reader.finish()
+class _PassedError(Exception):
+    """A bound is passed.
+
+    Attributes:
+        kind: type of the problem.
+        message: what the client reads.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind, self.message = kind, message
+        super().__init__(kind)
 
 
 class _Reader:
-    """Collects a body as UTF-8; its outline is looked at as soon as it is of more than a piece."""
+    """Collects a body as UTF-8; its outline is looked at as soon as it is of more than a piece.
+
+    Args:
+        bounds: what the body may hold.
+
+    Attributes:
+        size: bytes so far, as they came.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self.size = 0
         self._outline: Outline | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._head: bytes | None = b""  # until the encoding is known
@@ -115,6 +142,13 @@ class _Reader:
         self._rest: bytes | bytearray = b""
 
     def feed(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            _PassedError: the body is beyond the bounds.
+            InvalidBodyError: not Unicode.
+        """
+        self.size += len(chunk)
         if self._head is None:
             self._add(chunk)
             return
@@ -122,21 +156,34 @@ class _Reader:
         if len(self._head) >= _ENOUGH:
             self._begin(self._head)
 
-    def finish(self) -> bytes | None:
+    def taken(self) -> bytes:
+        """Return the finished body as UTF-8 without a byte order mark, and let it go."""
+        (raw,) = self._pieces
+        self._pieces.clear()
+        return raw
+
+    def finish(self) -> None:
+        """Make the body one piece.
+
+        Raises:
+            _PassedError: the body is beyond the bounds.
+            InvalidBodyError: not Unicode.
+        """
         if self._head is not None:
-            if not self._head:
-                return None
             self._begin(self._head)
         if self._decoder:
             self._keep(self._decode(b"", final=True))
         raw = self._so_far()
-        self._pieces.clear()
+        self._pieces, self._rest = [raw], b""
         if self._outline is None and raw.count(b",") >= self._bounds.values:
             self._look(raw)
-        return raw
+
+    def refusal(self, passed: _PassedError) -> InvalidBodyError:
+        """Return the error for a body that is beyond the bounds; tells the field it is in."""
+        return refusal(passed.kind, passed.message, self._so_far())
 
     def _so_far(self) -> bytes:
-        return b"".join((*self._pieces, self._rest))
+        return b"".join((*self._pieces, self._rest) if self._rest else self._pieces)
 
     def _begin(self, head: bytes) -> None:
         self._head = None
@@ -178,4 +225,4 @@ class _Reader:
         if self._outline is None:
             self._outline = Outline(self._bounds)
         if found := self._outline.feed(piece):
-            raise refusal(*found, self._so_far())
+            raise _PassedError(*found)

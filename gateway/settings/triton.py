@@ -159,7 +159,8 @@ class EmbeddedSettings(Section):
     """How long Triton may finish running requests on shutdown. With `server.drain_seconds` it
     must stay within 30 s, the usual grace period of supervisors."""
     restart_backoff_seconds: tuple[float, float] = (0.5, 15.0)
-    """First and longest pause before a crashed server is started again."""
+    """Pause before a server that crashes again and again is restarted: after the second crash in a
+    row, and the longest. After one crash it is restarted at once."""
 
 
 class HealthSettings(Section):

@@ -49,7 +49,7 @@ def open_channel(settings: TritonSettings, address: str) -> grpc.aio.Channel:
         # A restarted Triton must be found again at once, not after gRPC's default 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 300),
         # A Triton that vanished without closing the connection is noticed in 20 s.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 5_000),

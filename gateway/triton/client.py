@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from gateway.errors import DeadlineError
+from gateway.large_work import rest, worked
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
 from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
@@ -21,6 +22,7 @@ from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_a
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
+SERVICE = "/inference.GRPCInferenceService/"
 CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
 LOADING_POLL = 0.5  # seconds between two looks at a load that somebody else has begun
 
@@ -39,6 +41,15 @@ class TritonClient:
         self._channel = open_channel(settings, address or settings.urls[0])
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._load_timeout = settings.load_timeout
+        # Requests come as bytes: large ones are serialised off the loop.
+        self._infer = self._channel.unary_unary(
+            SERVICE + "ModelInfer", None, pb.ModelInferResponse.FromString
+        )
+        self._stream = self._channel.stream_stream(
+            SERVICE + "ModelStreamInfer",
+            None,
+            pb.ModelStreamInferResponse.FromString,
+        )
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
         self._calls: dict[str, set[Any]] = {}
         self._aborted: set[Any] = set()
@@ -55,21 +66,12 @@ class TritonClient:
         tell_timeout: bool = False,
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
-        request = pb.ModelInferRequest(model_name=model)
-        for name, tensor in inputs.items():
-            told = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
-            if isinstance(tensor, Tensor):
-                request.raw_input_contents.append(tensor.data)
-            else:
-                _place(told, tensor.place)
-        for name in outputs:
-            request.outputs.add(name=name)
-        for name, place in (placed or {}).items():
-            _place(request.outputs.add(name=name), place)
-        if tell_timeout:
-            request.parameters["timeout"].int64_param = int(timeout * 1e6)
+        end = time.monotonic() + timeout
+        told = timeout if tell_timeout else None
+        message = await worked(_size(inputs), _message, model, inputs, outputs, placed, told)
         metadata = (*headers.items(), *self._admin) if headers else self._admin
-        call = self._stub.ModelInfer(request, timeout=timeout, metadata=metadata)
+        left = max(end - time.monotonic(), 0.001)
+        call = self._infer(message, timeout=left, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
         try:
@@ -98,15 +100,13 @@ class TritonClient:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[dict[str, Array], None]:
         """See :meth:`TritonPort.stream`."""
-        request = pb.ModelInferRequest(model_name=model)
-        for name, tensor in inputs.items():
-            request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
-            request.raw_input_contents.append(tensor.data)
-        request.parameters["timeout"].int64_param = int(timeout * 1e6)
+        end = time.monotonic() + timeout
+        message = await worked(_size(inputs), _message, model, inputs, (), None, timeout)
         # Never with `triton_grpc_error`, which gives errors a status: after some hundred refusals
         # by streams at the same time Triton 2.51 crashes (tests/triton/tryon/test_refusals.py).
         metadata = (*(headers or {}).items(), *self._admin)
-        call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout, metadata=metadata)
+        left = max(end - time.monotonic(), 0.001)
+        call = self._stream(iter((message,)), timeout=left, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
         try:
@@ -158,6 +158,15 @@ class TritonClient:
         except grpc.RpcError:
             return False
         return bool(reply.live)
+
+    async def lost(self) -> None:
+        """See :meth:`TritonPort.lost`."""
+        state = self._channel.get_state()
+        while True:
+            await self._channel.wait_for_state_change(state)
+            before, state = state, self._channel.get_state()
+            if before is grpc.ChannelConnectivity.READY:
+                return
 
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`."""
@@ -230,6 +239,43 @@ class TritonClient:
             return await method(request, timeout=timeout, metadata=self._admin)
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
+
+
+def _size(inputs: Mapping[str, Tensor | PlacedTensor]) -> int:
+    return sum(len(one.data) for one in inputs.values() if isinstance(one, Tensor))
+
+
+def _message(
+    model: str,
+    inputs: Mapping[str, Tensor | PlacedTensor],
+    outputs: Sequence[str],
+    placed: Mapping[str, RegionSpan] | None,
+    timeout: float | None,
+) -> bytes:
+    """Return a serialised request.
+
+    Args:
+        model: which is asked.
+        inputs: by name.
+        outputs: names of those that are returned.
+        placed: further ones, which Triton writes to shared memory.
+        timeout: seconds that the model is told, None where it is not.
+    """
+    request = pb.ModelInferRequest(model_name=model)
+    for name, tensor in inputs.items():
+        told = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+        if isinstance(tensor, Tensor):
+            request.raw_input_contents.append(tensor.data)
+        else:
+            _place(told, tensor.place)
+    for name in outputs:
+        request.outputs.add(name=name)
+    for name, place in (placed or {}).items():
+        _place(request.outputs.add(name=name), place)
+    if timeout is not None:
+        request.parameters["timeout"].int64_param = int(timeout * 1e6)
+    rest()
+    return bytes(request.SerializeToString())
 
 
 def _place(tensor: Any, place: RegionSpan) -> None:

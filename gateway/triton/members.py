@@ -38,6 +38,7 @@ class Members:
         everyone: all of them, live or not.
         wanted: models that this gateway has loaded, in their order, and how they are configured.
         repairs: servers that are being given models.
+        lost: set when the connection to one of them ends.
     """
 
     def __init__(self, settings: TritonSettings, admin_key: str) -> None:
@@ -46,6 +47,8 @@ class Members:
         self.everyone: list[Member] = []
         self.wanted: dict[str, Config | None] = {}
         self.repairs: dict[Member, asyncio.Task[None]] = {}
+        self.lost = asyncio.Event()
+        self._watches: dict[Member, asyncio.Task[None]] = {}
         self._leads: Callable[[], bool] = lambda: settings.control
         self._leading = settings.control
         self._needed: tuple[str, ...] = ()
@@ -121,7 +124,9 @@ class Members:
         for address in addresses:
             if address not in known:
                 client = TritonClient(self._settings, self._admin_key, address)
-                self.everyone.append(Member(address, client))
+                member = Member(address, client)
+                self.everyone.append(member)
+                self._watches[member] = asyncio.ensure_future(self._watch(member))
         if complete:  # else a name server is away, which is no reason to send anybody home
             for member in self.everyone:
                 member.leaving = member.address not in addresses
@@ -131,8 +136,14 @@ class Members:
             if replaced or not member.live:
                 self._let_go(member)
 
+    async def _watch(self, member: Member) -> None:
+        while True:
+            await member.client.lost()
+            self.lost.set()
+
     def _let_go(self, member: Member) -> None:
         self.everyone.remove(member)
+        self._watches.pop(member).cancel()
         if repair := self.repairs.pop(member, None):
             repair.cancel()
         task = asyncio.ensure_future(member.client.close())
@@ -203,7 +214,7 @@ class Members:
 
     async def close(self) -> None:
         """Close all channels; running calls are cancelled."""
-        tasks = [*self.repairs.values(), *self._closing]
+        tasks = [*self.repairs.values(), *self._closing, *self._watches.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

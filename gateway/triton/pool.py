@@ -161,6 +161,11 @@ class TritonPool:
             self.members.note(member, live)
         return any(states)
 
+    async def lost(self) -> None:
+        """See :meth:`TritonPort.lost`: any of the servers'."""
+        await self.members.lost.wait()
+        self.members.lost.clear()
+
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`: what any server has; others are made to follow."""
         members = self.members.live()

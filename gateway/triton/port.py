@@ -67,6 +67,12 @@ class TritonPort(Protocol):
     async def live(self) -> bool:
         """Whether the server answers."""
 
+    async def lost(self) -> None:
+        """Return when a connection to a server has ended, however idle it was.
+
+        One caller at a time.
+        """
+
     async def ready_models(self) -> set[str]:
         """Names of the models that are loaded."""
 

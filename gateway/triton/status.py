@@ -20,7 +20,7 @@ from gateway.errors import (
 CRASHES = 2
 """Processes that may end while one inference runs: it may be what ends them."""
 RETRY_AFTER = 2  # seconds; a crashed server or reloaded model is back in about that time
-_QUEUE_FULL = re.compile(r"maximum queue size|queue is full", re.IGNORECASE)
+_QUEUE_FULL = re.compile(r"maximum queue size|queue is full|too many \w+ are waiting", re.I)
 _DEAD = re.compile(r"is not healthy|stub process|engine.{0,20}dead", re.I)
 # It is just being loaded again; no request has reached it.
 _ABSENT = re.compile(r"has been unloaded|not ready|unknown model|not at ready state", re.I)
@@ -109,6 +109,10 @@ class ModelDeadError(LostError):
         super().__init__(ran=ran)
 
 
+class NeededModelError(UnavailableError):
+    """A model that the one that was asked asks in turn is down; whose fault it is, is known."""
+
+
 class NoRoomError(UnavailableError):
     """Triton's shared memory cannot grow: /dev/shm is full."""
 
@@ -123,6 +127,10 @@ class RegionUnknownError(UnavailableError):
 
 class MemoryRefusedError(UnavailableError):
     """Triton lets no client use shared memory: it was started without `--allow-client-shm=true`."""
+
+
+NO_FAULT = (NeededModelError, NoRoomError, RegionUnknownError)
+"""Unavailable, though the model that was asked works."""
 
 
 class RefusedInputError(BadRequestError):

@@ -335,11 +335,41 @@ async def test_a_taken_port_is_an_error(tmp_path: Path, served: Served) -> None:
             pass
 
 
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4]) + bytes(5)
+
+
+@pytest.mark.parametrize("greeting", [b"", HTTP2])
+async def test_connections_are_capped_and_silent_ones_end(tmp_path: Path, greeting: bytes) -> None:
+    """Neither those that say nothing nor those that call nothing take all descriptors."""
+    bound = 4
+    async with serving(tmp_path, connections=bound, head_seconds=1) as served:
+        address = ("127.0.0.1", served.server.port)
+        opened = [await asyncio.open_connection(*address) for _ in range(3 * bound)]
+        for _, writer in opened:
+            writer.write(greeting)
+
+        def ended() -> int:
+            return sum(reader.at_eof() or reader.exception() is not None for reader, _ in opened)
+
+        reading = [asyncio.create_task(reader.read(-1)) for reader, _ in opened]
+        await until(lambda: ended() >= 2 * bound)
+        if greeting:
+            assert ended() == 2 * bound
+        else:
+            await until(lambda: ended() == 3 * bound)
+        for _, writer in opened:
+            writer.close()
+        await asyncio.gather(*reading, return_exceptions=True)
+        stub = health_pb2_grpc.HealthStub(served.channel)
+        question = health_pb2.HealthCheckRequest()
+        await stub.Check(question, wait_for_ready=True, timeout=PATIENCE)
+
+
 async def test_clients_may_ping_as_documented(served: Served) -> None:
     """Pings every 5 s without calls are allowed; see the options, time is too short to wait."""
     from gateway.services.lipsync.grpc.options import server_options
 
-    found = dict(server_options(served.gateway.context.settings.lipsync.server))
+    found = dict(server_options(served.gateway.context.settings.lipsync.server, 1, 10))
     assert found["grpc.keepalive_time_ms"] == 10_000
     assert found["grpc.keepalive_timeout_ms"] == 3_000
     assert found["grpc.http2.min_ping_interval_without_data_ms"] == 5_000

@@ -59,6 +59,8 @@ class FakeTriton:
     broken: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     """Models whose process is gone while their requests are kept, until they are loaded again."""
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the connection ends."""
     gate: asyncio.Event = field(default_factory=opened)
     """Inferences, but for canaries, wait for the gate that was there when they began."""
 
@@ -181,6 +183,10 @@ class FakeTriton:
 
     async def live(self) -> bool:
         return self.is_live
+
+    async def lost(self) -> None:
+        await self.hung_up.wait()
+        self.hung_up.clear()
 
     async def ready_models(self) -> set[str]:
         return set(self.loaded)

@@ -41,6 +41,8 @@ async def serving(
     triton: LipsyncTriton | None = None,
     *,
     tenants: tuple[str, ...] = ("tenant_1", "tenant_2"),
+    connections: int = 100,
+    head_seconds: float = 10,
     server: dict[str, Any] | None = None,
     lipsync: dict[str, Any] | None = None,
     **sections: Any,
@@ -58,8 +60,13 @@ async def serving(
         **(lipsync or {}),
     }
     fake = triton or LipsyncTriton()
+    held = {"head_seconds": head_seconds, "max_per_port": connections}
     async with running_gateway(
-        folder, fake, services=["lipsync"], lipsync=settings, **sections
+        folder,
+        fake,
+        services=["lipsync"],
+        lipsync=settings,
+        **{"server": {"connections": held}, **sections},
     ) as running:
         (one,) = (part for part in running.listeners.background if isinstance(part, GrpcServer))
         address = f"127.0.0.1:{one.port}"

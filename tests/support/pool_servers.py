@@ -32,6 +32,7 @@ class Server:
         self.calls = 0
         self.gate: asyncio.Event | None = None
         self.closed = False
+        self.hung_up = asyncio.Event()
 
     def _check(self) -> None:
         if not self.up:
@@ -68,6 +69,10 @@ class Server:
     async def unregister_memory(self, name: str) -> None:
         self._check()
         self.regions.remove(name)
+
+    async def lost(self) -> None:
+        await self.hung_up.wait()
+        self.hung_up.clear()
 
     async def check_memory(self) -> None:
         self._check()

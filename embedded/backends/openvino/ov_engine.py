@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ov_compiled import DEVICE, compile_graph
 from ov_options import check_batching, device_properties, switched_on
 from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
@@ -32,11 +33,11 @@ _TYPES = {
 class OvEngine:
     """A compiled graph with one inference request."""
 
-    def __init__(self, model: ov.Model, compiled: ov.CompiledModel) -> None:
+    def __init__(self, compiled: ov.CompiledModel) -> None:
         """Reads the signature and prepares the request."""
-        self.inputs = {port.get_any_name(): _info(port) for port in model.inputs}
+        self.inputs = {port.get_any_name(): _info(port) for port in compiled.inputs}
         self.overridable: dict[str, TensorInfo] = {}
-        self.outputs = {port.get_any_name(): _info(port) for port in model.outputs}
+        self.outputs = {port.get_any_name(): _info(port) for port in compiled.outputs}
         self.computed = ON_CPU
         self._places = {name: place for place, name in enumerate(self.inputs)}
         self._results = {name: place for place, name in enumerate(self.outputs)}
@@ -55,13 +56,15 @@ class OvEngine:
             core = ov.Core()
             if extension := parameter(config, "CPU_EXTENSION_PATH"):
                 core.add_extension(extension)
-            model = core.read_model(path)
             if switched_on(config, "RESHAPE_IO_LAYERS"):
+                model = core.read_model(path)
                 _reshape(config, model)
-            compiled = core.compile_model(model, "CPU", properties)
+                compiled = core.compile_model(model, DEVICE, properties)
+            else:
+                compiled = compile_graph(core, path, properties)
         except Exception as error:
             raise LoadError(f"openvino error: {error}") from error
-        return cls(model, compiled)
+        return cls(compiled)
 
     def run(self, feeds: dict[str, Any], outputs: Sequence[str]) -> Sequence[Any]:
         """One forward pass; see `pentad_backend.batching.Engine`.

@@ -8,6 +8,7 @@ import re
 import pybase64
 
 from gateway.errors import BadRequestError, BodyTooLargeError
+from gateway.large_work import rest
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # from the URL-safe alphabet
 _GROUP = 4  # characters; lines of base64 are whole groups of these
@@ -39,6 +40,7 @@ def decode_base64(text: str, what: str, limit: int) -> bytes:
             raise BadRequestError(f"{what} is not valid base64")
     if _size(text, limit) > limit + 3:
         raise BodyTooLargeError(f"{what} is too large: the limit is {limit} bytes")
+    rest()  # from the picture before, or from counting
     try:
         raw = pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -59,12 +61,14 @@ def _size(text: str, limit: int) -> int:
 def _once_more(text: str, what: str) -> bytes:
     try:
         written = text.encode("ascii").strip()
+        rest()
         if _has_lost_plus(written):
             raise BadRequestError(
                 f"{what} is not valid base64: it has blanks where a + was; "
                 "in a form or a URL a + must be sent as %2B"
             )
         packed = written.translate(_STANDARD, _BLANKS.encode())
+        rest()
         return pybase64.b64decode(packed + b"=" * (-len(packed) % _GROUP), validate=True)
     except (binascii.Error, ValueError):
         raise BadRequestError(f"{what} is not valid base64") from None

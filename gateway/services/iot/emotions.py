@@ -15,10 +15,11 @@ from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
+from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
 from gateway.services.iot.faces import IMAGE_REFUSALS, Picture, Refusals, refusal
 from gateway.triton import Tensor
-from gateway.triton.status import RETRY_AFTER, RefusedInputError
+from gateway.triton.status import RETRY_AFTER, NeededModelError, RefusedInputError
 from gateway.triton.tensors import bytes_tensor
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class EmotionService:
             BodyTooLargeError: too many pixels, too long.
             GatewayError: busy, down, deadline or failed inference.
         """
-        return await self._tell({"CLIP": bytes_tensor([clip], rows=False)}, (), None)
+        tensor = await worked(len(clip), bytes_tensor, [clip], rows=False)
+        return await self._tell({"CLIP": tensor}, (), None)
 
     async def pictures(self, pictures: Sequence[Picture], prompt: str | None) -> dict[str, Any]:
         """Return the model's result for pictures, one entry of ``frames`` each.
@@ -69,7 +71,8 @@ class EmotionService:
             RefusedError: one of them is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
-        images = bytes_tensor([one.data for one in pictures], rows=False)
+        size = sum(len(one.data) for one in pictures)
+        images = await worked(size, bytes_tensor, [one.data for one in pictures], rows=False)
         return await self._tell({"IMAGES": images}, pictures, prompt)
 
     async def canary(self, timeout: float) -> dict[str, Any]:
@@ -108,18 +111,24 @@ class EmotionService:
         pictures: Sequence[Picture],
         prompt: str | None,
     ) -> dict[str, Any] | None:
-        """Ask the VLM; None when it is down and the timeline engine may answer instead."""
-        try:
-            self._context.monitor.require(vlm)
-            told = await self._infer(asking, inputs, "vlm", pictures, prompt)
-        except UnavailableError as error:
-            self._context.monitor.failed(vlm, error)
-            if not self._settings.fallback:
-                raise
-            log.warning("VLM unavailable, the timeline engine answers")
-            return None
-        vlm.succeeded()
-        return told
+        """Ask the VLM; None when it is down and the timeline engine may answer instead.
+
+        Raises:
+            NeededModelError: it is down, and no other engine may answer.
+            GatewayError: as for any inference.
+        """
+        if vlm.state == "ready":
+            try:
+                told = await self._infer(asking, inputs, "vlm", pictures, prompt)
+            except NeededModelError:
+                self._context.monitor.failed(vlm, UnavailableError())
+            else:
+                vlm.succeeded()
+                return told
+        if not self._settings.fallback:
+            raise NeededModelError(retry_after=RETRY_AFTER)
+        log.warning("VLM unavailable, the timeline engine answers")
+        return None
 
     async def _infer(
         self,
@@ -147,7 +156,7 @@ class EmotionService:
             )
         except RefusedInputError as error:
             if error.code == VLM_UNAVAILABLE:
-                raise UnavailableError(retry_after=RETRY_AFTER) from None
+                raise NeededModelError(retry_after=RETRY_AFTER) from None
             raise refusal(error, _REFUSALS, pictures) from None
         return dict(json.loads(reply["RESULT"].flat[0]))
 

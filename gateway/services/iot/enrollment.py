@@ -29,6 +29,7 @@ from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.outline import Bounds
+from gateway.large_work import worked
 from gateway.services.iot.decoding import decode_base64
 from gateway.services.iot.faces import Enrollment, Picture
 from gateway.services.iot.kept_vectors import KeptVectors, Owner
@@ -140,7 +141,8 @@ def enrollment_application(service: IotService) -> FastAPI:
         _check_count(len(body.captures), most)
         owner = _owner(request, body.user_id)
         kept.require_room(owner)
-        pictures = _pictures(body.captures, settings.max_image_bytes)
+        size = sum(len(capture.image_data) for capture in body.captures)
+        pictures = await worked(size, _pictures, body.captures, settings.max_image_bytes)
         found = await _enrolled(request, service, [one for one in pictures if one])
         reports = _reports(body.captures, pictures, found)
         faces = sum(report["used"] for report in reports)

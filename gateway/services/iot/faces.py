@@ -19,6 +19,7 @@ from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
+from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import bytes_tensor
@@ -157,8 +158,10 @@ class FaceService:
     ) -> Enrollment:
         model, context = self.model, self._context
         context.metrics.rows(model.triton_model, len(pictures))
+        size = sum(len(one.data) for one in pictures)
+        images = await worked(size, bytes_tensor, [one.data for one in pictures], rows=False)
         inputs = {
-            "IMAGES": bytes_tensor([one.data for one in pictures], rows=False),
+            "IMAGES": images,
             "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
             "OPTIONS": bytes_tensor([json.dumps(self._options | wishes).encode()], rows=False),
         }

@@ -20,6 +20,7 @@ from gateway.http.declaration import WORK, at_most, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.outline import Bounds
 from gateway.http.problems import missing, too_many
+from gateway.large_work import worked
 from gateway.services.iot.compare import compare, sides
 from gateway.services.iot.decoding import decode_base64
 from gateway.services.iot.faces import Picture
@@ -29,10 +30,12 @@ from gateway.services.iot.schemas import (
     Comparison,
     EmotionsRequest,
     FaceVector,
+    Frame,
     FrameEmotions,
     IotHealth,
     IotModels,
     NotImplementedAnswer,
+    PoseImage,
     Story,
     VectorizerRequest,
 )
@@ -75,12 +78,8 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         begin = time.perf_counter()
         body = await read_body(request, VectorizerRequest, bounds=BASE64)
         _check_count(len(body.images), settings.max_images)
-        pictures = []
-        for place, image in enumerate(body.images):
-            name = Picture(b"", image.pose or "").name(place)
-            data = decode_base64(image.data, f"{INVALID}: {name}", settings.max_image_bytes)
-            image.data = ""  # larger than the picture, which may have to wait
-            pictures.append(Picture(data, image.pose or ""))
+        size = sum(len(image.data) for image in body.images)
+        pictures = await worked(size, _pictures, body.images, settings.max_image_bytes)
         found = await unless_gone(request, service.faces.enroll(pictures))
         return answer(
             {
@@ -105,7 +104,8 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
     async def compare_two(request: Request) -> Response:
         begin = time.perf_counter()
         body = await read_body(request, CompareRequest, bounds=BASE64)
-        given = sides(body, settings.max_image_bytes)
+        size = sum(len(side.data or "") for side in (body.first, body.second))
+        given = await worked(size, sides, body, settings.max_image_bytes)
         told = await unless_gone(request, compare(service.faces, given))
         return answer({**told, "processing_time_ms": _since(begin)})
 
@@ -164,8 +164,9 @@ async def _clip(
     if body.event_id is None:
         raise missing("body", "event_id")
     limit = service.settings.emotions.max_clip_bytes
-    clip = decode_base64(body.video_clip or "", "video_clip", limit)
-    body.video_clip = None
+    text, body.video_clip = body.video_clip or "", None
+    clip = await worked(len(text), decode_base64, text, "video_clip", limit)
+    del text  # larger than the clip, which may have to wait
     told = await unless_gone(request, service.emotions.clip(clip))
     return {
         "event_id": body.event_id,
@@ -189,12 +190,8 @@ async def _frames(
         raise missing("body", "video_clip")
     settings = service.settings
     _check_count(len(body.images), settings.emotions.max_images)
-    limit = settings.max_image_bytes
-    pictures = []
-    for place, image in enumerate(body.images):
-        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
-        image.data = ""
-        pictures.append(Picture(data, ""))
+    size = sum(len(image.data) for image in body.images)
+    pictures = await worked(size, _sequence, body.images, settings.max_image_bytes)
     told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
     numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
     frames = [
@@ -212,6 +209,27 @@ async def _frames(
         "model": told["model"],
         "fallback": told["fallback"],
     }
+
+
+def _pictures(images: Sequence[PoseImage], limit: int) -> list[Picture]:
+    """Return the decoded pictures of an enrollment; their texts are let go."""
+    pictures = []
+    for place, image in enumerate(images):
+        name = Picture(b"", image.pose or "").name(place)
+        data = decode_base64(image.data, f"{INVALID}: {name}", limit)
+        image.data = ""  # larger than the picture, which may have to wait
+        pictures.append(Picture(data, image.pose or ""))
+    return pictures
+
+
+def _sequence(images: Sequence[Frame], limit: int) -> list[Picture]:
+    """Return the decoded pictures of a sequence; their texts are let go."""
+    pictures = []
+    for place, image in enumerate(images):
+        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
+        image.data = ""
+        pictures.append(Picture(data, ""))
+    return pictures
 
 
 def _dominant(frames: Sequence[dict[str, Any]]) -> str:

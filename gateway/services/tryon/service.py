@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.admission import Admission
 from gateway.context import Context, Service
-from gateway.errors import ClientGoneError, GatewayError, InferenceError, UnavailableError
+from gateway.errors import ClientGoneError, GatewayError, InferenceError
 from gateway.health.state import ModelState, StillLoadingError
 from gateway.services.tryon.jobs.database import StoreError
 from gateway.services.tryon.jobs.delivery import DeliveryWorker
@@ -242,8 +242,7 @@ class TryonService(Service):
     def _failed(self, error: GatewayError) -> None:
         """Let the monitor look at once; until its canary passes, the model gets no work."""
         self._context.monitor.failed(self.model, error)
-        gone = isinstance(error, UnavailableError | ClientGoneError)
-        if gone and self.model.state == "ready":
+        if isinstance(error, ClientGoneError) and self.model.state == "ready":
             self.model.state, self.model.detail = "loading", "the model went away"
 
 

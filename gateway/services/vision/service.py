@@ -16,6 +16,7 @@ from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
 from gateway.health.attempts import Asking
 from gateway.health.guard import guarded
 from gateway.health.state import ModelState
+from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, bytes_tensor
@@ -133,7 +134,7 @@ class VisionService(Service):
     async def _infer(self, image: bytes, asking: Asking) -> Classification:
         model = self.settings.triton_model
         self._context.metrics.rows(model, 1)
-        inputs = {"IMAGE": bytes_tensor([image])}
+        inputs = {"IMAGE": await worked(len(image), bytes_tensor, [image])}
         headers = self._context.tracing.headers()
         try:
             reply = await asking(

@@ -52,12 +52,11 @@ Seen = list[tuple[int, float]]
 
 def under_load(
     stack: Stack, hurt: Callable[[], object], recovered: Callable[[], object]
-) -> tuple[Seen, int, float]:
+) -> tuple[Seen, int]:
     """Ask for texts and pictures from 8 threads, from before ``hurt`` until the end of it shows.
 
     Returns:
-        Status and duration of each, the status of one request after them all, and seconds until
-        everything was ready again.
+        Status and duration of each, and the status of one request after them all.
     """
     stop = threading.Event()
     served = threading.Event()
@@ -81,15 +80,13 @@ def under_load(
         try:
             assert served.wait(PATIENCE)
             time.sleep(1)
-            begin = time.monotonic()
             hurt()
             wait_for(recovered, 2 * PATIENCE)
             wait_for(lambda: stack.wait_ready() and embed(stack).status_code == 200)
-            back = time.monotonic() - begin
         finally:
             stop.set()
         seen = [item for future in futures for item in future.result()]
-    return seen, embed(stack).status_code, back
+    return seen, embed(stack).status_code
 
 
 def servers(stack: Stack) -> list[psutil.Process]:
@@ -123,10 +120,10 @@ def retries(stack: Stack, cause: str) -> float:
     return sum(map(float, found))
 
 
-def check(seen: Seen, last: int, back: float) -> None:
+def check(seen: Seen, last: int) -> None:
     assert {status for status, _ in seen} == {200}, "what was lost is asked again"
     # They wait for their model, but late canaries would free one that hangs after 30 s.
-    assert max(took for _, took in seen) < back + 15, "a request hung"
+    assert max(took for _, took in seen) < 25, "a request hung"
     assert last == 200
 
 

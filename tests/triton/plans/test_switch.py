@@ -41,7 +41,7 @@ class Bench:
         self.answers: list[float] = []
 
     async def round(self) -> None:
-        await self.loader.ensure([self.model], await self.client.ready_models())
+        await self.loader.ensure(self.model, await self.client.ready_models())
 
     async def ask(self) -> float:
         zero = Tensor("FP32", (1, 1), np.zeros((1, 1), np.float32).tobytes())

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from embedded.complete_configs import complete
 from embedded.errors import EmbeddedError
 from embedded.layout import environment, find_wheel
 from embedded.options import ServerOptions, Tls, command_line, options_from
+from embedded.selftest import REPOSITORY
 from gateway.settings import Settings
 from gateway.settings.triton import TritonSettings
 
@@ -58,3 +60,54 @@ def test_profile_and_tracing() -> None:
     assert "--model-config-name=openvino" in arguments
     assert "--trace-config=rate=10" in arguments
     assert "--trace-config=opentelemetry,url=http://c:4318/v1/traces" in arguments
+
+
+COMPLETE = """
+backend: "python"
+input [ { name: "A" data_type: TYPE_STRING dims: [ 1 ] } ]
+output [ { name: "B" data_type: TYPE_FP32 dims: [ 1 ] } ]
+"""
+COMPLETION_OFF = "--disable-auto-complete-config"
+
+
+def asked_to_complete(tmp_path: Path, configs: dict[str, str]) -> bool:
+    for name, text in configs.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    options = ServerOptions(repository=tmp_path, socket=Path("/run/p/triton:8001"))
+    return COMPLETION_OFF not in command_line(
+        options, find_wheel(), Path("/backends"), "prefix-", {}
+    )
+
+
+def test_complete_models_are_not_completed(tmp_path: Path) -> None:
+    profiles = {"a/config.pbtxt": COMPLETE, "a/configs/openvino.pbtxt": COMPLETE}
+    assert not asked_to_complete(tmp_path, profiles)
+
+
+@pytest.mark.parametrize(
+    "incomplete",
+    [
+        'backend: "onnxruntime"',
+        COMPLETE.replace("backend", "# backend"),
+        COMPLETE.replace("output", "input"),
+        COMPLETE.replace("dims: [ 1 ]", ""),
+        COMPLETE + "{",
+        "input: 1 output: 1 backend: 2",
+    ],
+)
+@pytest.mark.parametrize("file", ["b/config.pbtxt", "a/configs/openvino.pbtxt"])
+def test_one_incomplete_configuration_is_completed(
+    tmp_path: Path, incomplete: str, file: str
+) -> None:
+    assert asked_to_complete(tmp_path, {"a/config.pbtxt": COMPLETE, file: incomplete})
+
+
+def test_models_that_are_not_there_yet_may_need_completion(tmp_path: Path) -> None:
+    assert asked_to_complete(tmp_path, {})
+    (tmp_path / "a").mkdir()
+    assert asked_to_complete(tmp_path, {}), "a model without a configuration"
+
+
+def test_our_own_models_need_no_completion() -> None:
+    assert complete([Path(__file__).parents[3] / "model_repository", REPOSITORY])

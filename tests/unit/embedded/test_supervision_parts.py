@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +17,14 @@ from embedded.errors import EmbeddedError
 from embedded.logs import LINE_BYTES, LogStream, label
 from embedded.profile import VERDICT, choose_profile
 from embedded.units import Keeper
+from embedded.wakeups import Wakeups
 from tests.support.waiting import wait_for
 
 
 def test_backoff_doubles_up_to_its_limit_and_starts_over() -> None:
     backoff = Backoff(0.5, 3, healthy_after=60)
-    assert [backoff.pause(1) for _ in range(5)] == [0.5, 1, 2, 3, 3]
-    assert backoff.pause(61) == 0.5
+    assert [backoff.pause(1) for _ in range(6)] == [0, 0.5, 1, 2, 3, 3]
+    assert [backoff.pause(61), backoff.pause(1)] == [0, 0.5]
     for _ in range(2000):
         assert backoff.pause(0) <= 3
 
@@ -98,7 +102,20 @@ def test_a_start_that_fails_is_tried_again(tmp_path: Path, error: Exception) -> 
         unit.missing = None
         wait_for(lambda: said() and len(noted) >= 2)
         keeper.stop(1)
-    assert "fragile ended with status 0; starting it again in 0.0 s" in said()
+    assert "fragile ended with status 0; starting it again at once" in said()
+
+
+def test_the_end_of_a_child_ends_the_sleep() -> None:
+    with Wakeups() as wakeups:
+        child = subprocess.Popen(["sleep", "0.2"])
+        begin = time.monotonic()
+        while child.poll() is None:
+            wakeups.wait(60)
+        assert time.monotonic() - begin < 50
+        os.kill(os.getpid(), signal.SIGCHLD)  # before the sleep: it is not missed
+        wakeups.wait(60)
+        assert time.monotonic() - begin < 50
+    assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(

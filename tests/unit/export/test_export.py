@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,10 @@ def test_cosines() -> None:
     left = np.array([[1, 0], [1, 1]], dtype=np.float32)
     right = np.array([[2, 0], [0, 3]], dtype=np.float32)
     np.testing.assert_allclose(parity.cosines(left, right), [1, np.sqrt(0.5)], rtol=1e-6)
+
+
+def test_a_command_line_that_makes_nothing_reads_no_torch() -> None:
+    """`make run` calls it each time, and torch takes longer than all else of it."""
+    code = "import sys, export.__main__; print([one for one in sys.modules if one in sys.argv])"
+    command = [sys.executable, "-c", code, "torch", "transformers", "onnxruntime"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

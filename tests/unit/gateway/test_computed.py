@@ -195,6 +195,9 @@ class EmbeddedTriton:
     async def config(self, model: str) -> dict[str, Any]:
         return self.config_now
 
+    async def ready_models(self) -> set[str]:
+        return set()
+
     async def live(self) -> bool:
         return True
 
@@ -208,7 +211,7 @@ async def test_an_embedded_network_has_one_process_on_a_gpu(
     reports = Reports(folder)
     loader = ModelLoader(triton, Metrics(), {}, reports=reports)  # type: ignore[arg-type]
     model = ModelState("add", "tiny", ())
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     (group,) = triton.config_now["instance_group"]
     assert group == {"kind": "KIND_GPU", "gpus": [0, 1], "count": count}
     assert triton.loads == (2 if count == 1 else 1)

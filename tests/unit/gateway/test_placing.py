@@ -83,7 +83,7 @@ class Triton:
 async def loaded(triton: Triton, devices: dict[str, str] | None = None) -> ModelState:
     loader = ModelLoader(triton, Metrics(), devices or {})  # type: ignore[arg-type]
     model = ModelState("service", CALLER, ("network",))
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert model.state != "missing"
     return model
 
@@ -141,7 +141,7 @@ async def test_what_cannot_be_moved_stays_where_it_is() -> None:
 async def test_a_dead_caller_is_told_again() -> None:
     triton = Triton((0, 1))
     loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
-    await loader.ensure([ModelState("service", CALLER, ("network",))], set())
+    await loader.ensure(ModelState("service", CALLER, ("network",)), set())
     await loader.reload(["network", CALLER])
     assert triton.running["network"]["instance_group"][0]["gpus"] == [0]
     assert NETWORKS in parameters(triton.running[CALLER])
@@ -156,11 +156,11 @@ async def test_a_plan_lands_where_onnx_ran(tmp_path: Path) -> None:
     triton, chooser = Triton((0, 1)), PlanChooser(tmp_path)
     loader = ModelLoader(triton, Metrics(), {}, chooser)  # type: ignore[arg-type]
     model = ModelState("add", MODEL, ())
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert triton.running[MODEL]["instance_group"][0]["gpus"] == [0]
     install_plan(folder)
     triton.loads.clear()
-    await loader.ensure([model], set(triton.running))
+    await loader.ensure(model, set(triton.running))
     assert triton.running[MODEL]["backend"] == "tensorrt"
     assert triton.loads == [(MODEL, [0])]
     assert chooser.most_rows(MODEL) == 8

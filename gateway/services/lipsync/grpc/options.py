@@ -13,8 +13,16 @@ _AGE_SECONDS = 3600  # of a connection, which its client then makes anew
 _IDLE_SECONDS = 600  # without a call
 
 
-def server_options(settings: LipsyncServerSettings) -> list[Option]:
-    """Return the channel arguments of the server (names: grpc/impl/channel_arg_names.h)."""
+def server_options(
+    settings: LipsyncServerSettings, connections: int, head_seconds: float
+) -> list[Option]:
+    """Return the channel arguments of the server (names: grpc/impl/channel_arg_names.h).
+
+    Args:
+        settings: of the listener.
+        connections: open at once; further ones are closed as soon as they are accepted.
+        head_seconds: for a connection to say that it speaks HTTP/2; until then it counts, too.
+    """
     limit = settings.max_message_size_mb << 20
     return [
         ("grpc.max_receive_message_length", limit),
@@ -30,6 +38,8 @@ def server_options(settings: LipsyncServerSettings) -> list[Option]:
         ("grpc.max_metadata_size", METADATA_BYTES + _OWN_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES + _OWN_METADATA_BYTES),
         ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.server_handshake_timeout_ms", round(head_seconds * 1000)),
         ("grpc.max_connection_idle_ms", _IDLE_SECONDS * 1000),
         ("grpc.max_connection_age_ms", _AGE_SECONDS * 1000),
         # Streams that nobody ends, such as those of reflection, end with their connection.

@@ -55,7 +55,9 @@ class GrpcServer(Background):
             ValueError: a certificate cannot be read.
         """
         host, settings = self._context.settings.server.host, self._settings
-        server = grpc.aio.server(options=server_options(settings))
+        head_seconds = self._context.settings.server.connections.head_seconds
+        options = server_options(settings, self._lifecycle.connections, head_seconds)
+        server = grpc.aio.server(options=options)
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))
         if settings.reflection:

@@ -136,7 +136,7 @@ def test_the_configuration_reaches_the_model(tmp_path: Path, repository: Path) -
 def test_demo_tenants_are_made_when_nobody_else_is_configured(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.lipsync.export as module
+    import export.lipsync.demo as module
 
     narrow = module.write_tenants
     monkeypatch.setattr(

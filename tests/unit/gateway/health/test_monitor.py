@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.errors import DeadlineError, GatewayError, InferenceError, UnavailableError
+from gateway.errors import (
+    BusyError,
+    DeadlineError,
+    GatewayError,
+    InferenceError,
+    UnavailableError,
+)
 from gateway.health import monitor
 from gateway.health.engine import device_name, engine_name
 from gateway.health.loading import Leadership, ModelLoader
@@ -16,12 +23,18 @@ from gateway.health.processes import ModelProcesses
 from gateway.health.state import ModelState
 from gateway.telemetry.metrics import Metrics
 from gateway.triton.placing import placed_on
-from gateway.triton.status import ModelDeadError
+from gateway.triton.status import (
+    ModelDeadError,
+    NeededModelError,
+    NoRoomError,
+    ServerGoneError,
+)
 from tests.support.fake_triton import FakeTriton
 from tests.support.gateway import running_gateway
 from tests.support.waiting import PATIENCE, until
 
 FAST = {"canary_interval_seconds": 0.05}
+CALM = {"canary_interval_seconds": 3600}  # looks by need alone
 
 
 async def test_models_are_loaded_needs_first(tmp_path: Path) -> None:
@@ -87,6 +100,62 @@ async def test_a_silent_model_whose_process_is_there_is_waited_for(
         assert gateway.triton.unloads == []
 
 
+async def test_a_model_that_was_unavailable_is_not_ready_until_it_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path, health=CALM) as gateway:
+        triton, watch = gateway.triton, gateway.context.monitor
+        (model, *_) = (one for service in watch.services() for one in service.models)
+        triton.gate.clear()
+        for error in (UnavailableError(), ServerGoneError(ran=True)):
+            watch.failed(model, error)
+            assert model.state == "loading"
+            assert (await gateway.main.get("/readyz")).status_code == 503
+            gauge = f'pentad_service_ready{{service="{watch.services()[0].name}"}} 0.0'
+            assert gauge in gateway.context.metrics.render().decode()
+            await until(lambda: model.state == "ready")
+        for harmless in (NeededModelError(), NoRoomError(), BusyError(), InferenceError()):
+            watch.failed(model, harmless)
+            assert model.state == "ready"
+
+
+async def test_requests_that_give_up_do_not_keep_a_model_from_being_ready(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=CALM) as gateway:
+        (model, *_) = gateway.context.monitor.services()[0].models
+        model.state, model.doubted = "loading", 0.0
+        gateway.context.monitor.failed(model, UnavailableError())  # who had waited for it
+        assert model.doubted == 0.0
+
+
+async def test_a_connection_that_ends_is_looked_at_without_a_request(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, health=CALM) as gateway:
+        gateway.triton.is_live = False
+        gateway.triton.hung_up.set()
+        await until(lambda: gateway.context.monitor.report()["status"] == "starting")
+
+
+async def test_a_model_that_loads_for_long_keeps_no_other_from_repair(tmp_path: Path) -> None:
+    class Patient(FakeTriton):
+        async def load(self, model: str, config: Any = None) -> None:
+            if model == "image_classification":
+                await held.wait()
+            await super().load(model, config)
+
+    held = asyncio.Event()
+    triton = Patient()
+    async with running_gateway(tmp_path, triton, health=FAST, wait=False) as gateway:
+        watch = gateway.context.monitor
+        await until(lambda: watch.service_state("text") == "ready")
+        assert watch.service_state("vision") == "loading"
+        triton.failures.append(ModelDeadError("sentence_encoder"))
+        await until(lambda: triton.unloads == ["sentence_encoder"])
+        await until(lambda: watch.service_state("text") == "ready")
+        assert watch.service_state("vision") == "loading"
+        held.set()
+        await until(lambda: watch.report()["status"] == "ready")
+        assert triton.loads.count("image_classifier") == 1, "the rounds' tasks load nothing twice"
+
+
 def models(gateway: object) -> list[dict[str, object]]:
     return gateway.context.monitor.report()["services"]["text"]["models"]  # type: ignore[attr-defined]
 
@@ -96,7 +165,7 @@ async def test_a_triton_that_died_misses_no_models(live: bool, state: str) -> No
     model = ModelState("embed", "text_embedding", ("sentence_encoder",))
     triton = FakeTriton(unloadable={"sentence_encoder"}, is_live=live)
     loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert model.state == state
 
 

@@ -52,6 +52,7 @@ NO_ROOM = (
         (Code.INTERNAL, NO_ROOM, NoRoomError, 503),
         (Code.INTERNAL, "posix_fallocate: No space left on device", NoRoomError, 503),
         (Code.UNAVAILABLE, "Exceeds maximum queue size", BusyError, 503),
+        (Code.UNAVAILABLE, "text_embedding: too many texts are waiting", BusyError, 503),
         (Code.UNAVAILABLE, "vlm: the deadline has passed", DeadlineError, 504),
         (Code.NOT_FOUND, "Request for unknown model: 'x' is not found", ModelDeadError, 503),
         (Code.UNAVAILABLE, "'x' version 1 is not at ready state", ModelDeadError, 503),

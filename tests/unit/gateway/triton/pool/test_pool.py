@@ -16,6 +16,7 @@ from gateway.triton.status import (
     RegionUnknownError,
 )
 from tests.support.pool_servers import NEEDS, Server, ask, settled, started
+from tests.support.waiting import PATIENCE
 
 
 async def test_one_address_is_the_plain_client() -> None:
@@ -285,3 +286,14 @@ async def test_without_any_server_the_request_may_be_asked_again(
     with pytest.raises(LostError) as caught:
         await ask(tritons)
     assert not caught.value.ran
+
+
+async def test_the_end_of_each_connection_is_told(servers: dict[str, Server]) -> None:
+    tritons = await started(servers)
+    for server in servers.values():
+        told = asyncio.create_task(tritons.lost())
+        await asyncio.sleep(0.05)
+        assert not told.done()
+        server.hung_up.set()
+        await asyncio.wait_for(told, PATIENCE)
+    await tritons.close()

@@ -58,14 +58,14 @@ async def test_onnx_serves_until_the_plan_is_there(tmp_path: Path) -> None:
     folder, triton = write_model(tmp_path), Triton()
     loader, model = made(tmp_path, triton)
     for _ in range(2):
-        await loader.ensure([model], set(triton.running))
+        await loader.ensure(model, set(triton.running))
     assert triton.loads == ["onnxruntime"]
     install(folder)
     model.state, model.last_success = "ready", 5.0
-    await loader.ensure([model], set(triton.running))
+    await loader.ensure(model, set(triton.running))
     assert triton.running == {MODEL: "tensorrt"}
     assert (model.state, model.engine, model.last_success) == ("ready", "", 0.0)
-    await loader.ensure([model], set(triton.running))
+    await loader.ensure(model, set(triton.running))
     assert triton.loads == ["onnxruntime", "tensorrt"]
 
 
@@ -74,7 +74,7 @@ async def test_a_plan_that_cannot_be_loaded_is_tried_once(tmp_path: Path) -> Non
     install(write_model(tmp_path))
     loader, model = made(tmp_path, triton)
     for _ in range(3):
-        await loader.ensure([model], set(triton.running))
+        await loader.ensure(model, set(triton.running))
     assert triton.loads == ["tensorrt", "onnxruntime"]
     assert model.state != "missing"
 
@@ -82,10 +82,10 @@ async def test_a_plan_that_cannot_be_loaded_is_tried_once(tmp_path: Path) -> Non
 async def test_onnx_goes_on_where_a_later_plan_cannot_be_loaded(tmp_path: Path) -> None:
     folder, triton = write_model(tmp_path), Triton(unloadable={"tensorrt"})
     loader, model = made(tmp_path, triton)
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     install(folder)
     for _ in range(3):
-        await loader.ensure([model], set(triton.running))
+        await loader.ensure(model, set(triton.running))
     assert triton.loads == ["onnxruntime", "tensorrt"]
     assert triton.running == {MODEL: "onnxruntime"}
 
@@ -95,12 +95,12 @@ async def test_a_triton_that_dies_while_it_loads_is_no_reason_to_doubt_a_plan(
 ) -> None:
     folder, triton = write_model(tmp_path), Triton()
     loader, model = made(tmp_path, triton)
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     install(folder)
     triton.alive = False
-    await loader.ensure([model], {MODEL})
+    await loader.ensure(model, {MODEL})
     triton.alive = True
-    await loader.ensure([model], {MODEL})
+    await loader.ensure(model, {MODEL})
     assert triton.running == {MODEL: "tensorrt"}
 
 
@@ -108,11 +108,11 @@ async def test_a_plan_that_fails_its_canaries_gives_way_to_onnx(tmp_path: Path) 
     triton = Triton()
     install(write_model(tmp_path))
     loader, model = made(tmp_path, triton)
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert triton.running == {MODEL: "tensorrt"}
     await loader.reload([MODEL])
     assert triton.running == {MODEL: "onnxruntime"}
-    await loader.ensure([model], {MODEL})
+    await loader.ensure(model, {MODEL})
     assert triton.running == {MODEL: "onnxruntime"}
 
 
@@ -121,12 +121,12 @@ async def test_a_new_gateway_finds_models_loaded(tmp_path: Path) -> None:
     onnx, stale = Triton(running={MODEL: "onnxruntime"}), Triton(running={MODEL: "tensorrt"})
     for triton in (onnx, stale):
         loader, model = made(tmp_path, triton)
-        await loader.ensure([model], {MODEL})
+        await loader.ensure(model, {MODEL})
     assert onnx.loads == []
     assert stale.loads == ["onnxruntime"]  # nobody vouches for that plan
     install(folder)
     loader, model = made(tmp_path, stale)
-    await loader.ensure([model], {MODEL})
+    await loader.ensure(model, {MODEL})
     assert stale.running == {MODEL: "tensorrt"}
 
 
@@ -134,10 +134,10 @@ async def test_forced_devices(tmp_path: Path) -> None:
     install(write_model(tmp_path))
     on_cpu, on_gpu = Triton(), Triton()
     loader, model = made(tmp_path, on_cpu, **{MODEL: "cpu"})
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert on_cpu.loads[0] == "as configured"
     loader, model = made(tmp_path, on_gpu, **{MODEL: "cuda:1"})
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert on_gpu.loads == ["tensorrt"]
 
 
@@ -145,7 +145,7 @@ async def test_without_plans_the_repository_decides(tmp_path: Path) -> None:
     install(write_model(tmp_path))
     triton = Triton()
     loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
-    await loader.ensure([ModelState("add", MODEL, ())], set())
+    await loader.ensure(ModelState("add", MODEL, ()), set())
     assert triton.loads == ["as configured"]
 
 
