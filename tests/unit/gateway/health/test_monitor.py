@@ -184,14 +184,14 @@ async def test_a_model_that_takes_long_is_loading_not_missing(
     monkeypatch.setattr(triton, "load", load)
     loader = ModelLoader(triton, Metrics(), {})  # type: ignore[arg-type]
     for _ in range(2):
-        await loader.ensure([model], set())
+        await loader.ensure(model, set())
         assert model.state == "loading"
         assert "longer than triton.load_timeouts" in str(model.detail)
     ready: set[str] = set()
-    await loader.ensure([model], ready)
+    await loader.ensure(model, ready)
     assert ready == {"vlm"}
     outcomes.append(InferenceError())  # after a deadline it may fail as any other
-    await loader.ensure([model], set())
+    await loader.ensure(model, set())
     assert model.state == "missing"
 
 
