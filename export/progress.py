@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
+from rich.table import Column
 
 
 class Progress:
@@ -27,11 +28,11 @@ class Progress:
         self._console = Console(stderr=True)
         self._bars = Bars(
             SpinnerColumn(finished_text="✔"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=44)),
+            BarColumn(bar_width=12),
+            TaskProgressColumn(table_column=Column(min_width=4)),
+            TimeElapsedColumn(table_column=Column(min_width=7)),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, max_width=24)),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
