@@ -19,6 +19,9 @@ from gateway.settings import Settings, load_settings
 from tests.support.fake_triton import FakeTriton
 from tests.support.waiting import until
 
+CONNECTIONS = 1000
+"""Of each port, where a test sets no limit."""
+
 
 @dataclass
 class Running:
@@ -58,7 +61,7 @@ async def running_gateway(
     fake = triton or FakeTriton()
     settings = settings_for(state, **values)
     context = build_context(settings, fake)  # type: ignore[arg-type]
-    lifecycle = Lifecycle(connections=settings.server.connections.max_per_port)
+    lifecycle = Lifecycle(connections=settings.server.connections.max_per_port or CONNECTIONS)
     listeners = assemble(context, lifecycle)
     for part in listeners.background:
         await part.start()

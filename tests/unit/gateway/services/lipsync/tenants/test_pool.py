@@ -271,7 +271,7 @@ async def test_a_gpu_gets_more_calls_than_it_has_slots(
 ) -> None:
     server = {"worker_count_per_gpu": chosen["count"]} if chosen else {}
     home = house(tmp_path, server=server)
-    device = home.pool.devices_by_index[0]
+    device = home.pool.devices[0]
     await home.pool.survey(device, 1.0)
     assert device.admission.slots == on_cpu
     home.models.kind = "cuda"
