@@ -13,6 +13,7 @@ from gateway.api.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
 from gateway.api.png import png_rgb
 from gateway.context import Context
 from gateway.health.state import ModelState
+from gateway.settings.lipsync import LOADING_CALLS
 from gateway.tenants.commands import Commands
 from gateway.tenants.device import Device
 from gateway.tenants.keeper import Keeper
@@ -100,6 +101,8 @@ class LipsyncService:
             await probe(self._context.triton, model.triton_model, timeout)
             return {"model": model.triton_model}
         stats = await self.pool.survey(device, timeout)
+        taken_in = (one.admission.slots + LOADING_CALLS for one in self.pool.devices_by_index)
+        self.admission.resize(sum(taken_in))  # by what the devices have turned out to be
         await self.regions.look()
         if stats.tenants:
             await self._frame(device, timeout)
