@@ -85,7 +85,7 @@ class HealthMonitor:
         self._services: dict[str, Probed] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._tending: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tending: dict[int, asyncio.Task[None]] = {}
         self._stopping = False
         self._collector = TritonCollector()
         metrics.add(self._collector)
@@ -256,7 +256,7 @@ class HealthMonitor:
 
     def _begin(self, service: Probed, model: ModelState, ready: set[str], leads: bool) -> None:
         """Tend a model in a task of its own, unless the last round's is still at it."""
-        key = (service.name, model.task)
+        key = id(model)  # a task holds its model; a service may have several of one task
         if key not in self._tending:
             task = asyncio.create_task(self._told(self._tend(service, model, ready, leads)))
             self._tending[key] = task
