@@ -32,7 +32,7 @@ from gateway.visible_cards import count_in_bus_order
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m embedded") -> int:
-    """Runs one command; returns the exit status: 0, 1 for a failure, 2 for a bad configuration."""
+    """Run one command; return the exit status: 0, 1 for a failure, 2 for a bad configuration."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="check, then run Triton and the gateway until a signal")

@@ -7,7 +7,7 @@ class Backoff:
     """No pause after one crash; then one that doubles; a long healthy run starts over."""
 
     def __init__(self, first: float, longest: float, healthy_after: float = 60.0) -> None:
-        """Sets the pauses.
+        """Set the pauses.
 
         Args:
             first: Pause after the second crash in a row, in seconds.

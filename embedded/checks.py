@@ -63,7 +63,7 @@ def check_libraries() -> str:
 
 
 def check_ports(ports: Mapping[str, tuple[str, int]]) -> str:
-    """The ports that will be listened on.
+    """Return the ports that will be listened on.
 
     Args:
         ports: Host and port by the name of the setting that gives the port.

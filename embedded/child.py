@@ -24,7 +24,7 @@ def spawn(
     keep_modes: bool = False,
     sockets: Sequence[socket.socket] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts `command` in a session of its own, so that Ctrl-C reaches only the parent.
+    """Start `command` in a session of its own, so that Ctrl-C reaches only the parent.
 
     What it creates, shared memory included, no other user can open. The guard in front of it
     makes the kernel send SIGTERM should the calling thread die.
@@ -55,7 +55,7 @@ def spawn(
 
 
 def terminate(process: subprocess.Popen[bytes], timeout: float) -> bool:
-    """Sends SIGTERM, then SIGKILL after `timeout` seconds.
+    """Send SIGTERM, then SIGKILL after `timeout` seconds.
 
     Returns:
         True when the process ended by itself.

@@ -15,7 +15,7 @@ _BACKLOG_FULL = errno.EAGAIN
 
 
 def prepare(file: Path) -> None:
-    """Makes the folder; Triton itself replaces what is left of a predecessor's socket.
+    """Make the folder; Triton itself replaces what is left of a predecessor's socket.
 
     Raises:
         EmbeddedError: The folder is not this user's alone, or another Triton answers there.
@@ -42,7 +42,7 @@ def answered(file: Path) -> bool:
 
 
 def remove(file: Path) -> None:
-    """Removes the socket, and its folder where that is empty."""
+    """Remove the socket, and its folder where that is empty."""
     with contextlib.suppress(OSError):
         file.unlink()
     with contextlib.suppress(OSError):

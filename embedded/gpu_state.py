@@ -23,7 +23,7 @@ def driver_present() -> bool:
 
 
 def gpu_state(nvml: Any = None) -> str:
-    """What there is and what is missing; the first thing that is missing decides.
+    """Return what there is and what is missing; the first thing that is missing decides.
 
     Args:
         nvml: The module `pynvml`, or what behaves like it.
@@ -41,7 +41,7 @@ def gpu_state(nvml: Any = None) -> str:
 
 
 def _cuda_fails() -> str:
-    """What CUDA itself says against these GPUs; empty where nothing."""
+    """Return what CUDA itself says against these GPUs; empty where nothing."""
     try:
         cudart = import_module("cuda.bindings.runtime")
     except ImportError:

@@ -33,7 +33,7 @@ _NUMBERS = {"x86_64": (0xC000003E, 91, 317), "aarch64": (0xC00000B7, 52, 277)}
 
 
 def main(command: list[str]) -> None:
-    """Replaces this process by `command`."""
+    """Replace this process by `command`."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request took effect
@@ -48,7 +48,7 @@ def main(command: list[str]) -> None:
 
 
 def keep_modes() -> bool:
-    """Makes fchmod of this process and its children do nothing where it would open a file.
+    """Make fchmod of this process and its children do nothing where it would open a file.
 
     Triton's Python backend puts all tensors, pictures of people among them, into regions that Boost
     opens to every user by fchmod 0644, whatever the umask is. A chmod afterwards would come too
@@ -85,7 +85,7 @@ def keep_modes() -> bool:
 
 
 def hand_over(descriptors: list[int]) -> None:
-    """Moves the descriptors to 3, 4, ... and says so in the environment."""
+    """Move the descriptors to 3, 4, ... and say so in the environment."""
     end = FIRST + len(descriptors)
     above = [fcntl.fcntl(number, fcntl.F_DUPFD, end) for number in descriptors]
     for target, number in enumerate(above, FIRST):

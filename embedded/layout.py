@@ -99,7 +99,7 @@ def backends_folder(state: Path) -> Path:
 
 
 def compiled_graphs(state: Path) -> Path:
-    """The folder of graphs that OpenVINO has compiled, without what killed processes began.
+    """Return the folder of graphs that OpenVINO has compiled, without what killed processes began.
 
     Call it while no Triton of this state folder runs. What is there is used as it is, so it is
     this user's alone.
@@ -112,7 +112,7 @@ def compiled_graphs(state: Path) -> Path:
 
 
 def assemble_backends(wheel: Wheel, folder: Path) -> Path:
-    """Makes `folder` a Triton backend directory; safe to call from several processes.
+    """Make `folder` a Triton backend directory; safe to call from several processes.
 
     Triton refuses backend files that are links to somewhere else, so they are copied.
 
@@ -139,7 +139,7 @@ def assemble_backends(wheel: Wheel, folder: Path) -> Path:
 
 
 def environment(wheel: Wheel) -> dict[str, str]:
-    """The environment in which tritonserver and its stubs find their libraries and packages."""
+    """Return the environment in which tritonserver and its stubs find libraries and packages."""
     env = dict(os.environ)
     libraries = [str(wheel.libraries), str(libpython_folder())]
     if inherited := env.get("LD_LIBRARY_PATH"):

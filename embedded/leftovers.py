@@ -25,7 +25,7 @@ _counter = itertools.count()
 
 
 def new_prefix() -> str:
-    """A prefix that no other run uses.
+    """Return a prefix that no other run uses.
 
     It names the launcher, by process namespace, process id and start time, and ends in a number.
     """
@@ -60,7 +60,7 @@ def remove(prefix: str) -> None:
 
 
 def remove_stale(state: Path | None = None) -> list[str]:
-    """Removes what runs of dead launchers left behind.
+    """Remove what runs of dead launchers left behind.
 
     Args:
         state: Folder of run-time files. Only processes that were started with it are killed; by
@@ -84,12 +84,12 @@ def remove_stale(state: Path | None = None) -> list[str]:
 
 
 def identity(pid: int) -> str:
-    """What tells a process from all others, later ones with the same number included."""
+    """Return what tells a process from all others, later ones with the same number included."""
     return f"{_namespace()} {pid} {_started(pid)}"
 
 
 def pid_of(identity: str) -> int | None:
-    """The number of a process that still runs; None when it has ended, or was never ours to see."""
+    """Return the number of a process that still runs; None when it has ended, or is not ours."""
     match identity.split():
         case [namespace, pid, started] if namespace == _namespace() and pid.isdecimal():
             return int(pid) if _started(int(pid)) == started else None
@@ -97,7 +97,7 @@ def pid_of(identity: str) -> int | None:
 
 
 def clear_regions() -> list[str]:
-    """Removes the regions of killed Tritons where /dev/shm outlives their containers.
+    """Remove the regions of killed Tritons where /dev/shm outlives their containers.
 
     Other process namespaces count as dead: for a container whose /dev/shm no other Triton uses.
     """

@@ -23,7 +23,7 @@ class LauncherLock:
     """Held until the launcher ends, however it ends: the kernel gives it back."""
 
     def __init__(self, state: Path) -> None:
-        """Takes the lock and ends what the last launcher left behind.
+        """Take the lock and end what the last launcher left behind.
 
         Args:
             state: Folder of run-time files; it exists.
@@ -56,7 +56,7 @@ class LauncherLock:
             os.pwrite(self._file, line.encode(), os.fstat(self._file).st_size)
 
     def release(self) -> None:
-        """Gives the lock back after all processes have ended."""
+        """Give the lock back after all processes have ended."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, 0)
         os.close(self._file)

@@ -42,7 +42,7 @@ class LogStream:
         self._over = ""  # what takes the cursor back to the line of the progress
 
     def follow(self, source: str, pipe: IO[bytes]) -> threading.Thread:
-        """Copies `pipe` line by line in a thread of its own until it ends."""
+        """Copy `pipe` line by line in a thread of its own until it ends."""
         thread = threading.Thread(
             target=self._copy, args=(source, pipe), name=f"log-{source}", daemon=True
         )
@@ -50,7 +50,7 @@ class LogStream:
         return thread
 
     def write(self, source: str, line: str) -> None:
-        """Writes one line."""
+        """Write one line."""
         if self._secret:
             line = line.replace(self._secret, "***")
         if self._file is None:
@@ -87,7 +87,7 @@ class LogStream:
 
 
 def label(source: str, line: str) -> str:
-    """The line with its source named."""
+    """Return the line with its source named."""
     if line.startswith("{") and line.endswith("}"):
         try:
             json.loads(line)

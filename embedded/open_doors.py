@@ -18,7 +18,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 def open_doors(settings: Settings, *, triton: bool) -> list[str]:
-    """A sentence for each thing that is open and what would close it.
+    """Return a sentence for each thing that is open and what would close it.
 
     Args:
         settings: The configuration.
@@ -30,7 +30,7 @@ def open_doors(settings: Settings, *, triton: bool) -> list[str]:
 
 
 def metrics_door(settings: Settings) -> str:
-    """A sentence for what the embedded server always shows; no setting closes it."""
+    """Return a sentence for what the embedded server always shows; no setting closes it."""
     embedded = settings.embedded
     return (
         f"whoever reaches {embedded.host} can read Triton's metrics (counts, names of models and "

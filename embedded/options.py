@@ -90,7 +90,7 @@ def command_line(
     shm_prefix: str,
     environment: Mapping[str, str],
 ) -> list[str]:
-    """The tritonserver command line for `options`; `environment` is what it will run with."""
+    """Return the tritonserver command line for `options`; it will run with `environment`."""
     python = {"shm-region-prefix-name": shm_prefix, **options.backend_config}
     repositories = (options.repository, *options.extra_repositories)
     command = [
@@ -146,7 +146,7 @@ def _doors(options: ServerOptions) -> Iterator[str]:
 
 
 def options_from(settings: Settings, profile: str) -> ServerOptions:
-    """What the configuration says of the server, with the chosen profile.
+    """Return what the configuration says of the server, with the chosen profile.
 
     Raises:
         EmbeddedError: `triton.url` names a socket file that Triton cannot listen at.

@@ -11,7 +11,7 @@ _CLOSING = {"{": "}", "<": ">"}
 
 
 def parse(text: str) -> dict[str, list[Any]]:
-    """Returns every field as the list of its values: dicts for messages, strings for scalars.
+    """Return every field as the list of its values: dicts for messages, strings for scalars.
 
     Raises:
         ValueError: The text ends in the middle of a message or list.

@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./~#_-]+")
 
 
 def plain(path: Path) -> Path:
-    """The absolute path, or a plain link to it.
+    """Return the absolute path, or a plain link to it.
 
     Raises:
         EmbeddedError: A link is needed and cannot be made.
@@ -47,7 +47,7 @@ def plain(path: Path) -> Path:
 
 
 def private_folder() -> Path:
-    """A folder for temporary things that nobody else can have put there, nor can write to.
+    """Return a folder for temporary things that nobody else can have put there, nor can write to.
 
     Raises:
         EmbeddedError: It cannot be made, or somebody else made it.

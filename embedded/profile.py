@@ -14,7 +14,7 @@ VERDICT = Path("sentence_encoder/1/openvino.json")
 
 
 def choose_profile(wanted: str, repository: Path, *, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The profile that the embedded server is started with.
+    """Return the profile that the embedded server is started with.
 
     Args:
         wanted: `embedded.profile`: a name, or "auto": openvino where the CPU computes in bfloat16

@@ -18,7 +18,7 @@ UNSETTLED = {"loading", "starting"}
 
 
 def fetch(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
-    """The body of `/readyz`, whatever its status; None while the gateway does not answer."""
+    """Return the body of `/readyz`, whatever its status; None while the gateway does not answer."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", "/readyz")
@@ -41,7 +41,7 @@ def settled(report: dict[str, Any]) -> bool:
 
 
 def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | None = None) -> None:
-    """Prints one table: services, who may call, states, models, engines, URLs, and warnings.
+    """Print one table: services, who may call, states, models, engines, URLs, and warnings.
 
     Args:
         report: The body of `/readyz`.

@@ -19,7 +19,7 @@ VALUES = [1.0, 2.0, 3.0, -4.5]
 
 
 def check_round_trip(server: TritonServer) -> None:
-    """Loads the test model into a live server that serves REPOSITORY too, uses and unloads it.
+    """Load the test model into a live server that serves REPOSITORY too, use and unload it.
 
     Raises:
         EmbeddedError: The tensor came back changed.

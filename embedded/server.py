@@ -45,7 +45,7 @@ class TritonServer:
         state: Path,
         output: IO[bytes] | int | None = None,
     ) -> None:
-        """Prepares a server; nothing runs yet.
+        """Prepare a server; nothing runs yet.
 
         Args:
             options: What to start.
@@ -71,7 +71,7 @@ class TritonServer:
         live_timeout: float = 60.0,
         **options: object,
     ) -> Iterator[TritonServer]:
-        """A live server at a socket file of its own, stopped when the block ends.
+        """Return a live server at a socket file of its own, stopped when the block ends.
 
         Its metrics are on a free loopback port.
 
@@ -135,7 +135,7 @@ class TritonServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts the process; a crashed one may be started again.
+        """Start the process; a crashed one may be started again.
 
         Raises:
             EmbeddedError: The wheel or libpython is missing, or its socket file cannot be had.
@@ -156,7 +156,7 @@ class TritonServer:
         )
 
     def _empty_reports(self) -> Path:
-        """The folder where backends report where they compute, without those of earlier runs."""
+        """Return the folder where backends report where they compute, emptied."""
         folder = (self._state / ENGINES).resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in folder.iterdir():
@@ -192,7 +192,7 @@ class TritonServer:
             time.sleep(0.05)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Ends the server and its stubs and removes their shared memory. Safe to repeat.
+        """End the server and its stubs and remove their shared memory. Safe to repeat.
 
         Args:
             timeout: Seconds until it is killed; by default its exit timeout and some grace.

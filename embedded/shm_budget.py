@@ -57,7 +57,7 @@ def needed_bytes(repository: Path, profile: str) -> int:
 
 
 def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
-    """What `--shm-size` must be for Triton and a gateway that shares its memory.
+    """Return what `--shm-size` must be for Triton and a gateway that shares its memory.
 
     Lip-sync counts as on GPUs, where its models get more calls at once than `shm_mib` says.
 
@@ -89,7 +89,7 @@ def model_bytes(config: dict[str, list[Any]]) -> int:
 
 
 def check_shm(repository: Path, profile: str) -> str:
-    """Compares what the models need with what /dev/shm has free.
+    """Compare what the models need with what /dev/shm has free.
 
     Returns:
         A sentence for the person who started the check.

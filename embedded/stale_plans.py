@@ -12,7 +12,7 @@ COMMAND = (sys.executable, "-m", "export", "plans", "--retire")
 
 
 def retire(settings: Settings) -> None:
-    """Removes them from the model repository, before Triton starts; they stay in `paths.plans`.
+    """Remove them from the model repository, before Triton starts; they stay in `paths.plans`.
 
     Where the settings want no plans nothing is done: then nobody loads any.
 

@@ -58,7 +58,7 @@ class Supervisor:
         gateway: bool = True,
         given: Sequence[socket.socket] = (),
     ) -> None:
-        """Prepares the processes; nothing runs yet.
+        """Prepare the processes; nothing runs yet.
 
         Args:
             settings: The configuration.
@@ -97,7 +97,7 @@ class Supervisor:
         self._has_gateway = gateway
 
     def run(self) -> int:
-        """Runs until a signal; returns the exit status.
+        """Run until a signal; return the exit status.
 
         Raises:
             EmbeddedError: A process could not be started at all.
@@ -149,7 +149,7 @@ class Supervisor:
         return status is not None and status >= 0
 
     def _report(self) -> None:
-        """Waits until the gateway answers and its services have settled, then shows them."""
+        """Wait until the gateway answers and its services have settled, then show them."""
         server = self._settings.server
         host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
         begin = time.monotonic()

@@ -42,7 +42,7 @@ class Triton:
             return False
 
     def load(self, model: str) -> None:
-        """Loads a model.
+        """Load a model.
 
         Raises:
             EmbeddedError: No answer, or an error.
@@ -59,7 +59,7 @@ class Triton:
         self._call(self._stub.RepositoryModelUnload, request)
 
     def infer(self, model: str, datatype: str, data: bytes, shape: tuple[int, ...]) -> bytes:
-        """Sends one tensor INPUT and returns the bytes of the only output.
+        """Send one tensor INPUT and return the bytes of the only output.
 
         Raises:
             EmbeddedError: No answer, an error, or no output.
@@ -72,7 +72,7 @@ class Triton:
         return bytes(outputs[0])
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._channel.close()
 
     def _call(self, method: Any, request: Any) -> Any:
@@ -84,7 +84,7 @@ class Triton:
 
 @contextlib.contextmanager
 def connected(options: ServerOptions) -> Iterator[Triton]:
-    """A connection that is closed when the block ends.
+    """Return a connection that is closed when the block ends.
 
     Raises:
         EmbeddedError: A certificate cannot be read.

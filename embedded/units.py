@@ -30,13 +30,13 @@ class Unit(Protocol):
     name: str
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Starts it with its output in a pipe."""
+        """Start it with its output in a pipe."""
 
     def stop(self, timeout: float) -> None:
-        """Ends it, politely for `timeout` seconds, and cleans up."""
+        """End it, politely for `timeout` seconds, and clean up."""
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """End it at once."""
 
 
 class TritonUnit:
@@ -45,7 +45,7 @@ class TritonUnit:
     name = "triton"
 
     def __init__(self, server: TritonServer) -> None:
-        """Wraps a server whose output is a pipe."""
+        """Wrap a server whose output is a pipe."""
         self._server = server
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -160,7 +160,7 @@ class Keeper:
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Starts the unit now.
+        """Start the unit now.
 
         Raises:
             EmbeddedError: It cannot be started at all.
@@ -174,13 +174,13 @@ class Keeper:
             self._pump = self._log.follow(self.unit.name, self._process.stdout)
 
     def stop(self, timeout: float) -> None:
-        """Ends the unit, politely for `timeout` seconds, and writes the rest of its log."""
+        """End the unit, politely for `timeout` seconds, and write the rest of its log."""
         self.unit.stop(timeout)
         if self._pump is not None:
             self._pump.join(1)
 
     def tend(self) -> None:
-        """Called often: notices an end, and starts the unit again when its pause is over.
+        """Notice an end, and start the unit again when its pause is over; called often.
 
         A start that fails is tried again, too: what is missing may come back.
         """

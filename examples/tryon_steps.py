@@ -46,6 +46,6 @@ class Caption(WorkflowStep):
 
 
 def edit(workflow: TryonWorkflow) -> None:
-    """Called by the model with its workflow."""
+    """Edit the workflow; the model calls it."""
     workflow.insert_step(RefuseDarkPictures(), after="PrepareInputs")
     workflow.insert_step(Caption(), before="CollectResult")

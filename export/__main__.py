@@ -24,7 +24,7 @@ from gateway.standard_streams import as_command
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
-    """Runs the command line and returns the exit status."""
+    """Run the command line and return the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if command.concerns(given, MODELS):
         return command.main(given)

@@ -34,7 +34,7 @@ def up_to_date(folder: Path, source: dict[str, Any]) -> bool:
 
 @contextmanager
 def publish(folder: Path, source: dict[str, Any]) -> Iterator[Path]:
-    """Yields a scratch folder; its files move to `folder` when the block ends without an error.
+    """Yield a scratch folder; its files move to `folder` when the block ends without an error.
 
     Nothing half-written is ever visible: the stamp goes first and comes back last.
 
@@ -60,7 +60,7 @@ def publish(folder: Path, source: dict[str, Any]) -> Iterator[Path]:
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Writes `content` as indented JSON."""
+    """Write `content` as indented JSON."""
     file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ _UNBOUNDED = 100_000
 
 
 def load_encoder(source: str, layers: int | None = None) -> Any:
-    """The encoder of a checkpoint in fp32 and evaluation mode.
+    """Return the encoder of a checkpoint in fp32 and evaluation mode.
 
     Args:
         source: Folder, or name on the model hub.
@@ -47,7 +47,7 @@ def load_encoder(source: str, layers: int | None = None) -> Any:
 
 
 def load_tokenizer(source: str, *, for_matching: bool = False) -> Any:
-    """The tokenizer of a checkpoint, as transformers sets it up.
+    """Return the tokenizer of a checkpoint, as transformers sets it up.
 
     Args:
         source: Folder, or name on the model hub.
@@ -102,7 +102,7 @@ def special_ids(tokenizer: Any) -> dict[str, int]:
 
 
 def allow_hub(source: str) -> None:
-    """Keeps transformers off the network unless `source` has to come from the model hub."""
+    """Keep transformers off the network unless `source` has to come from the model hub."""
     if Path(source).is_dir():
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

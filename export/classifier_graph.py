@@ -51,7 +51,7 @@ class FromPixels(nn.Module):  # type: ignore[misc]  # torch's types are not foll
 
 
 def load_network(library: Torchvision, classifier: Classifier) -> nn.Module:
-    """The network with its weights, in fp32 and evaluation mode.
+    """Return the network with its weights, in fp32 and evaluation mode.
 
     Raises:
         ExportError: The weights cannot be read, or belong to another network.
@@ -78,7 +78,7 @@ def load_network(library: Torchvision, classifier: Classifier) -> nn.Module:
 
 
 def export_graph(model: nn.Module, target: Path, size: int) -> None:
-    """Writes `model` as ONNX with a dynamic batch.
+    """Write `model` as ONNX with a dynamic batch.
 
     Args:
         model: From `load_network`.
@@ -105,7 +105,7 @@ def export_graph(model: nn.Module, target: Path, size: int) -> None:
 
 
 def _emit_batch_size(graph: Any) -> None:
-    """Adds `batch_size`, INT32 [batch, 1]: every row tells how many rows went through with it.
+    """Add `batch_size`, INT32 [batch, 1]: every row tells how many rows went through with it.
 
     Read from the input's own shape, so it is true whatever server batched the rows.
     """
@@ -127,7 +127,7 @@ def _emit_batch_size(graph: Any) -> None:
 
 
 def check_graph(model: nn.Module, graph: Path, size: int) -> float:
-    """Runs `model` and the ONNX file on batches of pictures and compares the confidences.
+    """Run `model` and the ONNX file on batches of pictures and compare the confidences.
 
     Returns:
         The largest difference of a confidence.

@@ -44,7 +44,7 @@ class ClassifierSource:
         return self.weights is None and self.architecture == MOBILENET_V2.architecture
 
     def made_from(self) -> dict[str, Any]:
-        """What the artefacts depend on; needs no torch.
+        """Return what the artefacts depend on; needs no torch.
 
         Raises:
             ExportError: A file is missing.
@@ -59,7 +59,7 @@ class ClassifierSource:
         }
 
     def resolve(self, library: Torchvision, cache: Path, progress: Progress) -> Classifier:
-        """Fetches what is missing and reads the facts of the weights.
+        """Fetch what is missing and read the facts of the weights.
 
         Raises:
             ExportError: Weights or labels cannot be had or read.
@@ -124,7 +124,7 @@ class Classifier:
 
 
 def read_labels(file: Path) -> tuple[str, ...]:
-    """The labels of a JSON list, or of a text with one per line.
+    """Return the labels of a JSON list, or of a text with one per line.
 
     Raises:
         ExportError: No such file, or not labels.
@@ -151,7 +151,7 @@ def _digest(file: Path | None) -> str | None:
 
 
 def _from_hub(url: str, folder: Path, progress: Progress) -> Path:
-    """The published file; its name ends in the first digits of its SHA-256, which are checked."""
+    """Return the published file; the digits of its SHA-256 in its name are checked."""
     name = url.rpartition("/")[2]
     expected = name.rpartition("-")[2].partition(".")[0]
     target = folder / name

@@ -59,7 +59,7 @@ MULTIPLE = 32
 
 
 def write_detector(source: Path, decoder: str, target: Path) -> float:
-    """Writes a detector with UINT8 pictures in and one tensor of predictions out.
+    """Write a detector with UINT8 pictures in and one tensor of predictions out.
 
     Returns:
         The largest difference to the original's outputs.
@@ -151,7 +151,7 @@ def _compare_detector(original: bytes, graph: Path, family: Family, heads: list[
 
 
 def _rows(outputs: Sequence[npt.NDArray[np.float32]], family: Family) -> npt.NDArray[np.float32]:
-    """Outputs of one picture as [places, 15]."""
+    """Return outputs of one picture as [places, 15]."""
     if len(family.strides) == 1:
         maps = [output[0].reshape(output.shape[1], -1) for output in outputs]
         return np.asarray(np.concatenate(maps).T)

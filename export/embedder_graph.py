@@ -29,7 +29,7 @@ DIMENSIONS = 512
 
 
 def write_embedder(source: Path, form: PixelFormat, target: Path) -> float:
-    """Writes an embedder with UINT8 crops in and embeddings, not normalised, out.
+    """Write an embedder with UINT8 crops in and embeddings, not normalised, out.
 
     Returns:
         The largest difference to the original's output.

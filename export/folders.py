@@ -23,7 +23,7 @@ def derived_name(model: str, suffix: str) -> str:
 
 
 def derive(repository: Path, model: str, names: dict[str, str]) -> None:
-    """Copies configuration and code of `model` to the folder `names[model]`.
+    """Copy configuration and code of `model` to the folder `names[model]`.
 
     Args:
         repository: Model repository.
@@ -42,7 +42,7 @@ def derive(repository: Path, model: str, names: dict[str, str]) -> None:
 
 
 def set_sizes(repository: Path, model: str, sizes: dict[int, int]) -> None:
-    """Replaces sizes in every configuration of a derived model.
+    """Replace sizes in every configuration of a derived model.
 
     Args:
         repository: Model repository.

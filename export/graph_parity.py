@@ -16,7 +16,7 @@ rows by 0.1 and more."""
 
 
 def run(model: bytes, outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
-    """Runs a graph in ONNX Runtime as it is written, without optimisations.
+    """Run a graph in ONNX Runtime as it is written, without optimisations.
 
     Raises:
         ExportError: It does not take these inputs.
@@ -66,7 +66,7 @@ def difference(expected: npt.NDArray[np.float32], got: npt.NDArray[np.float32]) 
 
 
 def judged(worst: float) -> float:
-    """Returns a difference that is small enough.
+    """Return a difference that is small enough.
 
     Raises:
         ExportError: It exceeds `TOLERANCE` or is not a number.

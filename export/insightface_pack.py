@@ -58,11 +58,11 @@ class Pack:
     _found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def made_from(self) -> dict[str, Any]:
-        """What the artefacts depend on, without looking for the pack."""
+        """Return what the artefacts depend on, without looking for the pack."""
         return {"pack": self.name, "root": self.root, "packages": packages.identity(LOCK)}
 
     def network(self, task: str, cache: Path, progress: Progress) -> dict[str, Any]:
-        """What the package says of a task's network.
+        """Return what the package says of a task's network.
 
         Raises:
             ExportError: The pack cannot be had, or has no such network.
@@ -74,7 +74,7 @@ class Pack:
         return self._found[task]
 
     def facts(self, file: Path) -> dict[str, Any]:
-        """What a declaration says of one of its networks."""
+        """Return what a declaration says of one of its networks."""
         return {
             "model": f"{self.name}/{file.stem}",
             "source": f"insightface pack {self.name}, {file.name}",
@@ -101,7 +101,7 @@ class Pack:
 
 @cache
 def named(name: str, root: str) -> Pack:
-    """The same pack for the same words, so that it is looked for once."""
+    """Return the same pack for the same words, so that it is looked for once."""
     return Pack(name, root)
 
 

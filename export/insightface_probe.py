@@ -18,7 +18,7 @@ TASKS = ("detection", "recognition")
 
 
 def main(packages: str, pack: str, root: str, answer: str) -> int:
-    """Writes the answer; an exception is for whoever reads this process's errors."""
+    """Write the answer; an exception is for whoever reads this process's errors."""
     sys.path.append(packages)  # behind this environment's own
     from insightface.utils import ensure_available
 
@@ -28,7 +28,7 @@ def main(packages: str, pack: str, root: str, answer: str) -> int:
 
 
 def _networks(folder: Path) -> dict[str, Any]:
-    """The first network of each task, as InsightFace's own `FaceAnalysis` takes them."""
+    """Return the first network of each task, as InsightFace's own `FaceAnalysis` takes them."""
     from insightface.model_zoo import get_model, has_model_package_manifest, load_model_package
 
     found: dict[str, Any] = {}

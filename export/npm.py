@@ -10,7 +10,7 @@ from export.errors import ExportError
 
 
 def pack(name: str, version: str, folder: Path) -> Path:
-    """Downloads the tarball of a package into `folder`; nothing of it is run.
+    """Download the tarball of a package into `folder`; nothing of it is run.
 
     Raises:
         ExportError: There is no npm, or it cannot download the package.

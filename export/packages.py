@@ -14,7 +14,7 @@ from export.progress import Progress
 
 
 def identity(lock: Path) -> str:
-    """Changes when the packages of a lock file or the Python do."""
+    """Return what changes when the packages of a lock file or the Python do."""
     return hashlib.sha256(sys.version.encode() + lock.read_bytes()).hexdigest()
 
 

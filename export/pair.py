@@ -64,7 +64,7 @@ class PairExport:
 def export_pair(
     task: Task, source: Source, repository: Path, cache: Path, progress: Progress
 ) -> int:
-    """Writes the artefacts of both models, the caller's last.
+    """Write the artefacts of both models, the caller's last.
 
     Returns:
         Length of the encoder's vectors.

@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> float:
-    """Runs `model` and the ONNX file `graph` on varied texts and compares the unmasked outputs.
+    """Run `model` and the ONNX file `graph` on varied texts and compare the unmasked outputs.
 
     Returns:
         The largest absolute difference.
@@ -53,7 +53,7 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> fl
 
 
 def _batches(texts: list[str]) -> list[list[str]]:
-    """A batch of one, an even-length and several ragged ones, the longest text among them."""
+    """Return batches: of one, of even length, several ragged ones with the longest text."""
     return [texts[3:4], [texts[4]] * 3, *(texts[i : i + 12] for i in range(0, len(texts), 12))]
 
 

@@ -40,7 +40,7 @@ class PixelFormat:
 
 
 def load_graph(file: Path) -> Any:
-    """The model with its weights inside and only real inputs.
+    """Return the model with its weights inside and only real inputs.
 
     Raises:
         ExportError: Not an ONNX model with one input.
@@ -75,7 +75,7 @@ def free_sizes(model: Any, sizes: tuple[int | str, int | str]) -> None:
 
 
 def accept_pixels(model: Any, form: PixelFormat) -> None:
-    """Puts the input `IMAGE` before the model's own, whose sizes it takes over."""
+    """Put the input `IMAGE` before the model's own, whose sizes it takes over."""
     graph = model.graph
     inner = graph.input[0]
     sizes = [d.dim_param or d.dim_value for d in inner.type.tensor_type.shape.dim]
@@ -106,7 +106,7 @@ def accept_pixels(model: Any, form: PixelFormat) -> None:
 
 
 def constant(graph: Any, name: str, value: npt.NDArray[Any] | np.generic) -> str:
-    """Adds a constant to a graph and returns its name."""
+    """Add a constant to a graph and return its name."""
     graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 
@@ -173,7 +173,7 @@ def join_prelu(model: Any) -> None:
 
 
 def _replace_nodes(graph: Any, nodes: list[Any]) -> None:
-    """Replaces all nodes; constants that none uses go, too."""
+    """Replace all nodes; constants that none uses go, too."""
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
@@ -183,7 +183,7 @@ def _replace_nodes(graph: Any, nodes: list[Any]) -> None:
 
 
 def finish(model: Any, name: str, value: str, shape: list[str | int], target: Path) -> None:
-    """Makes `value` the only output under this name, checks the graph and writes it.
+    """Make `value` the only output under this name, check the graph and write it.
 
     Raises:
         ExportError: The graph is not valid.

@@ -61,14 +61,14 @@ class Progress:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """A step of unknown length."""
+        """Show a step of unknown length."""
         task = self._bars.add_task(what, total=None, note="")
         yield
         self._finish(task, what)
 
     @contextmanager
     def bytes(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A step of `total` bytes; call the yielded function with each number of bytes done."""
+        """Show a step of `total` bytes; call what is yielded with each number of bytes done."""
         task = self._bars.add_task(what, total=total, note="")
         yield lambda done: self._bars.advance(task, done)
         self._downloaded += total
@@ -76,7 +76,7 @@ class Progress:
 
     @contextmanager
     def steps(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
-        """A job of `total` steps; call the yielded function with a word on each finished one."""
+        """Show a job of `total` steps; call what is yielded with a word on each finished one."""
         task = self._bars.add_task(what, total=total, note="")
         yield lambda note: self._bars.update(task, advance=1, note=note)
         self._finish(task, what)

@@ -51,7 +51,7 @@ _LESSONS = (
 
 
 def write_checkpoint(folder: Path, seed: int = 0) -> None:
-    """Writes the checkpoint, 1.5 MB.
+    """Write the checkpoint, 1.5 MB.
 
     Args:
         folder: Created when missing.
@@ -77,7 +77,7 @@ def write_checkpoint(folder: Path, seed: int = 0) -> None:
 
 
 def _write_tokenizer(folder: Path) -> dict[str, int]:
-    """Writes a byte-level BPE tokenizer and returns the id of every token."""
+    """Write a byte-level BPE tokenizer and return the id of every token."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -157,7 +157,7 @@ def _configuration(ids: dict[str, int]) -> Any:
 
 
 def _write_processors(folder: Path) -> None:
-    """Writes how pictures become patches: the published model's values."""
+    """Write how pictures become patches: the published model's values."""
     common = {
         "processor_class": "Qwen3VLProcessor",
         "patch_size": 16,

@@ -60,7 +60,7 @@ class Export(Protocol):
         """Whether it is there already, made from the same source."""
 
     def make(self, progress: Progress) -> None:
-        """Makes it.
+        """Make it.
 
         Raises:
             ExportError: It cannot be made; what was there before is left.
@@ -68,7 +68,7 @@ class Export(Protocol):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say what a model is made from."""
+    """Add the options that say what a model is made from."""
     text = parser.add_argument_group("text models")
     text.add_argument(
         "--checkpoint",
@@ -137,7 +137,7 @@ def named_models(names: list[str]) -> list[str]:
 
 
 def select(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:
-    """What to make for `models`.
+    """Return what to make for `models`.
 
     Raises:
         ExportError: An unknown model, or options that do not go together.
@@ -178,7 +178,7 @@ def _plan(model: str, given: list[str], options: argparse.Namespace, settings: S
 def _classifier(
     given: list[str], options: argparse.Namespace, settings: Settings
 ) -> ClassifierExport:
-    """The classifier of the command line; of `vision.classifier` where that says nothing."""
+    """Return the classifier of the command line; of `vision.classifier` where that says nothing."""
     if given or options.suffix:
         asked, suffix = {name: getattr(options, name) for name in given}, options.suffix
     else:
@@ -191,7 +191,7 @@ def _classifier(
 def _face_network(
     model: str, given: list[str], options: argparse.Namespace, settings: Settings
 ) -> DetectorExport | EmbedderExport:
-    """A face network of the command line; of `iot` where that says nothing."""
+    """Return a face network of the command line; of `iot` where that says nothing."""
     if options.suffix:
         raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
     paths = settings.paths
@@ -208,7 +208,7 @@ def _face_network(
 
 
 def _pack(given: list[str], options: argparse.Namespace, settings: Settings) -> Pack | None:
-    """The pack of the command line; that of `iot.pack` where it says nothing.
+    """Return the pack of the command line; that of `iot.pack` where it says nothing.
 
     Raises:
         ExportError: Options that do not go together.

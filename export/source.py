@@ -57,7 +57,7 @@ class Source:
 
 
 def packaged(checkpoint: Checkpoint = ALL_MINILM_L6_V2) -> Source:
-    """A checkpoint of the catalogue."""
+    """Return a checkpoint of the catalogue."""
     package = checkpoint.package
     return Source(
         model=checkpoint.model,
@@ -72,7 +72,7 @@ def packaged(checkpoint: Checkpoint = ALL_MINILM_L6_V2) -> Source:
 
 
 def named(checkpoint: str, layer: int | None) -> Source:
-    """A checkpoint from a folder or the model hub.
+    """Return a checkpoint from a folder or the model hub.
 
     Raises:
         ExportError: A folder without a checkpoint.

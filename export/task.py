@@ -33,7 +33,7 @@ class Task:
         return self.output_rank == 3
 
     def tokens(self, source: Source) -> int | None:
-        """Truncation that the source asks for; None lets the tokenizer decide."""
+        """Return the truncation that the source asks for; None lets the tokenizer decide."""
         return source.matching_tokens if self.is_matching else source.embedding_tokens
 
     def layer(self, source: Source) -> int | None:
@@ -49,13 +49,13 @@ class Task:
         return source.layer
 
     def headed(self, encoder: Any) -> Any:
-        """The encoder with the task's head behind it."""
+        """Return the encoder with the task's head behind it."""
         from export.heads import SentenceHead, TokenHead
 
         return TokenHead(encoder) if self.is_matching else SentenceHead(encoder)
 
     def made_from(self, source: Source) -> dict[str, Any]:
-        """What the artefacts depend on."""
+        """Return what the artefacts depend on."""
         return {
             "task": self.output,
             "model": source.model,
@@ -65,7 +65,7 @@ class Task:
         }
 
     def named(self, suffix: str) -> Task:
-        """The same task in folders of its own.
+        """Return the same task in folders of its own.
 
         Raises:
             ExportError: The suffix is no part of a model name.
@@ -74,7 +74,7 @@ class Task:
         return replace(self, caller=caller, encoder=encoder)
 
     def derive(self, other: Task, repository: Path) -> None:
-        """Copies the committed part of both models to the folders of `other`."""
+        """Copy the committed part of both models to the folders of `other`."""
         names = {self.caller: other.caller, self.encoder: other.encoder}
         for name in names:
             derive(repository, name, names)

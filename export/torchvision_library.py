@@ -29,7 +29,7 @@ class Torchvision:
     """
 
     def __init__(self, cache: Path, progress: Progress) -> None:
-        """Downloads the pinned wheel unless the cache has it, and imports it.
+        """Download the pinned wheel unless the cache has it, and import it.
 
         Raises:
             ExportError: It cannot be had.
@@ -38,7 +38,7 @@ class Torchvision:
         self._models = self.module.models
 
     def network(self, architecture: str, classes: int) -> Any:
-        """An uninitialised classifier of `classes` classes in evaluation mode.
+        """Return an uninitialised classifier of `classes` classes in evaluation mode.
 
         Raises:
             ExportError: There is no classifier of that name.
@@ -69,7 +69,7 @@ class Torchvision:
         return next((entry for entry in weights if Path(entry.url).name == file), None)
 
     def imagenet_labels(self) -> tuple[str, ...]:
-        """The category names that torchvision gives ImageNet's 1,000 classes, in order of class."""
+        """Return torchvision's names of ImageNet's 1,000 classes, in their order."""
         return tuple(self._models.MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
 
     def _require(self, architecture: str) -> None:

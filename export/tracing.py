@@ -43,7 +43,7 @@ _TRACEABLE = {
 
 @contextmanager
 def _traceable(encoder: Any) -> Iterator[None]:
-    """Swaps what tracing would freeze in the encoder's own module, for the time of an export."""
+    """Swap what tracing would freeze in the encoder's own module, for the time of an export."""
     module = sys.modules[type(encoder).__module__]
     originals = {name: getattr(module, name) for name in _TRACEABLE if hasattr(module, name)}
     for name in originals:
@@ -56,7 +56,7 @@ def _traceable(encoder: Any) -> Iterator[None]:
 
 
 def export_onnx(model: Any, target: Path, output: str, output_rank: int) -> None:
-    """Writes `model` (a module of `export.heads`) as ONNX.
+    """Write `model` (a module of `export.heads`) as ONNX.
 
     Args:
         model: Module with the inputs of `INPUTS`.

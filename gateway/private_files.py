@@ -24,12 +24,12 @@ IN_JOBS = (
 
 
 def own_files_only() -> None:
-    """Closes all that this process and its children create to other users."""
+    """Close all that this process and its children create to other users."""
     os.umask(UMASK)
 
 
 def private_folder(folder: Path) -> None:
-    """Makes a folder that only this user can enter, unless there is one.
+    """Make a folder that only this user can enter, unless there is one.
 
     One that is open is not closed here: it may be everybody's, such as /run.
 
@@ -46,7 +46,7 @@ def private_folder(folder: Path) -> None:
 
 
 def private_way(file: Path) -> None:
-    """Makes the private folder of a socket file, unless there is one; in /tmp that around it, too.
+    """Make the private folder of a socket file, unless there is one; in /tmp that around it, too.
 
     Raises:
         PermissionError: Another user could put a socket there.
@@ -58,7 +58,7 @@ def private_way(file: Path) -> None:
 
 
 def private_file(file: Path) -> None:
-    """Makes an empty file of mode 0600 for a library that opens it, unless there is one.
+    """Make an empty file of mode 0600 for a library that opens it, unless there is one.
 
     Raises:
         OSError: It cannot be made.
@@ -67,7 +67,7 @@ def private_file(file: Path) -> None:
 
 
 def tighten(root: Path) -> None:
-    """Takes the rights of other users from a file or folder and all that is in it.
+    """Take the rights of other users from a file or folder and all that is in it.
 
     What is a link, another user's, or gone meanwhile stays as it is; `make check` names what is
     still open.
@@ -86,7 +86,7 @@ def tighten(root: Path) -> None:
 
 
 def private_paths(settings: Settings) -> list[Path]:
-    """What holds somebody's pictures, ids or keys, or the way into Triton; all of it Pentad's own.
+    """Return what of Pentad's holds pictures, ids or keys, or the way into Triton.
 
     Named one by one: `paths.state` and `tryon.jobs.folder` may be folders with other things.
     """
@@ -98,7 +98,7 @@ def private_paths(settings: Settings) -> list[Path]:
 
 
 def close_to_others(settings: Settings) -> None:
-    """Closes what older versions, or a process without :data:`UMASK`, left open."""
+    """Close what older versions, or a process without :data:`UMASK`, left open."""
     for path in private_paths(settings):
         tighten(path)
 

@@ -54,7 +54,7 @@ def admin_key(settings: Settings) -> str:
 
 
 def _look_at_the_socket(settings: Settings) -> None:
-    """Makes sure that nobody else can answer for the embedded Triton.
+    """Make sure that nobody else can answer for the embedded Triton.
 
     Raises:
         ValueError: another user could.

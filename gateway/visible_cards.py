@@ -96,7 +96,7 @@ def _by_uuid(beginning: str, uuids: Sequence[str]) -> int:
 
 
 def _number(entry: str) -> int:
-    """The number that an entry begins with, as C's ``strtoul`` reads it; -1 without one."""
+    """Return the number that an entry begins with, as C's ``strtoul`` reads it; -1 without one."""
     found = _LEADING_NUMBER.match(entry.strip())
     return int(found[0]) if found else -1
 

@@ -51,7 +51,7 @@ CARPHONE = Package(
 
 
 def make_clip(cache: Path, gop: int) -> bytes:
-    """The talking face enlarged, forwards and backwards, with some noise as cameras have.
+    """Return the talking face enlarged, forwards and backwards, with some noise as cameras have.
 
     Args:
         cache: Downloads.
@@ -95,7 +95,7 @@ def decode_cpu(clip: bytes) -> float:
 
 @contextmanager
 def running(profile: str) -> Iterator[grpc.InferenceServerClient]:
-    """A Triton with the emotion models."""
+    """Return a Triton with the emotion models."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "triton.log"
         options = {"profile": profile, "log": log}
@@ -108,7 +108,7 @@ def running(profile: str) -> Iterator[grpc.InferenceServerClient]:
 
 
 def tell(client: grpc.InferenceServerClient, clip: bytes) -> str:
-    """The story of a clip."""
+    """Return the story of a clip."""
     tensor = grpc.InferInput("CLIP", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([clip], np.object_))
     outputs = [grpc.InferRequestedOutput("RESULT")]

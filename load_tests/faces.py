@@ -22,7 +22,7 @@ def _body(pictures: list[bytes]) -> Body:
 
 
 def _vector(body: bytes) -> Matrix:
-    """The vector of an answer, [1, 512]."""
+    """Return the vector of an answer, [1, 512]."""
     raw = base64.b64decode(json.loads(body)["enrollmentProcessedFile"])
     return np.frombuffer(raw, dtype="<f4").astype(np.float64)[None]
 

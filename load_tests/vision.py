@@ -14,7 +14,7 @@ BEST = 5
 
 
 def _confidences(body: bytes) -> Matrix:
-    """The five confidences of an answer, best first."""
+    """Return the five confidences of an answer, best first."""
     best = json.loads(body)["top5"]
     return np.asarray([entry["confidence"] for entry in best], dtype=np.float64)
 

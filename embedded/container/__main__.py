@@ -34,7 +34,7 @@ EXPORT = [sys.executable, "-m", "export"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit status, unless it becomes another program."""
+    """Run one command and return the exit status, unless it becomes another program."""
     parser = argparse.ArgumentParser(prog="python -m embedded.container", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare", help="copy the models to paths.repository, then export")

@@ -26,7 +26,7 @@ NVIDIA = Path("/opt/tritonserver")
 
 
 def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
-    """The command line and the environment of tritonserver.
+    """Return the command line and the environment of tritonserver.
 
     Raises:
         EmbeddedError: Neither NVIDIA's Triton nor the wheel is here, or the profile or the address

@@ -17,7 +17,7 @@ parameters [
 
 
 def refresh(source: Path, target: Path) -> None:
-    """Copies configs and code over those of an earlier image; artefacts stay.
+    """Copy configs and code over those of an earlier image; artefacts stay.
 
     Args:
         source: Model repository of the image.
@@ -40,7 +40,7 @@ def refresh(source: Path, target: Path) -> None:
 def link_environments(
     repository: Path, engine: str, environments: Path = ENVIRONMENTS
 ) -> list[str]:
-    """Makes the models use the environments that the image has.
+    """Make the models use the environments that the image has.
 
     Args:
         repository: The volume, refreshed.

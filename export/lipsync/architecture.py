@@ -80,7 +80,7 @@ class Bottleneck(nn.Module):  # type: ignore[misc]
 
 
 def _stage(channels: tuple[int, int], stride: int, folded: bool) -> nn.Sequential:
-    """A bottleneck that changes the shape, and a residual one."""
+    """Return a bottleneck that changes the shape, and a residual one."""
     return nn.Sequential(
         Bottleneck(channels, stride=stride, residual=False, folded=folded),
         Bottleneck((channels[1], channels[1]), residual=True, folded=folded),
@@ -91,7 +91,7 @@ class LipNetwork(nn.Module):  # type: ignore[misc]
     """Frames [n, 6, 320, 320] and audio [n, 32, 16, 16] to mouths [n, 3, 320, 320], 0 to 1."""
 
     def __init__(self, width: float = 1.0, *, folded: bool = True, padded: bool = False) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             width: Factor on all inner widths; 1 is the documented network.
@@ -128,7 +128,7 @@ class LipNetwork(nn.Module):  # type: ignore[misc]
         self.head = nn.Conv2d(last, 3, 1)
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
-        """The mouths."""
+        """Return the mouths."""
         maps = [self.stem(frames)]
         for down in self.down:
             maps.append(down(maps[-1]))

@@ -34,12 +34,12 @@ class RandomAudioEncoder(nn.Module):  # type: ignore[misc]  # torch's types are 
         self.layers = nn.Sequential(*layers)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """The features."""
+        """Return the features."""
         return self.layers(mel).mean((2, 3))
 
 
 def write_random_encoder(file: Path, seed: int = 0) -> None:
-    """Writes an encoder as operators' files are: `mel_input` [1, 1, 80, 16], batch of one."""
+    """Write an encoder as operators' files are: `mel_input` [1, 1, 80, 16], batch of one."""
     torch.manual_seed(seed)
     encoder = RandomAudioEncoder().eval()
     with torch.no_grad():

@@ -81,7 +81,7 @@ class AudioEncoderExport:
 
 
 def write_encoder(source: Path, target: Path) -> float:
-    """Writes an encoder with `mel` FP32 [batch, 1, 80, 16] in, `audio_features` [batch, 512] out.
+    """Write an encoder with `mel` FP32 [batch, 1, 80, 16] in, `audio_features` [batch, 512] out.
 
     Returns:
         The largest difference to the original, window by window.

@@ -28,7 +28,7 @@ def concerns(arguments: list[str], models: Collection[str]) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a command line that `concerns` this module; returns the exit status."""
+    """Run a command line that `concerns` this module; return the exit status."""
     settings = load_settings()
     if arguments[0] == DEMO:
         return _demo(_demo_parser().parse_args(arguments[1:]), settings)

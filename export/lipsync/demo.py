@@ -39,7 +39,7 @@ class Template:
         self._residual = residual_projections(network)
 
     def write(self, file: Path, seed: int) -> None:
-        """Writes a tenant; the same seed gives the same weights."""
+        """Write a tenant; the same seed gives the same weights."""
         random = np.random.default_rng(seed)
         for tensor in self._model.graph.initializer:
             if tensor.name.endswith((".weight", ".bias")):
@@ -62,7 +62,7 @@ class Template:
 
 
 def to_onnx(network: LipNetwork, *, static_batch: bool = False, folding: bool = True) -> bytes:
-    """The network as an ONNX file with the documented names.
+    """Return the network as an ONNX file with the documented names.
 
     Args:
         network: In evaluation mode.
@@ -105,7 +105,7 @@ def write_tenants(
     static_batch: bool = False,
     written: Callable[[str], None] = lambda name: None,
 ) -> list[Path]:
-    """Writes seeded random tenants.
+    """Write seeded random tenants.
 
     Args:
         folder: Created when missing.

@@ -44,7 +44,7 @@ def devices_are_current(settings: Settings) -> bool:
 
 
 def write_devices(settings: Settings) -> None:
-    """Writes the settings, makes a folder for each further device, removes superfluous ones.
+    """Write the settings, make a folder for each further device, remove superfluous ones.
 
     Raises:
         ExportError: The committed configuration does not name a device.

@@ -39,14 +39,14 @@ class Imported:
 
 
 def default_layouts() -> tuple[str, ...]:
-    """What this machine's devices need."""
+    """Return what this machine's devices need."""
     gpu = os.path.exists("/proc/driver/nvidia") or os.path.exists("/dev/nvidiactl")
     return LAYOUTS if gpu else LAYOUTS[:1]
 
 
 @contextmanager
 def model_code(repository: Path) -> Iterator[Callable[[str], Any]]:
-    """Yields a function that imports a module of the Triton model."""
+    """Yield a function that imports a module of the Triton model."""
     folder = str(repository.resolve() / MODEL / "1")
     sys.path.append(folder)
     try:
@@ -65,7 +65,7 @@ def import_files(
     workers: int | None = None,
     done: Callable[[Imported], None] = lambda result: None,
 ) -> list[Imported]:
-    """Imports files side by side; one that is refused does not concern the others.
+    """Import files side by side; one that is refused does not concern the others.
 
     Args:
         files: ONNX files.

@@ -86,7 +86,7 @@ def make_plan(
 
 
 def retire_foreign(repository: Path, model: str, machine: PlanMachine | None) -> list[str]:
-    """Removes a model's plan unless it is right for this machine.
+    """Remove a model's plan unless it is right for this machine.
 
     Args:
         repository: Model repository.
@@ -116,7 +116,7 @@ def retire_foreign(repository: Path, model: str, machine: PlanMachine | None) ->
 def _golden(
     declaration: PlanDeclaration, repository: Path, graph: Path
 ) -> list[tuple[Feed, list[npt.NDArray[Any]]]]:
-    """Inputs, and the graph's outputs to them by ONNX Runtime on the CPU."""
+    """Return inputs, and the graph's outputs to them by ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -134,7 +134,7 @@ def _build(
     engine: PlanEngine,
     expected: list[tuple[Feed, list[npt.NDArray[Any]]]],
 ) -> PlanRecord:
-    """Builds, judges and keeps a plan.
+    """Build, judge and keep a plan.
 
     Raises:
         ExportError: It cannot be built, or failed the guard, which the store remembers.

@@ -17,7 +17,7 @@ NAME = "plans"
 
 
 def main(given: list[str]) -> int:
-    """Runs the command; 1: a model stays on ONNX, or plans cannot be built here."""
+    """Run the command; 1: a model stays on ONNX, or plans cannot be built here."""
     parser = argparse.ArgumentParser(prog=f"python -m export {NAME}", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a plan")
     parser.add_argument(

@@ -30,14 +30,14 @@ class PlanEngine(Protocol):
     def build(
         self, graph: Path, declaration: PlanDeclaration, precision: str, timings: bytes
     ) -> tuple[bytes, bytes]:
-        """The plan, and the timing cache with what was timed for it.
+        """Return the plan, and the timing cache with what was timed for it.
 
         Raises:
             ExportError: It cannot be built.
         """
 
     def run(self, plan: bytes, feed: Feed, outputs: list[str]) -> list[Any]:
-        """Outputs of a plan by name.
+        """Return outputs of a plan by name.
 
         Raises:
             ExportError: It cannot be run.
@@ -58,7 +58,7 @@ class TensorRtEngine:
     """TensorRT, and torch for the memory of the device."""
 
     def __init__(self) -> None:
-        """Imports both.
+        """Import both.
 
         Raises:
             ExportError: One is missing, or torch sees no GPU.
@@ -114,7 +114,7 @@ class TensorRtEngine:
         return self.opened(plan)(feed, outputs)
 
     def opened(self, plan: bytes) -> Callable[[Feed, list[str]], list[Any]]:
-        """A plan in the device's memory, to be called more than once with inputs and output names.
+        """Return a plan in the device's memory, to be called with inputs and output names.
 
         Raises:
             ExportError: It cannot be read.

@@ -22,7 +22,7 @@ IDS, MASK = "input_ids", "attention_mask"
 
 
 def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
-    """Inputs of the smallest, the tuned and the largest shapes: texts, pictures or noise.
+    """Return inputs of the smallest, the tuned and the largest shapes: texts, pictures or noise.
 
     Raises:
         ExportError: A text model without its tokenizer, or with longer texts than the plan takes.
@@ -70,7 +70,7 @@ def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed
 
 
 def _caller(encoder: str) -> str:
-    """The model whose tokenizer an encoder, perhaps a derived one, is called with."""
+    """Return the model whose tokenizer an encoder, perhaps a derived one, is called with."""
     for task in TASKS.values():
         if encoder == task.encoder or encoder.startswith(f"{task.encoder}_"):
             return task.caller + encoder.removeprefix(task.encoder)
@@ -78,7 +78,7 @@ def _caller(encoder: str) -> str:
 
 
 def judged(measured: dict[str, Any], guard: Guard) -> bool | None:
-    """What a guard says to figures of an earlier build; None where its own is not among them."""
+    """Return what a guard says to an earlier build's figures; None where its own is missing."""
     values = measured.get(guard.measure)
     return all(map(guard.accepts, values)) if isinstance(values, list) and values else None
 

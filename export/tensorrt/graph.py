@@ -24,7 +24,7 @@ MOVING = ("Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Trans
 
 
 def for_tensorrt(graph: Path) -> bytes | None:
-    """The same graph as TensorRT takes it best; None where the file is right as it is.
+    """Return the same graph as TensorRT takes it best; None where the file is right as it is.
 
     The outputs are the same: every byte is a number of FP32, and what is joined was split.
 

@@ -30,7 +30,7 @@ class PlanStore:
     """A folder of plans, which several machines may share."""
 
     def __init__(self, folder: Path) -> None:
-        """Makes the folder where it is missing."""
+        """Make the folder where it is missing."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -42,7 +42,7 @@ class PlanStore:
             yield
 
     def find(self, key: PlanKey) -> PlanRecord | None:
-        """The plan of a key; None where there is none, or its bytes are not what was written."""
+        """Return the plan of a key; None where there is none, or its bytes have changed."""
         folder = self._folder / key.digest
         record = read_record(folder / KEY)
         with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ class PlanStore:
         return None
 
     def put(self, plan: bytes, record: PlanRecord) -> None:
-        """Keeps a plan; the key file is written last."""
+        """Keep a plan; the key file is written last."""
         folder = self._folder / record.key.digest
         folder.mkdir(exist_ok=True)
         (folder / REFUSED).unlink(missing_ok=True)
@@ -67,7 +67,7 @@ class PlanStore:
         _replace(folder / REFUSED, text.encode())
 
     def refusal(self, key: PlanKey) -> dict[str, Any] | None:
-        """What was measured when the precision of this key failed; None where it has not."""
+        """Return what was measured when the precision of this key failed; None where it has not."""
         try:
             return dict(json.loads((self._folder / key.digest / REFUSED).read_text()))
         except (OSError, ValueError, TypeError):
@@ -81,11 +81,11 @@ class PlanStore:
             return b""
 
     def keep_timings(self, machine: PlanMachine, cache: bytes) -> None:
-        """Replaces the timing cache."""
+        """Replace the timing cache."""
         _replace(self._timing_file(machine), cache)
 
     def install(self, record: PlanRecord, folder: Path) -> bool:
-        """Puts a plan into a model's version folder; whether it was not there already."""
+        """Put a plan into a model's version folder; whether it was not there already."""
         if installed(folder) == record:
             return False
         (folder / KEY).unlink(missing_ok=True)
@@ -96,7 +96,7 @@ class PlanStore:
         return True
 
     def _timing_file(self, machine: PlanMachine) -> Path:
-        """A GPU's, by its model: what is quick on one is not on another."""
+        """Return a GPU's, by its model: what is quick on one is not on another."""
         gpu = re.sub(r"[^A-Za-z0-9]+", "-", machine.gpu)
         kind = f"{gpu}-{machine.compute_capability}"
         return self._folder / f"timing-{machine.tensorrt}-{kind}.cache"
@@ -112,7 +112,7 @@ def installed(folder: Path) -> PlanRecord | None:
 
 
 def retire(folder: Path) -> None:
-    """Takes a plan out of a version folder."""
+    """Take a plan out of a version folder."""
     (folder / KEY).unlink(missing_ok=True)
     (folder / PLAN).unlink(missing_ok=True)
 

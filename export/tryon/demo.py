@@ -45,18 +45,18 @@ def folder(cache_folder: Path) -> Path:
 
 
 def upper(pictures: Path, number: int) -> Image.Image:
-    """A person from head to knees, RGB 768 x 1024; ``number`` is 1 to 4."""
+    """Return a person from head to knees, RGB 768 x 1024; ``number`` is 1 to 4."""
     whole = Image.open(pictures / "avatars" / f"{number}.png").convert("RGB")
     return whole.crop((0, 40, whole.width, 40 + whole.width * 4 // 3))
 
 
 def garment(pictures: Path, kind: str, number: int) -> Image.Image:
-    """A garment flat on a plain background, RGB 1024 x 1024; ``kind`` is one of `KINDS`."""
+    """Return a garment flat on a plain background, RGB 1024 x 1024; ``kind`` is one of `KINDS`."""
     return Image.open(pictures / "clothes" / kind / f"{number}_front.jpg").convert("RGB")
 
 
 def main(arguments: list[str]) -> int:
-    """Writes person.jpg and garment.jpg into a folder and returns the exit status."""
+    """Write person.jpg and garment.jpg into a folder and return the exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m export {COMMAND}", description=__doc__)
     parser.add_argument("folder", type=Path, help="where to write person.jpg and garment.jpg")
     target = parser.parse_args(arguments).folder

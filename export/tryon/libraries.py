@@ -22,7 +22,7 @@ def wanted(settings: Settings) -> bool:
 
 
 def identity() -> str:
-    """Changes when the libraries or the Python do."""
+    """Return what changes when the libraries or the Python do."""
     return packages.identity(LOCK)
 
 

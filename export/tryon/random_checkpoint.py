@@ -25,7 +25,7 @@ HIDDEN = 16
 
 
 def write_checkpoint(folder: Path, seed: int = 0) -> None:
-    """Writes the checkpoint (3 MB) and a LoRA for it, `lightning.safetensors`.
+    """Write the checkpoint (3 MB) and a LoRA for it, `lightning.safetensors`.
 
     diffusers and torchvision must be importable, see export.tryon.libraries.
 
@@ -76,7 +76,7 @@ def write_checkpoint(folder: Path, seed: int = 0) -> None:
 
 
 def _tokenizer() -> tuple[Any, dict[str, int]]:
-    """A tokenizer of single bytes and the control tokens, and the ids of these."""
+    """Return a tokenizer of single bytes and the control tokens, and the ids of these."""
     from tokenizers import pre_tokenizers
     from transformers import Qwen2Tokenizer
 
@@ -138,7 +138,7 @@ def _processor(tokenizer: Any) -> Any:
 
 
 def _write_lora(file: Path, transformer: Any) -> None:
-    """A LoRA of rank 2 for the attention, in the names that published ones have."""
+    """Return a LoRA of rank 2 for the attention, in the names that published ones have."""
     import torch
     from safetensors.torch import save_file
 

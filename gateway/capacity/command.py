@@ -57,7 +57,7 @@ def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Sizing:
 
 
 def _machine(args: argparse.Namespace) -> Machine:
-    """The described machine; this one where nothing is said.
+    """Return the described machine; this one where nothing is said.
 
     Raises:
         MachineError: the description is none.

@@ -191,7 +191,7 @@ def _lipsync_on(
 
 
 def _share(gpu: Device, room: int) -> str:
-    """The budget that makes lip-sync independent of who is loaded first on its card."""
+    """Return the budget that makes lip-sync independent of who is loaded first on its card."""
     gibibytes = math.floor(max(0, room) / 2**30 * 10) / 10
     return (
         f"{gpu.name} is shared: lip-sync takes what is free when it is loaded, unless "

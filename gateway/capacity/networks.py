@@ -109,7 +109,7 @@ def _kind(model: str) -> Network:
 
 
 def _of(table: dict[str, T], model: str) -> T | None:
-    """A table's entry of a model, or of the one that it is derived from."""
+    """Return a table's entry of a model, or of the one that it is derived from."""
     for name, found in table.items():
         if model == name or model.startswith(f"{name}_"):
             return found

@@ -55,7 +55,7 @@ class Reports:
 
 
 def _read(file: Path) -> tuple[int, Computed] | None:
-    """A report and when it was written; None of a process that is gone."""
+    """Return a report and when it was written; None of a process that is gone."""
     _, pid, _ = file.name.rsplit(".", 2)
     if not pid.isdecimal() or not _alive(int(pid)):
         return None

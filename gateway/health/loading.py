@@ -222,7 +222,7 @@ class ModelLoader:
             self._cards[name] = cards
 
     async def _placed(self, name: str, config: dict[str, Any]) -> dict[str, Any] | None:
-        """A network's configuration on fewer GPUs, or in fewer processes; None: it is well so."""
+        """Return a configuration on fewer GPUs or in fewer processes; None: it is well so."""
         fewer, report = on_fewer_cards(config), await self._report(name)
         if report is None or report.provider == "cpu":  # not the embedded server's, or on no GPU
             return fewer
@@ -232,7 +232,7 @@ class ModelLoader:
         return await asyncio.to_thread(self._reports.of, name) if self._reports else None
 
     async def _facts(self, name: str) -> dict[str, dict[str, Any]]:
-        """What the networks of a caller run on, of those that are on GPUs."""
+        """Return what the networks of a caller run on, of those that are on GPUs."""
         found = {}
         for network in self._needs.get(name, ()):
             rows = self._plans.most_rows(network) if self._plans else 0
@@ -244,7 +244,7 @@ class ModelLoader:
         return found
 
     async def _choose(self, name: str) -> Choice | None:
-        """What to load a model with; None: what Triton finds in the repository."""
+        """Return what to load a model with; None: what Triton finds in the repository."""
         device = self._devices.get(name)
         if self._plans is None or device == "cpu":
             return None

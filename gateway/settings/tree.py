@@ -140,7 +140,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _way_to_the_embedded_triton(self) -> Settings:
-        """Fills in ``triton.url`` where Pentad itself decides at which address Triton answers."""
+        """Fill in ``triton.url`` where Pentad itself decides at which address Triton answers."""
         if self.triton.url is None and self.triton.start:
             if (port := self.embedded.grpc_port) is None:
                 url = socket_address(self.paths.state)

@@ -97,7 +97,7 @@ class TryonModelSettings(Section):
     @field_validator("default_resolution", mode="before")
     @classmethod
     def _known_preset(cls, value: Any) -> Any:
-        """The old server took any word it did not know for 720p."""
+        """Return the old server took any word it did not know for 720p."""
         return value if value in ("480p", "720p", "1080p") else "720p"
 
 

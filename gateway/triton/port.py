@@ -83,7 +83,7 @@ class TritonPort(Protocol):
         """Unload a model; unknown or unloaded ones are no error."""
 
     async def config(self, model: str) -> dict[str, Any]:
-        """The configuration a loaded model runs with, auto-completed, as JSON-like values."""
+        """Return the configuration a loaded model runs with, completed, as JSON-like values."""
 
     async def statistics(self) -> list[dict[str, Any]]:
         """Triton's counters per model, as JSON-like values."""

@@ -86,7 +86,7 @@ def _tenants(folder: Path, count: int, width: float) -> list[Path]:
 
 
 def _check(pool: Pool, file: Path) -> sections.Row:
-    """The answers must be the plain session's before their speed counts."""
+    """Return the answers must be the plain session's before their speed counts."""
     given, sound = sections.frames(2), sections.audio()
     caller = Caller(pool, given, sound)
     pool.load(file)

@@ -31,7 +31,7 @@ def answering(size: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serves until it is terminated."""
+    """Serve until it is terminated."""
     service, method = INFER.strip("/").split("/")
     answer = bytes(int(sys.argv[1]))
     handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)

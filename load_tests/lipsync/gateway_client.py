@@ -67,7 +67,7 @@ class Gateway:
         return found
 
     def tenants(self) -> dict[str, Any]:
-        """The tenants' REST page, counts included."""
+        """Return the tenants' REST page, counts included."""
         with urllib.request.urlopen(f"{self.main}/lipsync/tenants?limit=1") as reply:
             return dict(json.load(reply))
 

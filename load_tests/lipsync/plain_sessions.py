@@ -15,7 +15,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def session(file: Path, threads: int) -> ort.InferenceSession:
-    """A session as anyone would make it, with that many threads."""
+    """Return a session as anyone would make it, with that many threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -30,7 +30,7 @@ class PlainSessions:
         self._by_frame = way == "a session per core, frame by frame"
 
     def frames_per_second(self, frames: np.ndarray, audio: np.ndarray, seconds: float) -> float:
-        """Keeps all cores busy with batches of `frames` for a while.
+        """Keep all cores busy with batches of `frames` for a while.
 
         The sessions live no longer: one keeps 4 GB after a batch of 25.
         """
@@ -63,7 +63,7 @@ WAYS = (
 
 
 def in_threads(calls: list[Callable[[], None]]) -> None:
-    """Runs calls side by side; the first error of them is raised."""
+    """Run calls side by side; the first error of them is raised."""
     with ThreadPoolExecutor(len(calls)) as pool:
         for future in [pool.submit(call) for call in calls]:
             future.result()

@@ -31,7 +31,7 @@ class Pool:
         self._client = grpc.InferenceServerClient(self.url, channel_args=CHANNEL)
 
     def load(self, file: Path) -> dict[str, Any]:
-        """Makes a tenant resident; its name is the file's."""
+        """Make a tenant resident; its name is the file's."""
         return self._command({"op": "load", "tenant": file.stem, "path": str(file)})
 
     def unload(self, file: Path) -> None:
@@ -39,7 +39,7 @@ class Pool:
         self._command({"op": "unload", "tenant": file.stem})
 
     def process(self) -> psutil.Process:
-        """The model's process."""
+        """Return the model's process."""
         children = psutil.Process(self._server.process.pid).children(recursive=True)
         (found,) = [one for one in children if f"/{MODEL}/1/model.py" in " ".join(one.cmdline())]
         return found
@@ -80,12 +80,12 @@ class Caller:
         return (time.perf_counter() - begin) * 1e3
 
     def mouths(self) -> np.ndarray:
-        """What came back last, FP32 [n, 3, 320, 320]."""
+        """Return what came back last, FP32 [n, 3, 320, 320]."""
         shape = [self.count, 3, 320, 320]
         return np.array(shared_memory.get_contents_as_numpy(self._regions[1], np.float32, shape))
 
     def close(self) -> None:
-        """Gives the shared memory back."""
+        """Give the shared memory back."""
         for name, region in zip(self._names, self._regions, strict=True):
             self._client.unregister_system_shared_memory(name)
             shared_memory.destroy_shared_memory_region(region)
@@ -94,6 +94,6 @@ class Caller:
 
 @contextmanager
 def serving(repository: Path, log: Path) -> Iterator[Pool]:
-    """The model, alone in a tritonserver; `repository` may hold others."""
+    """Return the model, alone in a tritonserver; `repository` may hold others."""
     with TritonServer.on_free_ports(repository, log=log, load_models=(MODEL,)) as server:
         yield Pool(server)

@@ -170,7 +170,7 @@ SECTIONS: dict[str, Callable[[Path], dict[str, float]]] = {
 
 
 def _people() -> tuple[bytes, bytes]:
-    """A person and a garment that the real model accepts."""
+    """Return a person and a garment that the real model accepts."""
     from tests.support.tryon_pictures import garment, person, png
 
     return png(person(1).resize((768, 1152))), png(garment("shirts", 1).resize((512, 512)))

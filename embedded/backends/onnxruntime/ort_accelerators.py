@@ -79,7 +79,7 @@ _NO_LIMIT = str(2**64 - 1)
 
 
 def gpu_providers(config: Config, placement: Placement) -> list[Provider]:
-    """Providers of an instance on a GPU, most wanted first; without the CPU, which comes last.
+    """Return the providers of an instance on a GPU, most wanted first, without the CPU's.
 
     Raises:
         LoadError: An accelerator, a key or a value that NVIDIA's backend refuses, too.
@@ -154,7 +154,7 @@ def _cuda(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cuda_parameters(config: Config) -> dict[str, str]:
-    """What the model's own parameters say; they, and their defaults, win over the accelerator's."""
+    """Return what the model's own parameters say; they win over the accelerator's."""
     if "parameters" not in config:
         return {}
     return {
@@ -173,7 +173,7 @@ def _limit(config: Config) -> str:
 
 
 def _choice(config: Config, key: str, names: tuple[str, ...]) -> str:
-    """The name that a parameter gives by its number; the first by default."""
+    """Return the name that a parameter gives by its number; the first by default."""
     number = _number(key, parameter(config, key) or "0")
     if not 0 <= number < len(names):
         raise LoadError(f"unsupported {key} value '{number}' is requested")

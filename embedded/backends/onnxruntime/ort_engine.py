@@ -45,7 +45,7 @@ class OrtEngine:
         options: ort.RunOptions | None,
         computed: Computed = ON_CPU,
     ) -> None:
-        """Reads the signature.
+        """Read the signature.
 
         Raises:
             LoadError: An input or output is not a plain tensor.
@@ -59,7 +59,7 @@ class OrtEngine:
 
     @classmethod
     def load(cls, config: Config, path: Path, placement: Placement) -> OrtEngine:
-        """Opens a session with the options that the configuration asks for.
+        """Open a session with the options that the configuration asks for.
 
         On a GPU where that works; else on the CPU, and `computed` says why.
 
@@ -84,7 +84,7 @@ class OrtEngine:
 def _open_on_gpu(
     path: Path, options: ort.SessionOptions, wanted: list[Provider], device: int
 ) -> tuple[ort.InferenceSession, Computed]:
-    """A session with the best providers that work, and which they are.
+    """Return a session with the best providers that work, and which they are.
 
     Raises:
         LoadError: The graph or an option is wrong, which no other device would mend.

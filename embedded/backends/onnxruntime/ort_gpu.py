@@ -59,14 +59,14 @@ def unavailable(provider: str) -> str:
 
 
 def cuda_reason(error: Exception) -> str:
-    """What an error of the CUDA provider says, without source files and paths."""
+    """Return what an error of the CUDA provider says, without source files and paths."""
     log.warning("CUDA does not work: %s", error)
     found = _CUDA_ERROR.search(str(error))
     return f"CUDA: {found[1].strip()}" if found else "the CUDA provider does not work on this card"
 
 
 def _preload(provider: str) -> None:
-    """Loads what PyPI's NVIDIA packages hold, which no search path of the system names."""
+    """Load what PyPI's NVIDIA packages hold, which no search path of the system names."""
     ort.preload_dlls()
     if provider == TENSORRT:
         with contextlib.suppress(ImportError, OSError):
@@ -74,7 +74,7 @@ def _preload(provider: str) -> None:
 
 
 def _try_kernel(device: int) -> None:
-    """Adds two numbers on a card.
+    """Add two numbers on a card.
 
     Raises:
         Exception: ONNX Runtime could not.
@@ -93,7 +93,7 @@ def _try_kernel(device: int) -> None:
 
 
 def _sum() -> bytes:
-    """A graph that adds its input, FP32 [1], to itself."""
+    """Return a graph that adds its input, FP32 [1], to itself."""
     from onnx import TensorProto, helper
 
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")

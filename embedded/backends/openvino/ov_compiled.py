@@ -24,7 +24,7 @@ _CPU = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
 
 
 def compile_graph(core: ov.Core, path: Path, properties: dict[str, Any]) -> ov.CompiledModel:
-    """Returns a graph file compiled for the CPU, from the folder where it is there.
+    """Return a graph file compiled for the CPU, from the folder where it is there.
 
     Args:
         core: Of this process.
@@ -57,7 +57,7 @@ def compile_graph(core: ov.Core, path: Path, properties: dict[str, Any]) -> ov.C
 
 
 def _move(own: Path, place: Path) -> None:
-    """Puts a folder into its place unless another process was first; other versions go.
+    """Put a folder into its place unless another process was first; other versions go.
 
     One that stayed empty, as on a full disk, would be filled in its place by the next process.
     """

@@ -34,7 +34,7 @@ class OvEngine:
     """A compiled graph with one inference request."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
-        """Reads the signature and prepares the request."""
+        """Read the signature and prepare the request."""
         self.inputs = {port.get_any_name(): _info(port) for port in compiled.inputs}
         self.overridable: dict[str, TensorInfo] = {}
         self.outputs = {port.get_any_name(): _info(port) for port in compiled.outputs}

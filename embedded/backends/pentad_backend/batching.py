@@ -36,14 +36,14 @@ class Engine(Protocol):
         """Outputs."""
 
     def run(self, feeds: Feeds, outputs: Sequence[str]) -> Sequence[Array]:
-        """Computes the named outputs, in order."""
+        """Compute the named outputs, in order."""
 
 
 class Runner:
     """Maps requests to forward passes of an engine."""
 
     def __init__(self, engine: Engine, config: Config) -> None:
-        """Prepares what does not change between executions."""
+        """Prepare what does not change between executions."""
         self._engine = engine
         self._batched = max_batch_size(config) > 0
         known = {**engine.inputs, **engine.overridable}

@@ -25,7 +25,7 @@ def needed(config: Mapping[str, Any]) -> bool:
 def complete(
     config: dict[str, Any], inputs: Tensors, outputs: Tensors, *, infer_batching: bool = True
 ) -> None:
-    """Fills `max_batch_size`, `dynamic_batching`, `input` and `output` in place.
+    """Fill `max_batch_size`, `dynamic_batching`, `input` and `output` in place.
 
     Args:
         config: Model configuration.

@@ -12,13 +12,13 @@ Config = Mapping[str, Any]
 
 
 def parameter(config: Config, key: str) -> str | None:
-    """The string value of a parameter, or None when it is not set."""
+    """Return the string value of a parameter, or None when it is not set."""
     entry = (config.get("parameters") or {}).get(key)
     return None if entry is None else str(entry.get("string_value", ""))
 
 
 def int_parameter(config: Config, key: str, default: int = 0) -> int:
-    """A parameter that must be a non-negative number.
+    """Return a parameter that must be a non-negative number.
 
     Raises:
         LoadError: It is something else.
@@ -36,7 +36,7 @@ def int_parameter(config: Config, key: str, default: int = 0) -> int:
 
 
 def bool_parameter(config: Config, key: str) -> bool | None:
-    """A parameter that must be 0, 1, true or false; None when it is not set.
+    """Return a parameter that must be 0, 1, true or false; None when it is not set.
 
     Raises:
         LoadError: It is something else.

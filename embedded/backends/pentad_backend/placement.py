@@ -32,7 +32,7 @@ class Placement:
 
     @classmethod
     def of(cls, args: Mapping[str, str]) -> Placement:
-        """What the arguments of `initialize` say."""
+        """Return what the arguments of `initialize` say."""
         device = int(args.get("model_instance_device_id") or 0)
         name = args.get("model_instance_name", "")
         return cls(args["model_instance_kind"].removeprefix("KIND_"), max(0, device), name)
@@ -71,7 +71,7 @@ class Report:
     """
 
     def __init__(self, model: str, backend: str, computed: Computed) -> None:
-        """Writes it, where the launcher named a folder."""
+        """Write it, where the launcher named a folder."""
         folder = os.environ.get(FOLDER)
         self._file = Path(folder, f"{model}.{os.getpid()}.json") if folder else None
         if self._file is None:
@@ -86,7 +86,7 @@ class Report:
             log.warning("%s: where it computes cannot be written: %s", model, error.strerror)
 
     def remove(self) -> None:
-        """Removes it; safe to repeat."""
+        """Remove it; safe to repeat."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)

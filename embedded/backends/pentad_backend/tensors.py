@@ -45,12 +45,12 @@ class TensorInfo:
 
 
 def shape_text(shape: Iterable[int]) -> str:
-    """The shape as Triton's messages print it: `[-1,384]`."""
+    """Return the shape as Triton's messages print it: `[-1,384]`."""
     return "[" + ",".join(str(size) for size in shape) + "]"
 
 
 def decode_strings(name: str, array: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Turns Triton's bytes into the str objects that engines take.
+    """Turn Triton's bytes into the str objects that engines take.
 
     Raises:
         RequestError: Not UTF-8.
@@ -63,6 +63,6 @@ def decode_strings(name: str, array: NDArray[np.object_]) -> NDArray[np.object_]
 
 
 def encode_strings(array: NDArray[np.generic]) -> NDArray[np.object_]:
-    """Turns an engine's str objects into UTF-8 bytes, which Triton's tensors hold."""
+    """Turn an engine's str objects into UTF-8 bytes, which Triton's tensors hold."""
     items = [str(item).encode("utf-8") for item in array.flat]
     return np.array(items, dtype=object).reshape(array.shape)

@@ -33,7 +33,7 @@ class EngineModel:
 
     @staticmethod
     def load(config: Config, path: Path, placement: Placement) -> Engine:
-        """Loads the graph.
+        """Load the graph.
 
         Args:
             config: Model configuration.
@@ -47,7 +47,7 @@ class EngineModel:
 
     @classmethod
     def auto_complete_config(cls, auto_complete_model_config: Any) -> Any:
-        """Fills in what the configuration leaves out."""
+        """Fill in what the configuration leaves out."""
         config = auto_complete_model_config.as_dict()
         if completion.needed(config):
             path = model_file(config, Path(pb_utils.get_model_dir()), cls.default_filename)
@@ -58,7 +58,7 @@ class EngineModel:
         return auto_complete_model_config
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Loads and checks the model; every error refuses it."""
+        """Load and check the model; every error refuses it."""
         # The embedded interpreter starts in the C locale, where text files are ASCII.
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
         if int(np.__version__.split(".")[0]) >= 2:
@@ -90,7 +90,7 @@ class EngineModel:
             return [_response(error) for _ in requests]
 
     def finalize(self) -> None:
-        """Takes back what `initialize` told the gateway."""
+        """Take back what `initialize` told the gateway."""
         if self._report is not None:
             self._report.remove()
 

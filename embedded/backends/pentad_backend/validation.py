@@ -16,7 +16,7 @@ Tensors = Mapping[str, TensorInfo]
 
 
 def check_inputs(config: Config, inputs: Tensors, overridable: Tensors) -> None:
-    """Checks the configured inputs.
+    """Check the configured inputs.
 
     Args:
         config: Model configuration.
@@ -45,7 +45,7 @@ def check_inputs(config: Config, inputs: Tensors, overridable: Tensors) -> None:
 
 
 def check_outputs(config: Config, outputs: Tensors) -> None:
-    """Checks the configured outputs, which may be some of those of the graph.
+    """Check the configured outputs, which may be some of those of the graph.
 
     Raises:
         LoadError: Configuration and graph differ.

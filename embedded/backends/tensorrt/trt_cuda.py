@@ -24,7 +24,7 @@ class Cuda:
     """A GPU and a stream on it."""
 
     def __init__(self, device: int, cudart: Any = None) -> None:
-        """Takes the card.
+        """Take the card.
 
         Args:
             device: Index of the GPU among those that this process sees.
@@ -54,7 +54,7 @@ class Cuda:
         return int(self.stream)
 
     def use(self) -> None:
-        """Makes the card the calling thread's."""
+        """Make the card the calling thread's."""
         self._call(self._cudart.cudaSetDevice, self.device)
 
     def to_device(self, buffer: Buffer, array: NDArray[Any]) -> None:
@@ -71,7 +71,7 @@ class Cuda:
         return host
 
     def wait(self) -> None:
-        """Waits for everything in the stream.
+        """Wait for everything in the stream.
 
         Raises:
             CudaError: Something in it failed.
@@ -88,7 +88,7 @@ class Cuda:
         return int(self._call(self._cudart.cudaHostAlloc, size, flag))
 
     def free(self, device: int, host: int) -> None:
-        """Gives memory back; zero is nothing."""
+        """Give memory back; zero is nothing."""
         if device:
             self._call(self._cudart.cudaFree, device)
         if host:
@@ -118,7 +118,7 @@ class Buffer:
         self.host_address = 0
 
     def reserve(self, size: int) -> None:
-        """Makes room; addresses change when it grows, and nothing may be using the old ones.
+        """Make room; addresses change when it grows, and nothing may be using the old ones.
 
         Raises:
             CudaError: There is not enough memory.
@@ -135,7 +135,7 @@ class Buffer:
         self._size = wanted
 
     def host(self, size: int) -> NDArray[np.uint8]:
-        """The first bytes of the page-locked part."""
+        """Return the first bytes of the page-locked part."""
         return self._bytes[:size]
 
 

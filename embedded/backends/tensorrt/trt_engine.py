@@ -37,7 +37,7 @@ class TrtEngine:
     """A plan in a card's memory with one execution context, for one call at a time."""
 
     def __init__(self, trt: Any, engine: Any, cuda: Cuda, config: Config, group: str) -> None:
-        """Reads the signature and prepares the context.
+        """Read the signature and prepare the context.
 
         Args:
             trt: The module `tensorrt`, or what behaves like it.
@@ -73,7 +73,7 @@ class TrtEngine:
 
     @classmethod
     def load(cls, config: Config, path: Path, placement: Placement) -> TrtEngine:
-        """Reads a plan.
+        """Read a plan.
 
         Raises:
             LoadError: There is no GPU or no TensorRT, or they cannot read this plan.
@@ -164,7 +164,7 @@ def _info(trt: Any, engine: Any, name: str) -> TensorInfo:
 
 
 def _profile(config: Config, group: str, count: int) -> int:
-    """The optimisation profile of the instance's group; the first by default.
+    """Return the optimisation profile of the instance's group; the first by default.
 
     Raises:
         LoadError: The plan has no such profile, or the group names several.

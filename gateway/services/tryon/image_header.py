@@ -93,7 +93,7 @@ class _Jpeg:
         raise NotAnImageError
 
     def _marker(self) -> int:
-        """The next marker, whatever stands before it."""
+        """Return the next marker, whatever stands before it."""
         while self._stray >= 0:
             ahead = self._file.read(_AHEAD)
             found = _MARKER.search(ahead)

@@ -90,7 +90,7 @@ class PlanChooser:
         self._rejected.add(choice.plan)
 
     def _usable(self, wanted: PlanDeclaration) -> tuple[PlanRecord | None, str]:
-        """The key file of a plan that may be loaded, or why there is none."""
+        """Return the key file of a plan that may be loaded, or why there is none."""
         folder = self.repository / wanted.model / "1"
         record = read_record(folder / KEY)
         if record is None or not (folder / PLAN).is_file():

@@ -101,7 +101,7 @@ class MatchingJob(Job):
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
-        """Creates the job.
+        """Create the job.
 
         Args:
             pairs: Stripped candidate and reference texts in the order of the request.
@@ -118,7 +118,7 @@ class MatchingJob(Job):
         self._is_cancelled = is_cancelled
 
     def finish(self) -> None:
-        """Matches all pairs and hands the scores over."""
+        """Match all pairs and hand the scores over."""
         sentences = {
             row.text: Sentence(row.value, token_weights(row.ids, self._unweighted))
             for row in self.rows

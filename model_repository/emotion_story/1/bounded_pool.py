@@ -11,7 +11,7 @@ class BoundedPool:
     """Runs jobs in the order of arrival and refuses what would need too much memory."""
 
     def __init__(self, name: str, workers: int, max_bytes: int) -> None:
-        """Starts no thread yet.
+        """Start no thread yet.
 
         Args:
             name: Of the threads.

@@ -19,7 +19,7 @@ class CancelWatch:
     """
 
     def __init__(self, cancel: Callable[[str], None]) -> None:
-        """Starts the thread.
+        """Start the thread.
 
         Args:
             cancel: Tells where the job runs that it is cancelled; called once a job.
@@ -33,7 +33,7 @@ class CancelWatch:
 
     @contextmanager
     def watched(self, is_cancelled: Callable[[], bool]) -> Iterator[str]:
-        """Yields the name of a job and watches it until the block ends."""
+        """Yield the name of a job and watch it until the block ends."""
         job = uuid.uuid4().hex
         with self._lock:
             self._jobs[job] = is_cancelled
@@ -44,7 +44,7 @@ class CancelWatch:
                 self._jobs.pop(job, None)
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._stopping.set()
         self._thread.join()
 

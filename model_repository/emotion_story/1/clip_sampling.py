@@ -62,7 +62,7 @@ class SampledClip:
 
 
 def sample_clip(data: bytes, sampling: Sampling) -> SampledClip:
-    """Decodes frames spread evenly over a clip.
+    """Decode frames spread evenly over a clip.
 
     Raises:
         ClipError: See its codes.
@@ -129,7 +129,7 @@ class _Sampler:
         )
 
     def _times(self) -> tuple[list[int], list[int]]:
-        """Times of all frames and of key frames, from the packets alone."""
+        """Time of all frames and of key frames, from the packets alone."""
         times, keys = set(), set()
         try:
             for packet in self._container.demux(self._stream):

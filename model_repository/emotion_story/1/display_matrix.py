@@ -9,7 +9,7 @@ import numpy as np
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    """The 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
+    """Return the 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
     found = frame.side_data.get("DISPLAYMATRIX")
     return None if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
 

@@ -74,7 +74,7 @@ class ElementReader:
             start = last
 
     def number(self, at: int, width: int | None = None) -> int:
-        """The number of variable length at `at`, without its marker bit.
+        """Return the number of variable length at `at`, without its marker bit.
 
         Raises:
             ElementError: There is none.
@@ -87,7 +87,7 @@ class ElementReader:
         return int.from_bytes(self._data[at : at + width], "big") & marker - 1
 
     def unsigned(self, element: Element) -> int:
-        """What an unsigned integer element says.
+        """Return what an unsigned integer element says.
 
         Raises:
             ElementError: It is longer than eight bytes.

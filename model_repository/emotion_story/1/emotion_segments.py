@@ -46,7 +46,7 @@ class Segment:
 
 
 def frame_spans(times: Sequence[float], duration: float) -> np.ndarray:
-    """The time that each frame stands for: from half-way to its neighbours, FP64 [n, 2].
+    """Return the time that each frame stands for: from half-way to its neighbours, FP64 [n, 2].
 
     Args:
         times: Of the sampled frames in seconds, ascending.
@@ -67,7 +67,7 @@ def smoothed(probabilities: np.ndarray) -> np.ndarray:
 
 
 def find_segments(spans: np.ndarray, probabilities: np.ndarray) -> list[Segment]:
-    """Splits the time of one person into stretches of one emotion.
+    """Split the time of one person into stretches of one emotion.
 
     Args:
         spans: FP64 [n, 2], the time that each frame stands for; at least one, ascending. The
@@ -122,7 +122,7 @@ def _runs(labels: Sequence[int]) -> list[_Run]:
 
 
 def _joined(spans: np.ndarray, probabilities: np.ndarray, runs: list[_Run]) -> list[_Run]:
-    """Joins runs that are too short to the neighbour whose emotion fits their frames better."""
+    """Join runs that are too short to the neighbour whose emotion fits their frames better."""
 
     def seconds(run: _Run) -> float:
         return float(spans[run[1] - 1, 1] - spans[run[0], 0])

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def square_crop(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
-    """The square around a face that is as long as the longer side of its box.
+    """Return the square around a face that is as long as the longer side of its box.
 
     Args:
         image: UINT8 [height, width, 3].

@@ -58,7 +58,7 @@ class FaceReader:
     def read(
         self, images: Sequence[np.ndarray], is_cancelled: Callable[[], bool]
     ) -> list[ReadFaces]:
-        """Reads all pictures, UINT8 [height, width, 3] each.
+        """Read all pictures, UINT8 [height, width, 3] each.
 
         Raises:
             CancelledError: `is_cancelled` said so.

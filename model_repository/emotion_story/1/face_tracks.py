@@ -38,7 +38,7 @@ class Track:
 
 
 def follow(frames: Sequence[np.ndarray]) -> list[Track]:
-    """Joins the faces of successive frames into people.
+    """Join the faces of successive frames into people.
 
     Args:
         frames: Boxes of each frame, FP32 [n, 4].

@@ -15,7 +15,7 @@ taken."""
 
 
 def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[int]:
-    """Times of the frames to look at: one in the middle of each of `count` equal parts.
+    """Time of the frames to look at: one in the middle of each of `count` equal parts.
 
     Args:
         times: Presentation times of all frames, ascending and distinct, in any unit.
@@ -41,7 +41,7 @@ def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[i
 
 
 def nearest(values: Sequence[int], wanted: float) -> int:
-    """The value closest to `wanted`, the earlier one of two.
+    """Return the value closest to `wanted`, the earlier one of two.
 
     Args:
         values: Ascending, at least one.
@@ -53,6 +53,6 @@ def nearest(values: Sequence[int], wanted: float) -> int:
 
 
 def last_key(keys: Sequence[int], time: int) -> int | None:
-    """The key frame that decoding starts from to reach the frame at `time`."""
+    """Return the key frame that decoding starts from to reach the frame at `time`."""
     place = bisect_right(keys, time)
     return keys[place - 1] if place else None

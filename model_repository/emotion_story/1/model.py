@@ -42,7 +42,7 @@ class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Reads the artefacts of the networks and starts the threads."""
+        """Read the artefacts of the networks and start the threads."""
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         number = {key: int(value) for key, value in parameters.items() if value.isdecimal()}

@@ -74,7 +74,7 @@ class _Track:
 
 
 def read_header(data: bytes, limits: ClipLimits) -> Header:
-    """Reads and checks the header of a clip.
+    """Read and check the header of a clip.
 
     Raises:
         ClipError: See its codes.
@@ -190,7 +190,7 @@ class _HeaderReader:
         return frames
 
     def _kept_within(self, box: Box) -> Iterator[Box]:
-        """What is kept in `box`, and in what it holds, in the order of the file."""
+        """Return what is kept in `box`, and in what it holds, in the order of the file."""
         for child in self._kept(box):
             yield child
             if child.kind in _KEPT:
@@ -215,7 +215,7 @@ class _HeaderReader:
         return self._reader.numbers(box, "I", 4)[0]
 
     def _field(self, box: Box, offset: int, long_offset: int, layout: str = "I") -> int:
-        """A field that version 1 of a box has elsewhere, because of 64-bit times before it."""
+        """Return a field that version 1 of a box has elsewhere, behind 64-bit times."""
         is_long = self._data[box.body] == 1
         return self._reader.numbers(box, layout, long_offset if is_long else offset)[0]
 
@@ -237,7 +237,7 @@ class _HeaderReader:
         return float(frames @ ticks - ticks[-1]) if count else 0.0
 
     def _check_size(self, box: Box) -> tuple[int, int]:
-        """Checks the size of frames in every description; the first one's."""
+        """Check the size of frames in every description; the first one's."""
         sizes = []
         for entry in self._reader.boxes(box.body + 8, box.end):
             width, height = self._reader.numbers(entry, "HH", 24)

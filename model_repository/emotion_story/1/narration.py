@@ -104,7 +104,7 @@ def _opening(scene: Scene) -> str:
 
 
 def _course(name: str, person: Person, scene: Scene, labels: Sequence[str], limit: int) -> str:
-    """What somebody does from start to end, in one sentence."""
+    """Return what somebody does from start to end, in one sentence."""
     told = _longest(person.segments, limit)
     parts = []
     for place, segment in enumerate(told):
@@ -157,7 +157,7 @@ def _reaches_end(segment: Segment, scene: Scene) -> bool:
 
 
 def _summary(scene: Scene, labels: Sequence[str]) -> list[str]:
-    """What prevails, and how far it can be trusted."""
+    """Return what prevails, and how far it can be trusted."""
     seconds: dict[str, float] = {}
     for person in scene.people:
         for segment in person.segments:

@@ -19,7 +19,7 @@ class IndexedImageError(ImageError):
 
 
 def decode_all(files: Sequence[bytes], max_pixels: int, side: int) -> list[np.ndarray]:
-    """Decodes pictures one after another, upright and in sRGB.
+    """Decode pictures one after another, upright and in sRGB.
 
     Args:
         files: Encoded pictures.

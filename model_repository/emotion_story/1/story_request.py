@@ -35,7 +35,7 @@ _GENERATION = ("max_tokens", "temperature", "seed", "thinking_budget")
 
 
 def read_options(engine: bytes, options: bytes) -> StoryOptions:
-    """Reads the inputs ENGINE and OPTIONS; empty ones leave everything to the configuration.
+    """Read the inputs ENGINE and OPTIONS; empty ones leave everything to the configuration.
 
     Raises:
         OptionsError: An unknown engine, no JSON object, or a number of frames that is none.

@@ -25,7 +25,7 @@ class TimelineEngine:
     """Stories without a language model."""
 
     def __init__(self, reader: FaceReader, labels: Sequence[str], model: str) -> None:
-        """Creates the engine.
+        """Create the engine.
 
         Args:
             reader: Finds faces and reads expressions.
@@ -37,7 +37,7 @@ class TimelineEngine:
         self._model = model
 
     def tell_clip(self, clip: SampledClip, is_cancelled: Callable[[], bool]) -> dict[str, Any]:
-        """Reads and tells a clip.
+        """Read and tell a clip.
 
         Raises:
             CancelledError: Nobody waits any more.
@@ -68,7 +68,7 @@ class TimelineEngine:
     def tell_images(
         self, images: Sequence[np.ndarray], is_cancelled: Callable[[], bool]
     ) -> dict[str, Any]:
-        """Reads separate pictures, of each the largest face.
+        """Read separate pictures, of each the largest face.
 
         Raises:
             CancelledError: Nobody waits any more.
@@ -118,7 +118,7 @@ class TimelineEngine:
     def _frames(
         self, clip: SampledClip, read: Sequence[ReadFaces], track: Track | None
     ) -> list[dict[str, Any]]:
-        """What was seen of the person who shows most face."""
+        """Return what was seen of the person who shows most face."""
         return [
             {
                 "frame": number,

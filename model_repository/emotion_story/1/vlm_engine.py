@@ -179,7 +179,7 @@ def schema(count: int) -> dict[str, Any]:
 
 
 def read_emotions(answer: str, count: int) -> list[dict[str, Any]]:
-    """The emotions of an answer that follows `schema`, by place, whatever it numbers them.
+    """Return the emotions of an answer that follows `schema`, by place, whatever it numbers them.
 
     Raises:
         VlmError: It does not follow it; long answers end early.

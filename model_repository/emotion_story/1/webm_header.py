@@ -42,7 +42,7 @@ _LACING = 0x06
 
 
 def read_webm(data: bytes, limits: ClipLimits) -> Header:
-    """Reads, checks and rewrites a clip.
+    """Read, check and rewrite a clip.
 
     Args:
         data: Begins with the signature.

@@ -29,7 +29,7 @@ class CropBatches:
     def __init__(
         self, embed: Callable[[np.ndarray], np.ndarray], *, batches: int, batch_rows: int
     ) -> None:
-        """Starts the threads.
+        """Start the threads.
 
         Args:
             embed: UINT8 [n, 112, 112, 3] to embeddings FP32 [n, dimensions].

@@ -41,7 +41,7 @@ class Job:
         refuse: Callable[[Exception], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
-        """Creates the job.
+        """Create the job.
 
         Args:
             images: At least one.
@@ -77,7 +77,7 @@ class Job:
             self._refuse(error)
 
     def close(self) -> bool:
-        """Counts one picture as done; whether it was the last one."""
+        """Count one picture as done; whether it was the last one."""
         with self._lock:
             self._open -= 1
             return not self._open
@@ -108,7 +108,7 @@ class Enroller:
         is_large: Callable[[bytes], bool] = lambda _: False,
         cancel_check_seconds: float = 0.25,
     ) -> None:
-        """Starts the threads.
+        """Start the threads.
 
         Args:
             batches: Where crops go.

@@ -38,7 +38,7 @@ class Wishes:
 
 
 def chosen(wishes: bytes, usual: Wishes) -> Wishes:
-    """What one request wants.
+    """Return what one request wants.
 
     Args:
         wishes: JSON object; keys are names of the model's parameters: `detection_side`, `face`,

@@ -17,7 +17,7 @@ DIFFERS = "face_differs"
 def without_odd_ones(
     found: Sequence[Found], embeddings: Embeddings, threshold: float
 ) -> tuple[list[Found], list[np.ndarray | None]]:
-    """Takes the pictures that show somebody else out of account.
+    """Take the pictures that show somebody else out of account.
 
     Args:
         found: What each picture holds.

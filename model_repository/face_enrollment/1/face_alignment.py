@@ -88,7 +88,7 @@ def region_of(
 
 
 def shifted(matrix: np.ndarray, region: tuple[slice, slice]) -> np.ndarray:
-    """The similarity from a region of the picture."""
+    """Return the similarity from a region of the picture."""
     rows, columns = region
     offset = matrix[:, :2] @ (columns.start, rows.start)
     return np.hstack((matrix[:, :2], (matrix[:, 2] + offset)[:, None]))
@@ -118,7 +118,7 @@ def reduced(image: np.ndarray, matrix: np.ndarray, finest: float) -> tuple[np.nd
 
 
 def warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The crop: UINT8 [112, 112, 3], black where the picture ends.
+    """Return the crop: UINT8 [112, 112, 3], black where the picture ends.
 
     Interpolated bilinearly at several places of each crop pixel, no more than `STEP` apart, and
     averaged: one place alone would alias.

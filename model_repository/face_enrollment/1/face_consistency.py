@@ -56,7 +56,7 @@ def odd_ones(embeddings: Embeddings, threshold: float) -> list[int]:
 
 
 def _vector(embedding: np.ndarray) -> np.ndarray:
-    """Unit vector of a picture; zero where it has no direction."""
+    """Return the unit vector of a picture; zero where it has no direction."""
     mean = embedding.astype(np.float64).mean(axis=0)
     length = np.linalg.norm(mean)
     return mean / length if np.isfinite(length) and length > 0 else np.zeros_like(mean)

@@ -45,7 +45,7 @@ class Detector:
 
     @classmethod
     def read(cls, folder: Path, step: int = 1) -> Detector:
-        """Reads the declaration in the version folder of the network.
+        """Read the declaration in the version folder of the network.
 
         Args:
             folder: Version folder.
@@ -89,11 +89,11 @@ class Faces:
         return len(self.scores)
 
     def kept(self, places: np.ndarray) -> Faces:
-        """The faces at these places or with a true value."""
+        """Return the faces at these places or with a true value."""
         return Faces(self.boxes[places], self.scores[places], self.landmarks[places])
 
     def divided(self, scale: float) -> Faces:
-        """The faces on a picture that is `scale` times smaller."""
+        """Return the faces on a picture that is `scale` times smaller."""
         return Faces(self.boxes / scale, self.scores, self.landmarks / scale)
 
 
@@ -135,7 +135,7 @@ def _padding(length: int, side: int, multiple: int, step: int) -> int:
 def find_faces(
     predictions: np.ndarray, size: tuple[int, int], scale: float, detector: Detector
 ) -> Faces:
-    """Reads the network's answer for one picture.
+    """Read the network's answer for one picture.
 
     Args:
         predictions: FP32 [places, 15].

@@ -92,7 +92,7 @@ class Locator:
         extra_views: int,
         go_on: Callable[[], None],
     ) -> None:
-        """Prepares the search.
+        """Prepare the search.
 
         Args:
             image: UINT8 [height, width, 3], RGB.
@@ -113,7 +113,7 @@ class Locator:
         self._go_on = go_on
 
     def locate(self) -> Sighting | None:
-        """The best sighting of the face that counts; None where there is no face."""
+        """Return the best sighting of the face that counts; None where there is no face."""
         best = self._sighting(0, self._faces(self._image))
         if best is None or not best.is_upright:
             best = self._turned(best, self._whole)
@@ -126,7 +126,7 @@ class Locator:
     def _turned(
         self, best: Sighting | None, view: Callable[[int], Faces | None]
     ) -> Sighting | None:
-        """The best of a sighting and what the other quarter turns show."""
+        """Return the best of a sighting and what the other quarter turns show."""
         for turns in (3, 1, 2):
             if best is not None and best.is_clear:
                 break
@@ -189,7 +189,7 @@ class Locator:
 
 
 def upright(sighting: Sighting, size: tuple[int, int]) -> Faces:
-    """The faces of a sighting on the picture as it was sent, of this height and width."""
+    """Return the faces of a sighting on the picture as it was sent, of this height and width."""
     turned = turned_size(size, sighting.turns)
     return turned_faces(sighting.faces, -sighting.turns, turned)
 

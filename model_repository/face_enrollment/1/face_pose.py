@@ -49,7 +49,7 @@ _TO_HEAD = np.linalg.pinv(HEAD)
 
 
 def head_pose(landmarks: np.ndarray) -> HeadPose:
-    """The pose of a generic head under scaled orthographic projection.
+    """Return the pose of a generic head under scaled orthographic projection.
 
     The least-squares solution of POS (DeMenthon and Davis 1995, IJCV 15:123), made a rotation by
     its polar factor, as angles of turns about the eyes' axis, the neck and the line of sight. Five

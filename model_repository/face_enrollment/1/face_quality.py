@@ -102,7 +102,7 @@ class Quality:
 
 
 def face_quality(box: np.ndarray, pose: HeadPose, crop: np.ndarray) -> Quality:
-    """The figures of a face.
+    """Return the figures of a face.
 
     Args:
         box: [4], left, top, right, bottom in pixels.

@@ -84,7 +84,7 @@ class Found:
     quality: Quality | None = None
 
     def report(self) -> dict[str, object]:
-        """What the enrolling person may be told, as JSON; lengths in pixels."""
+        """Return what the enrolling person may be told, as JSON; lengths in pixels."""
         left, top, right, bottom = (0.0,) * 4 if self.box is None else self.box.tolist()
         box = [round(value, 1) for value in (left, top, right - left, bottom - top)]
         points = None
@@ -110,7 +110,7 @@ def search(
     with_thumbnail: bool,
     go_on: Callable[[], None] = lambda: None,
 ) -> Found:
-    """Looks for the face of a picture.
+    """Look for the face of a picture.
 
     Args:
         data: The encoded picture.

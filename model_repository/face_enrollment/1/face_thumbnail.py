@@ -18,7 +18,7 @@ _FINEST = 4
 
 
 def face_thumbnail(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) -> bytes:
-    """A JPEG of a face with its eyes level.
+    """Return a JPEG of a face with its eyes level.
 
     Args:
         image: UINT8 [height, width, 3], RGB.
@@ -37,7 +37,7 @@ def face_thumbnail(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) ->
 
 
 def _around(image: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture within `reach` pixels of a place, and the place in it.
+    """Return the part of a picture within `reach` pixels of a place, and the place in it.
 
     OpenCV turns no picture of more than 32,766 pixels a side.
     """
@@ -50,7 +50,7 @@ def _around(image: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.nda
 
 
 def thumbnail(image: np.ndarray) -> bytes:
-    """A JPEG of a picture, fitted into the middle of a white square, never enlarged.
+    """Return a JPEG of a picture, fitted into the middle of a white square, never enlarged.
 
     Args:
         image: UINT8 [height, width, 3], RGB.

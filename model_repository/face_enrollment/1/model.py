@@ -38,7 +38,7 @@ class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Reads the networks' declarations and starts the workers."""
+        """Read the networks' declarations and start the workers."""
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         repository = Path(args["model_repository"]).parent

@@ -53,7 +53,7 @@ def largest_size(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 
 def still_picture(data: bytes) -> bytes:
-    """An AVIF file without its animation and EXIF, which a reader would unfold.
+    """Return an AVIF file without its animation and EXIF, which a reader would unfold.
 
     The orientation of AVIF is in its boxes; that of EXIF does not count.
     """

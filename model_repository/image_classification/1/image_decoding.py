@@ -83,7 +83,7 @@ class Picture:
         return self.image.width * self.image.height * self.weight > LARGE_PIXELS
 
     def decode(self, *, srgb: bool = False, alpha: bool = False) -> Image.Image:
-        """The picture, the first one of an animation, upright; once only.
+        """Return the picture, the first one of an animation, upright; once only.
 
         Args:
             srgb: Whether a colour profile is followed. Without, the numbers of the file come back
@@ -146,7 +146,7 @@ def is_large(data: bytes, max_pixels: int) -> bool:
 
 
 def open_picture(data: bytes, max_pixels: int, formats: tuple[str, ...] = FORMATS) -> Picture:
-    """Reads and checks the header of a picture.
+    """Read and check the header of a picture.
 
     Args:
         data: A JPEG, PNG, WebP, GIF, BMP or AVIF file; HEIC where its package is installed.
@@ -204,7 +204,7 @@ def _open_jpeg(data: bytes, max_pixels: int) -> Picture:
 
 
 def _open(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
-    """The picture with only its header read."""
+    """Return the picture with only its header read."""
     try:
         image = Image.open(Pieces(data), formats=formats)
     except ImageError:

@@ -16,15 +16,15 @@ class ImageError(ValueError):
 
 
 def damaged() -> ImageError:
-    """The error of a file of which something is missing."""
+    """Return the error of a file of which something is missing."""
     return ImageError("image_truncated", "the file ends early or is damaged")
 
 
 def too_large(max_pixels: int) -> ImageError:
-    """The error of a picture with more pixels than are allowed."""
+    """Return the error of a picture with more pixels than are allowed."""
     return ImageError("image_too_large", f"more than {max_pixels} pixels")
 
 
 def too_many_pieces() -> ImageError:
-    """The error of a file that takes long to walk through, whatever it shows."""
+    """Return the error of a file that takes long to walk through, whatever it shows."""
     return ImageError("image_invalid", "the file consists of too many pieces")

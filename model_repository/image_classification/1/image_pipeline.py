@@ -61,7 +61,7 @@ class Job:
         refuse: Callable[[Exception], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
-        """Creates the job.
+        """Create the job.
 
         Args:
             images: At least one.
@@ -118,7 +118,7 @@ class ImagePipeline:
         max_waiting_bytes: int,
         cancel_check_seconds: float = 0.25,
     ) -> None:
-        """Starts the threads.
+        """Start the threads.
 
         Args:
             read: A file to a picture, by its header alone.

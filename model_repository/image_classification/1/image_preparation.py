@@ -42,7 +42,7 @@ class Preparation:
     filter: Image.Resampling
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """The centre of a picture.
+        """Return the centre of a picture.
 
         Args:
             image: Mode RGB.

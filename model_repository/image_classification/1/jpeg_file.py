@@ -61,7 +61,7 @@ class JpegFile:
     profile: bytes | None
 
     def whole_files(self) -> tuple[bytes, ...]:
-        """The file with its end mark; where that is missing, behind two different ends.
+        """Return the file with its end mark; where that is missing, behind two different ends.
 
         What is missing in a scan is filled with whatever comes next. So both show the same picture
         if nothing is missing, and only then.
@@ -77,7 +77,7 @@ class JpegFile:
 
 
 def read_jpeg(data: bytes) -> JpegFile:
-    """Walks through a file.
+    """Walk through a file.
 
     Args:
         data: Begins with the start mark.
@@ -124,7 +124,7 @@ class _Walk:
         self._profile_parts = 0
 
     def header(self) -> None:
-        """Collects what is kept of the segments before the first scan, where it ends."""
+        """Collect what is kept of the segments before the first scan, where it ends."""
         while (marker := self._next()) != _SOS:
             if marker in _ALONE:
                 continue
@@ -141,7 +141,7 @@ class _Walk:
         self.at -= 2
 
     def scans(self) -> int:
-        """Counts the scans; where the last one ends."""
+        """Count the scans; where the last one ends."""
         while (found := _AFTER_SCAN.search(self._data, self.at)) is not None:
             self._one_less()
             marker, self.at = found.group()[1], found.end()
@@ -165,7 +165,7 @@ class _Walk:
         )
 
     def profile(self) -> bytes | None:
-        """The ICC profile, if all parts of it are there (ICC.1, B.4)."""
+        """Return the ICC profile, if all parts of it are there (ICC.1, B.4)."""
         numbers = range(1, self._profile_parts + 1)
         if not numbers or sorted(self._profile) != [*numbers]:
             return None
@@ -191,7 +191,7 @@ class _Walk:
             raise too_many_pieces()
 
     def _body(self) -> bytes:
-        """The body of the segment whose marker was just read."""
+        """Return the body of the segment whose marker was just read."""
         length = int.from_bytes(self._data[self.at : self.at + 2], "big")
         start = self.at + 2
         # A length that does not even count itself: nothing is skipped, as libjpeg does.

@@ -18,7 +18,7 @@ _SAME = 2
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The picture as it looks with its profile, by relative colorimetric intent.
+    """Return the picture as it looks with its profile, by relative colorimetric intent.
 
     Args:
         image: Mode RGB, CMYK or L; may be changed in place.
@@ -40,7 +40,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB; None where it leads nowhere else or cannot be used."""
+    """Return the way from a profile to sRGB; None where it leads nowhere else or cannot be used."""
     if _SPACES.get(profile[16:20]) != mode:
         return None
     try:

@@ -40,7 +40,7 @@ class PngFile:
 
 
 def read_png(data: bytes) -> PngFile:
-    """Walks through a file.
+    """Walk through a file.
 
     Args:
         data: Begins with the signature.
@@ -82,7 +82,7 @@ class _Walk:
         self._data = memoryview(data)
 
     def run(self) -> None:
-        """Collects the first chunk of each kind, and the first row of those with pixels."""
+        """Collect the first chunk of each kind, and the first row of those with pixels."""
         at = len(SIGNATURE)
         for _ in range(MAX_CHUNKS):
             if at + 8 > len(self._data):
@@ -124,7 +124,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _unpacked(chunk: bytes) -> bytes | None:
-    """The profile in iCCP: a name, one byte for the method, and packed data."""
+    """Return the profile in iCCP: a name, one byte for the method, and packed data."""
     _, _, packed = chunk.partition(b"\0")
     unpacker = zlib.decompressobj()
     try:

@@ -21,7 +21,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def fused_nodes(model: onnx.ModelProto) -> list[NodeProto]:
-    """The nodes of a graph in order, with those fused that can be.
+    """Return the nodes of a graph in order, with those fused that can be.
 
     Depthwise and other grouped convolutions stay: cuDNN has few fused kernels for them.
 
@@ -54,7 +54,7 @@ def fused_nodes(model: onnx.ModelProto) -> list[NodeProto]:
 def _summand(
     total: NodeProto, makers: dict[str, NodeProto], uses: Counter[str], shapes: Shapes
 ) -> tuple[NodeProto, str] | None:
-    """The convolution of a sum that nothing else uses, and the name of what is added to it."""
+    """Return a sum's convolution that nothing else uses, and the name of what is added."""
     if total.op_type != "Add":
         return None
     for name, other in (total.input, reversed(total.input)):
@@ -88,7 +88,7 @@ def _fused(kind: str, conv: NodeProto, relu: NodeProto, *added: str) -> NodeProt
 
 
 def _shapes(model: onnx.ModelProto) -> Shapes:
-    """What is known of the shapes in a graph of a fixed batch."""
+    """Return what is known of the shapes in a graph of a fixed batch."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     found: Shapes = {}
     for value in (*graph.input, *graph.value_info, *graph.output):

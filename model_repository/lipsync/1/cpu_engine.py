@@ -58,7 +58,7 @@ class CpuEngine:
     """Frames of one step."""
 
     def __init__(self, workers: int, mask: Mask, index: int = 0, why: str = "") -> None:
-        """Prepares an engine.
+        """Prepare an engine.
 
         Args:
             workers: Threads that will call `run`.
@@ -77,7 +77,7 @@ class CpuEngine:
         _share_arena()
 
     def load(self, blob: OpenBlob) -> CpuWeights:
-        """Makes a tenant ready.
+        """Make a tenant ready.
 
         Raises:
             RefusedError: tenant_contract: ONNX Runtime does not run its graph.
@@ -109,7 +109,7 @@ class CpuEngine:
         audio: np.ndarray,
         mouths: np.ndarray,
     ) -> None:
-        """Computes one frame.
+        """Compute one frame.
 
         Args:
             worker: Number of the calling thread.
@@ -128,7 +128,7 @@ class CpuEngine:
         write_mouths(output.numpy(), mouths)
 
     def device(self) -> dict[str, Any]:
-        """What it runs on, with memory in bytes: of the machine, and of this process."""
+        """Return what it runs on, with memory in bytes: of the machine, and of this process."""
         return {
             "kind": "cpu",
             "index": self._index,

@@ -45,7 +45,7 @@ def cuda_problem(index: int) -> str:
 
 
 def _compute(torch: Any, device: Any) -> None:
-    """Runs a kernel of torch's own and one of cuDNN, and waits for both."""
+    """Run a kernel of torch's own and one of cuDNN, and wait for both."""
     ones = torch.ones((1, 8, 4, 4), dtype=torch.float16, device=device)
     found = torch.nn.functional.conv2d(ones + 1, ones).float().sum().item()
     if found != 2 * ones.numel():
@@ -53,6 +53,6 @@ def _compute(torch: Any, device: Any) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's first line, shortened; its type where it says nothing."""
+    """Return an error's first line, shortened; its type where it says nothing."""
     text = str(error).strip().partition("\n")[0][:LONGEST_REASON]
     return text or type(error).__name__

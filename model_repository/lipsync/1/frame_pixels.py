@@ -35,7 +35,7 @@ class Mask:
 
     @classmethod
     def parse(cls, text: str) -> Mask:
-        """Reads "left,top,right,bottom".
+        """Read "left,top,right,bottom".
 
         Raises:
             ValueError: Not four numbers that lie in a frame.
@@ -52,7 +52,7 @@ class Mask:
 
 
 def network_input(frames: np.ndarray, mask: Mask, scratch: np.ndarray) -> np.ndarray:
-    """The frames as the network's `input`.
+    """Return the frames as the network's `input`.
 
     Args:
         frames: [n, 6 or 3, 320, 320]; FP32 and FP16 from 0 to 1, UINT8 from 0 to 255.
@@ -77,7 +77,7 @@ def network_input(frames: np.ndarray, mask: Mask, scratch: np.ndarray) -> np.nda
 
 
 def write_mouths(mouths: np.ndarray, target: np.ndarray) -> None:
-    """Writes FP32 mouths, 0 to 1, as what the caller asked for.
+    """Write FP32 mouths, 0 to 1, as what the caller asked for.
 
     Args:
         mouths: FP32 [n, 3, 320, 320]; changed when `target` is UINT8.

@@ -84,7 +84,7 @@ class FrameQueue:
         return True
 
     def take(self, most: int) -> Step | None:
-        """The next step, of at most `most` frames; None when nothing waits."""
+        """Return the next step, of at most `most` frames; None when nothing waits."""
         if not self._turns:
             return None
         tenant = self._turns.popleft()
@@ -103,7 +103,7 @@ class FrameQueue:
         return step
 
     def done(self, step: Step) -> bool:
-        """Takes a computed step back; True when that finished its job."""
+        """Take a computed step back; True when that finished its job."""
         job = step.job
         job.running -= 1
         job.computed += step.count
@@ -113,12 +113,12 @@ class FrameQueue:
         return finished
 
     def give_back(self, step: Step) -> None:
-        """Takes a step back that was not computed; its job must have been dropped."""
+        """Take a step back that was not computed; its job must have been dropped."""
         step.job.running -= 1
         self._forget_settled(step.job)
 
     def drop(self, job: Job) -> bool:
-        """Closes a job and forgets its waiting frames; False when it was closed already."""
+        """Close a job and forget its waiting frames; False when it was closed already."""
         if job.closed:
             return False
         job.closed = True

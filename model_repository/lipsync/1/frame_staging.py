@@ -114,7 +114,7 @@ class Staging:
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
-    """The bytes of an array; itself, unless it has gaps."""
+    """Return the bytes of an array; itself, unless it has gaps."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 

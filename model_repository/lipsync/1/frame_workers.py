@@ -27,7 +27,7 @@ class Work(Protocol):
     """When its first frame was taken."""
 
     def compute(self, worker: int, first: int, count: int) -> None:
-        """Computes frames; may raise anything."""
+        """Compute frames; may raise anything."""
 
     def is_cancelled(self) -> bool:
         """Whether the client has gone."""
@@ -52,7 +52,7 @@ class FrameWorkers:
         most: int,
         changed: Callable[[int, int], None] = lambda running, waiting: None,
     ) -> None:
-        """Starts the threads.
+        """Start the threads.
 
         Args:
             queue: Empty; only this object touches it from now on.

@@ -61,7 +61,7 @@ class GpuEngine:
         fuse: bool = True,
         lost: Callable[[BaseException], Any] = end_process,
     ) -> None:
-        """Prepares an engine.
+        """Prepare an engine.
 
         Args:
             device: torch's name, such as "cuda:0", or a device.
@@ -100,7 +100,7 @@ class GpuEngine:
         self._place = Place(self._device, self.tiers, stagings, mask, batches, fuse)
 
     def load(self, blob: OpenBlob) -> GpuWeights:
-        """Puts a tenant on the device, and its graph if it is the first; blocks until it can run.
+        """Put a tenant on the device, and its graph if it is the first; blocks until it can run.
 
         Raises:
             UnsuitableTenantError: torch does not run it here, or not well enough.
@@ -133,7 +133,7 @@ class GpuEngine:
         audio: np.ndarray,
         mouths: np.ndarray,
     ) -> None:
-        """Computes up to `most_frames` frames of one tenant.
+        """Compute up to `most_frames` frames of one tenant.
 
         Args:
             worker: Number of the calling thread.
@@ -149,7 +149,7 @@ class GpuEngine:
             weights.graph.slots[worker].run(weights.tiered, frames, audio, mouths)
 
     def device(self) -> dict[str, Any]:
-        """What it runs on, with memory in bytes of the whole device."""
+        """Return what it runs on, with memory in bytes of the whole device."""
         free, total = self._device.memory()
         return {
             "kind": self._device.kind,
@@ -160,12 +160,12 @@ class GpuEngine:
         }
 
     def close(self) -> None:
-        """Waits for the device."""
+        """Wait for the device."""
         self._preparing.shutdown(wait=True)
         self._device.synchronize()
 
     def _graph(self, blob: OpenBlob, tiered: TieredWeights) -> PreparedGraph:
-        """The graph of a tenant, prepared if nobody has it; others that need it wait."""
+        """Return the graph of a tenant, prepared if nobody has it; others that need it wait."""
         digest = blob.manifest.skeleton_sha256
         while True:
             with self._lock:
@@ -189,7 +189,7 @@ class GpuEngine:
                 return graph
 
     def _settle(self, digest: str, pending: Future[PreparedGraph]) -> None:
-        """Takes a finished preparation over, once."""
+        """Take a finished preparation over, once."""
         with self._lock:
             if self._pending.get(digest) is pending:
                 del self._pending[digest]
@@ -197,7 +197,7 @@ class GpuEngine:
                     self._graphs[digest] = pending.result()
 
     def _prepare(self, blob: OpenBlob, tiered: TieredWeights) -> PreparedGraph:
-        """Prepares a graph; where its slots find no memory, tenants leave, and it tries again."""
+        """Prepare a graph; where its slots find no memory, tenants leave, and it tries again."""
         alone = not self._graphs
         self.tiers.resize(self._capacity(1 + len(self._graphs)))
         try:
@@ -213,7 +213,7 @@ class GpuEngine:
         return graph
 
     def _prepared(self, blob: OpenBlob, tiered: TieredWeights) -> PreparedGraph | None:
-        """A prepared graph; None when there is not enough memory."""
+        """Return a prepared graph; None when there is not enough memory."""
         try:
             return PreparedGraph(self._place, blob, tiered)
         except RuntimeError as error:
@@ -229,7 +229,7 @@ class GpuEngine:
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Reports an error after which nothing runs on the device any more."""
+        """Report an error after which nothing runs on the device any more."""
         try:
             yield
         except RefusedError:

@@ -57,7 +57,7 @@ class PreparedGraph:
     """
 
     def __init__(self, place: Place, blob: OpenBlob, weights: TieredWeights) -> None:
-        """Prepares it with the weights of a tenant that needs it.
+        """Prepare it with the weights of a tenant that needs it.
 
         Raises:
             UnsuitableTenantError: torch does not run it here, or not well enough.
@@ -75,7 +75,7 @@ class PreparedGraph:
         raise UnsuitableTenantError("; ".join(notes))
 
     def prove(self, blob: OpenBlob, weights: TieredWeights) -> str:
-        """Runs a tenant's golden frame; what is wrong with the answer, or nothing.
+        """Run a tenant's golden frame; what is wrong with the answer, or nothing.
 
         On a worker that has nothing to do, or else on the first one, between two of its steps.
         """
@@ -93,7 +93,7 @@ class PreparedGraph:
             stagings[number].lock.release()
 
     def _prepare(self, calls: TorchGraph, blob: OpenBlob, weights: TieredWeights) -> str:
-        """Makes all slots in one way; what is wrong with it, or nothing."""
+        """Make all slots in one way; what is wrong with it, or nothing."""
         place, begin = self._place, time.monotonic()
         for worker, staging in enumerate(place.stagings):
             with staging.lock:
@@ -114,7 +114,7 @@ class PreparedGraph:
         return ""
 
     def _try(self, slot: Slot, blob: OpenBlob, weights: TieredWeights, begin: float) -> str:
-        """Captures and proves every batch of a slot; what is wrong, or nothing."""
+        """Capture and prove every batch of a slot; what is wrong, or nothing."""
         device, (*others, largest) = self._place.device, self._place.batches
         try:
             slot.switch(weights)
@@ -131,7 +131,7 @@ class PreparedGraph:
 
 
 def _ways(skeleton: bytes, fuse: bool) -> Iterator[tuple[str, TorchGraph]]:
-    """The ways to compute a graph, the fastest first."""
+    """Return the ways to compute a graph, the fastest first."""
     try:
         if fuse:
             fused = TorchGraph(skeleton, fuse=True)
@@ -143,7 +143,7 @@ def _ways(skeleton: bytes, fuse: bool) -> Iterator[tuple[str, TorchGraph]]:
 
 
 def _golden(slot: Slot, blob: OpenBlob, weights: TieredWeights, size: int) -> str:
-    """Runs a batch of golden frames; what is wrong with the answer, or nothing."""
+    """Run a batch of golden frames; what is wrong with the answer, or nothing."""
     inputs = golden_inputs()
     frames = np.repeat(inputs["input"], size, axis=0)
     mouths = np.empty((size, IMAGE_CHANNELS, SIDE, SIDE), np.float32)
@@ -155,7 +155,7 @@ def _golden(slot: Slot, blob: OpenBlob, weights: TieredWeights, size: int) -> st
 
 
 def _spoilt(slot: Slot, blob: OpenBlob, weights: TieredWeights) -> str:
-    """Runs the golden frame without graphs, and fused convolutions over not-a-numbers.
+    """Run the golden frame without graphs, and fused convolutions over not-a-numbers.
 
     A tenant that half precision does not suit is known by it before much is planned.
     """
@@ -165,7 +165,7 @@ def _spoilt(slot: Slot, blob: OpenBlob, weights: TieredWeights) -> str:
 
 
 def _judged(blob: OpenBlob, mouths: np.ndarray, where: str) -> str:
-    """What is wrong with mouths of the golden frame, or nothing."""
+    """Return what is wrong with mouths of the golden frame, or nothing."""
     expected = blob.golden()
     worst = min(psnr(expected, mouths[row : row + 1]) for row in range(len(mouths)))
     if worst >= MIN_PSNR:

@@ -29,7 +29,7 @@ _TYPES = {"float32": torch.float32, "float16": torch.float16, "uint8": torch.uin
 
 
 def batch_for(count: int, batches: Sequence[int] = BATCHES) -> int:
-    """The captured size that `count` frames run in.
+    """Return the captured size that `count` frames run in.
 
     Raises:
         ValueError: More than the largest.
@@ -41,7 +41,7 @@ def batch_for(count: int, batches: Sequence[int] = BATCHES) -> int:
 
 
 def weight_views(flat: torch.Tensor, placed: list[Placed]) -> dict[str, torch.Tensor]:
-    """The weights in a flat buffer, by name; convolutions' in channels-last order.
+    """Return the weights in a flat buffer, by name; convolutions' in channels-last order.
 
     Only dense kernels larger than 1x1 differ from ONNX's order, see `to_channels_last`.
     """
@@ -59,7 +59,7 @@ def weight_views(flat: torch.Tensor, placed: list[Placed]) -> dict[str, torch.Te
 
 
 def to_channels_last(flat: np.ndarray, placed: list[Placed]) -> torch.Tensor:
-    """A blob's FP16 weights with every convolution's inputs last, as GPU kernels want them."""
+    """Return a blob's FP16 weights with inputs last, as GPU kernels want convolutions."""
     source = torch.from_numpy(np.array(flat))  # a copy: the blob itself is read-only
     for weight in placed:
         if len(weight.shape) == 4 and weight.shape[1] > 1 and weight.shape[2:] != (1, 1):
@@ -136,7 +136,7 @@ class Slot:
     def run(
         self, weights: TieredWeights, frames: np.ndarray, audio: np.ndarray, mouths: np.ndarray
     ) -> None:
-        """Computes frames of one tenant; blocks until they are in `mouths`.
+        """Compute frames of one tenant; blocks until they are in `mouths`.
 
         Args:
             weights: Of the tenant.
@@ -197,7 +197,7 @@ class Slot:
         return mouths
 
     def switch(self, weights: TieredWeights) -> None:
-        """Copies a tenant's weights in, unless they are there."""
+        """Copy a tenant's weights in, unless they are there."""
         if self._holds is weights:
             return
         self._holds = None  # stays so when the copy fails
@@ -247,7 +247,7 @@ class _Step:
         self._mask = mask
 
     def fill(self, kind: torch.dtype, channels: int) -> None:
-        """Takes the staged frames over; those beyond a step's are whatever was there."""
+        """Take the staged frames over; those beyond a step's are whatever was there."""
         shape = (len(self.frames), channels, SIDE, SIDE)
         raw = self._staging.frames[: math.prod(shape) * kind.itemsize].view(kind).view(shape)
         target = self.frames[:, :channels]

@@ -24,7 +24,7 @@ class GuardedMetrics:
     """
 
     def __init__(self, prefix, model, messages):
-        """Prepares them; `add` makes the series and `start` the thread.
+        """Prepare them; `add` makes the series and `start` the thread.
 
         Args:
             prefix: Of every name, such as "pentad_lipsync".
@@ -44,7 +44,7 @@ class GuardedMetrics:
         self._thread = threading.Thread(target=self._loop, name="metrics", daemon=True)
 
     def add(self, kind, name, description, label=None, values=(None,)):
-        """Makes a family, with a series for each of a label's values; `kind` is COUNTER or GAUGE.
+        """Make a family, with a series for each of a label's values; `kind` is COUNTER or GAUGE.
 
         A series is known by its name and that value.
         """
@@ -59,17 +59,17 @@ class GuardedMetrics:
             self._series[name, value] = family.Metric(labels=labels)
 
     def start(self):
-        """Starts to pass figures on."""
+        """Start to pass figures on."""
         self._thread.start()
 
     def increment(self, amounts):
-        """Adds to counters: amounts by name and label value, all of them or none at a time."""
+        """Add to counters: amounts by name and label value, all of them or none at a time."""
         with self._lock:
             for key, amount in amounts.items():
                 self._added[key] = self._added.get(key, 0) + amount
 
     def show(self, levels):
-        """Sets gauges: levels by name and label value."""
+        """Set gauges: levels by name and label value."""
         with self._lock:
             self._levels.update(levels)
 
@@ -78,7 +78,7 @@ class GuardedMetrics:
         return {}
 
     def close(self):
-        """Passes the last figures on and drops Triton's objects; from now on nothing is counted."""
+        """Pass the last figures on and drop Triton's objects; from now on nothing is counted."""
         self._closing.set()
         self._thread.join()
         self._families.clear()

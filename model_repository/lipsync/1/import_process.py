@@ -32,7 +32,7 @@ class ImportProcesses:
         self._idle: list[_Process] = []
 
     def run(self, path: Path, folder: Path, layout: str) -> None:
-        """Imports one tenant; see `tenant_import.import_tenant`.
+        """Import one tenant; see `tenant_import.import_tenant`.
 
         Raises:
             RefusedError: The file is refused, or the process that read it died of it.
@@ -47,7 +47,7 @@ class ImportProcesses:
             raise RefusedError(answer["code"], answer["reason"])
 
     def close(self) -> None:
-        """Ends the idle processes."""
+        """End the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
         for process in idle:
@@ -90,7 +90,7 @@ class _Process:
         self.late = False
 
     def ask(self, task: str, timeout: float) -> dict[str, str] | None:
-        """The answer; None when the process ended without one."""
+        """Return the answer; None when the process ended without one."""
         process = self._process
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(task.encode() + b"\n")
@@ -121,7 +121,7 @@ class _Process:
         return {"code": "tenant_file_invalid", "reason": late if self.late else died}
 
     def end(self) -> None:
-        """Ends the process."""
+        """End the process."""
         process = self._process
         if self.late:
             process.kill()

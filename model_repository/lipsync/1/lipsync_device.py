@@ -19,7 +19,7 @@ GPU_WORKERS = 4
 
 
 def make_engines(settings: Settings) -> list[Any]:
-    """The engine for the settings' device; behind a GPU's, one for tenants that it does not run.
+    """Return the engine for the settings' device; behind a GPU's, one for other tenants.
 
     Raises:
         RuntimeError: "cuda" is demanded and cannot be used.
@@ -39,7 +39,7 @@ def make_engines(settings: Settings) -> list[Any]:
 
 
 def _gpu_engine(settings: Settings, device: str) -> tuple[Any, str]:
-    """The engine, or None and why there is none: another process may hold all of the memory."""
+    """Return the engine, or None and why there is none, as where the memory is taken."""
     from gpu_engine import GpuEngine  # torch is large; on a CPU nothing needs it
 
     workers = settings.workers or GPU_WORKERS
@@ -58,7 +58,7 @@ def make_control(
     imports: ImportProcesses,
     counted: Callable[[str], None],
 ) -> TenantControl:
-    """Loads and unloads tenants of these engines."""
+    """Load and unload tenants of these engines."""
     backings = [
         (engine, TenantStore(engine.layout, imports.run, settings.blob_folder))
         for engine in engines

@@ -10,7 +10,7 @@ class LipsyncMetrics(GuardedMetrics):
     """Counters by outcome and gauges of the load."""
 
     def __init__(self, model, messages, tenants):
-        """Starts the thread.
+        """Start the thread.
 
         Args:
             model: Label of every series.
@@ -30,7 +30,7 @@ class LipsyncMetrics(GuardedMetrics):
         self.start()
 
     def count(self, outcome, frames=0, seconds=0.0):
-        """Counts one request of OUTCOMES and, when it was answered, its frames and time."""
+        """Count one request of OUTCOMES and, when it was answered, its frames and time."""
         self.increment(
             {
                 ("requests_total", outcome): 1,
@@ -40,14 +40,14 @@ class LipsyncMetrics(GuardedMetrics):
         )
 
     def count_load(self, outcome):
-        """Counts one load of LOADS."""
+        """Count one load of LOADS."""
         self.increment({("tenant_loads_total", outcome): 1})
 
     def show_load(self, running, waiting):
-        """Shows the requests that are under way."""
+        """Show the requests that are under way."""
         self.show({("load", "running"): running, ("load", "waiting"): waiting})
 
     def levels(self):
-        """The residents of this moment."""
+        """Return the residents of this moment."""
         tenants, memory_bytes = self._tenants()
         return {("tenants", None): tenants, ("tenant_bytes", None): memory_bytes}

@@ -46,7 +46,7 @@ class Command:
 
 
 def parse_command(text: bytes) -> Command:
-    """Reads the JSON object in COMMAND.
+    """Read the JSON object in COMMAND.
 
     Raises:
         RefusedError: command_invalid.
@@ -69,7 +69,7 @@ def parse_command(text: bytes) -> Command:
 
 
 def check_tenant(raw: bytes | None) -> str:
-    """The tenant's id.
+    """Return the tenant's id.
 
     Raises:
         RefusedError: command_invalid: there is none, or it is no UTF-8.
@@ -84,7 +84,7 @@ def check_tenant(raw: bytes | None) -> str:
 
 
 def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
-    """The one input of FRAMES that a request has.
+    """Return the one input of FRAMES that a request has.
 
     Args:
         given: Those inputs that are there.
@@ -109,7 +109,7 @@ def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
 
 
 def check_audio(audio: np.ndarray | None, frames: int) -> np.ndarray:
-    """The audio features, one block for all frames or one for each.
+    """Return the audio features, one block for all frames or one for each.
 
     Raises:
         RefusedError: audio_invalid.
@@ -123,5 +123,5 @@ def check_audio(audio: np.ndarray | None, frames: int) -> np.ndarray:
 
 
 def mouth_output(requested: Collection[str]) -> str:
-    """The output to make: the first of MOUTHS that is asked for."""
+    """Return the output to make: the first of MOUTHS that is asked for."""
     return next((name for name in MOUTHS if name in requested), "MOUTH_FP32")

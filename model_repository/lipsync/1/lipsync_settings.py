@@ -43,7 +43,7 @@ class Settings:
 
 
 def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
-    """Settings from `parameters` of the configuration and `settings.json` in `folder`.
+    """Return the settings from `parameters` of the configuration and `settings.json` in `folder`.
 
     Raises:
         KeyError: A parameter is missing.

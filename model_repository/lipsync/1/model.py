@@ -51,7 +51,7 @@ class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Prepares the engine; no tenant is resident yet."""
+        """Prepare the engine; no tenant is resident yet."""
         _allow_many_files()
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}

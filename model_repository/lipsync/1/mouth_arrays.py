@@ -24,7 +24,7 @@ class MouthArrays:
         self._kept: list[np.ndarray] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array without gaps, not set to anything."""
+        """Return an array without gaps, not set to anything."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self._lock:
             fitting = [one for one in self._kept if size <= one.nbytes <= 2 * size]
@@ -36,7 +36,7 @@ class MouthArrays:
         return memory[:size].view(dtype).reshape(shape)
 
     def give(self, array: np.ndarray) -> None:
-        """Takes an array of `take` back, which nobody looks at any more."""
+        """Take an array of `take` back, which nobody looks at any more."""
         memory = array
         while memory.base is not None:  # the bytes that it is a view of
             memory = memory.base

@@ -59,7 +59,7 @@ class MouthWork:
         return (self.finished - (self.started or self.arrived)) * 1e3
 
     def compute(self, worker: int, first: int, count: int) -> None:
-        """Computes frames `first` to `first + count - 1`."""
+        """Compute frames `first` to `first + count - 1`."""
         engine, weights = self.resident.weights
         audio = self.audio if len(self.audio) == 1 else self.audio[first : first + count]
         mouths = self._target()
@@ -88,7 +88,7 @@ class MouthWork:
         self.refuse(error)
 
     def release(self) -> None:
-        """Gives the tenant back."""
+        """Give the tenant back."""
         self.table.release(self.resident, self.computed)
 
     def _target(self) -> np.ndarray:

@@ -36,7 +36,7 @@ class TorchGraph:
     """An ONNX graph as a list of calls of torch."""
 
     def __init__(self, skeleton: bytes, fuse: bool = False) -> None:
-        """Reads a graph of `tenant_graph.part`.
+        """Read a graph of `tenant_graph.part`.
 
         Args:
             skeleton: The graph.
@@ -65,7 +65,7 @@ class TorchGraph:
         audio: torch.Tensor,
         spoil: bool = False,
     ) -> torch.Tensor:
-        """Computes the mouths, [n, 3, 320, 320] of the type of `frames`.
+        """Compute the mouths, [n, 3, 320, 320] of the type of `frames`.
 
         Args:
             weights: By name, of that type.
@@ -104,7 +104,7 @@ class TorchGraph:
 
 
 def _operation(node: onnx.NodeProto, constant: Mapping[int, Any]) -> Operation:
-    """The call for a node; `constant` are its constant inputs by slot."""
+    """Return the call for a node; `constant` are its constant inputs by slot."""
     make = _MAKERS.get(node.op_type)
     if make is None or node.domain not in ("", "ai.onnx") or len(node.output) != 1:
         raise UnknownOperatorError(node.op_type)
@@ -212,7 +212,7 @@ def _concat(attributes: Mapping[str, Any], constant: Mapping[int, Any]) -> Opera
 
 
 def _scalars(call: Callable[[Any, Any], torch.Tensor]) -> Callable[..., Operation]:
-    """An operation of two, one of which may be a constant number."""
+    """Return an operation of two, one of which may be a constant number."""
 
     def make(attributes: Mapping[str, Any], constant: Mapping[int, Any]) -> Operation:
         for value in constant.values():
@@ -225,7 +225,7 @@ def _scalars(call: Callable[[Any, Any], torch.Tensor]) -> Callable[..., Operatio
 
 
 def _plain(call: Operation, *names: str) -> Callable[..., Operation]:
-    """An operation of one, with attributes handed over by name and their ONNX default."""
+    """Return an operation of one, with attributes handed over by name and their ONNX default."""
 
     def make(attributes: Mapping[str, Any], constant: Mapping[int, Any]) -> Operation:
         _no_constants(constant, getattr(call, "__name__", "operator"))

@@ -73,12 +73,12 @@ class PinnedArena:
             return self._cut(size) or (self._cut(size) if self._grow(size) else None)
 
     def use(self, piece: Piece) -> None:
-        """Keeps a piece from others until `used`."""
+        """Keep a piece from others until `used`."""
         with self._lock:
             piece.users += 1
 
     def used(self, piece: Piece, event: Any) -> None:
-        """Ends `use`: the device works with the piece until `event`."""
+        """End `use`: the device works with the piece until `event`."""
         with self._lock:
             piece.pending = [one for one in piece.pending if not one.query()]
             piece.pending.append(event)
@@ -87,14 +87,14 @@ class PinnedArena:
                 self._close(piece)
 
     def drop(self, piece: Piece) -> None:
-        """Gives a piece back."""
+        """Give a piece back."""
         with self._lock:
             piece.dropped = True
             if piece.users == 0:
                 self._close(piece)
 
     def _cut(self, size: int) -> Piece | None:
-        """The first gap that is large enough, cut to size."""
+        """Return the first gap that is large enough, cut to size."""
         for segment, gaps in enumerate(self._gaps):
             for number, gap in enumerate(gaps):
                 end = gap.first + size
@@ -119,7 +119,7 @@ class PinnedArena:
         return True
 
     def _close(self, piece: Piece) -> None:
-        """Makes a gap of a piece, one with its neighbours."""
+        """Make a gap of a piece, one with its neighbours."""
         gaps = self._gaps[piece._segment]
         made = _Gap(piece._offset, piece._offset + len(piece.memory), piece.pending)
         for gap in [one for one in gaps if one.last == made.first or one.first == made.last]:

@@ -13,7 +13,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def processor(proc: Path = PROC) -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in (proc / "cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -87,7 +87,7 @@ class OpenBlob:
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Maps a valid blob.
+        """Map a valid blob.
 
         Raises:
             OSError: It went away.
@@ -116,7 +116,7 @@ class OpenBlob:
         return np.frombuffer(self._map, self._dtype, count)
 
     def golden(self) -> np.ndarray:
-        """What the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320]."""
+        """Return what the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320]."""
         shape = GOLDEN_SHAPE
         found = np.frombuffer(self._map, GOLDEN, math.prod(shape), self.manifest.golden)
         return found.reshape(shape).astype(np.float32)
@@ -130,7 +130,7 @@ def write_blob(
     quality: dict[str, float],
     golden: np.ndarray | None = None,
 ) -> Manifest:
-    """Writes skeleton, weights and, last, the manifest; removes what they replace.
+    """Write skeleton, weights and, last, the manifest; remove what they replace.
 
     Args:
         folder: Created when missing.
@@ -173,7 +173,7 @@ def write_blob(
 
 
 def read_manifest(folder: Path, layout: str) -> Manifest | None:
-    """The manifest of an import, or None when there is none that can be read."""
+    """Return the manifest of an import, or None when there is none that can be read."""
     try:
         found = json.loads((folder / f"{layout}.json").read_bytes())
         weights = [

@@ -22,7 +22,7 @@ DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 
 
 def read_model(path: Path) -> tuple[onnx.ModelProto, list[Path]]:
-    """The model with all weights inside, and the files that it was read from.
+    """Return the model with all weights inside, and the files that it was read from.
 
     Raises:
         RefusedError: tenant_file_missing, tenant_file_invalid or tenant_contract.
@@ -48,7 +48,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, list[Path]]:
 
 
 def fix_batch(model: onnx.ModelProto) -> None:
-    """Sets the batch to one frame, and forgets every shape that was derived from another."""
+    """Set the batch to one frame, and forget every shape that was derived from another."""
     for value in (*model.graph.input, *model.graph.output):
         shape = {**INPUTS, **OUTPUTS}.get(value.name)
         if shape is not None:

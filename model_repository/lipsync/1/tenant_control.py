@@ -38,7 +38,7 @@ class TenantControl:
         frame_limit: int,
         counted: Callable[[str], None] = lambda outcome: None,
     ) -> None:
-        """Prepares the threads.
+        """Prepare the threads.
 
         Args:
             table: Of the device; weights in it are pairs of engine and its weights.
@@ -70,12 +70,12 @@ class TenantControl:
             answer({"unloaded": False})
 
     def close(self) -> None:
-        """Waits for the loads under way."""
+        """Wait for the loads under way."""
         self._pool.shutdown(wait=True)
         self._imports.shutdown(wait=True)
 
     def load(self, command: Command, may_import: bool = True) -> dict[str, Any]:
-        """Makes a tenant resident; a second caller waits for the first and loads nothing.
+        """Make a tenant resident; a second caller waits for the first and load nothing.
 
         Raises:
             RefusedError: The file is refused, or there is no memory.

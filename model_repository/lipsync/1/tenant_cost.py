@@ -200,7 +200,7 @@ class _Shapes:
             raise _contract(f"{node.op_type} does not fit its inputs") from error
 
     def _fold(self, node: NodeProto) -> None:
-        """Computes small outputs of constant inputs: exporters compute sizes with operators."""
+        """Compute small outputs of constant inputs: exporters compute sizes with operators."""
         if node.op_type == "Shape":
             dims = np.array(self._shape(node.input[0]), np.int64)
             bounds = {item.name: item.i for item in node.attribute}
@@ -247,7 +247,7 @@ def _check_node(node: NodeProto) -> None:
 
 
 def _ordered(graph: onnx.GraphProto) -> list[NodeProto]:
-    """The nodes, makers before users.
+    """Return the nodes, makers before users.
 
     Raises:
         RefusedError: A value is made twice, or needs itself.
@@ -287,7 +287,7 @@ def _plain(node: NodeProto) -> NodeProto:
 
 
 def _constant(node: NodeProto) -> TensorProto:
-    """The tensor of a `Constant`.
+    """Return the tensor of a `Constant`.
 
     Raises:
         RefusedError: It has none, or text.
@@ -303,7 +303,7 @@ def _constant(node: NodeProto) -> TensorProto:
 
 
 def _dims(found: TypeProto) -> tuple[int, ...] | None:
-    """The shape of a tensor; None where a size is open, or it is no tensor."""
+    """Return the shape of a tensor; None where a size is open, or it is no tensor."""
     if not found.HasField("tensor_type") or not found.tensor_type.HasField("shape"):
         return None
     dims = found.tensor_type.shape.dim

@@ -52,7 +52,7 @@ class Parted:
 
 
 def remove_zero_pads(model: onnx.ModelProto) -> int:
-    """Removes `Pad` nodes that pad nothing, once their amounts are constants.
+    """Remove `Pad` nodes that pad nothing, once their amounts are constants.
 
     The published network pads every up-sampled map to the size of its partner at run time; at one
     fixed size that is by nothing, but it would keep ONNX Runtime from its blocked layout.
@@ -83,7 +83,7 @@ def remove_zero_pads(model: onnx.ModelProto) -> int:
 
 
 def part(model: onnx.ModelProto) -> Parted:
-    """Takes the trained tensors out of a graph; each place of use is one input of the skeleton.
+    """Take the trained tensors out of a graph; each place of use is one input of the skeleton.
 
     Exporters name weights as they like and share equal ones, and ONNX Runtime writes nodes in an
     order that changes from run to run. None of that matters: nodes are put in the order of a walk

@@ -25,7 +25,7 @@ CPU = ["CPUExecutionProvider"]
 
 
 def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
-    """Validates, folds, optimises, compares a golden frame, and writes the result to `folder`.
+    """Validate, fold, optimises, compare a golden frame, and write the result to `folder`.
 
     Args:
         path: The tenant's ONNX file.
@@ -92,7 +92,7 @@ def _optimised(model: onnx.ModelProto, level: Any) -> onnx.ModelProto:
 
 
 def _quality(parted: Parted, expected: np.ndarray, layout: str) -> dict[str, float]:
-    """Runs the golden frame through the skeleton with the weights as they will be stored."""
+    """Run the golden frame through the skeleton with the weights as they will be stored."""
     skeleton = parted.skeleton.SerializeToString()
     weights = {weight.name: weight.value for weight in parted.weights}
     found = {}

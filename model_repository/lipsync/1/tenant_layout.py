@@ -20,7 +20,7 @@ DTYPES = {BLOCKED: np.dtype(np.float32), HALF: np.dtype(np.float16)}
 
 
 def layout_key(layout: str) -> str:
-    """What must be equal where a blob is made and where it is used.
+    """Return what must be equal where a blob is made and where it is used.
 
     ONNX Runtime chooses the block size by the vector unit, and may change the order with any
     version; half-precision weights are in ONNX's own order.
@@ -34,7 +34,7 @@ def layout_key(layout: str) -> str:
 
 
 def vector_unit(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The widest vectors that ONNX Runtime's blocked kernels use here."""
+    """Return the widest vectors that ONNX Runtime's blocked kernels use here."""
     try:
         text = cpuinfo.read_text(encoding="utf-8")
     except OSError:

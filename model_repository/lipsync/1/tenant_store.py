@@ -30,7 +30,7 @@ class TenantStore:
     """Imports on disk, of one layout."""
 
     def __init__(self, layout: str, importer: Importer, folder: Path | None = None) -> None:
-        """Prepares a store.
+        """Prepare a store.
 
         Args:
             layout: One of tenant_layout's.
@@ -47,7 +47,7 @@ class TenantStore:
     def open(
         self, path: Path, *, force: bool = False, may_import: bool = True
     ) -> tuple[OpenBlob, bool]:
-        """The tenant's weights, and whether they had to be imported now.
+        """Return the tenant's weights, and whether they had to be imported now.
 
         Callers of one tenant wait for each other, in other processes too, so it is imported once.
         Sizes, times and machine are compared each time. The weights' checksum is compared when
@@ -74,7 +74,7 @@ class TenantStore:
             return OpenBlob(folder, manifest), imported
 
     def _current(self, path: Path, folder: Path, force: bool) -> Manifest | None:
-        """The manifest, when it may be used as it is."""
+        """Return the manifest, when it may be used as it is."""
         manifest = read_manifest(folder, self._layout)
         if manifest is None or not is_usable(folder, self._layout, manifest):
             return None

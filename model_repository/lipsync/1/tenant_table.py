@@ -60,11 +60,11 @@ class TenantTable:
             return list(self._residents.values())
 
     def get(self, tenant: str) -> Resident | None:
-        """The tenant, for its figures only: nothing keeps it from leaving."""
+        """Return the tenant, for its figures only: nothing keeps it from leaving."""
         return self._residents.get(tenant)
 
     def install(self, resident: Resident) -> None:
-        """Makes a tenant usable, in place of the one with the same id if there is one."""
+        """Make a tenant usable, in place of the one with the same id if there is one."""
         with self._lock:
             old = self._residents.get(resident.tenant)
             self._residents[resident.tenant] = resident
@@ -72,7 +72,7 @@ class TenantTable:
         self._finish(old, gone)
 
     def acquire(self, tenant: str) -> Resident:
-        """The tenant, kept until `release`.
+        """Return the tenant, kept until `release`.
 
         Raises:
             TenantNotLoadedError: It is not resident, or leaving.
@@ -85,7 +85,7 @@ class TenantTable:
             return resident
 
     def release(self, resident: Resident, frames: int) -> None:
-        """Gives a tenant back after `frames` frames."""
+        """Give a tenant back after `frames` frames."""
         with self._lock:
             resident.references -= 1
             resident.frames += frames
@@ -113,7 +113,7 @@ class TenantTable:
         return True
 
     def _leave(self, resident: Resident, gone: Callable[[], None]) -> list[Callable[[], None]]:
-        """Marks a tenant as leaving; whom to tell at once, when nobody uses it."""
+        """Mark a tenant as leaving; whom to tell at once, when nobody uses it."""
         resident._leaving = [gone]
         return resident._leaving if resident.references == 0 else []
 

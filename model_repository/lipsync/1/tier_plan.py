@@ -33,7 +33,7 @@ class TierPlan:
         return key in self._device
 
     def add(self, key: int, size: int) -> list[int]:
-        """Puts a tenant on the device.
+        """Put a tenant on the device.
 
         Returns:
             Who goes to the host for it, least recently used first.
@@ -48,7 +48,7 @@ class TierPlan:
         return leaving
 
     def use(self, key: int) -> bool:
-        """Notes a use; whether the tenant has earned its way from the host to the device."""
+        """Note a use; whether the tenant has earned its way from the host to the device."""
         if key in self._device:
             self._device.move_to_end(key)
             return False
@@ -56,22 +56,22 @@ class TierPlan:
         return self._uses[key] >= PROMOTE_AFTER and self._host.get(key, 0) <= self.capacity
 
     def promote(self, key: int) -> list[int]:
-        """Moves a tenant from the host to the device; returns as `add`."""
+        """Move a tenant from the host to the device; return as `add`."""
         self._uses.pop(key, None)
         return self.add(key, self._host.pop(key))
 
     def demote(self, key: int) -> None:
-        """Moves a tenant to the host, if it is on the device."""
+        """Move a tenant to the host, if it is on the device."""
         if key in self._device:
             self._host[key] = self._device.pop(key)
 
     def resize(self, capacity: int) -> list[int]:
-        """Changes the capacity; returns as `add`."""
+        """Change the capacity; return as `add`."""
         self.capacity = max(0, capacity)
         return self._leave(self.capacity)
 
     def squeeze(self, key: int) -> list[int]:
-        """Takes a tenant's own size off the capacity: there is less than was thought.
+        """Take a tenant's own size off the capacity: there is less than was thought.
 
         Returns:
             Who goes to the host so that the tenant can stay; as `add`.
@@ -89,7 +89,7 @@ class TierPlan:
         self._uses.pop(key, None)
 
     def _leave(self, most: int) -> list[int]:
-        """Moves the least recently used to the host until the others take `most` bytes."""
+        """Move the least recently used to the host until the others take `most` bytes."""
         leaving = []
         while self.used > most:
             other, size = self._device.popitem(last=False)

@@ -41,11 +41,11 @@ class CpuDevice:
         return f"cpu {str(self.dtype).removeprefix('torch.float')}-bit of fp16 weights"
 
     def stream(self) -> Any:
-        """A new queue of work."""
+        """Return a new queue of work."""
         return _Done()
 
     def event(self) -> Any:
-        """A new mark for `record`, `wait_event` and `synchronize`, as torch.cuda.Event."""
+        """Return a new mark for `record`, `wait_event` and `synchronize`, as torch.cuda.Event."""
         return _Done()
 
     @contextlib.contextmanager
@@ -59,11 +59,11 @@ class CpuDevice:
         return torch.empty(shape, dtype=dtype, device=self.torch)
 
     def copy(self, target: torch.Tensor, source: torch.Tensor) -> None:
-        """Copies on the current stream, converting the type; may return before it is done."""
+        """Copy on the current stream, converting the type; may return before it is done."""
         target.copy_(source)
 
     def launch(self, replay: Callable[[], None]) -> None:
-        """Runs what `capture` returned on the current stream; may return before it is done."""
+        """Run what `capture` returned on the current stream; may return before it is done."""
         replay()
 
     def keep(self, tensor: torch.Tensor, stream: Any) -> None:
@@ -89,7 +89,7 @@ class CpuDevice:
     def capture(
         self, call: Callable[[], None], stream: Any, pool: Any
     ) -> tuple[Callable[[], None], Any]:
-        """Records the work of a call that has run before.
+        """Record the work of a call that has run before.
 
         Args:
             call: Launches work on the current stream and waits for none of it.
@@ -102,10 +102,10 @@ class CpuDevice:
         return call, pool
 
     def trim(self) -> None:
-        """Gives memory that torch keeps for later back to the card; waits for all work on it."""
+        """Give memory that torch keeps for later back to the card; wait for all work on it."""
 
     def synchronize(self) -> None:
-        """Waits for all work on the device."""
+        """Wait for all work on the device."""
 
     def memory(self) -> tuple[int, int]:
         """Free bytes and all bytes."""
@@ -174,11 +174,11 @@ class CudaDevice(CpuDevice):
         torch._C._cudnn_set_conv_benchmark_empty_cache(False)
 
     def stream(self) -> Any:
-        """A new queue of work."""
+        """Return a new queue of work."""
         return torch.cuda.Stream(self.torch)
 
     def event(self) -> Any:
-        """A new mark; a thread that waits for it sleeps, for the gateway needs the cores."""
+        """Return a new mark; a thread that waits for it sleeps, for the gateway needs the cores."""
         return torch.cuda.Event(blocking=True)
 
     @contextlib.contextmanager
@@ -188,7 +188,7 @@ class CudaDevice(CpuDevice):
             yield
 
     def copy(self, target: torch.Tensor, source: torch.Tensor) -> None:
-        """Copies on the current stream; from and to pinned memory it returns at once."""
+        """Copy on the current stream; from and to pinned memory it returns at once."""
         target.copy_(source, non_blocking=True)
 
     def keep(self, tensor: torch.Tensor, stream: Any) -> None:
@@ -200,7 +200,7 @@ class CudaDevice(CpuDevice):
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
     def plan(self, call: Callable[[], None], stream: Any, thorough: bool) -> None:
-        """Runs the work twice: cuDNN's choice may be another one once there is a workspace."""
+        """Run the work twice: cuDNN's choice may be another one once there is a workspace."""
         before = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = thorough
         try:
@@ -213,7 +213,7 @@ class CudaDevice(CpuDevice):
     def capture(
         self, call: Callable[[], None], stream: Any, pool: Any
     ) -> tuple[Callable[[], None], Any]:
-        """Records a CUDA graph.
+        """Record a CUDA graph.
 
         By `capture_begin` itself: `torch.cuda.graph` would first wait for the whole card and empty
         the caches of device and host, under the work of others.
@@ -229,12 +229,12 @@ class CudaDevice(CpuDevice):
         return graph.replay, graph.pool()
 
     def trim(self) -> None:
-        """Gives cached memory back to the card."""
+        """Give cached memory back to the card."""
         torch.cuda.synchronize(self.torch)
         torch.cuda.empty_cache()
 
     def synchronize(self) -> None:
-        """Waits for all work on the card."""
+        """Wait for all work on the card."""
         torch.cuda.synchronize(self.torch)
 
     def memory(self) -> tuple[int, int]:
@@ -257,13 +257,13 @@ class CudaDevice(CpuDevice):
 
 
 def open_device(device: str) -> CpuDevice:
-    """A device by torch's name, such as "cuda:0" or "cpu"."""
+    """Return a device by torch's name, such as "cuda:0" or "cpu"."""
     found = torch.device(device)
     return CudaDevice(found) if found.type == "cuda" else CpuDevice()
 
 
 def end_process(error: BaseException) -> None:
-    """Ends the process: Triton starts another one, with a CUDA context that works."""
+    """End the process: Triton starts another one, with a CUDA context that works."""
     text = str(error).partition("\n")[0]
     sys.stderr.write(f"lipsync: the CUDA context is lost, the process ends: {text}\n")
     sys.stderr.flush()

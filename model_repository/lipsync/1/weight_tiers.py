@@ -73,7 +73,7 @@ class WeightTiers:
             return "file" if weights.host is None else "host"
 
     def add(self, read: Callable[[], torch.Tensor]) -> TieredWeights:
-        """Puts a tenant on the device, others to the host if need be.
+        """Put a tenant on the device, others to the host if need be.
 
         Raises:
             TenantMemoryError: There is no room, although others left.
@@ -96,7 +96,7 @@ class WeightTiers:
         return weights
 
     def copy_to(self, weights: TieredWeights, target: torch.Tensor, stream: Any) -> None:
-        """Copies a tenant's weights, converting their type; returns before it is done.
+        """Copy a tenant's weights, converting their type; return before it is done.
 
         Args:
             weights: Of the tenant.
@@ -127,13 +127,13 @@ class WeightTiers:
             self._arena.drop(piece)
 
     def resize(self, capacity: int) -> None:
-        """Changes how many bytes weights may take on the device."""
+        """Change how many bytes weights may take on the device."""
         with self._lock:
             left = self._take_off(self._plan.resize(capacity))
         self._store(left)
 
     def _take_off(self, keys: Iterable[int]) -> list[Leaving]:
-        """Takes tenants off the device, as planned; called with the lock."""
+        """Take tenants off the device, as planned; called with the lock."""
         found: list[Leaving] = []
         for key in keys:
             weights = self._tenants[key]
@@ -143,7 +143,7 @@ class WeightTiers:
         return found
 
     def _store(self, left: list[Leaving]) -> None:
-        """Copies tenants that left the device to pinned memory, while there is some.
+        """Copy tenants that left the device to pinned memory, while there is some.
 
         The others are read from their files when they are needed.
         """
@@ -165,7 +165,7 @@ class WeightTiers:
                 self._arena.drop(piece)
 
     def _bring(self, weights: TieredWeights, flat: torch.Tensor | None = None) -> bool:
-        """Copies weights to their place on the device; whether there was memory for it.
+        """Copy weights to their place on the device; whether there was memory for it.
 
         Where there is less than was planned with, others leave for good, and it is tried again.
         """
@@ -226,7 +226,7 @@ class WeightTiers:
         self._arena.used(piece, self._mark(stream))
 
     def _mark(self, stream: Any) -> Any:
-        """An event after all that is on a stream now."""
+        """Return an event after all that is on a stream now."""
         event = self._device.event()
         event.record(stream)
         return event

@@ -18,7 +18,7 @@ class EmbeddingJob(Job):
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
-        """Creates the job.
+        """Create the job.
 
         Args:
             texts: Texts in the order of the request.

@@ -78,7 +78,7 @@ CROPS = Defaults(cpu_rows=3, gpu_rows=64)
 
 
 def network_engine(parameters: Mapping[str, str], network: str) -> NetworkEngine:
-    """What the parameter `networks` tells of a network.
+    """Return what the parameter `networks` tells of a network.
 
     Args:
         parameters: Of the calling model. `networks` is JSON: {network: {"device": "cuda:1",
@@ -127,5 +127,5 @@ def calls(
 
 
 def picture_step(engine: NetworkEngine) -> int:
-    """What sides of pictures are multiples of for a network that takes any size; 1: of nothing."""
+    """Return what the sides of pictures are multiples of for a network of any size."""
     return PICTURE_STEP if engine.on_gpu else 1

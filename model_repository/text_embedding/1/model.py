@@ -29,7 +29,7 @@ class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Reads the artefacts and starts the workers."""
+        """Read the artefacts and start the workers."""
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         folder = Path(args["model_repository"], args["model_version"])

@@ -17,7 +17,7 @@ class ThreadSafeSender:
     """A response sender that asks and sends nothing any more after the final response."""
 
     def __init__(self, sender: Any, messages: AbstractContextManager[Any] | None = None) -> None:
-        """Wraps a sender.
+        """Wrap a sender.
 
         Args:
             sender: `InferenceRequest.get_response_sender()`.
@@ -38,7 +38,7 @@ class ThreadSafeSender:
                 return bool(self._sender.is_cancelled())
 
     def send(self, response: Any, flags: int = 0) -> None:
-        """Sends a response; with any flag it is the final one, and later ones are dropped."""
+        """Send a response; with any flag it is the final one, and later ones are dropped."""
         with self._lock:
             if self._final:
                 return

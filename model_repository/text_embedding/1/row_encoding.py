@@ -24,7 +24,7 @@ class RowEncoding:
         max_waiting: int,
         cancel_check_seconds: float = 0.25,
     ) -> None:
-        """Starts the workers.
+        """Start the workers.
 
         Args:
             queue: Empty queue; only this object touches it from now on.

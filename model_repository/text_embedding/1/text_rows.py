@@ -62,11 +62,11 @@ class Job:
         self.closed = False
 
     def finish(self) -> None:
-        """Called when every row has its value."""
+        """Take note that every row has its value."""
         raise NotImplementedError
 
     def fail(self, message: str) -> None:
-        """Called instead of `finish` when a row cannot be encoded."""
+        """Take note that a row cannot be encoded; called instead of `finish`."""
         raise NotImplementedError
 
     def cancelled(self) -> bool:
@@ -78,7 +78,7 @@ class RowQueue:
     """Waiting rows by length, waiting jobs by turn. Not thread-safe: `RowEncoding` locks it."""
 
     def __init__(self, max_rows: int, max_tokens: int) -> None:
-        """Creates an empty queue.
+        """Create an empty queue.
 
         Args:
             max_rows: Most rows in a chunk.
@@ -117,7 +117,7 @@ class RowQueue:
         heapq.heappush(self._turns, (turn, self._numbers, job))
 
     def take(self) -> list[Row]:
-        """The next chunk: the shortest row of the job whose turn it is, and its neighbours.
+        """Return the next chunk: the shortest row of the job whose turn it is, and its neighbours.
 
         Returns:
             Rows of similar length in ascending order; empty when nothing waits.
@@ -162,7 +162,7 @@ class RowQueue:
                 row.taken = True
 
     def head(self) -> Job | None:
-        """The job whose turn it is, None when no row waits."""
+        """Return the job whose turn it is, None when no row waits."""
         while self._turns:
             job = self._turns[0][2]
             if not job.closed and any(not row.taken for row in job.rows):

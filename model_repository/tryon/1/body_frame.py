@@ -42,7 +42,7 @@ class BodyFrame:
     face: np.ndarray
 
     def at(self, across: float, down: float) -> np.ndarray:
-        """The pixel at `across` half shoulder widths and `down` torso lengths."""
+        """Return the pixel at `across` half shoulder widths and `down` torso lengths."""
         return self.origin + across * self.half * self.across + down * self.length * self.down
 
     def coordinates(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ class BodyFrame:
 
 
 def frame_of(pose: BodyPose, whole: bool = True) -> BodyFrame:
-    """The frame of a person who looks at the camera.
+    """Return the frame of a person who looks at the camera.
 
     Raises:
         PoseError: Shoulders or hips are not visible, or the body is seen from the side or back.
@@ -119,7 +119,7 @@ def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 def throat_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
-    """A mask, bool [height, width]: the throat, in front of collars; `size` is width, height."""
+    """Return a mask, bool [height, width] of `size` (width, height): the throat."""
     across, down = frame.coordinates(size)
     return np.asarray((across / 0.4) ** 2 + ((down / frame.lift + 0.62) / 0.4) ** 2 < 1)
 

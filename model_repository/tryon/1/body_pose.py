@@ -46,7 +46,7 @@ class BodyNetworks:
     """The three networks; used by one thread at a time."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        """Loads the files of FILES.
+        """Load the files of FILES.
 
         Raises:
             PipelineError: A file is missing or is no network.
@@ -62,7 +62,7 @@ class BodyNetworks:
             raise PipelineError(words) from error
 
     def pose(self, picture: np.ndarray) -> BodyPose | None:
-        """The most certain person in a uint8 RGB picture, None when there is nobody."""
+        """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
         boxed, scale, offset = _letterboxed(picture)
         raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
         found = best_body(raw[0], logits[0, :, 0])
@@ -122,7 +122,7 @@ class _Network:
         self._outputs = interpreter.get_output_details()
 
     def run(self, picture: np.ndarray, channels: tuple[int, ...]) -> list[np.ndarray]:
-        """The first outputs; checks that their last dimensions are `channels`."""
+        """Return the first outputs; check that their last dimensions are `channels`."""
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
         found = []
@@ -135,7 +135,7 @@ class _Network:
 
 
 def _letterboxed(picture: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """The picture in the middle of the detector's square; scale and offset of its pixels."""
+    """Return the picture in the middle of the detector's square; scale and offset of its pixels."""
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

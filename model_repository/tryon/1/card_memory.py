@@ -36,7 +36,7 @@ def give_back() -> None:
 
 @contextmanager
 def watched(device: str) -> Iterator[None]:
-    """Turns a card that is full into words; other errors stay what they are.
+    """Turn a card that is full into words; other errors stay what they are.
 
     Raises:
         CardMemoryError: The block ran out of memory.

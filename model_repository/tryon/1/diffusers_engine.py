@@ -56,7 +56,7 @@ class DiffusersEngine:
         self._networks = BodyNetworks(settings.body_networks, settings.threads)
 
     def _size_inputs(self) -> None:
-        """The pipeline's module constants decide what each input costs."""
+        """Return the pipeline's module constants decide what each input costs."""
         from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as sizes
 
         settings = self._settings

@@ -26,7 +26,7 @@ LIGHTNING_SCHEDULER = {
 
 
 def load_pipeline(settings: TryonSettings) -> Any:
-    """A pipeline of diffusers that is ready to be called.
+    """Return a pipeline of diffusers that is ready to be called.
 
     Raises:
         PipelineError: It has no room on the card.
@@ -106,7 +106,7 @@ def _distilled(settings: TryonSettings) -> bool:
 
 
 def _fuse(transformer: Any, file: Path) -> None:
-    """Adds the LoRA to the weights, before they are cast: by a pipeline of nothing else."""
+    """Add the LoRA to the weights, before they are cast: by a pipeline of nothing else."""
     from diffusers import QwenImageEditPlusPipeline
 
     others = ("scheduler", "vae", "text_encoder", "tokenizer", "processor")

@@ -20,7 +20,7 @@ SECTIONS = (0.35, 0.7, 1.0)
 
 
 def cut_flat(picture: np.ndarray, alpha: np.ndarray | None, seed: int) -> np.ndarray:
-    """The garment of a photo with a plain background.
+    """Return the garment of a photo with a plain background.
 
     Args:
         picture: uint8 RGB [height, width, 3].
@@ -79,7 +79,7 @@ def _seeds(picture: np.ndarray) -> np.ndarray:
 
 
 def _one_piece(mask: np.ndarray) -> np.ndarray:
-    """The largest piece without holes.
+    """Return the largest piece without holes.
 
     Raises:
         GarmentError: It is too small, too large, in pieces, or runs out of the picture.
@@ -173,7 +173,7 @@ def _sleeve(
     side: int,
     half: float,
 ) -> Sleeve | None:
-    """The sleeve beyond the line from shoulder tip to armpit; None for a sleeveless garment."""
+    """Return the sleeve beyond the line from shoulder tip to armpit; None without one."""
     x = np.arange(mask.shape[1])
     outside = x < (tip[0] + pit[0]) / 2 if side == 0 else x > (tip[0] + pit[0]) / 2
     part = mask * (1 - torso) * outside[None].astype(np.uint8)

@@ -72,7 +72,7 @@ def blend(
     shade: np.ndarray,
     blur: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The dressed person.
+    """Return the dressed person.
 
     Args:
         picture: uint8 RGB [height, width, 3].
@@ -105,7 +105,7 @@ def blend(
 
 
 def _layers(light: np.ndarray, old: np.ndarray) -> list[np.ndarray]:
-    """The garment, or its dark and its light part where it has two (a jacket over a shirt)."""
+    """Return the garment, or its dark and its light part (a jacket over a shirt)."""
     values = light[old].astype(np.uint8)
     edge, _ = cv2.threshold(values[None], 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     dark = values <= edge

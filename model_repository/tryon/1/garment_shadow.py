@@ -43,7 +43,7 @@ def shadow_of(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _penumbra(light: np.ndarray, start: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """What gets gradually darker from `start` on, bool [height, width].
+    """Return what gets gradually darker from `start` on, bool [height, width].
 
     A shadow does, down to the line where the garment lies on its background; at the edge of the
     garment itself the step is too large.

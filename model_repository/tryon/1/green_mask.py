@@ -14,7 +14,7 @@ FRINGE = 7
 
 
 def find_green(picture: np.ndarray) -> np.ndarray | None:
-    """The masked area with its fringe, bool [height, width]; None when there is no mask."""
+    """Return the masked area with its fringe, bool [height, width]; None when there is no mask."""
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
     pure = (hue >= HUE[0]) & (hue <= HUE[1]) & (saturation > 180) & (value > 110)

@@ -24,7 +24,7 @@ def uncovered(
     garment: np.ndarray,
     frame: BodyFrame,
 ) -> np.ndarray:
-    """The picture without the mask, as it would be below the garment.
+    """Return the picture without the mask, as it would be below the garment.
 
     Args:
         picture: uint8 RGB [height, width, 3].
@@ -102,7 +102,7 @@ def spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _mirrored(picture: np.ndarray, known: np.ndarray, row: int) -> np.ndarray:
-    """What is known below a row, mirrored at it, and smooth colours where nothing is known."""
+    """Return what is known below a row, mirrored at it, and smooth colours elsewhere."""
     rows = np.clip(2 * row - np.arange(len(picture)), row, len(picture) - 1)
     return spread(picture[rows], known[rows]) if known[rows].any() else spread(picture, known)
 

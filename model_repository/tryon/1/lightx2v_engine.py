@@ -121,7 +121,7 @@ class Lightx2vEngine:
             )
 
     def _made(self, pipeline_class: Any) -> Any:
-        """The library's pipeline, with its generator."""
+        """Return the library's pipeline, with its generator."""
         settings, mode = self._settings, self._mode
         pipeline = pipeline_class(
             task="i2i", model_path=str(settings.model_path), model_cls=MODEL_CLASS
@@ -207,7 +207,7 @@ class Lightx2vEngine:
 
 
 def _attention() -> str:
-    """The library's name for the fastest attention that can be imported here."""
+    """Return the library's name for the fastest attention that can be imported here."""
     import torch
 
     hopper = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] == HOPPER
@@ -227,7 +227,7 @@ def _importable(module: str) -> bool:
 
 
 def _check_interface(pipeline: Any) -> None:
-    """Compares the installed library with what this engine calls.
+    """Compare the installed library with what this engine calls.
 
     Raises:
         PipelineError: It is another revision.

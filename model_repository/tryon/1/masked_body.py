@@ -71,7 +71,7 @@ def hem_behind(frame: BodyFrame, green: np.ndarray) -> float:
 
 
 def outline_of(garment: np.ndarray, frame: BodyFrame) -> np.ndarray:
-    """A worn garment's outline without the steps between its torso and sleeves.
+    """Return a worn garment's outline without the steps between its torso and sleeves.
 
     Args:
         garment: bool [height, width].
@@ -89,7 +89,7 @@ def outline_of(garment: np.ndarray, frame: BodyFrame) -> np.ndarray:
 
 
 def joined(part: np.ndarray, seen: np.ndarray, green: np.ndarray, frame: BodyFrame) -> np.ndarray:
-    """A part with the gap up to what is seen of the body beside the mask.
+    """Return a part with the gap up to what is seen of the body beside the mask.
 
     Args:
         part: bool [height, width].
@@ -121,7 +121,7 @@ def body_behind(
     target: np.ndarray,
     green: np.ndarray,
 ) -> MaskedBody:
-    """The body behind the mask.
+    """Return the body behind the mask.
 
     Args:
         frame: Of the person.
@@ -167,7 +167,7 @@ def body_behind(
 
 
 def _lowest(frame: BodyFrame, green: np.ndarray) -> int:
-    """The first row below the mask in front of the hips."""
+    """Return the first row below the mask in front of the hips."""
     x, y = np.meshgrid(np.arange(green.shape[1]), np.arange(green.shape[0]))
     near = (np.abs(x - frame.at(0, 1.0)[0]) < frame.half) & (y > frame.at(0, 0.3)[1])
     rows = np.flatnonzero((green & near).any(axis=1))
@@ -223,7 +223,7 @@ def _leg_at(
 def _arm(
     frame: BodyFrame, side: int, start: float, end: float, size: tuple[int, int]
 ) -> np.ndarray:
-    """A bare arm between two shares of its length."""
+    """Return a bare arm between two shares of its length."""
     outer, inner = [], []
     for share in np.linspace(start, end, 13):
         point, direction = along_arm(frame.arms[side], float(share))
@@ -243,7 +243,7 @@ def _hand(frame: BodyFrame, side: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def _seen_face(frame: BodyFrame, green: np.ndarray) -> np.ndarray:
-    """The face, bool [height, width].
+    """Return the face, bool [height, width].
 
     Raises:
         PoseError: It is hidden.

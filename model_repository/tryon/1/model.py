@@ -36,7 +36,7 @@ class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Starts to load the engine; `describe` tells when it is there."""
+        """Start to load the engine; `describe` tells when it is there."""
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
@@ -60,7 +60,7 @@ class TritonPythonModel:
                 self._refuse(sender, error)
 
     def finalize(self):
-        """Ends the running job, the thread and the engine."""
+        """End the running job, the thread and the engine."""
         self._service.stop()
         self._metrics.close()
 

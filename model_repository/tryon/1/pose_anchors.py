@@ -52,7 +52,7 @@ def anchors() -> np.ndarray:
 
 
 def best_body(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The most certain body.
+    """Return the most certain body.
 
     Args:
         raw: float32 [n, 12]: box center and size, then 4 points relative to the anchor, in pixels.
@@ -71,7 +71,7 @@ def best_body(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, float] |
 
 
 def square_of(hips: np.ndarray, reach: np.ndarray) -> BodySquare:
-    """The square around a circle about the hips through `reach`, which is above an upright body."""
+    """Return the square around a circle about the hips through `reach`."""
     away = np.asarray(reach, np.float64) - hips
     angle = float(np.arctan2(away[0], -away[1]))
     side = 2 * float(np.hypot(*away)) * SQUARE_SCALE

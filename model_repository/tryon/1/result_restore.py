@@ -22,7 +22,7 @@ GROWN = 0.3
 def restore(
     person: Image.Image, made: Image.Image, networks: BodyNetworks | None, seed: int
 ) -> Image.Image | None:
-    """The generated picture with the original face, hands and background.
+    """Return the generated picture with the original face, hands and background.
 
     Args:
         person: RGB.
@@ -47,7 +47,7 @@ def restore(
 def changed_region(
     picture: np.ndarray, networks: BodyNetworks | None, seed: int
 ) -> np.ndarray | None:
-    """A mask, bool [height, width]: the green mask, or what the garment covers with a margin."""
+    """Return a mask, bool [height, width]: the green one, or the garment with a margin."""
     green = find_green(picture)
     if green is not None:
         return cv2.dilate(green.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

@@ -14,7 +14,7 @@ _declared: list[Any] = []  # torch forgets operators whose library object is col
 
 
 def declare_operators() -> None:
-    """Declares the two operators, without code, unless torch is built for CUDA."""
+    """Declare the two operators, without code, unless torch is built for CUDA."""
     import torch
 
     if _declared or torch.version.cuda is not None:

@@ -64,17 +64,17 @@ class TryonEngine(Protocol):
         """
 
     def warm_up(self) -> None:
-        """Runs once, so that the first job is as fast as the others."""
+        """Run once, so that the first job is as fast as the others."""
 
     def generate(self, job: EngineJob) -> EngineResult:
-        """Makes the picture.
+        """Make the picture.
 
         Raises:
             TryonError: See tryon_errors.py; after any of them the next job is as if none had been.
         """
 
     def clear_cache(self) -> None:
-        """Gives unused memory back."""
+        """Give unused memory back."""
 
     def memory_bytes(self) -> int:
         """Memory of the GPU in use; 0 without one."""
@@ -84,7 +84,7 @@ class TryonEngine(Protocol):
 
 
 def make_engine(settings: TryonSettings) -> TryonEngine:
-    """The engine that the settings name, not loaded; imports only what that one needs."""
+    """Return the engine that the settings name, not loaded; import only what that one needs."""
     if settings.engine == "diffusers":
         from diffusers_engine import DiffusersEngine
 

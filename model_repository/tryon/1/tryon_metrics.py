@@ -19,7 +19,7 @@ class TryonMetrics(GuardedMetrics):
         self.start()
 
     def count(self, outcome, step_ms=None):
-        """Counts one job of OUTCOMES and the milliseconds of its steps."""
+        """Count one job of OUTCOMES and the milliseconds of its steps."""
         amounts = {("jobs_total", outcome): 1}
         for step, milliseconds in (step_ms or {}).items():
             label = step if step in STEPS else "other"  # users' steps have any names
@@ -28,5 +28,5 @@ class TryonMetrics(GuardedMetrics):
         self.increment(amounts)
 
     def show_load(self, running, waiting):
-        """Shows the jobs that are under way."""
+        """Show the jobs that are under way."""
         self.show({("load", "running"): running, ("load", "waiting"): waiting})

@@ -43,7 +43,7 @@ class JobWatch:
             raise JobTimeoutError
 
     def enter(self, step: str, start: float, share: float) -> None:
-        """A step begins at fraction `start` of the job and takes `share` of it."""
+        """Begin a step at fraction `start` of the job; it takes `share` of it."""
         self._step, self._start, self._share = step, start, share
         self._report(start, None, None)
 

@@ -89,7 +89,7 @@ def parse_options(text: bytes, settings: TryonSettings) -> JobOptions:
 
 
 def parse_command(text: bytes) -> str:
-    """The operation of a command.
+    """Return the operation of a command.
 
     Raises:
         InputError: Not {"op": "describe"}.

@@ -35,7 +35,7 @@ class TryonService:
     """One engine with its workflow and the jobs that wait for it."""
 
     def __init__(self, settings: TryonSettings, show_load: Callable[[int, int], None]) -> None:
-        """Starts the thread, which loads the engine first.
+        """Start the thread, which loads the engine first.
 
         Args:
             settings: The model's.
@@ -75,7 +75,7 @@ class TryonService:
         self._waiting.put((context, answer, refuse))
 
     def describe(self) -> dict[str, Any]:
-        """What is loaded, and what a job gets that asks for nothing."""
+        """Return what is loaded, and what a job gets that asks for nothing."""
         settings, engine = self._settings, self._engine
         mode = settings.default_mode
         return {
@@ -100,7 +100,7 @@ class TryonService:
         }
 
     def stop(self) -> None:
-        """Ends the running job at its next step, refuses the waiting ones, unloads the engine."""
+        """End the running job at its next step, refuse the waiting ones, unload the engine."""
         self._stopping.set()
         self._waiting.put(None)
         self._thread.join()

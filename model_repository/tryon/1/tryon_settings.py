@@ -58,7 +58,7 @@ class TryonSettings:
     threads: int
 
     def steps(self, mode: str) -> int:
-        """Steps of a job that says none."""
+        """Step of a job that says none."""
         return self.default_steps or MODE_DEFAULTS[mode][0]
 
     def cfg(self, mode: str) -> float:
@@ -67,7 +67,7 @@ class TryonSettings:
 
 
 def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
-    """Settings from `parameters` of the configuration and `settings.json` in `folder`.
+    """Return the settings from `parameters` of the configuration and `settings.json` in `folder`.
 
     Raises:
         KeyError: A parameter is missing.

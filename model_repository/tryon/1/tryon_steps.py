@@ -126,7 +126,7 @@ class ClearGPUCache(WorkflowStep):
 
 
 def default_workflow(settings: TryonSettings, engine: TryonEngine) -> TryonWorkflow:
-    """The steps that the configuration switches on."""
+    """Return the steps that the configuration switches on."""
     steps: list[WorkflowStep] = [PrepareInputs(settings)]
     if settings.resize_to_resolution:
         steps.append(ResizeImages(settings))

@@ -14,7 +14,7 @@ from tryon_settings import TryonSettings
 
 
 def run_once(engine: TryonEngine, settings: TryonSettings) -> None:
-    """Runs the engine at the size of production, so that no job pays for the first run.
+    """Run the engine at the size of production, so that no job pays for the first run.
 
     Raises:
         TryonError: The engine does not work.

@@ -60,7 +60,7 @@ class WorkflowStep:
     weight = 1.0
 
     def execute(self, context: JobContext) -> JobContext:
-        """Does the step's work and returns the context for the next step.
+        """Do the step's work and return the context for the next step.
 
         Raises:
             TryonError: The job cannot go on. Any other exception becomes a PipelineError.
@@ -88,7 +88,7 @@ class TryonWorkflow:
     def insert_step(
         self, step: WorkflowStep, *, before: str | None = None, after: str | None = None
     ) -> None:
-        """Puts a step beside another one, or last when neither is named.
+        """Put a step beside another one, or last when neither is named.
 
         Raises:
             WorkflowEditError: The neighbour does not exist, both are named, or the step is none or
@@ -105,7 +105,7 @@ class TryonWorkflow:
             self._steps.append(step)
 
     def remove_step(self, name: str) -> WorkflowStep:
-        """Takes a step out and returns it.
+        """Take a step out and return it.
 
         Raises:
             WorkflowEditError: There is none of that name.
@@ -113,7 +113,7 @@ class TryonWorkflow:
         return self._steps.pop(self._place(name))
 
     def replace_step(self, name: str, step: WorkflowStep) -> WorkflowStep:
-        """Puts a step in the place of another one, which is returned.
+        """Put a step in the place of another one, which is returned.
 
         Raises:
             WorkflowEditError: There is none of that name, or the new one's name is taken.
@@ -124,7 +124,7 @@ class TryonWorkflow:
         return old
 
     def run(self, context: JobContext) -> JobContext:
-        """Takes a job through the steps.
+        """Take a job through the steps.
 
         Raises:
             TryonError: With the name of the step that failed.

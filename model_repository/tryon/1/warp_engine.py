@@ -85,7 +85,7 @@ class WarpEngine:
         photo: np.ndarray,
         parts: GarmentParts,
     ) -> np.ndarray:
-        """The garment in the place of what is worn, uint8 RGB [height, width, 3]."""
+        """Return the garment in the place of what is worn, uint8 RGB [height, width, 3]."""
         size, frame = person.shape[1::-1], frame_of(pose)
         worn = find_worn(person, pose, frame, job.options.seed)
         job.watch.engine_step(3, STAGES)
@@ -107,7 +107,7 @@ class WarpEngine:
         parts: GarmentParts,
         green: np.ndarray,
     ) -> np.ndarray:
-        """The garment on the body that the mask hides, uint8 RGB [height, width, 3].
+        """Return the garment on the body that the mask hides, uint8 RGB [height, width, 3].
 
         Raises:
             PoseError: The mask hides more than can be told from what is left.
@@ -146,7 +146,7 @@ class WarpEngine:
         return self._networks.pose(picture)
 
     def _garment(self, job: EngineJob) -> tuple[np.ndarray, GarmentParts]:
-        """The garment's photo and its parts.
+        """Return the garment's photo and its parts.
 
         Raises:
             GarmentError: No garment can be cut out.
@@ -174,7 +174,7 @@ def _warped(
     torso: np.ndarray,
     size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The garment on the body: float32 RGB and how much of it is there, [height, width]."""
+    """Return the garment on the body: float32 RGB and how much of it is there, [height, width]."""
     pieces = [(parts.mask, torso, parts.torso)]
     for side, sleeve in enumerate(parts.sleeves):
         if sleeve is not None:
@@ -201,7 +201,7 @@ def _around(target: np.ndarray, frame: BodyFrame, size: tuple[int, int]) -> np.n
 
 
 def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.ndarray:
-    """A mask, bool [height, width]: face, hair, neck and hands."""
+    """Return a mask, bool [height, width]: face, hair, neck and hands."""
     across, down = frame.coordinates(size)
     down = down / frame.lift  # half shoulder widths, as across
     rest = worn.person & (worn.mask == 0)
@@ -212,7 +212,7 @@ def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.n
 
 
 def stay_of_hands(found: np.ndarray, rest: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """The hands without what is behind them, bool [height, width]; gloves with it.
+    """Return the hands without what is behind them, bool [height, width]; gloves with it.
 
     Args:
         found: bool, around the hands.

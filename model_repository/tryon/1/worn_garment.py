@@ -32,7 +32,7 @@ class WornGarment:
 
 
 def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) -> WornGarment:
-    """The garment on a person's upper body, all layers of it.
+    """Return the garment on a person's upper body, all layers of it.
 
     Args:
         picture: uint8 RGB [height, width, 3].
@@ -65,7 +65,7 @@ def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) 
 
 
 def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
-    """A mask, bool [height, width]: pixels in the colour of the face."""
+    """Return a mask, bool [height, width]: pixels in the colour of the face."""
     nose, mouth = frame.face[0], frame.face[3:].mean(0)
     radius = max(3, round(float(np.hypot(*(frame.face[1] - frame.face[2]))) * 0.28))
     spot = np.zeros(picture.shape[:2], np.uint8)
@@ -105,7 +105,7 @@ def _seeds(
     core: np.ndarray,
     frame: BodyFrame,
 ) -> np.ndarray:
-    """What GrabCut starts from, uint8 [height, width] of its labels."""
+    """Return what GrabCut starts from, uint8 [height, width] of its labels."""
     size = body.shape[1::-1]
     zone = (np.abs(across) < 1.35) & (down > -0.62 * frame.lift) & (down < 1.3)
     arms = np.zeros(body.shape, np.uint8)
@@ -160,7 +160,7 @@ def cut_out(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest part, and others of at least a twentieth of it (sleeves cut off by an arm)."""
+    """Return the largest part, and others of at least a twentieth of it (cut-off sleeves)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
         return mask

@@ -61,7 +61,7 @@ def _capsule(frame: BodyFrame, side: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def _sleeve(mask: np.ndarray, frame: BodyFrame, side: int) -> Sleeve | None:
-    """The sleeve inside an arm's capsule, as far as the arm's middle is covered."""
+    """Return the sleeve inside an arm's capsule, as far as the arm's middle is covered."""
     height, width = mask.shape
     arm, covered = frame.arms[side], 0.0
     for share in np.linspace(0.05, 1.0, 39):

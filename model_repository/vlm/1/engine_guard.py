@@ -42,7 +42,7 @@ class EngineGuard:
         os.environ["SPT_NOENV"] = "1"
 
     def close(self, timeout=10):
-        """Ends what is left of the marked processes, then the guard."""
+        """End what is left of the marked processes, then the guard."""
         self._process.stdin.close()
         try:
             self._process.wait(timeout)
@@ -81,7 +81,7 @@ def kill(mark):
 
 
 def wait_for_end(server):
-    """Returns when standard input closes or the process with the id `server` ends."""
+    """Return when standard input closes or the process with the id `server` ends."""
     events = select.poll()
     events.register(0, select.POLLIN)
     try:
@@ -92,7 +92,7 @@ def wait_for_end(server):
 
 
 def main():
-    """Runs the guard: MARK SERVER_PID."""
+    """Run the guard: MARK SERVER_PID."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wait_for_end(int(sys.argv[2]))
     kill(sys.argv[1])

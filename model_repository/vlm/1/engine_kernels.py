@@ -65,7 +65,7 @@ def attention(capability):
 
 
 def check_compiler(python):
-    """Tries the C compiler on Python's headers.
+    """Try the C compiler on Python's headers.
 
     Args:
         python: Interpreter of the environment that vLLM's processes run in.

@@ -15,7 +15,7 @@ class DeadlinePassedError(Exception):
 
 
 async def watched(generation, cancelled, client_gone, seconds):
-    """Result of `generation`, which is cancelled when nobody wants it any more.
+    """Return the result of `generation`, which is cancelled when nobody wants it any more.
 
     Args:
         generation: Coroutine.

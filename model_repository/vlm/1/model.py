@@ -32,7 +32,7 @@ class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args):
-        """Starts the engine; loading the weights takes most of the time."""
+        """Start the engine; loading the weights takes most of the time."""
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         settings = read_settings(parameters, Path(args["model_repository"]))
@@ -68,7 +68,7 @@ class TritonPythonModel:
                 _send(sender, response)
 
     def finalize(self):
-        """Cancels what runs and ends every process of the engine."""
+        """Cancel what runs and end every process of the engine."""
         self._engine.stop()
         self._release()
 

@@ -20,7 +20,7 @@ DEFAULTS = {
 
 
 def prepare(offline):
-    """Sets the interpreter for child processes and vLLM's variables that are not set yet.
+    """Set the interpreter for child processes and vLLM's variables that are not set yet.
 
     Args:
         offline: Whether the checkpoint is on disk, so that no hub needs to be asked.

@@ -102,25 +102,25 @@ class VideoLanguageEngine:
         return f"vllm {vllm.__version__.partition('+')[0]}"
 
     def event(self):
-        """An asyncio.Event to be set with `set_event`."""
+        """Return an asyncio.Event to be set with `set_event`."""
         return asyncio.Event()
 
     def set_event(self, event):
-        """Sets an event of the engine's loop from any thread."""
+        """Set an event of the engine's loop from any thread."""
         self._loop.call_soon_threadsafe(event.set)
 
     def submit(self, coroutine):
-        """Starts a coroutine in the engine's loop. It must handle its own errors."""
+        """Start a coroutine in the engine's loop. It must handle its own errors."""
         self._loop.call_soon_threadsafe(self._adopt, coroutine)
 
     def stop(self):
-        """Cancels what runs and ends the engine."""
+        """Cancel what runs and end the engine."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(2 * (REQUESTS_SECONDS + PROCESSES_SECONDS))
 
     async def generate(self, frames, timestamps, prompt, options):
-        """Generates an answer; in the engine's loop. Cancelling it aborts the request.
+        """Generate an answer; in the engine's loop. Cancelling it aborts the request.
 
         Args:
             frames: uint8 [frames, height, width, 3], RGB.
@@ -275,7 +275,7 @@ class VideoLanguageEngine:
 
 
 def _for_this_gpu(arguments):
-    """The arguments, with kernels that can be compiled here.
+    """Return the arguments, with kernels that can be compiled here.
 
     Raises:
         MissingCompilerError: There is a GPU, and nothing to compile its kernels with.

@@ -19,10 +19,10 @@ class VlmMetrics(GuardedMetrics):
         self.start()
 
     def count(self, outcome, usage=None):
-        """Counts one request of OUTCOMES and, when it was answered, its tokens."""
+        """Count one request of OUTCOMES and, when it was answered, its tokens."""
         amounts = {("tokens_total", kind): tokens for kind, tokens in (usage or {}).items()}
         self.increment({("requests_total", outcome): 1, **amounts})
 
     def show_load(self, generating, waiting):
-        """Shows the engine's load."""
+        """Show the engine's load."""
         self.show({("load", "generating"): generating, ("load", "waiting"): waiting})

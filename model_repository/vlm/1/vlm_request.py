@@ -69,7 +69,7 @@ class Options:
 
 
 def parse_options(text, limits):
-    """Reads the JSON object in OPTIONS; `{}` or nothing asks for the defaults.
+    """Read the JSON object in OPTIONS; `{}` or nothing asks for the defaults.
 
     Args:
         text: UTF-8 bytes.
@@ -106,7 +106,7 @@ def parse_options(text, limits):
 
 
 def check_clip(shape, timestamps, limits):
-    """Checks the frames' shape and their times.
+    """Check the frames' shape and their times.
 
     Args:
         shape: Of FRAMES: frames, height, width, channels.
@@ -135,7 +135,7 @@ def check_clip(shape, timestamps, limits):
 
 
 def video_item(frames, timestamps):
-    """The clip as vLLM takes it: frames that are already sampled, and when each one was.
+    """Return the clip as vLLM takes it: frames that are already sampled, and when each one was.
 
     vLLM derives the times that the model reads, "<1.5 seconds>", as frame number / fps. Counting
     in milliseconds gives it the true ones of any sampling.
@@ -164,7 +164,7 @@ def video_item(frames, timestamps):
 
 
 def without_control_tokens(text, tokens):
-    """Removes what the tokenizer would read as control tokens, such as `<|im_end|>`.
+    """Remove what the tokenizer would read as control tokens, such as `<|im_end|>`.
 
     A prompt that contained them could close its own message, or end the thinking before it began.
 
@@ -202,7 +202,7 @@ def answer_tokens(tokens, end_of_thinking, control_tokens=frozenset()):
 
 
 def printable(text, is_json):
-    """Replaces control characters by blanks.
+    """Replace control characters by blanks.
 
     xgrammar lets them through in strings whose length a schema bounds, where JSON forbids them.
 

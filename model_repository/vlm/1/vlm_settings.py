@@ -33,7 +33,7 @@ class Settings:
 
 
 def read_settings(parameters, folder):
-    """Settings from `parameters` (name to text) of the model in `folder`.
+    """Return the settings from `parameters` (name to text) of the model in `folder`.
 
     Raises:
         KeyError: A parameter is missing.

@@ -83,7 +83,7 @@ def words(error: JobError) -> str:
 
 
 def _lost(final: bool) -> RunOutcome:
-    """The model went away under the job, which is not the job's fault until it happens again."""
+    """Decide on a job whose model went away, which is not its fault until it happens again."""
     if final:
         return RunOutcome("failed", reason=JobError("pipeline"))
     return RunOutcome("queued", again=True)
