@@ -29,7 +29,8 @@ class TorchvisionImport(MetaPathFinder):
             if torch.version.cuda is None:
                 self.library = torch.library.Library("torchvision", "FRAGMENT")
                 for name in OPERATORS:
-                    self.library.define(name + SCHEMA)
+                    if not hasattr(torch.ops.torchvision, name):
+                        self.library.define(name + SCHEMA)
 
 
 def install() -> None:

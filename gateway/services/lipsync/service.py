@@ -20,7 +20,6 @@ from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.reconciler import Reconciler
 from gateway.services.lipsync.tenants.source import CatalogueSource
 from gateway.services.lipsync.tenants.views import PoolCollector
-from gateway.settings.lipsync import LOADING_CALLS
 from gateway.triton import Tensor
 from gateway.triton.shared_memory import Regions
 from gateway.triton.status import RefusedInputError
@@ -103,8 +102,9 @@ class LipsyncService(Service):
             await probe(self._context.triton, model.triton_model, timeout)
             return {"model": model.triton_model}
         stats = await self.pool.survey(device, timeout)
-        taken_in = (one.admission.slots + LOADING_CALLS for one in self.pool.devices)
-        self.admission.resize(sum(taken_in))  # by what the devices have turned out to be
+        # By what the devices have turned out to be.
+        computed = sum(one.admission.slots for one in self.pool.devices)
+        self.admission.resize(computed + self.settings.loading_calls)
         await self.regions.look()
         if stats.tenants:
             await self._frame(device, timeout)

@@ -14,12 +14,13 @@ _declared: list[Any] = []  # torch forgets operators whose library object is col
 
 
 def declare_operators() -> None:
-    """Declare the two operators, without code, unless torch is built for CUDA."""
+    """Declare the two operators, without code, unless torch is built for CUDA or knows them."""
     import torch
 
     if _declared or torch.version.cuda is not None:
         return
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in OPERATORS:
-        library.define(name + SCHEMA)
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(name + SCHEMA)
     _declared.append(library)

@@ -82,7 +82,8 @@ def test_what_is_damaged_is_compiled_anew(graph: Path, folder: Path, size: int) 
     os.truncate(kept, size)
     np.testing.assert_array_equal(answer(graph), first)
     (kept,) = blobs(folder)
-    assert kept.stat().st_size == whole
+    # OpenVINO writes a few bytes more or less each time.
+    assert abs(kept.stat().st_size - whole) < whole / 100
 
 
 def test_no_place_is_no_error(
