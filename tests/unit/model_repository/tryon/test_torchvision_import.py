@@ -1,4 +1,4 @@
-"""torchvision's operators may be known already: by another copy of the module, or by a real build."""
+"""Operators of torchvision may be known already, to another copy of the module or a real build."""
 
 from __future__ import annotations
 
