@@ -46,7 +46,10 @@ def named(processes: list[psutil.Process], name: str) -> psutil.Process:
 
 def alive(process: psutil.Process) -> bool:
     """Zombies wait for a Triton stub that lingers without its server."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
 
 
 @pytest.mark.parametrize("victim", ["EngineCore", "Worker"])

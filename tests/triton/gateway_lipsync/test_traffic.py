@@ -29,7 +29,10 @@ def runs(process: psutil.Process | None) -> bool:
     assert process
     with contextlib.suppress(psutil.TimeoutExpired):
         process.wait(5)
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
 
 
 class Traffic:
