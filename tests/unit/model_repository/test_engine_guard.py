@@ -84,15 +84,17 @@ def family() -> Iterator[Family]:
     found.end()
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 def gone(processes: list[psutil.Process]) -> bool:
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        alive = [
-            process
-            for process in processes
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ]
-        if not alive:
+        if not any(alive(process) for process in processes):
             return True
         time.sleep(0.02)
     return False
