@@ -41,7 +41,9 @@ def compile_graph(core: ov.Core, path: Path, properties: dict[str, Any]) -> ov.C
     place = model / _key(core, path, properties)
     if place.is_dir():
         with contextlib.suppress(Exception):  # damaged: as if it were not there
-            return core.compile_model(path, DEVICE, {**properties, "CACHE_DIR": str(place)})
+            kept = core.compile_model(path, DEVICE, {**properties, "CACHE_DIR": str(place)})
+            _close(place)
+            return kept
         shutil.rmtree(place, ignore_errors=True)
     try:
         model.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,10 +66,18 @@ def _move(own: Path, place: Path) -> None:
     with contextlib.suppress(OSError):
         if not any(own.iterdir()):
             return
+        _close(own)
         own.rename(place)
         for old in place.parent.iterdir():
             if old != place and len(old.name) == len(place.name):
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _close(folder: Path) -> None:
+    """Take from other users what OpenVINO gives them: it makes its files readable to the group."""
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):
+            file.chmod(0o600)
 
 
 def _key(core: ov.Core, path: Path, properties: dict[str, Any]) -> str:
