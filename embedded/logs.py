@@ -56,7 +56,10 @@ class LogStream:
         if self._file is None:
             self._lines.write(label(source, line))
             return
+        lost = self._file.lost
         self._file.write(label(source, line))
+        if lost == 0 and self._file.lost:
+            self.show(f"warning: lines of {self._file.path} are lost: it cannot be written")
         if matters(line):
             self._over = ""
             self._lines.write(_words(source, line))

@@ -100,3 +100,14 @@ def test_the_file_is_bounded_and_a_full_disk_costs_lines_alone(
 def test_models_are_counted() -> None:
     models = [{"state": "ready"}, {"state": "loading"}]
     assert progress({"services": {"text": {"models": models}, "tryon": {}}}) == "1 of 2 ready"
+
+
+def test_a_file_that_cannot_be_written_is_said_once() -> None:
+    read, write = os.pipe()
+    stream = LogStream(write, file=LogFile(Path("/dev/full")))
+    for _ in range(3):
+        stream.write("gateway", "x" * 10_000)
+    stream.close(5)
+    os.close(write)
+    with os.fdopen(read) as shown:
+        assert shown.read() == "warning: lines of /dev/full are lost: it cannot be written\n"
