@@ -31,10 +31,10 @@ postgresql:
 	@$(PYTHON) requirements/postgresql.py
 
 run: env models dashboard ## set up, export models, start Triton and the gateway, print the URLs
-	@exec $(PY) -m embedded run
+	@exec $(PY) -m launcher run
 
 triton: env models ## start only Triton
-	@exec $(PY) -m embedded triton
+	@exec $(PY) -m launcher triton
 
 gateway: env dashboard ## start only the gateway (against triton.url)
 	@exec $(PY) -m gateway serve
@@ -51,7 +51,7 @@ docs: ## build the guide that the gateway serves at /docs/guide (strict: no dead
 
 check: env ## check this machine and the configuration
 	@$(PY) -m gateway config --check
-	@$(PY) -m embedded check
+	@$(PY) -m launcher check
 
 test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test

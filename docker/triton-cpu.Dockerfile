@@ -19,6 +19,7 @@ COPY --from=models /opt/pentad/venv /opt/pentad/venv
 RUN install -d -o 1000 -g 1000 /models /blobs /plans /tenants /var/lib/pentad
 WORKDIR /opt/pentad
 COPY gateway gateway
+COPY launcher launcher
 COPY embedded embedded
 COPY export export
 COPY model_repository model_repository
@@ -38,5 +39,5 @@ USER 1000:1000
 EXPOSE 8001 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["/opt/pentad/healthy.sh", "8002", "/metrics"]
-ENTRYPOINT ["python", "-m", "embedded.container"]
+ENTRYPOINT ["python", "-m", "launcher.container"]
 CMD ["serve"]

@@ -47,6 +47,7 @@ COPY --from=models /opt/pentad/venv /opt/pentad/venv
 RUN install -d -o 1000 -g 1000 /models /blobs /plans /tenants /var/lib/pentad
 WORKDIR /opt/pentad
 COPY gateway gateway
+COPY launcher launcher
 COPY embedded embedded
 COPY export export
 COPY model_repository model_repository
@@ -72,7 +73,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["/opt/pentad/healthy.sh", "8002", "/metrics"]
 # NVIDIA's own script puts CUDA's forward compatibility before the driver's libraries where the
 # driver is older than the image's CUDA and the GPU can do it.
-ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "python", "-m", "embedded.container"]
+ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "python", "-m", "launcher.container"]
 CMD ["serve"]
 
 FROM core AS full

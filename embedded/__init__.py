@@ -1,1 +1,1 @@
-"""Runs a real tritonserver without a container: launcher, supervisor, Python-based backends."""
+"""The name before `launcher`: commands of earlier versions' documents go on working."""

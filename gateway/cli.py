@@ -1,7 +1,7 @@
 """The command `pentad`: one front door to what the packages do.
 
 Each verb hands the rest of the line to the command line that does the work, which
-`python -m gateway`, `python -m embedded` and `python -m export` start as well.
+`python -m gateway`, `python -m launcher` and `python -m export` start as well.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Verb:
 
 
 VERBS = {
-    "run": Verb("run Triton and the gateway until a signal", "embedded", ("run",), "triton"),
+    "run": Verb("run Triton and the gateway until a signal", "launcher", ("run",), "triton"),
     "serve": Verb("run the gateway alone, against triton.url", "gateway", ("serve",)),
-    "triton": Verb("run Triton alone", "embedded", ("triton",), "triton"),
+    "triton": Verb("run Triton alone", "launcher", ("triton",), "triton"),
     "models": Verb("make the models of the services in use", "export", (), "export"),
     "capacity": Verb("say whether a machine is large enough", "gateway", ("capacity",)),
-    "check": Verb("check this machine and the configuration", "embedded", ("check",), "triton"),
+    "check": Verb("check this machine and the configuration", "launcher", ("check",), "triton"),
     "config": Verb("print or check the configuration", "gateway", ("config",)),
     "openapi": Verb("print the API document of a port", "gateway", ("openapi",)),
 }

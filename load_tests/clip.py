@@ -26,10 +26,10 @@ import numpy as np
 import psutil
 from tritonclient import grpc
 
-from embedded.server import TritonServer
 from export.catalogue import Package
 from export.fetch import checkpoint_folder
 from export.progress import Progress
+from launcher.server import TritonServer
 from load_tests import machine
 
 ROOT = Path(__file__).resolve().parents[1]

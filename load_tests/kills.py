@@ -246,7 +246,7 @@ def own_stack(services: Sequence[str], **further: str) -> Iterator[tuple[Address
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "embedded", "run"],
+                [sys.executable, "-m", "launcher", "run"],
                 cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         try:

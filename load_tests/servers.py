@@ -126,7 +126,7 @@ def pentad(name: str, services: Sequence[str], profile: str) -> Server:
         "PENTAD_PATHS__STATE": str(state),
     }
     address = Address("127.0.0.1", ports[service])
-    command = [sys.executable, "-m", "embedded", "run"]
+    command = [sys.executable, "-m", "launcher", "run"]
     return Server(
         name, DIALECTS[service], address, command, env, ready="/readyz", ready_port=ports["main"]
     )

@@ -20,20 +20,20 @@ silence_libraries()
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
-    "unit/embedded/backends/test_real_onnxruntime_gpu.py",
+    "unit/launcher/backends/test_real_onnxruntime_gpu.py",
     "unit/export/test_insightface_itself.py",
     "clients/stock/",
     "unit/packaging/test_wheel.py",
     "contract/test_tryon_leases.py",
-    "triton/embedded/test_ports.py",
+    "triton/launcher/test_ports.py",
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",
-    "triton/embedded/test_silence.py",
-    "triton/embedded/test_hard_ends.py",
+    "triton/launcher/test_silence.py",
+    "triton/launcher/test_hard_ends.py",
     "contract/test_bodies_at_the_limit.py",
     "contract/documents/",
     "media/test_decoder_fuzz.py",
-    "triton/embedded/test_supervisor.py",
+    "triton/launcher/test_supervisor.py",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
     "triton/gateway/test_full_memory.py",
@@ -73,7 +73,7 @@ def group(path: PurePosixPath) -> str:
     layer, *folders = path.parts[:-1] or (path.name,)
     if layer in ("browser", "clients"):  # one stack for all of them
         return f"0 {layer}"
-    if layer == "triton" and folders and folders[0] != "embedded":  # a server for each module there
+    if layer == "triton" and folders and folders[0] != "launcher":  # a server for each module there
         return "1 " + "/".join(folders)
     return ("1 " if layer == "triton" else "2 ") + path.as_posix()
 

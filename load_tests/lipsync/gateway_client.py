@@ -156,7 +156,7 @@ def serving(folder: Path, tenants: Path, **settings: str) -> Iterator[Gateway]:
     log = folder / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "embedded", "run"],
+            [sys.executable, "-m", "launcher", "run"],
             cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     main = f"http://127.0.0.1:{ports['main']}"

@@ -15,7 +15,7 @@ import psutil
 from tritonclient import grpc
 from tritonclient.utils import shared_memory
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 
 MODEL = "lipsync"
 MOUTH_VALUES = 3 * 320 * 320

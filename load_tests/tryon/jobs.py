@@ -30,7 +30,7 @@ from typing import Any
 import httpx
 import psutil
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver, always, failing
 from tests.support.tiny_pictures import padded
 from tests.support.tryon_gateway import tryon_form

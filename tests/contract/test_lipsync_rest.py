@@ -186,7 +186,8 @@ async def test_services_readyz_and_metrics_show_lipsync(tmp_path: Path) -> None:
             "lipsync", "lipsync_1", "audio_encoder",
         ]  # fmt: skip
         assert report["models"][0]["engine"] == "toy"
-        assert report["urls"] == ["http://127.0.0.1:9000/lipsync", "grpc://127.0.0.1:50051"]
+        port = running.context.settings.lipsync.server.port
+        assert report["urls"] == ["http://127.0.0.1:9000/lipsync", f"grpc://127.0.0.1:{port}"]
         await running.main.post("/lipsync/tenants/tenant-00/load")
         text = (await running.main.get("/metrics")).text
         assert 'pentad_lipsync_tenants{state="resident"} 1.0' in text

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from embedded.server import free_ports
 from gateway.http.server.listener import Listener
+from launcher.server import free_ports
 from tests.support.gateway import running_gateway
 from tests.support.gateway_process import ROOT, SERVICES, EveryTriton
 from tests.support.waiting import PATIENCE

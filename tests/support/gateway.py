@@ -16,6 +16,7 @@ from gateway.http.assembly import Assembly
 from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
 from gateway.settings import Settings, load_settings
+from launcher.server import free_ports
 from tests.support.fake_triton import FakeTriton
 from tests.support.waiting import until
 
@@ -43,6 +44,8 @@ def settings_for(state: Path, **values: Any) -> Settings:
     empty.write_text("{}")
     base = load_settings(empty, {})
     merged = base.model_dump()
+    # Its default lies among the ports of outgoing connections, one of which may have it.
+    (merged["lipsync"]["server"]["port"],) = free_ports(1)
     merged["paths"]["state"] = state
     merged["services"] = ["iot", "text", "vision"]  # lip-sync needs tenants
     for section, found in values.items():

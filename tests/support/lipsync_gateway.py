@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from embedded.server import free_ports
 from gateway.services.lipsync.grpc.server import GrpcServer
+from launcher.server import free_ports
 from tests.support.gateway import Running, running_gateway
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_triton import LipsyncTriton

@@ -16,7 +16,7 @@ import psutil
 from tritonclient import grpc
 from tritonclient.utils import np_to_triton_dtype
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.vlm_model import series
 from tests.support.waiting import PATIENCE, wait_for
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from embedded.server import free_ports
+from launcher.server import free_ports
 from requirements.postgresql import programs
 
 USER = "postgres"  # made by the package; the server refuses to run as root

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import psutil
 
-from embedded.server import free_ports
 from gateway.settings.socket_file import socket_address
+from launcher.server import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 240
@@ -25,7 +25,7 @@ WITHOUT_TENANTS = ("iot", "text", "vision")  # services that need nothing but ex
 
 @dataclass
 class Stack:
-    """A running `python -m embedded run`."""
+    """A running `python -m launcher run`."""
 
     state: Path
     variables: dict[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Stack:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PENTAD_")}
         with (self.state / "stack.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "embedded", "run"],
+                [*self.prefix, sys.executable, "-m", "launcher", "run"],
                 cwd=ROOT,
                 env={**clean, **self.environment},
                 stdout=log,

@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 from tritonclient import grpc
 
-from embedded.server import TritonServer
 from export.catalogue import ALL_MINILM_L6_V2
 from export.fetch import checkpoint_folder
 from export.progress import Progress
+from launcher.server import TritonServer
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,7 +21,7 @@ import psutil
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.vlm_model import series
 from tests.support.waiting import wait_for
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from embedded.server import free_ports
+from launcher.server import free_ports
 from tests.support.stack import ROOT
 from tests.support.tryon_gateway import tryon_form
 from tests.support.waiting import PATIENCE

@@ -16,8 +16,8 @@ import psutil
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from embedded.server import TritonServer
 from export.random_vlm import write_checkpoint
+from launcher.server import TritonServer
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-vlm"

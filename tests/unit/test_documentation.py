@@ -17,7 +17,7 @@ WRITTEN_LATER = (
     "docs/reports/", "docs/guide", "docker/secrets/", "docker/prometheus/metrics.key",
     "gateway/services/tokens/", "gateway/settings/tokens.py",  # add-a-service.md
 )  # fmt: skip
-FOLDERS = r"docker|docs|embedded|examples|gateway|tests"
+FOLDERS = r"docker|docs|examples|gateway|launcher|tests"
 VARIABLES = ("PENTAD_CONFIG", "PENTAD_SECTION__KEY")  # the file's address; the pattern
 EVENTS = ("tryon.completed", "tryon.failed")  # types of callbacks
 SECTIONS = "|".join(Settings.model_fields)

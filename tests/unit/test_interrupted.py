@@ -51,12 +51,13 @@ def ended(code: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("embedded", "embedded.leftovers"),
-        ("embedded", "embedded.supervisor"),
+        ("launcher", "launcher.leftovers"),
+        ("launcher", "launcher.supervisor"),
+        ("embedded", "launcher.supervisor"),
         ("gateway", "yaml"),
         ("gateway", "gateway.settings.loader"),
         ("export", "export.selection"),
-        ("gateway.cli", "embedded.supervisor"),
+        ("gateway.cli", "launcher.supervisor"),
     ],
 )
 def test_among_the_imports(module: str, name: str) -> None:

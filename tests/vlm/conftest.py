@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.clips import carphone_frames
 from tests.support.vlm_model import (
     ENVIRONMENT,

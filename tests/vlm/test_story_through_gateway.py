@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from embedded.server import free_ports
+from launcher.server import free_ports
 from tests.support.clips import carphone, carphone_frames
 from tests.support.stack import Stack
 from tests.support.vlm_model import (

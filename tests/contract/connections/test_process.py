@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from embedded.server import free_ports
+from launcher.server import free_ports
 from tests.support.listener import read_all, statuses
 from tests.support.waiting import PATIENCE, wait_for
 

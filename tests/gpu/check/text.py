@@ -20,7 +20,7 @@ TOLERANCE = {"sentence_encoder": 1e-4, "token_encoder": 1e-4}
 
 def service(section: Section, options: Options) -> None:
     """Texts and pairs per second through Triton."""
-    from embedded.server import TritonServer
+    from launcher.server import TritonServer
     from tests.support.text_models import TextModels
 
     texts, pairs = varied_texts(100, seed=3), varied_pairs(100, seed=3)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.emotion_models import EmotionModels
 from tests.support.text_models import REPOSITORY, ROOT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from embedded.server import TritonServer, free_ports
+from launcher.server import TritonServer, free_ports
 from tests.support.stack import Stack
 from tests.support.waiting import wait_for
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from embedded.server import TritonServer
 from gateway.errors import DeadlineError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.client import TritonClient
+from launcher.server import TritonServer
 
 CONFIG = """
 name: "slow"

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from embedded.server import free_ports
+from launcher.server import free_ports
 from tests.support.lipsync_gateway import LARGE
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_tenants import Plain, write_tenant

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.callback_receiver import Receiver, always
 from tests.support.tryon_processes import GatewayProcess
 

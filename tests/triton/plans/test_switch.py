@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedded import layout
-from embedded.server import TritonServer
 from gateway.health.loading import ModelLoader
 from gateway.health.state import ModelState
 from gateway.settings.triton import TritonSettings
@@ -24,6 +22,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.triton import TritonClient
 from gateway.triton.tensorrt_plans.choice import PlanChooser
 from gateway.triton.tensors import Tensor
+from launcher import layout
+from launcher.server import TritonServer
 from tests.support.plan_models import MODEL, install_plan, write_model
 
 BACKEND = Path(__file__).parent / "plan_backend" / "model.py"

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from tritonclient import grpc
 
-from embedded import leftovers
-from embedded.server import TritonServer
+from launcher import leftovers
+from launcher.server import TritonServer
 from tests.support.stack import Stack
 from tests.support.waiting import until
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from embedded.server import TritonServer
 from gateway.settings.triton import TritonSettings
 from gateway.triton import TritonClient
+from launcher.server import TritonServer
 from tests.support.gateway import Running, running_gateway, settings_for, until
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.stack import ROOT

@@ -19,7 +19,7 @@ def triton_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def text_models(exported_models: Path, triton_log: Path) -> Iterator[TextModels]:
     """The text models in their portable fp32 configuration."""
-    from embedded.server import TritonServer
+    from launcher.server import TritonServer
 
     with TritonServer.on_free_ports(exported_models, log=triton_log) as server:
         models = TextModels(server)

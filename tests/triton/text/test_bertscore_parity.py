@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embedded.server import TritonServer
 from export.samples import varied_pairs
+from launcher.server import TritonServer
 from tests.support.checkpoints import write_checkpoint
 from tests.support.text_models import ROOT, TextModels, bert_scorer, checkpoint
 

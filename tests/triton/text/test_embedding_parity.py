@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedded.server import TritonServer
 from export.parity import cosines
 from export.samples import varied_texts
+from launcher.server import TritonServer
 from tests.support.text_models import TextModels, checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "text_embedding.json"

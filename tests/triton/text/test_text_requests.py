@@ -13,7 +13,7 @@ import pytest
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.text_models import SCORES, TextModels, text_input
 from tests.support.waiting import wait_for
 

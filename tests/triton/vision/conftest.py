@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.server import TritonServer
+from launcher.server import TritonServer
 from tests.support.golden_pictures import PICTURES
 from tests.support.text_models import REPOSITORY, ROOT
 from tests.support.vision_models import VisionModels

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedded.server import TritonServer
 from export.progress import Progress
 from export.torchvision_library import Torchvision
+from launcher.server import TritonServer
 from tests.support.golden_pictures import CACHE, PICTURES, reference_picture
 from tests.support.text_models import ROOT
 from tests.support.vision_models import VisionModels

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from embedded.layout import find_wheel
-from embedded.options import command_line, options_from
 from gateway.settings import ConfigError, load_settings
 from gateway.telemetry.gpu import gpu_source
 from gateway.telemetry.gpu.triton import TritonSource
+from launcher.layout import find_wheel
+from launcher.options import command_line, options_from
 from tests.support.chart import CHART, COMMON, LIPSYNC, containers, helm, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 

@@ -60,7 +60,7 @@ def test_a_pool_can_share_its_cards_by_mps() -> None:
         for end in ("gpu", "talk")
     )
     assert shared["command"][:2] == ["sh", "-c"]
-    assert shared["command"][2].startswith("nvidia-cuda-mps-control -d && exec python -m embedded")
+    assert shared["command"][2].startswith("nvidia-cuda-mps-control -d && exec python -m launcher")
     assert shared["args"] == plain["args"] == ["serve"]
     names = {one["name"] for one in shared["env"]}
     assert names == {"PENTAD_SERVICES", "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"}

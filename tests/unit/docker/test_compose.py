@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from embedded.container.__main__ import SOURCE
-from embedded.server import GRACE_SECONDS
-from embedded.shm_budget import MIB, container_bytes
 from gateway.http.server.descriptors import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
 from gateway.settings.socket_file import socket_file
 from gateway.telemetry.gpu import gpu_source
 from gateway.telemetry.gpu.selection import SelectedSource
 from gateway.telemetry.gpu.triton import TritonSource
+from launcher.container.__main__ import SOURCE
+from launcher.server import GRACE_SECONDS
+from launcher.shm_budget import MIB, container_bytes
 from tests.support.containers import COMPOSE, DOCKER, ROOT, compose, stages, versions
 
 

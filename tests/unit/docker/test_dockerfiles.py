@@ -132,11 +132,11 @@ def test_nvidia_s_entry_point_is_kept() -> None:
     entries = [text for stage in stages(dockerfile) for text in stage.all("ENTRYPOINT")]
     (entry,) = map(ast.literal_eval, entries)
     assert entry[0] == "/opt/nvidia/nvidia_entrypoint.sh"
-    assert entry[1:] == ["python", "-m", "embedded.container"]
+    assert entry[1:] == ["python", "-m", "launcher.container"]
     for manifest in (*COMPOSE, *(ROOT / "docker" / "helm").rglob("*.yaml")):
         text = manifest.read_text()
         assert "entrypoint:" not in text, manifest
-        assert not re.search(r"^\s+command: \[python, -m, embedded", text, re.M), manifest
+        assert not re.search(r"^\s+command: \[python, -m, launcher", text, re.M), manifest
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)

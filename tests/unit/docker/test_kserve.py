@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from embedded.pbtxt import parse
+from launcher.pbtxt import parse
 from tests.support.containers import DOCKER, ROOT, versions
 
 

@@ -11,9 +11,6 @@ from typing import Any
 import psutil
 import pytest
 
-from embedded.backends.pentad_backend import placement
-from embedded.backends.pentad_backend.placement import Computed as Told
-from embedded.backends.pentad_backend.placement import Report
 from gateway.health.computed import Computed, Reports, as_computed, engine_and_device
 from gateway.health.engine import network_fact
 from gateway.health.loading import ModelLoader
@@ -21,6 +18,9 @@ from gateway.health.state import ModelState
 from gateway.telemetry.metrics import Metrics
 from gateway.triton.placing import was_changed, with_one_process
 from gateway.triton.tensorrt_plans.choice import PlanChooser
+from launcher.backends.pentad_backend import placement
+from launcher.backends.pentad_backend.placement import Computed as Told
+from launcher.backends.pentad_backend.placement import Report
 from tests.support.gateway import running_gateway
 from tests.support.plan_models import MODEL, install_plan, write_model
 from tests.support.waiting import until, wait_for

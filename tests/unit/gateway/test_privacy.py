@@ -1,4 +1,4 @@
-"""Where the variables are that keep libraries from reporting (tests/triton/embedded/test_silence.py
+"""Where the variables are that keep libraries from reporting (tests/triton/launcher/test_silence.py
 listens)."""
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.layout import environment, find_wheel
 from gateway.privacy import ABSENT, SILENT
+from launcher.layout import environment, find_wheel
 from tests.support.containers import DOCKER, DOCKERFILES, ROOT
 
 
@@ -66,7 +66,7 @@ def test_nothing_installs_what_only_reports() -> None:
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="no openvino")
 def test_openvino_works_without_its_reporter(tmp_path: Path) -> None:
     """Also where an older environment still has it."""
-    backend = ROOT / "embedded" / "backends" / "openvino"
+    backend = ROOT / "launcher" / "backends" / "openvino"
     code = (
         "import sys, ov_silent\n"
         "from openvino.tools.ovc import telemetry_utils\n"

@@ -18,9 +18,9 @@ import httpx
 import psutil
 import pytest
 
-from embedded.server import free_ports
-from embedded.units import GatewayUnit
 from gateway.settings import load_settings
+from launcher.server import free_ports
+from launcher.units import GatewayUnit
 from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded.server import free_ports
 from gateway import sockets
 from gateway.settings import Settings
+from launcher.server import free_ports
 from tests.support.gateway import settings_for
 
 

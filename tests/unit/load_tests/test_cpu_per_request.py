@@ -26,7 +26,7 @@ from tests.support.waiting import wait_for
         (["/v/bin/python", "-m", "gateway", "serve"], GATEWAY),
         (["/b/triton_python_backend_stub", "/r/bertscore/1/model.py", "shm", "1"], "bertscore"),
         (["/b/triton_python_backend_stub", "/r/face_detector/12/model.onnx"], "face_detector"),
-        (["/v/bin/python", "-m", "embedded", "run"], OTHER),
+        (["/v/bin/python", "-m", "launcher", "run"], OTHER),
         (["/b/triton_python_backend_stub"], OTHER),
         ([], OTHER),
     ],

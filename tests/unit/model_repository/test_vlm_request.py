@@ -18,7 +18,7 @@ from vlm_request import (
 )
 from vlm_settings import read_settings
 
-from embedded.pbtxt import parse
+from launcher.pbtxt import parse
 from tests.unit.model_repository.conftest import REPOSITORY
 
 LIMITS = Limits(frames=8, side=448, tokens=100, thinking=50, seconds=30)

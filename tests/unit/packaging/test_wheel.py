@@ -57,11 +57,11 @@ def pentad(environment: Path, folder: Path, *words: str) -> subprocess.Completed
 def test_the_wheel_holds_the_packages_and_the_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
-        "gateway", "embedded", "export", "supply",
+        "gateway", "launcher", "embedded", "export", "supply",
     }  # fmt: skip
     kept = [name for name in names if name.endswith(("/LICENSE", "/NOTICE"))]
     assert len(kept) == 2
-    for package in ("gateway", "embedded", "export", "supply"):
+    for package in ("gateway", "launcher", "embedded", "export", "supply"):
         for file in (ROOT / package).rglob("*.py"):
             assert str(file.relative_to(ROOT)) in names
 

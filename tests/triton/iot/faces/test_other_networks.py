@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedded.server import TritonServer
 from export.face_network import DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
 from export.progress import Progress
+from launcher.server import TritonServer
 from tests.support import face_networks
 from tests.support.face_models import MODELS, FaceModels
 from tests.support.text_models import REPOSITORY

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from embedded import checks
-from embedded.options import options_from
 from gateway.__main__ import main
 from gateway.settings import ConfigError, Settings, load_settings
+from launcher import checks
+from launcher.options import options_from
 
 PORTS = "embedded: {http_port: 8000, grpc_port: 8001}"
 """Triton's ports as they were by default before it listened at a socket."""

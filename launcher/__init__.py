@@ -1,0 +1,1 @@
+"""Runs a real tritonserver without a container: launcher, supervisor, Python-based backends."""

@@ -1,0 +1,47 @@
+"""Whether every model's configuration is complete, so that Triton need not ask the models.
+
+For a model on the Python backend Triton first starts a process of its own that completes the
+configuration, and waits about a second for its end (measured with Triton 2.51: 1.2-1.5 s of each
+load), also where nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from launcher.pbtxt import parse
+
+_ENGINE = ("backend", "platform")
+
+
+def complete(repositories: Iterable[Path]) -> bool:
+    """Whether there are models in these repositories and none, in any profile, lacks anything.
+
+    Triton is told once, at its start, for all models that it will ever load.
+    """
+    files = [
+        file
+        for repository in repositories
+        for folder in _subfolders(repository)
+        for file in (folder / "config.pbtxt", *(folder / "configs").glob("*.pbtxt"))
+    ]
+    return bool(files) and all(map(_complete, files))
+
+
+def _subfolders(repository: Path) -> list[Path]:
+    return [path for path in repository.iterdir() if path.is_dir()] if repository.is_dir() else []
+
+
+def _complete(file: Path) -> bool:
+    try:
+        config = parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    described = any(map(config.get, _ENGINE)) and all(map(config.get, ("input", "output")))
+    return described and all(map(_typed, config["input"] + config["output"]))
+
+
+def _typed(tensor: Any) -> bool:
+    return isinstance(tensor, dict) and {"name", "data_type", "dims"} <= tensor.keys()

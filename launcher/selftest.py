@@ -1,0 +1,41 @@
+"""Sends a known tensor through Triton's Python stub and back.
+
+The wheel's stub is built against NumPy 1: with NumPy 2 inputs arrive as nonsense and outputs
+leave empty, without any error.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from launcher.errors import LauncherError
+from launcher.server import TritonServer
+from launcher.triton_grpc import connected
+
+REPOSITORY = Path(__file__).parent / "selftest_repository"
+MODEL = "numpy_round_trip"
+VALUES = [1.0, 2.0, 3.0, -4.5]
+
+
+def check_round_trip(server: TritonServer) -> None:
+    """Load the test model into a live server that serves REPOSITORY too, use and unload it.
+
+    Raises:
+        LauncherError: The tensor came back changed.
+    """
+    sent = struct.pack(f"<{len(VALUES)}f", *VALUES)
+    returned: object
+    with connected(server.options) as triton:
+        triton.load(MODEL)
+        try:
+            answer = triton.infer(MODEL, "FP32", sent, (len(VALUES),))
+            returned = VALUES if answer == sent else f"{len(answer)} other bytes"
+        except LauncherError as error:  # so does NumPy 2 for most shapes
+            returned = str(error)
+        triton.unload(MODEL)
+    if returned != VALUES:
+        raise LauncherError(
+            f"tensors are corrupted in Triton's Python backend: {VALUES} came back as {returned}. "
+            "NumPy in this environment must be older than 2"
+        )

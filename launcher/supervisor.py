@@ -1,0 +1,210 @@
+"""Runs Triton and the gateway together, from the first check to the last process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gateway.settings.doors import configured_keys, doors
+from gateway.settings.keys_file import KeysFileError
+from launcher import readiness
+from launcher.backoff import Backoff
+from launcher.errors import LauncherError
+from launcher.gpu_state import driver_present, gpu_state
+from launcher.lock import LauncherLock
+from launcher.log_file import LogFile
+from launcher.logs import LogStream
+from launcher.open_doors import open_doors
+from launcher.options import options_from
+from launcher.profile import choose_profile
+from launcher.selftest import REPOSITORY, check_round_trip
+from launcher.server import TritonServer
+from launcher.units import GatewayUnit, Keeper, TritonUnit
+from launcher.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+SHUTDOWN_SECONDS = 29.0
+"""Everything has ended by then, within the 30 s that process managers usually grant."""
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 10.0
+"""How long one question of the launcher may wait for a gateway that is being started."""
+WIDTH = 100
+"""Columns of the table."""
+LOG_SECONDS = 1.0
+"""How long a slow reader of the log may hold up the end."""
+
+
+class Supervisor:
+    """Starts, watches and stops the processes of one installation."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lock: LauncherLock,
+        *,
+        gateway: bool = True,
+        given: Sequence[socket.socket] = (),
+    ) -> None:
+        """Prepare the processes; nothing runs yet.
+
+        Args:
+            settings: The configuration.
+            lock: What keeps other launchers out, and remembers the processes.
+            gateway: Whether the gateway is started beside Triton.
+            given: Listening sockets of the gateway that were handed over.
+
+        Raises:
+            LauncherError: The configured profile cannot be served here.
+        """
+        self._settings = settings
+        watched = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._file = LogFile(settings.paths.state / "log" / "pentad.log") if watched else None
+        self._console = Console(width=WIDTH)
+        # Not an Event: its lock is not the signal handler's to take.
+        self._stopping = False
+        self._deadline: float | None = None
+        self._served = False
+        start_triton = settings.triton.start or not gateway
+        key = settings.triton.read_admin_key() or None
+        self._log = LogStream(sys.stdout.fileno(), key, self._file)
+        if lock.ended:
+            self._log.write(
+                "supervisor", f"ended what a killed launcher left running: {', '.join(lock.ended)}"
+            )
+        self._server = _server(settings) if start_triton else None
+        first, longest = settings.embedded.restart_backoff_seconds
+        self._keepers: list[Keeper] = []
+        if self._server is not None:
+            self._keepers.append(
+                Keeper(TritonUnit(self._server), Backoff(first, longest), self._log, lock.note)
+            )
+        if gateway:
+            unit = GatewayUnit(settings, os.environ, given)
+            self._keepers.append(Keeper(unit, Backoff(first, longest), self._log, lock.note))
+        self._has_gateway = gateway
+
+    def run(self) -> int:
+        """Run until a signal; return the exit status.
+
+        Raises:
+            LauncherError: A process could not be started at all.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+                signal.signal(number, self._on_signal)
+        try:
+            with Wakeups() as wakeups:
+                return self._run(wakeups)
+        finally:
+            self._stop()
+
+    def _run(self, wakeups: Wakeups) -> int:
+        for words in self._settings.moved:
+            self._log.write("supervisor", words)
+        for sentence in open_doors(self._settings, triton=self._server is not None):
+            self._log.write("supervisor", f"warning: {sentence}")
+        if self._server is not None and driver_present():
+            self._log.write("supervisor", f"GPU: {gpu_state()}")
+        for keeper in self._keepers:  # the gateway reads its modules while Triton starts
+            if self._stopping:
+                return 0
+            keeper.start()
+        if self._server is not None:
+            self._server.wait_live(cancelled=lambda: self._stopping)
+            if self._stopping:
+                return 0
+            check_round_trip(self._server)
+            self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
+        if self._has_gateway:
+            threading.Thread(target=self._report, name="report", daemon=True).start()
+        while not self._stopping:
+            for keeper in self._keepers:
+                if self._cannot_start(keeper):
+                    raise LauncherError(f"the {keeper.unit.name} could not start; see its log")
+                keeper.tend()
+            wakeups.wait(POLL_SECONDS)
+        return 0
+
+    def _cannot_start(self, keeper: Keeper) -> bool:
+        """Whether the gateway ended by itself before it ever answered: it would end so again.
+
+        A crash (by a signal) is worth another try, and so is everything after it has served.
+        """
+        if keeper.unit.name != "gateway" or self._served:
+            return False
+        status = keeper.exit_status
+        return status is not None and status >= 0
+
+    def _report(self) -> None:
+        """Wait until the gateway answers and its services have settled, then show them."""
+        server = self._settings.server
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
+        begin = time.monotonic()
+        while not self._stopping:
+            report = readiness.fetch(host, server.port, PATIENCE_SECONDS)
+            self._served = self._served or report is not None
+            if report is not None and readiness.settled(report):
+                with self._console.capture() as table:
+                    readiness.show(report, self._console, self._doors())
+                self._log.progress(f"models     ✔ {readiness.progress(report)}{self._took(begin)}")
+                self._log.show(table.get() + self._last_line())
+                return
+            shown = readiness.progress(report) if report else "starting"
+            self._log.progress(f"models     … {shown}{self._took(begin)}")
+            time.sleep(POLL_SECONDS)
+
+    @staticmethod
+    def _took(begin: float) -> str:
+        return f", {time.monotonic() - begin:.0f} s"
+
+    def _last_line(self) -> str:
+        if self._file is None:
+            return ""
+        server = self._settings.server
+        host = "localhost" if server.host in ("0.0.0.0", "::", "127.0.0.1") else server.host  # noqa: S104
+        return f"Open http://{host}:{server.port} ; Ctrl-C ends it. Log: {self._file.path}"
+
+    def _doors(self) -> dict[str, str]:
+        try:
+            return doors(self._settings, configured_keys(self._settings))
+        except KeysFileError:  # it has changed since the gateway started, which will say so
+            return {}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:  # the second signal: no more patience
+            for keeper in self._keepers:
+                keeper.unit.kill()
+        else:
+            self._deadline = time.monotonic() + SHUTDOWN_SECONDS
+        self._stopping = True
+
+    def _stop(self) -> None:
+        self._stopping = True
+        deadline = self._deadline or time.monotonic() + SHUTDOWN_SECONDS
+        embedded = self._settings.embedded
+        for keeper in reversed(self._keepers):  # the gateway drains while Triton still answers
+            left = max(0.5, deadline - time.monotonic())
+            reserve = embedded.exit_timeout_seconds if self._server is not None else 0
+            if keeper.unit.name == "gateway":
+                left = max(0.5, min(self._settings.server.drain_seconds + 2, left - reserve))
+            keeper.stop(left)
+        self._log.close(LOG_SECONDS)
+
+
+def _server(settings: Settings) -> TritonServer:
+    profile = choose_profile(settings.embedded.profile, settings.paths.repository)
+    options = replace(options_from(settings, profile), extra_repositories=(REPOSITORY,))
+    return TritonServer(options, state=settings.paths.state, output=subprocess.PIPE)
