@@ -157,6 +157,17 @@ def test_the_gateway_image_has_no_build_tools() -> None:
     assert "/readyz" in last.all("HEALTHCHECK")[0]
 
 
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_what_runs_is_compiled(dockerfile: Path) -> None:
+    """Nobody can write there afterwards, so that every start would compile it once more."""
+    (stage,) = (one for one in stages(dockerfile) if one.all("ENTRYPOINT"))
+    packages = {"gateway", "launcher", "embedded", "export"}
+    copied = {source for copy in stage.all("COPY") for source in copy.split()} & packages
+    (compiled,) = (run for run in stage.all("RUN") if "compileall" in run)
+    assert copied
+    assert copied <= set(compiled.split())
+
+
 def test_vllm_finds_a_compiler() -> None:
     (dockerfile,) = [path for path in DOCKERFILES if path.name == "triton.Dockerfile"]
     assert (
