@@ -73,6 +73,8 @@ def triton_image(engine: Engine, python_base: str, indexes: PackageIndexes) -> s
 def _built(engine: Engine, name: str, indexes: PackageIndexes) -> str:
     tag = f"localhost/pentad-{name}:{versions()['PENTAD_TAG']}"
     arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
+    if name == "triton-cpu" and indexes.extra:
+        arguments["PYTORCH_INDEX"] = indexes.extra  # its own may be out of this machine's reach
     engine.build(DOCKER / f"{name}.Dockerfile", tag, arguments, indexes=indexes)
     return tag
 

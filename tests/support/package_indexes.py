@@ -45,6 +45,11 @@ class PackageIndexes:
             text += f"\ncafile={self._bundle}\n"
         self._npm.write_text(text)
 
+    @property
+    def extra(self) -> str | None:
+        """Further indexes of pip's, separated by spaces; a Dockerfile's own replace them."""
+        return self._settings.get("extra-index-url")
+
     def mounts(self) -> dict[str, str]:
         """Return the files and folders to mount, by their path on this machine."""
         mounts = {str(self._pip): "/etc/pip.conf", str(self._npm): "/root/.npmrc"}
