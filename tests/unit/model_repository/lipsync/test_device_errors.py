@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch_device
-from gpu_engine import GpuEngine
+from engines.gpu import GpuEngine
 from lipsync_errors import UnsuitableTenantError
-from tenant_blob import OpenBlob
-from tenant_golden import psnr
-from torch_device import EXIT_STATUS, CpuDevice
+from memory import torch_device
+from memory.torch_device import EXIT_STATUS, CpuDevice
+from tenants.blob import OpenBlob
+from tenants.golden import psnr
 
 from tests.support.half_tenants import MASK, half, run
 from tests.support.lazy_device import LazyDevice
