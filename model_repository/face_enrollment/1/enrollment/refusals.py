@@ -30,8 +30,8 @@ def refuse_pictures(found: Sequence[Found], *, strict: bool, needed: bool) -> No
         needed: Whether a vector is wanted, and so a picture that counts.
 
     Raises:
-        RefusedError: `face_not_found`, another reason of `face_search` or a code of
-            `image_decoding`, and which picture it is about, as `index=<n>`.
+        RefusedError: `face_not_found`, another reason of `faces.search` or a code of
+            `pictures.decoding`, and which picture it is about, as `index=<n>`.
     """
     reasons = [one.reason for one in found]
     for place, reason in enumerate(reasons):

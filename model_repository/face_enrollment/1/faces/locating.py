@@ -100,7 +100,7 @@ class Locator:
             detect: UINT8 [height, width, 3] to the predictions of the network, FP32 [places, 15].
             detector: The network's declaration.
             side: Longer side of a view in pixels.
-            rule: See `face_choice`.
+            rule: See `faces.choice`.
             extra_views: Most views beside the first.
             go_on: Called before every further view; raises where nobody waits any more.
         """

@@ -32,12 +32,12 @@ class SearchOptions:
 
     Attributes:
         detection_side: Longer side of what the detector sees, in pixels.
-        rule: Which face counts, see `face_choice`.
+        rule: Which face counts, see `faces.choice`.
         min_face: Shorter side of the smallest face that counts, in pixels of the picture.
         varied: Whether the photometric variants count too.
         max_pixels: Of a picture.
-        quality: Whether pictures below a threshold of `face_quality` count (`report`).
-        extra_views: Most views beside the first, see `face_locating`.
+        quality: Whether pictures below a threshold of `faces.quality` count (`report`).
+        extra_views: Most views beside the first, see `faces.locating`.
     """
 
     detection_side: int
@@ -66,7 +66,7 @@ class Found:
     Attributes:
         crops: UINT8 [n, 112, 112, 3]; none where the picture does not count.
         reason: Why it does not count: `no_face`, `face_too_small`, `face_unclear`, one of
-            `face_quality` or a code of `image_decoding`.
+            `faces.quality` or a code of `pictures.decoding`.
         score: Of the face, 0..1.
         box: Its left, top, right, bottom in pixels of the upright picture.
         landmarks: FP32 [5, 2] likewise.

@@ -135,7 +135,7 @@ def write_blob(
 
     Args:
         folder: Created when missing.
-        layout: One of tenant_layout's.
+        layout: One of tenants.layout's.
         parted: What is written.
         sources: Of the manifest.
         quality: Of the manifest.

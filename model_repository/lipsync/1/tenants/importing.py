@@ -31,7 +31,7 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
     Args:
         path: The tenant's ONNX file.
         folder: Where its imports go; other layouts in it stay.
-        layout: One of tenant_layout's.
+        layout: One of tenants.layout's.
 
     Raises:
         RefusedError: tenant_file_missing, tenant_file_invalid or tenant_contract;

@@ -34,7 +34,7 @@ class TenantStore:
         """Prepare a store.
 
         Args:
-            layout: One of tenant_layout's.
+            layout: One of tenants.layout's.
             importer: Makes an import.
             folder: Where imports go; None is `.pentad` beside each tenant's file or, where that
                 cannot be written, a folder in the user's cache.
