@@ -21,7 +21,7 @@ from tests.support.half_tenants import MASK, half, run
 from tests.support.lazy_device import LazyDevice
 from tests.support.lipsync_tenants import Plain, audio, frames, write_tenant
 
-FOLDER = Path(torch_device.__file__).parent
+FOLDER = Path(torch_device.__file__).parents[1]
 
 
 class Tight(LazyDevice):
@@ -107,7 +107,7 @@ def test_a_context_that_is_lost_while_a_tenant_is_loaded_is_no_reason_against_th
 
 def test_a_lost_context_ends_the_process_so_that_triton_makes_another() -> None:
     script = (
-        "import torch, torch_device\n"
+        "import torch\nfrom memory import torch_device\n"
         "torch_device.end_process(torch.AcceleratorError('CUDA error: bad\\nand more'))\n"
         "print('still here')"
     )
