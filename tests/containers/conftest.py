@@ -25,6 +25,9 @@ from tests.support.container_stack import ADDRESS, ContainerStack
 from tests.support.containers import DOCKER, ROOT, versions
 from tests.support.package_indexes import PackageIndexes
 
+KEEP = "KEEP_CONTAINERS" in os.environ
+"""Whoever works on these tests keeps the stack between two runs."""
+
 
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
@@ -88,9 +91,12 @@ def postgres_base(engine: Engine, tell: Callable[[str], None]) -> str:
 
 
 @pytest.fixture(scope="session")
-def secret_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def secret_files(engine: Engine) -> Path:
     """A folder like docker/secrets, as docs/operations/deploy.md says to fill it."""
-    folder = tmp_path_factory.mktemp("secrets")
+    folder = engine.folder / "secrets"
+    if KEEP and folder.is_dir():
+        return folder
+    folder.mkdir(mode=0o700, exist_ok=True)
     key = secrets.token_hex(24)
     (folder / "client-keys.yaml").write_text(f'- {{name: app, key: {key}, services: ["*"]}}\n')
     (folder / "postgres-password").write_text(secrets.token_hex(16))
@@ -112,18 +118,20 @@ def stack(
         engine,
         DOCKER / "compose.cpu.yaml",
         {"PENTAD_BIND": ADDRESS},
-        mounts={"models": indexes.mounts()},
+        mounts={"models": indexes.mounts("/var/lib/pentad")},
         secrets=secret_files,
         name="pentad-test",
     )
-    project.remove(volumes=True)
+    if not KEEP:
+        project.remove(volumes=True)
     running = ContainerStack(project, secret_files)
     try:
         project.up()
         running.wait_ready()
         yield running
     finally:
-        project.remove(volumes=True)
+        if not KEEP:
+            project.remove(volumes=True)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ class PackageIndexes:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # npm's settings may hold a token
         self._settings = pip_settings()
         self._pip = self.folder / "pip.conf"
         lines = [f"{key} = {value}" for key, value in sorted(self._settings.items())]
@@ -50,9 +51,13 @@ class PackageIndexes:
         """Further indexes of pip's, separated by spaces; a Dockerfile's own replace them."""
         return self._settings.get("extra-index-url")
 
-    def mounts(self) -> dict[str, str]:
-        """Return the files and folders to mount, by their path on this machine."""
-        mounts = {str(self._pip): "/etc/pip.conf", str(self._npm): "/root/.npmrc"}
+    def mounts(self, home: str = "/root") -> dict[str, str]:
+        """Return the files and folders to mount, by their path on this machine.
+
+        Args:
+            home: Home of the user who runs npm there.
+        """
+        mounts = {str(self._pip): "/etc/pip.conf", str(self._npm): f"{home}/.npmrc"}
         mounts |= {path: path for path in local_paths(self._settings)}
         if self._bundle:
             mounts[self._bundle] = self._bundle
