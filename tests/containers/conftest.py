@@ -26,17 +26,19 @@ from tests.support.containers import DOCKER, ROOT, versions
 from tests.support.package_indexes import PackageIndexes
 
 KEEP = "KEEP_CONTAINERS" in os.environ
-"""Whoever works on these tests keeps the stack between two runs."""
+"""Whoever works on these tests keeps images and stack from one run to the next."""
 
 
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says what whoever reads the output must know, also when all is well."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    plugins = request.config.pluginmanager
+    reporter, capture = map(plugins.getplugin, ("terminalreporter", "capturemanager"))
 
     def write(sentence: str) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(f"containers: {sentence}")
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"containers: {sentence}")
 
     return write
 
@@ -75,6 +77,8 @@ def triton_image(engine: Engine, python_base: str, indexes: PackageIndexes) -> s
 
 def _built(engine: Engine, name: str, indexes: PackageIndexes) -> str:
     tag = f"localhost/pentad-{name}:{versions()['PENTAD_TAG']}"
+    if KEEP and engine.has_image(tag):
+        return tag
     arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
     if name == "triton-cpu" and indexes.extra:
         arguments["PYTORCH_INDEX"] = indexes.extra  # its own may be out of this machine's reach

@@ -8,6 +8,7 @@ error.
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -102,12 +103,17 @@ class ComposeProject:
             self.start(name)
 
     def start(self, service: str) -> None:
-        """Create and start one service's container, or start the stopped one."""
+        """Start one service's container; without one, or with another image's, make it."""
         name = self.container(service)
         if self.engine.run_podman("container", "exists", name).returncode == 0:
-            self.engine.podman("start", name)
-        else:
-            self.engine.podman("run", "--detach", *self._options(service))
+            if (
+                self.engine.container(name)["Image"]
+                == self.engine.image(self._image(service))["Id"]
+            ):
+                self.engine.podman("start", name)
+                return
+            self.engine.podman("rm", "--force", name)
+        self.engine.podman("run", "--detach", *self._options(service))
 
     def stop(self) -> dict[str, float]:
         """Stop as `docker compose stop`: dependents first. Return the seconds that each took."""
@@ -116,6 +122,7 @@ class ComposeProject:
             begin = time.monotonic()
             self.engine.podman("stop", self.container(name))
             took[name] = time.monotonic() - begin
+        self._unmount()
         return took
 
     def remove(self, *, volumes: bool) -> None:
@@ -123,6 +130,7 @@ class ComposeProject:
         for name in reversed(self.order()):
             self.engine.run_podman("rm", "--force", "--time", "10", self.container(name))
         self.engine.run_podman("network", "rm", "--force", self.network)
+        self._unmount()
         if volumes:
             for name in self._volumes():
                 self.engine.run_podman("volume", "rm", "--force", f"{self.name}_{name}")
@@ -198,12 +206,26 @@ class ComposeProject:
         return sorted(names & self.content["volumes"].keys())
 
     def _make_volume(self, name: str) -> None:
+        """Mount a volume with options as Docker's local driver does; podman makes the others."""
+        options = (self.content["volumes"][name] or {}).get("driver_opts")
+        if options and not self._mounted(name).is_mount():
+            place = self._mounted(name)
+            place.mkdir(parents=True, exist_ok=True)
+            command = ["mount", "-t", options["type"], "-o", options["o"], options["device"]]
+            subprocess.run([*command, str(place)], check=True)
         full = f"{self.name}_{name}"
-        if self.engine.run_podman("volume", "exists", full).returncode == 0:
-            return
-        options = ((self.content["volumes"][name] or {}).get("driver_opts") or {}).items()
-        args = [part for key, value in options for part in ("--opt", f"{key}={value}")]
-        self.engine.podman("volume", "create", *args, full)
+        if not options and self.engine.run_podman("volume", "exists", full).returncode:
+            self.engine.podman("volume", "create", full)
+
+    def _unmount(self) -> None:
+        """Unmount what nobody uses any more, as Docker does when the last container has ended."""
+        for name in self._volumes():
+            if self._mounted(name).is_mount():
+                subprocess.run(["umount", str(self._mounted(name))], check=True)
+
+    def _mounted(self, name: str) -> Path:
+        """Return where a volume with options is mounted on this machine."""
+        return self.engine.run_folder / "volumes" / f"{self.name}_{name}"
 
     def _options(self, name: str) -> list[str]:
         """Return the arguments of `podman run` for a service."""
@@ -228,8 +250,10 @@ class ComposeProject:
         args += [f"--volume={one}" for one in self._mounts(name)]
         args += _limits(service)
         args += _health(service)
-        image = self.images.get(name, service["image"])
-        return [*args, "--pull=never", image, *service.get("command", [])]
+        return [*args, "--pull=never", self._image(name), *service.get("command", [])]
+
+    def _image(self, service: str) -> str:
+        return self.images.get(service, str(self.services[service]["image"]))
 
     def _environment(self, service: dict[str, Any]) -> list[str]:
         args = []
@@ -242,7 +266,9 @@ class ComposeProject:
         service = self.services[name]
         for volume in service.get("volumes", []):
             source, _, rest = volume.partition(":")
-            if source in self.content["volumes"]:
+            if (self.content["volumes"].get(source) or {}).get("driver_opts"):
+                yield f"{self._mounted(source)}:{rest.removesuffix(':nocopy')}"
+            elif source in self.content["volumes"]:
                 yield f"{self.name}_{source}:{rest}"
             else:
                 yield f"{(self.path.parent / source).resolve()}:{rest}"
