@@ -97,6 +97,11 @@ def test_the_context_holds_what_is_copied(dockerfile: Path) -> None:
     assert kept("model_repository/tryon/1/pictures")
     assert not kept("model_repository/vlm/1/checkpoint/model.safetensors")
     assert not kept(".venv/bin/python")
+    for name in carried():
+        if name.startswith("model_repository/") and name.endswith(".py"):
+            assert kept(name), name
+            # Buildah, and Docker's builder of before, look into no excluded folder.
+            assert all(kept(str(folder)) for folder in list(Path(name).parents)[:-1]), name
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
