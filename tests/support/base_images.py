@@ -68,7 +68,7 @@ cat > usr/local/bin/docker-entrypoint.sh <<'ENTRY'
 {POSTGRES_ENTRY}ENTRY
 chmod 755 usr/local/bin/docker-entrypoint.sh
 for program in initdb pg_ctl createdb pg_isready postgres psql; do
-    ln -sf "$(cd usr/lib/postgresql/*/bin && pwd -P | sed "s|^$PWD||")/$program" usr/local/bin/
+    ln -s /$(echo usr/lib/postgresql/*/bin)/$program usr/local/bin/
 done
 mkdir -p var/lib/postgresql/data
 """
