@@ -71,6 +71,11 @@ def test_the_images_are_built_and_started(commands: dict[str, list[str]]) -> Non
     for name in ("docker/triton.Dockerfile", "docker/compose.yaml", "docker/versions.env"):
         assert name in everything
         assert (ROOT / name).is_file()
+    budget = re.search(
+        r"^GATEWAY_MB = (\d+)$", (ROOT / "tests/containers/test_images.py").read_text(), re.M
+    )
+    assert budget
+    assert f"-le {budget[1]}000000" in everything
     secrets = set(re.findall(r"docker/secrets/([\w.-]+)", everything))
     compose = yaml.safe_load((ROOT / "docker" / "compose.cpu.yaml").read_text())
     needed = {
