@@ -3,8 +3,8 @@
 Where packets are dropped, a machine has lost its power or a process hangs, no connection ends: a
 request waits until its deadline, and gRPC's keepalive needs half a minute. So every server is asked
 all the time whether it lives. One that says nothing while another one answers gets no work, and
-what waits for it is done elsewhere. Where none answers, it may be this process that was held up, and
-nothing is concluded.
+what waits for it is done elsewhere. Where none answers, it may be this process that was held up,
+and nothing is concluded.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from launcher.server import TritonServer
 from launcher.options import ServerOptions
+from launcher.server import TritonServer
 from tests.support.callback_receiver import Receiver
 from tests.support.network import Network, required
 from tests.support.postgres import binaries, postgres
@@ -98,6 +98,11 @@ class Gateway:
         with self.http as http:
             return str(http.get(f"/vton/jobs/{job_id}").json()["state"])
 
+    def node_of(self, job_id: str) -> str:
+        """Return the node that works on a job."""
+        with self.http as http:
+            return str(http.get(f"/vton/jobs/{job_id}").json()["node_id"])
+
     def stop(self) -> None:
         """End it."""
         if self.process and self.process.poll() is None:
@@ -124,6 +129,11 @@ class Site:
     runs: Path
     folder: Path
     gateways: list[Gateway] = field(default_factory=list)
+
+    def begun(self, job_id: str) -> int:
+        """Return how often the scripted model has begun with a job."""
+        lines = self.runs.read_text().splitlines()
+        return sum(line.endswith(f" begin {job_id}") for line in lines)
 
     def gateway(self, node: str = "gateway", **variables: str) -> Gateway:
         """Make a gateway, not yet started."""

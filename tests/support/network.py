@@ -72,6 +72,7 @@ class Network:
         hosts = [str(one) for one in subnet.hosts()]
         self.here = hosts[0]
         self.addresses = dict(zip(nodes, hosts[10:], strict=False))
+        self.spare = hosts[100]
         self._switch = f"{self._prefix}-switch"
         self._relay: subprocess.Popen[bytes] | None = None
         self._plug = f"pn{os.getpid()}"
@@ -193,9 +194,9 @@ class Network:
             run("ip", "netns", "exec", self.name(node), "nft", "flush", "ruleset")
 
     def _filter(self, node: str, rule: str) -> None:
-        table = f"add table inet t; add chain inet t c {{ type filter hook prerouting priority 0; }};\
- add rule inet t c {rule}"
-        run("ip", "netns", "exec", self.name(node), "nft", table)
+        chain = "{ type filter hook prerouting priority 0; }"
+        script = f"add table inet t; add chain inet t c {chain}; add rule inet t c {rule}"
+        run("ip", "netns", "exec", self.name(node), "nft", script)
 
     def slow(self, node: str, delay: float, loss: float) -> str:
         """Delay each packet to and from a node by seconds and lose a share of them.
@@ -211,9 +212,7 @@ class Network:
         run("ip", "-n", self._switch, "link", "set", "br1", "up")
         ready = Path(tempfile.mkdtemp(prefix="pentad-relay-")) / "ready"
         relay = [sys.executable, "-m", "tests.support.slow_link", str(delay), str(loss), str(ready)]
-        self._relay = subprocess.Popen(
-            ["ip", "netns", "exec", self._switch, *relay], cwd=ROOT
-        )
+        self._relay = subprocess.Popen(["ip", "netns", "exec", self._switch, *relay], cwd=ROOT)
         end = time.monotonic() + 60
         while not ready.exists():
             assert self._relay.poll() is None

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -101,15 +102,11 @@ class Traffic:
         for number in itertools.count():
             pair = {"masked_user_image": self._person, "garment_image": self._garment}
             data, files = tryon_form(f"job-{time.time_ns()}-{number}", **pair)
-            call = None
-            while call is None or not call.good:
+            submit = partial(self._http.post, "/vton/tryon", data=data, files=files)
+            while not (await self._call(JOBS, submit)).good:
+                await self._rest(AFTER_FAILURE)
                 if self._stopping.is_set():
                     return
-                call = await self._call(
-                    JOBS, lambda: self._http.post("/vton/tryon", data=data, files=files)
-                )
-                if not call.good:
-                    await self._rest(AFTER_FAILURE)
             self.accepted.append(data["job_id"])
             await self._rest(JOB_PAUSE)
 
@@ -134,8 +131,11 @@ class Traffic:
         """Check that every answer was a permitted one and in time."""
         strange = [call for call in self.calls if call.status not in PERMITTED]
         assert strange == []
-        rude = [call for call in self.calls
-                if call.status in (429, 503) and not (call.retry_after or "").isdecimal()]
+        rude = [
+            call
+            for call in self.calls
+            if call.status in (429, 503) and not (call.retry_after or "").isdecimal()
+        ]
         assert rude == []
         late = [call for call in self.calls if call.seconds > longest]
         assert late == []
@@ -160,8 +160,9 @@ class Traffic:
             if last is not None:
                 text += f", last failure after {last - at:.1f} s"
             if mended is not None:
-                good = min((one.end for one in calls if one.good and one.begin >= mended),
-                           default=None)
+                good = min(
+                    (one.end for one in calls if one.good and one.begin >= mended), default=None
+                )
                 if last is not None and last > mended and good is not None:
                     text += f" ({last - mended:.1f} s after the mending)"
             cells.append(text)

@@ -63,7 +63,8 @@ async def test_closed_connections_are_opened_again(empty: str) -> None:
 
 async def test_files_in_the_database(empty: str, tmp_path: Path) -> None:
     engine = open_database(empty)
-    files, store = DatabaseFiles(engine), JobStore(engine, TTL)
+    store = JobStore(engine, TTL)
+    files = DatabaseFiles(store)
     incoming = tmp_path / "upload"
     incoming.mkdir()
     person = os.urandom(2_000_000)
