@@ -21,7 +21,7 @@ import pytest
 from launcher.options import ServerOptions
 from launcher.server import TritonServer
 from tests.support.callback_receiver import Receiver
-from tests.support.network import Network, required
+from tests.support.network import Network, remove_stale, required
 from tests.support.postgres import binaries, postgres
 from tests.support.text_models import REPOSITORY, ROOT
 from tests.support.waiting import wait_for
@@ -170,6 +170,7 @@ class Site:
 def network() -> Iterator[Network]:
     required()
     binaries()
+    remove_stale()
     made = Network(*GATEWAYS, *TRITONS, "postgres", "receiver")
     yield made
     made.remove()

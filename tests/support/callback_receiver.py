@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
@@ -38,7 +39,7 @@ class Received:
     def event_id(self) -> str:
         return self.headers["webhook-id"]
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """Fields of a form (files as bytes), or the JSON object."""
         kind = self.headers["content-type"]

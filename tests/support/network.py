@@ -12,6 +12,7 @@ import ctypes
 import ipaddress
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -57,6 +58,23 @@ def _free_subnet() -> ipaddress.IPv4Network:
     third = random.SystemRandom().sample(range(256), 256)
     free = next(one for one in third if f" 198.18.{one}." not in taken)
     return ipaddress.IPv4Network(f"198.18.{free}.0/24")
+
+
+def remove_stale() -> None:
+    """Remove what tests have left that were killed, and end what still runs in it."""
+    for place in NAMED.glob("pentad-*") if NAMED.is_dir() else ():
+        owner = re.fullmatch(r"pentad-(\d+)-\d+-[\w-]+", place.name)
+        if owner and not Path("/proc", owner.group(1)).exists():
+            _remove(place.name)
+
+
+def _remove(namespace: str) -> None:
+    if (NAMED / namespace).exists():
+        for number in run("ip", "netns", "pids", namespace).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
+        run("ip", "netns", "del", namespace)
+    shutil.rmtree(FILES / namespace, ignore_errors=True)
 
 
 class Network:
@@ -108,12 +126,10 @@ class Network:
         return f"{self._prefix}-{node}"
 
     def remove(self) -> None:
-        """Delete all of it; processes that still run in a namespace keep only a dead link."""
+        """Delete all of it, and end what still runs in it."""
         self._end_relay()
         for name in (self._switch, *map(self.name, self.addresses)):
-            if (NAMED / name).exists():
-                run("ip", "netns", "del", name)
-            shutil.rmtree(FILES / name, ignore_errors=True)
+            _remove(name)
         with contextlib.suppress(OSError):
             FILES.rmdir()  # unless others use it
 

@@ -21,6 +21,8 @@ TEXT, VISION, JOBS = "text", "vision", "jobs"
 PERMITTED = (200, 202, 429, 503, 504)
 """What a client may see of a network that breaks."""
 PAUSE, AFTER_FAILURE, JOB_PAUSE = 0.1, 0.5, 2.0
+UNDER_WAY = 2
+"""Jobs that are not delivered yet beside which no further one is submitted."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Traffic:
     Attributes:
         url: of the gateway.
         key: which the clients show.
+        receiver: of the results.
         patience: seconds that a client waits for an answer.
         calls: all that have ended.
         accepted: ids of the jobs that were.
@@ -64,7 +67,8 @@ class Traffic:
 
     url: str
     key: str
-    patience: float
+    receiver: Receiver
+    patience: float = 60.0
     services: Sequence[str] = (TEXT, VISION, JOBS)
     calls: list[Call] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
@@ -85,6 +89,7 @@ class Traffic:
         ]  # fmt: skip
         if JOBS in self.services:
             self._tasks.append(asyncio.create_task(self._submitter()))
+            self._tasks.append(asyncio.create_task(self._reader()))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -109,6 +114,22 @@ class Traffic:
                     return
             self.accepted.append(data["job_id"])
             await self._rest(JOB_PAUSE)
+            while len(self.undelivered()) >= UNDER_WAY and not self._stopping.is_set():
+                await self._rest(PAUSE)
+
+    async def _reader(self) -> None:
+        """Look at the latest job again and again."""
+        while not self._stopping.is_set():
+            if self.accepted:
+                path = f"/vton/jobs/{self.accepted[-1]}"
+                await self._call(JOBS, partial(self._http.get, path))
+            await self._rest(AFTER_FAILURE)
+
+    def undelivered(self) -> list[str]:
+        """Return the accepted jobs whose result has not come."""
+        return [
+            job for job, events in deliveries(self.receiver, self.accepted).items() if not events
+        ]
 
     async def _call(self, name: str, ask: Callable[[], Awaitable[httpx.Response]]) -> Call:
         begin = time.monotonic()
