@@ -25,6 +25,7 @@ LONG = (
     "clients/stock/",
     "unit/packaging/test_wheel.py",
     "contract/test_tryon_leases.py",
+    "netns/test_core.py",
     "triton/launcher/test_ports.py",
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",
@@ -71,7 +72,7 @@ def group(path: PurePosixPath) -> str:
     ``path`` is relative to this folder. Those with servers sort first: they take the longest.
     """
     layer, *folders = path.parts[:-1] or (path.name,)
-    if layer in ("browser", "clients"):  # one stack for all of them
+    if layer in ("browser", "clients", "netns"):  # one stack for all of them
         return f"0 {layer}"
     if layer == "triton" and folders and folders[0] != "launcher":  # a server for each module there
         return "1 " + "/".join(folders)

@@ -104,7 +104,7 @@ class Traffic:
 
     async def _submitter(self) -> None:
         """Submit jobs, each until it is accepted."""
-        for number in itertools.count():
+        for number in itertools.takewhile(lambda _: not self._stopping.is_set(), itertools.count()):
             pair = {"masked_user_image": self._person, "garment_image": self._garment}
             data, files = tryon_form(f"job-{time.time_ns()}-{number}", **pair)
             submit = partial(self._http.post, "/vton/tryon", data=data, files=files)
@@ -160,6 +160,10 @@ class Traffic:
         assert rude == []
         late = [call for call in self.calls if call.seconds > longest]
         assert late == []
+
+    def longest(self, since: float) -> float:
+        """Return the seconds of the longest call that ended after that."""
+        return max(call.seconds for call in self.calls if call.end >= since)
 
     def failures(self, since: float, until: float = math.inf) -> list[Call]:
         """Return the calls begun in that time that had no good answer."""
