@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from gateway.sockets import ListenError, bind
 from launcher.held_port import HeldPort
 from launcher.server import free_ports
+from tests.support.knocker import Knocker
 from tests.support.waiting import PATIENCE, wait_for
 
 SERVER = """
@@ -33,7 +33,6 @@ server.start()
 print("up", flush=True)
 time.sleep(600)
 """
-PAUSE = 0.005
 
 
 class Counting(HeldPort):
@@ -63,31 +62,6 @@ def echo(address: str, data: bytes) -> bytes:
     """Ask over a connection of its own."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         return bytes(channel.unary_unary("/t.T/Echo")(data, timeout=PATIENCE))
-
-
-class Knocker:
-    """Connects all the time, and keeps what came of it."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self._place, self._stop = (host, port), threading.Event()
-        self._thread = threading.Thread(target=self._knock)
-
-    def _knock(self) -> None:
-        while not self._stop.wait(PAUSE):
-            try:
-                socket.create_connection(self._place, 5).close()
-                self.outcomes["accepted"] += 1
-            except OSError as error:
-                self.outcomes[type(error).__name__] += 1
-
-    def __enter__(self) -> Knocker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
