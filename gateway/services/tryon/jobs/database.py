@@ -139,6 +139,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._threads, self._transact, work)
+        done.add_done_callback(lambda late: late.cancelled() or late.exception())
         if not (await asyncio.wait({done}, timeout=self._longest))[0]:
             done.cancel()  # one that waits for a thread is not to begin
             raise StoreError("late")
