@@ -62,9 +62,9 @@ def activated(environ: MutableMapping[str, str], pid: int) -> list[socket.socket
     return adopted(range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count)))
 
 
-def is_held(port: int, environ: Mapping[str, str]) -> bool:
+def is_held(port: int | None, environ: Mapping[str, str]) -> bool:
     """Whether the launcher listens at a port, too, for the time in which its server is away."""
-    return environ.get(HELD) == str(port)
+    return port is not None and environ.get(HELD) == str(port)
 
 
 def adopted(descriptors: Iterable[int]) -> list[socket.socket]:
