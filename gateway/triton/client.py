@@ -103,7 +103,7 @@ class TritonClient:
         end = time.monotonic() + timeout
         message = await worked(_size(inputs), _message, model, inputs, (), None, timeout)
         # Never with `triton_grpc_error`, which gives errors a status: after some hundred refusals
-        # by streams at the same time Triton 2.51 crashes (tests/triton/tryon/test_refusals.py).
+        # of streams at once Triton 2.51 crashes (tests/triton/tryon/model/test_refusals.py).
         metadata = (*(headers or {}).items(), *self._admin)
         left = max(end - time.monotonic(), 0.001)
         call = self._stream(iter((message,)), timeout=left, metadata=metadata)
