@@ -128,7 +128,7 @@ class CatalogueSource:
         self._stamps = self._look_at_files()
         self._sightings: Mapping[str, Sighting] = {}
         self._watched: frozenset[str] = frozenset()
-        self._catalogue: tuple[LipsyncSettings, frozenset[str], Catalogue] | None = None
+        self._built: tuple[LipsyncSettings, frozenset[str], Catalogue] | None = None
 
     def look(self, *, force: bool = False) -> Catalogue:
         """Return the catalogue as the files are now.
@@ -145,11 +145,11 @@ class CatalogueSource:
             self._sightings = observed(self._sightings, scan(self._folder), moment, time.time())
             self._watched = complete(self._sightings, self._watched, moment)
         lipsync, tenants = self._lipsync, self._watched
-        if self._catalogue is None or self._catalogue[0] is not lipsync or self._catalogue[1] != tenants:
+        if self._built is None or self._built[0] is not lipsync or self._built[1] != tenants:
             root, folder = lipsync.models_root, self._folder
             catalogue = catalogued(lipsync.models, root, folder, sorted(tenants))
-            self._catalogue = lipsync, tenants, catalogue
-        return self._catalogue[2]
+            self._built = lipsync, tenants, catalogue
+        return self._built[2]
 
     def _look_at_files(self) -> list[Stamp | None]:
         return [stamp_of(file) for file in self._files]
