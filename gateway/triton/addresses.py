@@ -18,9 +18,9 @@ async def resolve(urls: Sequence[str]) -> tuple[list[str], bool]:
         urls: host:port, or ``dns:///name:port`` for all addresses of a name, such as Kubernetes'
             headless services have. A name that cannot be looked up now gives none.
     """
-    found = await asyncio.gather(*map(_addresses, urls))
-    addresses = [address for some in found for address in some]
-    return list(dict.fromkeys(addresses)), all(found)
+    resolved = await asyncio.gather(*map(_addresses, urls))
+    addresses = [address for some in resolved for address in some]
+    return list(dict.fromkeys(addresses)), all(resolved)
 
 
 async def _addresses(url: str) -> list[str]:
@@ -31,4 +31,4 @@ async def _addresses(url: str) -> list[str]:
         hosts = await asyncio.wait_for(look_up(host.strip("[]"), int(port)), LOOKUP_SECONDS)
     except (OSError, UnicodeError, asyncio.TimeoutError):
         return []
-    return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in sorted(hosts)]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

@@ -54,12 +54,12 @@ class Heartbeat:
         if len(members) < 2:
             self._missed.clear()
             return True
-        answers = await asyncio.gather(*(one.client.live(PATIENCE) for one in members))
-        answered = dict(zip(members, answers, strict=True))
-        missed = {} if not any(answers) else {
-            one: self._missed.get(one, 0) + 1 for one, alive in answered.items() if not alive
-        }  # fmt: skip
-        for member in [one for one, count in missed.items() if count >= MISSES]:
+        answers = await asyncio.gather(*(member.client.live(PATIENCE) for member in members))
+        missed = {}
+        if any(answers):
+            silent = [member for member, live in zip(members, answers, strict=True) if not live]
+            missed = {member: self._missed.get(member, 0) + 1 for member in silent}
+        for member in [member for member, count in missed.items() if count >= MISSES]:
             del missed[member]
             self._silent(member)
         self._missed = missed

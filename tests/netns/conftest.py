@@ -140,7 +140,7 @@ class Site:
         addresses = self.network.addresses
         state = self.folder / f"{node}-{len(self.gateways)}"
         self.network.know(node, "receiver.test", addresses["receiver"])
-        told = {
+        settings = {
             "PENTAD_SERVICES": '["text", "vision", "tryon"]',
             "PENTAD_SERVER__HOST": addresses[node],
             "PENTAD_SERVER__PORT": str(MAIN),
@@ -148,7 +148,7 @@ class Site:
             "PENTAD_SECURITY__KEYS": json.dumps([{"name": "tests", "key": KEY}]),
             "PENTAD_PATHS__STATE": str(state),
             "PENTAD_TRITON__START": "false",
-            "PENTAD_TRITON__URL": ",".join(f"{addresses[one]}:{GRPC}" for one in TRITONS),
+            "PENTAD_TRITON__URL": ",".join(f"{addresses[name]}:{GRPC}" for name in TRITONS),
             "PENTAD_TRITON__METRICS_URL": "",
             "PENTAD_TELEMETRY__ACCESS_LOG": "false",
             "PENTAD_TEXT__PORT": "", "PENTAD_VISION__PORT": "",
@@ -161,7 +161,7 @@ class Site:
                 f"http://receiver.test:{RECEIVER}/v1/vton/result",
             **variables,
         }  # fmt: skip
-        made = Gateway(self.network, node, state, {k: v for k, v in told.items() if v != ""})
+        made = Gateway(self.network, node, state, {k: v for k, v in settings.items() if v != ""})
         self.gateways.append(made)
         return made
 

@@ -22,11 +22,11 @@ async def settled(site: Site, gateway: Gateway, traffic: Traffic) -> None:
     in time.
     """
     await until(gateway.ready, 90)
-    await until(lambda: all(gateway.up(one) for one in site.tritons), 90)
+    await until(lambda: all(gateway.up(node) for node in site.tritons), 90)
     await until(lambda: not traffic.undelivered(), 120)
     assert traffic.accepted
     events = deliveries(site.receiver, traffic.accepted)
-    assert {len(set(one)) for one in events.values()} == {1}
+    assert {len(set(ids)) for ids in events.values()} == {1}
     traffic.check(DEADLINE + SLACK)
 
 

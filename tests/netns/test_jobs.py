@@ -29,9 +29,9 @@ async def test_postgresql_away(site: Site, gateway: Gateway, row: Row) -> None:
         await asyncio.sleep(10)
     row(traffic.row("PostgreSQL silent for 30 s", at, mended))
     await settled(site, gateway, traffic)
-    others = [one for one in traffic.failures(at) if one.service in (TEXT, VISION)]
+    others = [call for call in traffic.failures(at) if call.service in (TEXT, VISION)]
     assert others == []
-    assert [one for one in traffic.failures(mended + 10) if one.service == JOBS] == []
+    assert [call for call in traffic.failures(mended + 10) if call.service == JOBS] == []
 
 
 async def test_name_of_the_receiver_changes_its_address(
@@ -40,8 +40,7 @@ async def test_name_of_the_receiver_changes_its_address(
     old, new = site.network.addresses["receiver"], site.network.spare
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
         await until(lambda: len(traffic.undelivered()) < len(traffic.accepted))
-        site.network.give("receiver", new)
-        site.network.take("receiver", old)
+        site.network.move("receiver", new)
         at = time.monotonic()
         await asyncio.sleep(12)  # the name still says the old address, where nobody is
         before = len(site.receiver.received)
@@ -53,9 +52,8 @@ async def test_name_of_the_receiver_changes_its_address(
     row(traffic.row(f"receiver at another address; results came {came:.0f} s after its name", at))
     await settled(site, gateway, traffic)
     assert traffic.failures(at) == []
-    site.network.give("receiver", old)
+    site.network.move("receiver", old)
     site.network.know("gateway", "receiver.test", old)
-    site.network.take("receiver", new)
 
 
 async def test_answer_of_the_receiver_is_lost(site: Site, gateway: Gateway, row: Row) -> None:
@@ -75,7 +73,7 @@ async def test_answer_of_the_receiver_is_lost(site: Site, gateway: Gateway, row:
         site.receiver.delay = 0.0
     await settled(site, gateway, traffic)
     events = deliveries(site.receiver, traffic.accepted)
-    again = sum(len(one) - 1 for one in events.values())
+    again = sum(len(ids) - 1 for ids in events.values())
     row(traffic.row(f"receiver silent for 15 s; {again} results sent again under their id", at))
     assert traffic.failures(at) == []
 
@@ -85,11 +83,11 @@ def pair(site: Site, gateway: Gateway) -> Iterator[tuple[Gateway, Gateway]]:
     """Two gateways that share the queue; the first is the one that the other tests leave alone."""
     gateway.stop()
     made = site.gateway("gateway", **LEASE), site.gateway("gateway-2", **LEASE)
-    for one in made:
-        one.start()
+    for sharer in made:
+        sharer.start()
     yield made
-    for one in made:
-        one.stop()
+    for sharer in made:
+        sharer.stop()
     gateway.start()
 
 
@@ -125,7 +123,7 @@ def test_gateway_cut_off_from_postgresql_while_it_runs_a_job(
     wait_for(lambda: runs.state_of(again) == "delivered")
     time.sleep(2)
     events = deliveries(site.receiver, [job_id, again])
-    assert [len(one) for one in events.values()] == [1, 1]
+    assert [len(ids) for ids in events.values()] == [1, 1]
     row(
         f"|gateway cut off from PostgreSQL while it runs a job|||the other gateway ran it again "
         f"and delivered it once; the cut-off one answered 503 after {seconds:.1f} s|"

@@ -50,4 +50,4 @@ async def test_both_links_cut(site: Site, gateway: Gateway, row: Row) -> None:
         await asyncio.sleep(5)
     await settled(site, gateway, traffic)
     row(traffic.row("links to both Tritons cut for 20 s", at, mended))
-    assert [one for one in traffic.failures(mended + 15) if one.service == TEXT] == []
+    assert [call for call in traffic.failures(mended + 15) if call.service == TEXT] == []

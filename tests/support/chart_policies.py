@@ -26,23 +26,23 @@ SECRET_NAME = re.compile(r"SECRET|PASSWORD|TOKEN|PRIVATE|CREDENTIAL|(?<!_FILE)KE
 
 def workloads(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
     """Yield name, manifest and pod of everything that runs."""
-    for one in manifests:
-        if one["kind"] in WORKLOADS:
-            yield f"{one['kind']}/{one['metadata']['name']}", one, one["spec"]["template"]
+    for item in manifests:
+        if item["kind"] in WORKLOADS:
+            yield f"{item['kind']}/{item['metadata']['name']}", item, item["spec"]["template"]
 
 
 def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
     """Yield name, container and pod of every container, those that only prepare among them."""
     for name, _, pod in workloads(manifests):
-        for one in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]):
-            yield f"{name}/{one['name']}", one, pod["spec"]
+        for item in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]):
+            yield f"{name}/{item['name']}", item, pod["spec"]
 
 
 def lasting(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
     """Yield the containers that run as long as their pod."""
-    for name, one, pod in containers(manifests):
-        if one not in pod.get("initContainers", []):
-            yield name, one, pod
+    for name, item, pod in containers(manifests):
+        if item not in pod.get("initContainers", []):
+            yield name, item, pod
 
 
 def restricted_pods(manifests: list[Manifest]) -> Iterator[str]:
@@ -136,9 +136,9 @@ def size(quantity: str) -> float:
 
 def no_secrets_in_the_open(manifests: list[Manifest]) -> Iterator[str]:
     """kube-linter: env-var-secret; and no Secret that the chart itself writes."""
-    for one in manifests:
-        if one["kind"] == "Secret":
-            yield f"Secret/{one['metadata']['name']}"
+    for item in manifests:
+        if item["kind"] == "Secret":
+            yield f"Secret/{item['metadata']['name']}"
     for name, container, _ in containers(manifests):
         for variable in container.get("env", []):
             if "value" in variable and SECRET_NAME.search(variable["name"]):
@@ -150,19 +150,19 @@ def no_token(manifests: list[Manifest]) -> Iterator[str]:
     for name, _, pod in workloads(manifests):
         if pod["spec"].get("automountServiceAccountToken") is not False:
             yield f"{name}: a token of its service account"
-    for one in manifests:
-        if one["kind"] in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
-            yield f"{one['kind']}/{one['metadata']['name']}"
+    for item in manifests:
+        if item["kind"] in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
+            yield f"{item['kind']}/{item['metadata']['name']}"
 
 
 def names_once(manifests: list[Manifest]) -> Iterator[str]:
     """kube-linter: duplicate-env-var; the same for ports and places."""
     for name, container, _ in containers(manifests):
-        listed = [one["name"] for one in container.get("env", [])]
-        listed += [f"port {one['containerPort']}" for one in container.get("ports", [])]
-        listed += [f"port {one['name']}" for one in container.get("ports", [])]
-        listed += [one["mountPath"] for one in container.get("volumeMounts", [])]
-        yield from (f"{name}: {one} twice" for one, count in Counter(listed).items() if count > 1)
+        listed = [item["name"] for item in container.get("env", [])]
+        listed += [f"port {item['containerPort']}" for item in container.get("ports", [])]
+        listed += [f"port {item['name']}" for item in container.get("ports", [])]
+        listed += [item["mountPath"] for item in container.get("volumeMounts", [])]
+        yield from (f"{name}: {item} twice" for item, count in Counter(listed).items() if count > 1)
     for name, _, pod in workloads(manifests):
         ports = Counter(
             port["containerPort"]
@@ -175,10 +175,10 @@ def names_once(manifests: list[Manifest]) -> Iterator[str]:
 def nothing_dangles(manifests: list[Manifest]) -> Iterator[str]:
     """kube-linter: dangling-service, -networkpolicy, -horizontalpodautoscaler, and budgets."""
     labels = [pod["metadata"]["labels"] for _, _, pod in workloads(manifests)]
-    named = {(one["kind"], one["metadata"]["name"]) for one in manifests}
-    for one in manifests:
-        name, spec = f"{one['kind']}/{one['metadata']['name']}", one.get("spec", {})
-        if one["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"):
+    named = {(item["kind"], item["metadata"]["name"]) for item in manifests}
+    for item in manifests:
+        name, spec = f"{item['kind']}/{item['metadata']['name']}", item.get("spec", {})
+        if item["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"):
             wanted = spec.get("podSelector") or spec.get("selector") or {}
             wanted = wanted.get("matchLabels", wanted)
             if not any(wanted.items() <= pod.items() for pod in labels):
@@ -191,10 +191,10 @@ def nothing_dangles(manifests: list[Manifest]) -> Iterator[str]:
 
 def spread(manifests: list[Manifest]) -> Iterator[str]:
     """kube-linter: no-anti-affinity; several pods of a kind are not to die with one node."""
-    scaled = {one["spec"]["scaleTargetRef"]["name"] for one in manifests
-              if "scaleTargetRef" in one.get("spec", {})}  # fmt: skip
-    for name, one, pod in workloads(manifests):
-        several = one["spec"].get("replicas", 1) > 1 or one["metadata"]["name"] in scaled
+    scaled = {item["spec"]["scaleTargetRef"]["name"] for item in manifests
+              if "scaleTargetRef" in item.get("spec", {})}  # fmt: skip
+    for name, item, pod in workloads(manifests):
+        several = item["spec"].get("replicas", 1) > 1 or item["metadata"]["name"] in scaled
         rules = pod["spec"].get("topologySpreadConstraints", [])
         if several and not rules and "podAntiAffinity" not in pod["spec"].get("affinity", {}):
             yield f"{name}: all may be on one node"
@@ -217,11 +217,11 @@ def leaves_in_time(manifests: list[Manifest]) -> Iterator[str]:
 
 def labelled(manifests: list[Manifest]) -> Iterator[str]:
     """kube-linter: required-label-owner's kind; Kubernetes' recommended labels."""
-    for one in manifests:
-        labels = one["metadata"].get("labels", {})
+    for item in manifests:
+        labels = item["metadata"].get("labels", {})
         for label in ("name", "instance", "version", "managed-by"):
             if f"app.kubernetes.io/{label}" not in labels:
-                yield f"{one['kind']}/{one['metadata']['name']}: no label {label}"
+                yield f"{item['kind']}/{item['metadata']['name']}: no label {label}"
 
 
 RULES: tuple[Rule, ...] = (

@@ -55,8 +55,8 @@ def run(*command: str) -> str:
 def _free_subnet() -> ipaddress.IPv4Network:
     """Return a /24 of the block for tests of networks (RFC 2544) that nothing here uses."""
     taken = run("ip", "-4", "addr")
-    third = random.SystemRandom().sample(range(256), 256)
-    free = next(one for one in third if f" 198.18.{one}." not in taken)
+    numbers = random.SystemRandom().sample(range(256), 256)
+    free = next(number for number in numbers if f" 198.18.{number}." not in taken)
     return ipaddress.IPv4Network(f"198.18.{free}.0/24")
 
 
@@ -87,7 +87,7 @@ class Network:
     def __init__(self, *nodes: str) -> None:
         self._prefix = f"pentad-{os.getpid()}-{random.SystemRandom().randrange(10_000)}"
         subnet = _free_subnet()
-        hosts = [str(one) for one in subnet.hosts()]
+        hosts = [str(host) for host in subnet.hosts()]
         self.here = hosts[0]
         self.addresses = dict(zip(nodes, hosts[10:], strict=False))
         self.spare = hosts[100]
@@ -116,7 +116,7 @@ class Network:
             (FILES / name / "hosts").write_text("127.0.0.1 localhost\n")
             run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", f"v-{node}",
                 "netns", self._switch)  # fmt: skip
-            self.give(node, address)
+            self.move(node, address)
             run("ip", "-n", name, "link", "set", "lo", "up")
             run("ip", "-n", name, "link", "set", "eth0", "up")
             self._join(f"v-{node}")
@@ -158,13 +158,11 @@ class Network:
         lines = [line for line in hosts.read_text().splitlines() if not line.endswith(f" {name}")]
         hosts.write_text("\n".join([*lines, f"{address} {name}"]) + "\n")  # the same inode
 
-    def give(self, node: str, address: str) -> None:
-        """Give a node a further address."""
-        run("ip", "-n", self.name(node), "addr", "add", f"{address}/24", "dev", "eth0")
-
-    def take(self, node: str, address: str) -> None:
-        """Take an address from a node; connections to it are met with silence."""
-        run("ip", "-n", self.name(node), "addr", "del", f"{address}/24", "dev", "eth0")
+    def move(self, node: str, address: str) -> None:
+        """Give a node another address in the place of its own; the old one is met with silence."""
+        name = self.name(node)
+        run("ip", "-n", name, "addr", "flush", "dev", "eth0")
+        run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
 
     def cut(self, node: str) -> None:
         """Take a node's link down: it has no carrier."""

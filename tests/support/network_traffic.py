@@ -173,20 +173,20 @@ class Traffic:
         """Return a line of Markdown on what clients saw from ``at`` on."""
         cells = [what]
         for name in (TEXT, VISION, JOBS):
-            calls = [one for one in self.calls if one.service == name and one.end >= at]
+            calls = [call for call in self.calls if call.service == name and call.end >= at]
             if not calls:
                 cells.append("")
                 continue
-            bad = Counter(one.status for one in calls if not one.good)
-            told = ", ".join(f"{count} x {status}" for status, count in sorted(bad.items()))
-            last = max((one.end for one in calls if not one.good), default=None)
-            longest = max(one.seconds for one in calls)
-            text = f"{len(calls)} calls, {told or 'no failure'}, longest {longest:.1f} s"
+            bad = Counter(call.status for call in calls if not call.good)
+            counts = ", ".join(f"{count} x {status}" for status, count in sorted(bad.items()))
+            last = max((call.end for call in calls if not call.good), default=None)
+            longest = max(call.seconds for call in calls)
+            text = f"{len(calls)} calls, {counts or 'no failure'}, longest {longest:.1f} s"
             if last is not None:
                 text += f", last failure after {last - at:.1f} s"
             if mended is not None:
                 good = min(
-                    (one.end for one in calls if one.good and one.begin >= mended), default=None
+                    (call.end for call in calls if call.good and call.begin >= mended), default=None
                 )
                 if last is not None and last > mended and good is not None:
                     text += f" ({last - mended:.1f} s after the mending)"
@@ -196,9 +196,9 @@ class Traffic:
 
 def deliveries(receiver: Receiver, ids: Sequence[str]) -> dict[str, list[str]]:
     """Return the events (`webhook-id`) of results that the receiver took, by job."""
-    found: dict[str, list[str]] = {job_id: [] for job_id in ids}
+    events: dict[str, list[str]] = {job_id: [] for job_id in ids}
     for request in receiver.of(RESULT, 200):
         job_id = str(request.fields["job_id"])
-        if job_id in found:
-            found[job_id].append(request.event_id)
-    return found
+        if job_id in events:
+            events[job_id].append(request.event_id)
+    return events

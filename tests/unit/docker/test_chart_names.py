@@ -33,9 +33,9 @@ def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def configuration(manifests: list[dict[str, Any]], tmp_path: Path) -> Path:
-    (found,) = of_kind(manifests, "ConfigMap").values()
+    (manifests,) = of_kind(manifests, "ConfigMap").values()
     file = tmp_path / "config.yaml"
-    file.write_text(found["data"]["config.yaml"])
+    file.write_text(manifests["data"]["config.yaml"])
     return file
 
 
@@ -63,8 +63,8 @@ def test_ports_are_listened_at(manifests: list[dict[str, Any]], configuration: P
     arguments = command_line(
         options_from(settings, "default"), find_wheel(), configuration.parent, "prefix-", {}
     )
-    triton = {int(one) for text in arguments
-              for one in re.findall(r"^--(?:grpc|metrics)-port=(\d+)$", text)}  # fmt: skip
+    triton = {int(item) for text in arguments
+              for item in re.findall(r"^--(?:grpc|metrics)-port=(\d+)$", text)}  # fmt: skip
     for name, container, _ in lasting(manifests):
         ports = {port["containerPort"] for port in container["ports"]}
         assert ports == (triton if container["name"] == "triton" else gateway), name
@@ -109,8 +109,8 @@ def test_keys_of_the_secret_are_the_documented_ones(
 ) -> None:
     text = configuration.read_text()
     used = set(re.findall(rf"{SECRETS}([\w.-]+)", text))
-    mounts = [mount["mountPath"] for _, one, _ in containers(manifests)
-              for mount in one["volumeMounts"] if mount["name"] == "secrets"]  # fmt: skip
+    mounts = [mount["mountPath"] for _, item, _ in containers(manifests)
+              for mount in item["volumeMounts"] if mount["name"] == "secrets"]  # fmt: skip
     assert {f"{mount}/" for mount in mounts} == {SECRETS}
     for _, container, _ in containers(manifests):
         for variable in container.get("env", []):
@@ -125,7 +125,7 @@ def test_keys_of_the_secret_are_the_documented_ones(
 
 def test_documented_keys_are_documented() -> None:
     head = (CHART / "values.yaml").read_text().partition("existingSecret: pentad")[0]
-    assert {one for one in re.findall(r"`([\w.-]+)`", head) if "." in one or "-" in one} == (
+    assert {item for item in re.findall(r"`([\w.-]+)`", head) if "." in item or "-" in item} == (
         DOCUMENTED
     )
     page = (ROOT / "docs" / "operations" / "deploy.md").read_text()
@@ -138,7 +138,7 @@ def test_folders_are_those_of_the_configuration(
 ) -> None:
     settings = load_settings(configuration, {})
     paths = settings.paths
-    written = {str(one) for one in (paths.repository, paths.state, paths.plans)}
+    written = {str(item) for item in (paths.repository, paths.state, paths.plans)}
     for name, container, _ in containers(manifests):
         places = {mount["mountPath"] for mount in container["volumeMounts"]}
         wanted = written if container["name"] != "gateway" else {str(paths.state)}
@@ -150,11 +150,16 @@ def test_a_newer_triton_is_one_pool_s_alone() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     (pool,) = values["nodePools"]
     newer = {**pool, "name": "newer", "tag": "26.04-1"}
-    found = rendered({"nodePools": [pool, newer], "image": {"registry": "r.example", "tag": "9"}})
+    manifests = rendered(
+        {"nodePools": [pool, newer], "image": {"registry": "r.example", "tag": "9"}}
+    )
     images = {
-        name: {one["image"] for one in (*pod["spec"]["initContainers"], *pod["spec"]["containers"])}
+        name: {
+            item["image"] for item in (*pod["spec"]["initContainers"], *pod["spec"]["containers"])
+        }
         for name, pod in (
-            (name, one["spec"]["template"]) for name, one in of_kind(found, "StatefulSet").items()
+            (name, item["spec"]["template"])
+            for name, item in of_kind(manifests, "StatefulSet").items()
         )
     }
     assert images == {

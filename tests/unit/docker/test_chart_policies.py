@@ -44,38 +44,38 @@ BREAKS: list[tuple[policies.Rule, Break]] = [
     (policies.restricted_containers, _pod(lambda pod: pod["securityContext"].update(runAsUser=0))),
     (policies.restricted_containers, _pod(lambda pod: pod["securityContext"].pop(
         "seccompProfile"))),
-    (policies.restricted_containers, _container(lambda one: one["securityContext"].update(
+    (policies.restricted_containers, _container(lambda item: item["securityContext"].update(
         capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}))),
-    (policies.restricted_containers, _container(lambda one: one["securityContext"].update(
+    (policies.restricted_containers, _container(lambda item: item["securityContext"].update(
         allowPrivilegeEscalation=True))),
-    (policies.restricted_containers, _container(lambda one: one["securityContext"].update(
+    (policies.restricted_containers, _container(lambda item: item["securityContext"].update(
         runAsNonRoot=False))),
-    (policies.restricted_containers, _container(lambda one: one["ports"][0].update(hostPort=80))),
-    (policies.read_only_roots, _container(lambda one: one["securityContext"].pop(
+    (policies.restricted_containers, _container(lambda item: item["ports"][0].update(hostPort=80))),
+    (policies.read_only_roots, _container(lambda item: item["securityContext"].pop(
         "readOnlyRootFilesystem"))),
-    (policies.fixed_images, _container(lambda one: one.update(image="r.example:5000/pentad"))),
-    (policies.fixed_images, _container(lambda one: one.update(image="pentad:latest"))),
-    (policies.probed, _container(lambda one: one.pop("livenessProbe"))),
-    (policies.probed, _container(lambda one: one["readinessProbe"]["httpGet"].update(port="x"))),
-    (policies.probed, _container(lambda one: one["startupProbe"].pop("failureThreshold"))),
-    (policies.limited, _container(lambda one: one["resources"]["requests"].pop("cpu"))),
-    (policies.limited, _container(lambda one: one["resources"]["limits"].update(memory="1Mi"))),
-    (policies.no_secrets_in_the_open, _container(lambda one: one["env"].append(
+    (policies.fixed_images, _container(lambda item: item.update(image="r.example:5000/pentad"))),
+    (policies.fixed_images, _container(lambda item: item.update(image="pentad:latest"))),
+    (policies.probed, _container(lambda item: item.pop("livenessProbe"))),
+    (policies.probed, _container(lambda item: item["readinessProbe"]["httpGet"].update(port="x"))),
+    (policies.probed, _container(lambda item: item["startupProbe"].pop("failureThreshold"))),
+    (policies.limited, _container(lambda item: item["resources"]["requests"].pop("cpu"))),
+    (policies.limited, _container(lambda item: item["resources"]["limits"].update(memory="1Mi"))),
+    (policies.no_secrets_in_the_open, _container(lambda item: item["env"].append(
         {"name": "PENTAD_TRITON__ADMIN_KEY", "value": "hunter22"}))),
-    (policies.no_secrets_in_the_open, lambda one: one.update(kind="Secret")),
+    (policies.no_secrets_in_the_open, lambda item: item.update(kind="Secret")),
     (policies.no_token, _pod(lambda pod: pod.pop("automountServiceAccountToken"))),
-    (policies.names_once, _container(lambda one: one["env"].append(one["env"][0]))),
+    (policies.names_once, _container(lambda item: item["env"].append(item["env"][0]))),
     (policies.names_once, _pod(lambda pod: pod["containers"].append(
         {**pod["containers"][0], "name": "twin"}))),
-    (policies.nothing_dangles, lambda one: one.update(
+    (policies.nothing_dangles, lambda item: item.update(
         kind="Service", spec={"selector": {"app": "nobody"}})),
-    (policies.nothing_dangles, lambda one: one["metadata"].update(name="renamed")),
+    (policies.nothing_dangles, lambda item: item["metadata"].update(name="renamed")),
     (policies.spread, _pod(lambda pod: pod.pop("topologySpreadConstraints"))),
     (policies.spread, _pod(lambda pod: pod["topologySpreadConstraints"][0].update(
         labelSelector={"matchLabels": {"app": "other"}}))),
     (policies.leaves_in_time, _pod(lambda pod: pod.update(terminationGracePeriodSeconds=5))),
-    (policies.leaves_in_time, _container(lambda one: one.pop("lifecycle"))),
-    (policies.labelled, lambda one: one["metadata"].pop("labels")),
+    (policies.leaves_in_time, _container(lambda item: item.pop("lifecycle"))),
+    (policies.labelled, lambda item: item["metadata"].pop("labels")),
 ]  # fmt: skip
 
 
@@ -83,8 +83,8 @@ BREAKS: list[tuple[policies.Rule, Break]] = [
 def test_a_policy_sees_what_breaks_it(rule: policies.Rule, breaks: Break) -> None:
     manifests = rendered({})
     (gateway,) = [
-        one for one in manifests
-        if one["kind"] == "Deployment" and one["metadata"]["name"] == "demo-gateway"
+        item for item in manifests
+        if item["kind"] == "Deployment" and item["metadata"]["name"] == "demo-gateway"
     ]  # fmt: skip
     breaks(gateway)
     assert list(rule(manifests))

@@ -25,25 +25,25 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 
 def refused(old: Manifests, new: Manifests) -> list[str]:
     """Return what the API server would refuse to update, as KIND/NAME FIELD."""
-    before = {(one["kind"], one["metadata"]["name"]): one for one in old}
-    found = []
-    for one in new:
-        key = one["kind"], one["metadata"]["name"]
-        if one["kind"] not in MUTABLE or key not in before:
+    before = {(item["kind"], item["metadata"]["name"]): item for item in old}
+    fields = []
+    for item in new:
+        key = item["kind"], item["metadata"]["name"]
+        if item["kind"] not in MUTABLE or key not in before:
             continue
-        was, becomes = before[key]["spec"], one["spec"]
-        found += [
+        was, becomes = before[key]["spec"], item["spec"]
+        fields += [
             f"{key[0]}/{key[1]} {field}"
-            for field in {*was, *becomes} - MUTABLE[one["kind"]]
+            for field in {*was, *becomes} - MUTABLE[item["kind"]]
             if was.get(field) != becomes.get(field)
         ]
-    return found
+    return fields
 
 
 def changed(old: Manifests, new: Manifests) -> dict[str, str]:
     """Return by KIND/NAME whether an object is added, removed or changed."""
     before, after = (
-        {f"{one['kind']}/{one['metadata']['name']}": one for one in some} for some in (old, new)
+        {f"{item['kind']}/{item['metadata']['name']}": item for item in some} for some in (old, new)
     )
     return {
         name: "added" if name not in before else "removed" if name not in after else "changed"
@@ -55,7 +55,11 @@ def changed(old: Manifests, new: Manifests) -> dict[str, str]:
 def restarted(old: Manifests, new: Manifests) -> set[str]:
     """Return the workloads whose pods are replaced."""
     templates = [
-        {one["metadata"]["name"]: one["spec"]["template"] for one in some if one["kind"] in MUTABLE}
+        {
+            item["metadata"]["name"]: item["spec"]["template"]
+            for item in some
+            if item["kind"] in MUTABLE
+        }
         for some in (old, new)
     ]
     return {name for name in templates[0] if templates[0][name] != templates[1].get(name)}
@@ -109,14 +113,14 @@ def test_another_volume_needs_the_documented_steps(values: dict[str, Any]) -> No
 
 
 def test_a_pool_is_added_and_removed_beside_the_others() -> None:
-    one, two = rendered({"nodePools": [COMMON]}), rendered({"nodePools": [COMMON, LIPSYNC]})
-    added = changed(one, two)
+    single, two = rendered({"nodePools": [COMMON]}), rendered({"nodePools": [COMMON, LIPSYNC]})
+    added = changed(single, two)
     assert set(added.values()) == {"added"}
     assert added.keys() == {
         "StatefulSet/demo-triton-talk", "PodDisruptionBudget/demo-triton-talk",
         "Service/demo-lipsync-talk",
     }  # fmt: skip
-    assert set(changed(two, one).values()) == {"removed"}
+    assert set(changed(two, single).values()) == {"removed"}
 
 
 def test_a_newer_chart_keeps_selectors_and_volumes() -> None:
@@ -133,11 +137,11 @@ def test_a_newer_chart_keeps_selectors_and_volumes() -> None:
 def test_a_refusal_is_seen() -> None:
     old = rendered({})
     new = copy.deepcopy(old)
-    for one in new:
-        if one["kind"] == "Deployment":
-            one["spec"]["selector"]["matchLabels"]["version"] = "2"
-        if one["kind"] == "StatefulSet":
-            one["spec"]["podManagementPolicy"] = "OrderedReady"
+    for item in new:
+        if item["kind"] == "Deployment":
+            item["spec"]["selector"]["matchLabels"]["version"] = "2"
+        if item["kind"] == "StatefulSet":
+            item["spec"]["podManagementPolicy"] = "OrderedReady"
     assert set(refused(old, new)) == {
         "Deployment/demo-controller selector", "Deployment/demo-gateway selector",
         "StatefulSet/demo-triton-gpu podManagementPolicy",

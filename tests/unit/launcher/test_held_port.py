@@ -66,11 +66,11 @@ def echo(address: str, data: bytes) -> bytes:
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
 def held(request: pytest.FixtureRequest) -> Iterator[Counting]:
-    found = Counting(request.param, *free_ports(1))
-    if not found.open():
+    holder = Counting(request.param, *free_ports(1))
+    if not holder.open():
         pytest.skip("this kernel has no programs that choose between sockets of a port")
-    yield found
-    found.close()
+    yield holder
+    holder.close()
 
 
 def test_no_connection_is_refused_around_a_kill(held: Counting) -> None:
