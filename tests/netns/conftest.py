@@ -25,7 +25,7 @@ from tests.support.network import Network, remove_stale, required
 from tests.support.postgres import binaries, postgres
 from tests.support.text_models import REPOSITORY, ROOT
 from tests.support.waiting import wait_for
-from tests.triton.jobs.conftest import MODEL
+from tests.triton.tryon.jobs.conftest import MODEL
 
 TRITONS = ("triton-1", "triton-2")
 GATEWAYS = ("gateway", "gateway-2")
