@@ -59,11 +59,12 @@ def write_checkpoint(folder: Path, architecture: str) -> Path:
         "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**_SHAPE, **_RELATIVE, **_V2)),
     }[architecture]()
     model.save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    small_tokenizer().save_pretrained(folder)
     return folder
 
 
-def _tokenizer() -> Any:
+def small_tokenizer() -> Any:
+    """Return a byte-level BPE tokenizer of 600 tokens, with BERT's specials."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

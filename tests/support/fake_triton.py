@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ ENCODER_CONFIG = {
 
 
 NETWORKS = ("face_detector", "face_embedder", "expression_classifier")
-TEXTS = {"model": "all-MiniLM-L6-v2", "dimensions": 2}
+TEXTS = {"model": "all-MiniLM-L6-v2", "dimensions": 2, "max_tokens": 256}
 FACES = {
     "model": "some-embedder",
     "dimensions": 512,
@@ -40,6 +41,19 @@ def _refuse(items: list[bytes]) -> None:
     for place, item in enumerate(items):
         if item.startswith((b"image_", b"face_", b"clip_")):
             raise RefusedInputError(item.decode(), place)
+
+
+def _words(text: str) -> bytes:
+    """Return a text's words as its tokens, between two that are added."""
+    places = [(found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+    told = {
+        "ids": [101, *(1000 + place for place in range(len(places))), 102],
+        "tokens": ["[CLS]", *(text[start:stop].lower() for start, stop in places), "[SEP]"],
+        "special": [1, *(0 for _ in places), 1],
+        "starts": [0, *(start for start, _ in places), 0],
+        "stops": [0, *(stop for _, stop in places), 0],
+    }
+    return json.dumps(told).encode()
 
 
 @dataclass
@@ -111,6 +125,7 @@ class FakeTriton:
         return {
             "EMBEDDING": np.array(rows, np.float32),
             "TOKEN_COUNT": np.array([[len(text.split()) + 2] for text in texts], np.int32),
+            "TOKENS": np.array([[_words(text)] for text in texts], object),
         }
 
     @staticmethod

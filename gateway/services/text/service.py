@@ -80,6 +80,22 @@ class TextService(Service):
         parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
         return {name: _gather(name, parts) for name in outputs}
 
+    async def tokenize(self, texts: Sequence[str], entry: Entry) -> list[bytes]:
+        """Return the tokens of each text as ``gateway.services.text.tokenization`` reads them.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        if not texts:
+            return []
+        chunks = split(len(texts), min(self.settings.embed_chunk, MAX_ROWS))
+
+        def inputs(chunk: slice) -> dict[str, Tensor]:
+            return {"TEXT": text_tensor(texts[chunk])}
+
+        parts = await self._run("tokenize", entry, len(texts), chunks, inputs, ("TOKENS",))
+        return list(_gather("TOKENS", parts)[:, 0])
+
     async def score(
         self, candidates: Sequence[str], references: Sequence[str], entry: Entry
     ) -> dict[str, Floats]:

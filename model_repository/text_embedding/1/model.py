@@ -1,4 +1,4 @@
-"""Triton model `text_embedding`: UTF-8 text in, sentence embeddings out.
+"""Triton model `text_embedding`: UTF-8 text in, sentence embeddings out, or its tokens.
 
 Tokenises, batches rows of all requests by length and calls the encoder named by the parameter
 `encoder` through BLS. `execute` only queues: answers are sent by the workers as soon as they are
@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from engine_values import EMBEDDINGS, calls, network_engine
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
+from token_listing import TokenLister
 from tokenizers import Tokenizer
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
@@ -37,6 +39,9 @@ class TritonPythonModel:
         metadata = json.loads(self._info)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(metadata["max_tokens"])
+        self._lister = TokenLister(folder / "tokenizer.json")
+        # Lists of tokens are made beside `execute`: whoever wants vectors does not wait for them.
+        self._listing = ThreadPoolExecutor(1, "listing")
         self._encoder = parameters["encoder"]
         chunks = calls(
             EMBEDDINGS,
@@ -69,15 +74,32 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
+        self._listing.shutdown()
         self._encoding.stop()
 
     def _queue(self, request, sender, refuse):
         raw = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
         texts = [item.decode() for item in raw]
+        wanted = set(request.requested_output_names())
+        if wanted == {"TOKENS"}:
+            self._listing.submit(self._list, texts, sender, refuse)
+        else:
+            self._embed(texts, wanted, sender, refuse)
+
+    def _list(self, texts, sender, refuse):
+        try:
+            if sender.is_cancelled():
+                refuse("cancelled")
+            else:
+                _send(sender, [_column("TOKENS", self._lister.listed(texts))])
+        except Exception as error:
+            refuse(f"tokenisation failed: {error}")
+
+    def _embed(self, texts, wanted, sender, refuse):
         distinct = list(dict.fromkeys(texts))
         encoded = self._tokenizer.encode_batch_fast(distinct)
         rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
-        extras = self._extras(set(request.requested_output_names()), texts, rows)
+        extras = self._extras(wanted, texts, rows)
         job = EmbeddingJob(texts, partial(_answer, sender, extras), refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
             refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
@@ -87,9 +109,10 @@ class TritonPythonModel:
         if "TOKEN_COUNT" in wanted:
             counts = np.array([[len(rows[text])] for text in texts], dtype=np.int32)
             extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
+        if "TOKENS" in wanted:
+            extras.append(_column("TOKENS", self._lister.listed(texts)))
         if "MODEL_INFO" in wanted:
-            info = np.full((len(texts), 1), self._info, dtype=np.object_)
-            extras.append(pb_utils.Tensor("MODEL_INFO", info))
+            extras.append(_column("MODEL_INFO", [self._info] * len(texts)))
         return extras
 
     def _encode(self, ids, mask):
@@ -104,8 +127,15 @@ class TritonPythonModel:
         return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
 
 
+def _column(name, items):
+    return pb_utils.Tensor(name, np.array(items, dtype=np.object_).reshape(-1, 1))
+
+
 def _answer(sender, extras, embeddings):
-    tensors = [pb_utils.Tensor("EMBEDDING", embeddings), *extras]
+    _send(sender, [pb_utils.Tensor("EMBEDDING", embeddings), *extras])
+
+
+def _send(sender, tensors):
     sender.send(
         pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     )

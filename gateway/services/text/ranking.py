@@ -1,0 +1,64 @@
+"""How alike texts are: by the cosine of their embeddings, or by a cross-encoder that reads both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.services.text.catalogue import Entry
+from gateway.services.text.service import TextService
+
+Scores = NDArray[np.float64]
+
+
+class Ranking:
+    """Scores of pairs over the models of the catalogues.
+
+    Args:
+        service: whose models are asked.
+    """
+
+    def __init__(self, service: TextService) -> None:
+        self._service = service
+
+    def find(self, name: str) -> Entry:
+        """Return the entry for a name; empty: the default one.
+
+        Raises:
+            BadRequestError: no catalogue has it; the detail lists what they have.
+        """
+        return self._service.embedders.find(name)
+
+    async def score(
+        self, left: Sequence[str], right: Sequence[str], entry: Entry
+    ) -> tuple[Scores, int]:
+        """Return the score of each pair, and how many tokens the model read.
+
+        Args:
+            left: one text for each of ``right``, or one for all.
+            right: at least one.
+            entry: of :meth:`find`.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        vectors, tokens = await self._service.embed_counted([*left, *right], entry)
+        return cosines(vectors[: len(left)], vectors[len(left) :]), tokens
+
+
+def cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:
+    """Return the cosine of each row of ``left`` with that of ``right``; 0 where a row is zero.
+
+    Args:
+        left: [n, dimensions], or [1, dimensions] for all.
+        right: [n, dimensions].
+
+    Returns:
+        float64 [n], -1 to 1.
+    """
+    one, other = left.astype(np.float64), right.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    products = np.einsum("ij,ij->i", np.broadcast_to(one, other.shape), other)
+    return np.asarray(np.clip(products / np.where(lengths == 0, 1, lengths), -1, 1), np.float64)
