@@ -48,3 +48,28 @@ class TokenHead(_Headed):
         # No lower bound on the norm in bert-score; padding of DeBERTa may be all zeros, though,
         # and 0/0 there would only put NaN into rows that the matcher has to skip anyway.
         return states / states.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+class PairHead(nn.Module):  # type: ignore[misc]  # torch's types are not followed
+    """A sequence classifier of one label, which reads two texts at once.
+
+    Inputs INT64 [batch, length]; output FP32 [batch, 1].
+
+    Args:
+        encoder: The classifier.
+        takes_types: Whether it is told which token is of which text.
+    """
+
+    def __init__(self, encoder: Any, *, takes_types: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        known = "token_type_ids" in inspect.signature(encoder.forward).parameters
+        self.takes_types = takes_types and known
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Logits of a padded batch."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.takes_types:
+            return self.encoder(**inputs, token_type_ids=token_type_ids).logits
+        # All graphs have the same inputs, so that one configuration serves them.
+        return self.encoder(**inputs).logits + 0.0 * token_type_ids[:, :1]

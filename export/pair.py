@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export import artefacts
 from export.checkpoint import (
-    load_encoder,
+    activation,
     load_tokenizer,
     special_ids,
     tokenizer_json,
@@ -81,19 +81,19 @@ def export_pair(
 
     with progress.steps(f"export {task.caller} ({source.model})", STEPS) as done:
         tokenizer = load_tokenizer(place, for_matching=task.is_matching)
-        encoder = load_encoder(place, layer)
+        encoder = task.load(place, layer)
         max_tokens = task.tokens(source) or usable_length(tokenizer, encoder)
         dimensions = int(encoder.config.hidden_size)
-        head = task.headed(encoder)
+        head = task.headed(encoder, tokenizer)
         done("checkpoint loaded")
         folder = artefacts.version_folder(repository, task.encoder)
         with artefacts.publish(folder, task.made_from(source)) as scratch:
             graph = scratch / "model.onnx"
-            export_onnx(head, graph, task.output, task.output_rank)
+            export_onnx(head, graph, task)
             done("graph written")
-            difference = check_parity(head, graph, tokenizer, max_tokens)
+            difference = check_parity(head, graph, tokenizer, max_tokens, task)
             done(f"parity {difference:.0e}")
-            if not task.is_matching:
+            if task.has_bf16:
                 verdict = measure_bf16(graph, tokenizer, max_tokens)
                 artefacts.write_json(scratch / "openvino.json", verdict)
             digest = sha256_of(graph)
@@ -102,10 +102,11 @@ def export_pair(
             "source": source.origin,
             "license": source.license,
             "max_tokens": max_tokens,
-            "dimensions": dimensions,
+            **({} if task.is_ranking else {"dimensions": dimensions}),
             "sha256": digest,
             "parity_max_difference": difference,
             **({"layer": layer} if layer is not None else {}),
+            **({"activation": activation(encoder.config)} if task.is_ranking else {}),
             **special_ids(tokenizer),
         }
         folder = artefacts.version_folder(repository, task.caller)

@@ -50,6 +50,7 @@ DIFFUSION_ACTIVATIONS = 8 * GB
 CALLS = {
     "text_embedding": ((8, 512), (64, 16_384)),
     "bertscore": ((8, 512), (64, 8_192)),
+    "reranking": ((8, 512), (64, 16_384)),
     "image_classification": ((4, 0), (32, 0)),
     "face_enrollment": ((3, 0), (64, 0)),
 }

@@ -226,3 +226,51 @@ async def test_limits_of_tokenize(gateway: Running) -> None:
         reply = await gateway.text.post("/tokenize", json={"inputs": inputs})
         assert reply.status_code == 422
         assert words in reply.json()["detail"][0]["msg"]
+
+
+CROSS_ENCODER = {"triton_model": "reranking", "encoder": "cross_encoder", "aliases": ["other"]}
+RERANKING = {"rerank_models": {"tiny-ranker": CROSS_ENCODER}}
+
+
+async def test_a_cross_encoder(tmp_path: Path) -> None:
+    """It reads every pair, and its scores are those of the model: no cosines."""
+    async with running_gateway(tmp_path, text=RERANKING) as gateway:
+        body = {"model": "tiny-ranker", "query": "abcd", "documents": ["a b", "abcd", "a"]}
+        found = (await gateway.main.post("/v1/rerank", json=body)).json()
+        assert found["results"] == [
+            {"index": 1, "relevance_score": 1.0},
+            {"index": 0, "relevance_score": 0.5},
+            {"index": 2, "relevance_score": 0.25},
+        ]
+        assert (found["model"], found["usage"]["total_tokens"]) == ("tiny-ranker", 16)
+        body = {"model": "other", "text_1": ["ab", "c"], "text_2": ["a", "c"]}
+        data = (await gateway.main.post("/v1/score", json=body)).json()["data"]
+        assert [one["score"] for one in data] == [0.5, 1.0]
+        assert gateway.triton.calls == [("reranking", 3), ("reranking", 2)]
+        found = (await gateway.main.get("/v1/models")).json()["data"]
+        assert [one["id"] for one in found][-2:] == ["tiny-ranker", "other"]
+        assert (await gateway.main.get("/v1/models/other")).status_code == 200
+        refused = await gateway.main.post("/v1/embeddings", json={"input": "a", "model": "other"})
+        assert refused.status_code == 404
+        states = gateway.context.monitor.report()["services"]["text"]["models"]
+        assert ("rerank", "ready") in [(one["task"], one["state"]) for one in states]
+
+
+async def test_a_cross_encoder_in_chunks_keeps_the_order(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, text={**RERANKING, "embed_chunk": 8}) as gateway:
+        body = {
+            "model": "other",
+            "query": "a",
+            "documents": ["a" * (1 + i % 50) for i in range(50)],
+        }
+        results = (await gateway.main.post("/v1/rerank", json=body)).json()["results"]
+        assert [one["index"] for one in results] == list(range(50))
+        assert len(gateway.triton.calls) == 7
+
+
+async def test_the_default_may_be_a_cross_encoder(tmp_path: Path) -> None:
+    text = {**RERANKING, "rerank_model": "other"}
+    async with running_gateway(tmp_path, text=text) as gateway:
+        body = {"query": "a", "documents": ["a"]}
+        assert (await gateway.main.post("/v1/rerank", json=body)).json()["model"] == "tiny-ranker"
+        assert gateway.triton.calls == [("reranking", 1)]

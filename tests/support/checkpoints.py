@@ -63,8 +63,40 @@ def write_checkpoint(folder: Path, architecture: str) -> Path:
     return folder
 
 
-def small_tokenizer() -> Any:
-    """Return a byte-level BPE tokenizer of 600 tokens, with BERT's specials."""
+def write_cross_encoder(folder: Path, architecture: str, **config: Any) -> Path:
+    """Writes a sequence classifier of one label, and its tokenizer.
+
+    Args:
+        folder: Created.
+        architecture: bert, which is told which token is of which text, or roberta, which is not.
+        config: Further members of its configuration.
+    """
+    import torch
+    from transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        RobertaConfig,
+        RobertaForSequenceClassification,
+    )
+
+    torch.manual_seed(0)
+    shape = {**_SHAPE, "num_labels": 1, **config}
+    if architecture == "bert":
+        model = BertForSequenceClassification(BertConfig(**shape))
+    else:
+        shape |= {"type_vocab_size": 1, "max_position_embeddings": 514}  # two for padding
+        model = RobertaForSequenceClassification(RobertaConfig(**shape))
+    model.save_pretrained(folder)
+    small_tokenizer(types=architecture == "bert").save_pretrained(folder)
+    return folder
+
+
+def small_tokenizer(*, types: bool = False) -> Any:
+    """Return a byte-level BPE tokenizer of 600 tokens, with BERT's specials.
+
+    Args:
+        types: Whether it tells which token is of which text of a pair.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -79,7 +111,7 @@ def small_tokenizer() -> Any:
     tokenizer.train_from_iterator(varied_texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
     return PreTrainedTokenizerFast(
@@ -89,4 +121,5 @@ def small_tokenizer() -> Any:
         sep_token="[SEP]",
         unk_token="[UNK]",
         mask_token="[MASK]",
+        model_input_names=["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
     )

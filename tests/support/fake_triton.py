@@ -129,6 +129,17 @@ class FakeTriton:
         }
 
     @staticmethod
+    def _reranking(columns: Columns) -> dict[str, Array]:
+        """Score by the difference of the lengths."""
+        pairs = list(zip(columns["QUERY"], columns["DOCUMENT"], strict=True))
+        return {
+            "SCORE": np.array([[1 / (1 + abs(len(q) - len(d)))] for q, d in pairs], np.float32),
+            "TOKEN_COUNT": np.array(
+                [[len((q + b" " + d).split()) + 3] for q, d in pairs], np.int32
+            ),
+        }
+
+    @staticmethod
     def _bertscore(columns: Columns) -> dict[str, Array]:
         pairs = zip(columns["CANDIDATE"], columns["REFERENCE"], strict=True)
         same = np.array([[c == r] for c, r in pairs], np.float32)

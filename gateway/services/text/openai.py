@@ -81,9 +81,16 @@ def openai_application(service: TextService) -> FastAPI:
         content = {"object": "list", "data": items, "model": body.model, "usage": usage}
         return answer(content)
 
+    catalogues = (service.embedders, service.rankers)
+    names = [
+        name
+        for found in catalogues
+        for e in found.entries
+        for name in (e.name, *e.settings.aliases)
+    ]
+
     @declare(app, "GET", "/models", "Models this endpoint serves", answer=OpenAIModels)
     async def models(request: Request) -> Response:
-        names = [name for e in service.embedders.entries for name in (e.name, *e.settings.aliases)]
         body = {"object": "list", "data": [_model(name) for name in names]}
         return answer(body)
 
@@ -93,9 +100,10 @@ def openai_application(service: TextService) -> FastAPI:
     )  # fmt: skip
     async def model(request: Request) -> Response:
         name = request.path_params["model"]
-        if not name:  # which would mean the default one
+        if not name:
             raise NotFoundError
-        find(name)
+        if name not in names:
+            raise UnknownModelError(f"Unknown model; available models: {', '.join(sorted(names))}")
         return answer(_model(name))
 
     add_ranking(app, Ranking(service), service.settings.max_text_length)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.errors import BadRequestError
 from gateway.services.text.catalogue import Entry
 from gateway.services.text.service import TextService
 
@@ -29,7 +30,14 @@ class Ranking:
         Raises:
             BadRequestError: no catalogue has it; the detail lists what they have.
         """
-        return self._service.embedders.find(name)
+        embedders, rankers = self._service.embedders, self._service.rankers
+        name = name or self._service.settings.rerank_model
+        if name in rankers.names:
+            return rankers.find(name)
+        if not name or name in embedders.names:
+            return embedders.find(name)
+        known = ", ".join(sorted((*embedders.names, *rankers.names)))
+        raise BadRequestError(f"Unknown model; available models: {known}")
 
     async def score(
         self, left: Sequence[str], right: Sequence[str], entry: Entry
@@ -44,6 +52,10 @@ class Ranking:
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
+        if entry.model.task == "rerank":
+            queries = left if len(left) > 1 else [left[0]] * len(right)
+            scores, tokens = await self._service.rank(queries, right, entry)
+            return scores.astype(np.float64), tokens
         vectors, tokens = await self._service.embed_counted([*left, *right], entry)
         return cosines(vectors[: len(left)], vectors[len(left) :]), tokens
 

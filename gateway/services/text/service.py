@@ -25,13 +25,13 @@ from gateway.triton.tensors import Array, text_tensor
 Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
 CANARY_TEXT = "canary"
-MAX_ROWS = 128  # max_batch_size of text_embedding and bertscore
+MAX_ROWS = 128  # max_batch_size of text_embedding, bertscore and reranking
 SMALL = 4  # rows; larger requests are worth a call of their own
 JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
 
 
 class TextService(Service):
-    """Embeddings and BERTScore over the models of the catalogues."""
+    """Embeddings, BERTScore and relevance over the models of the catalogues."""
 
     name = "text"
 
@@ -42,8 +42,10 @@ class TextService(Service):
         self.active = ActiveRequests()
         self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
         self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)
+        self.rankers = Catalogue("rerank", settings.rerank_models, settings.rerank_model)
         self._coalescers: dict[tuple[str, tuple[str, ...]], Coalescer] = {}
-        self.models = [entry.model for entry in (*self.embedders.entries, *self.scorers.entries)]
+        catalogues = (self.embedders, self.scorers, self.rankers)
+        self.models = [entry.model for catalogue in catalogues for entry in catalogue.entries]
 
     @property
     def device(self) -> str:
@@ -122,11 +124,38 @@ class TextService(Service):
         parts = await self._run("bertscore", entry, count, chunks, inputs, SCORES)
         return {name: _gather(name, parts)[:, 0] for name in SCORES}
 
+    async def rank(
+        self, queries: Sequence[str], documents: Sequence[str], entry: Entry
+    ) -> tuple[Floats, int]:
+        """Return a cross-encoder's score of each pair, and how many tokens it read.
+
+        Args:
+            queries: one for each document.
+            documents: at least one.
+            entry: of ``rankers``.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        chunks = split(len(documents), min(self.settings.embed_chunk, MAX_ROWS))
+
+        def inputs(chunk: slice) -> dict[str, Tensor]:
+            return {
+                "QUERY": text_tensor(queries[chunk]),
+                "DOCUMENT": text_tensor(documents[chunk]),
+            }
+
+        outputs = ("SCORE", "TOKEN_COUNT")
+        parts = await self._run("rerank", entry, len(documents), chunks, inputs, outputs)
+        return _gather("SCORE", parts)[:, 0], int(_gather("TOKEN_COUNT", parts).sum())
+
     async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
         """Run one real inference and return the model's MODEL_INFO."""
         text = text_tensor([CANARY_TEXT])
         if model.task == "embed":
             inputs, output = {"TEXT": text}, "EMBEDDING"
+        elif model.task == "rerank":
+            inputs, output = {"QUERY": text, "DOCUMENT": text}, "SCORE"
         else:
             inputs, output = {"CANDIDATE": text, "REFERENCE": text}, "F1"
         reply = await self._context.triton.infer(

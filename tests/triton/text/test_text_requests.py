@@ -35,6 +35,16 @@ def test_model_info_names_the_weights(text_models: TextModels) -> None:
         assert len(facts["sha256"]) == 64
 
 
+def test_tokens_cost_the_encoder_nothing(text_models: TextModels) -> None:
+    before = text_models.executions("sentence_encoder")
+    wanted = [grpc.InferRequestedOutput("TOKENS")]
+    texts = [text_input("TEXT", ["a guitar", LONG])]
+    found = text_models.client.infer("text_embedding", texts, outputs=wanted).as_numpy("TOKENS")
+    counts = [len(json.loads(raw)["ids"]) for raw in found[:, 0]]
+    assert counts == [4, 602]  # beyond the 256 that the encoder reads
+    assert text_models.executions("sentence_encoder") == before
+
+
 def test_duplicates_and_order_are_kept(text_models: TextModels) -> None:
     texts = ["one", LONG, "two", "one", "", "two"]
     rows = text_models.embed(texts)
