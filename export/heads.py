@@ -23,17 +23,30 @@ class _Headed(nn.Module):  # type: ignore[misc]  # torch's types are not followe
 
 
 class SentenceHead(_Headed):
-    """Mean over the unmasked tokens, then unit length: sentence-transformers' Pooling + Normalize.
+    """Sentence vectors as sentence-transformers' Pooling and Normalize make them.
 
     Inputs INT64 [batch, length]; output FP32 [batch, hidden].
+
+    Args:
+        encoder: Gives the tokens' states.
+        pooling: `mean` over the unmasked tokens, or `cls`, the first one's state.
+        normalized: Whether vectors get unit length.
     """
+
+    def __init__(self, encoder: Any, *, pooling: str = "mean", normalized: bool = True) -> None:
+        super().__init__(encoder)
+        self.pooling = pooling
+        self.normalized = normalized
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embeddings of a padded batch."""
         states = self.hidden_states(input_ids, attention_mask)
-        weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-        return nn.functional.normalize(mean, dim=1)
+        if self.pooling == "cls":
+            pooled = states[:, 0]
+        else:
+            weights = attention_mask.unsqueeze(-1).to(states.dtype)
+            pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        return nn.functional.normalize(pooled, dim=1) if self.normalized else pooled
 
 
 class TokenHead(_Headed):

@@ -9,6 +9,7 @@ from typing import Any
 from export.checkpoint import load_classifier, load_encoder
 from export.errors import ExportError
 from export.folders import derive, derived_name, set_sizes
+from export.sentence_config import SentenceConfig
 from export.source import Source
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
@@ -41,8 +42,8 @@ class Task:
         return self.output == "logit"
 
     @property
-    def has_bf16(self) -> bool:
-        """Whether a CPU may run it in bfloat16, where that is measured to be near enough."""
+    def is_embedding(self) -> bool:
+        """Whether its network makes one vector of a text."""
         return self.output == "embedding"
 
     @property
@@ -76,13 +77,16 @@ class Task:
             raise ExportError(f"--layer is needed: which layer of {source.model} to compare")
         return source.layer
 
-    def headed(self, encoder: Any, tokenizer: Any) -> Any:
+    def headed(self, encoder: Any, tokenizer: Any, sentences: SentenceConfig) -> Any:
         """Return the encoder with the task's head behind it."""
         from export.heads import PairHead, SentenceHead, TokenHead
 
         if self.is_ranking:
             return PairHead(encoder, takes_types=TYPES in tokenizer.model_input_names)
-        return TokenHead(encoder) if self.is_matching else SentenceHead(encoder)
+        if self.is_matching:
+            return TokenHead(encoder)
+        pooling, normalized = sentences.pooling, sentences.normalized
+        return SentenceHead(encoder, pooling=pooling, normalized=normalized)
 
     def made_from(self, source: Source) -> dict[str, Any]:
         """Return what the artefacts depend on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,10 @@ class TextModel(Section):
     """Other names accepted for it; the response names the model that really ran."""
     languages: list[str] = ["en"]
     """Languages it is meant for (BERTScore's `lang`); `*` for any."""
+    prompts: dict[str, str] = {}
+    """Embeddings: text in front of every text, by name; beside those of the checkpoint."""
+    dimensions: list[Annotated[int, Field(ge=1)]] = []
+    """Embeddings: lengths that vectors may be cut to; empty: those that the checkpoint declares."""
 
 
 def _embed_models() -> dict[str, TextModel]:

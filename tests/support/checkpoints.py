@@ -35,12 +35,13 @@ _V2: dict[str, Any] = {
 }
 
 
-def write_checkpoint(folder: Path, architecture: str) -> Path:
+def write_checkpoint(folder: Path, architecture: str, **config: Any) -> Path:
     """Writes a checkpoint of 4 layers with a byte-level BPE tokenizer of no usable maximum.
 
     Args:
         folder: Created.
         architecture: bert, deberta or deberta-v2.
+        config: Further members of its configuration.
     """
     import torch
     from transformers import (
@@ -53,13 +54,39 @@ def write_checkpoint(folder: Path, architecture: str) -> Path:
     )
 
     torch.manual_seed(0)
+    shape = {**_SHAPE, **config}
     model = {
-        "bert": lambda: BertModel(BertConfig(**_SHAPE)),
-        "deberta": lambda: DebertaModel(DebertaConfig(**_SHAPE, **_RELATIVE)),
-        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**_SHAPE, **_RELATIVE, **_V2)),
+        "bert": lambda: BertModel(BertConfig(**shape)),
+        "deberta": lambda: DebertaModel(DebertaConfig(**shape, **_RELATIVE)),
+        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**shape, **_RELATIVE, **_V2)),
     }[architecture]()
     model.save_pretrained(folder)
     small_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_sentence_transformer(
+    folder: Path, *, prompts: dict[str, str], default_prompt_name: str | None = None
+) -> Path:
+    """Writes a model of sentence-transformers: the first token's state, at unit length.
+
+    Its checkpoint declares vectors of 16 and 32 of the 64 components.
+
+    Args:
+        folder: Created.
+        prompts: By name.
+        default_prompt_name: Of the one used where none is named.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+
+    encoder = folder.with_name(f"{folder.name}-encoder")
+    write_checkpoint(encoder, "bert", matryoshka_dimensions=[32, 16])
+    modules = [Transformer(str(encoder), max_seq_length=48), Pooling(64, "cls"), Normalize()]
+    model = SentenceTransformer(
+        modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu"
+    )
+    model.save(str(folder))
     return folder
 
 

@@ -73,6 +73,8 @@ class FakeTriton:
     broken: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     """Models whose process is gone while their requests are kept, until they are loaded again."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the text models tell of themselves beside :data:`TEXTS`."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the connection ends."""
     gate: asyncio.Event = field(default_factory=opened)
@@ -110,7 +112,8 @@ class FakeTriton:
             self.cancelled += 1
             raise
         found = getattr(self, f"_{model}")(columns)
-        info = json.dumps(FACES if model == "face_enrollment" else TEXTS).encode()
+        facts = FACES if model == "face_enrollment" else TEXTS | self.facts
+        info = json.dumps(facts).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
 

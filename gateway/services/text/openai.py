@@ -20,6 +20,7 @@ from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.services.text.catalogue import Entry
+from gateway.services.text.embedding_options import EmbeddingOptions, OptionError
 from gateway.services.text.openai_errors import (
     ParameterError,
     UnknownModelError,
@@ -71,10 +72,14 @@ def openai_application(service: TextService) -> FastAPI:
         body = await read_body(request, EmbeddingsRequest)
         texts = texts_of("input", body.input, service.settings.max_text_length)
         entry = find(body.model)
-        vectors, tokens = await unless_gone(request, service.embed_counted(texts, entry))
-        if body.dimensions not in (None, vectors.shape[1]):
-            words = f"dimensions must be {vectors.shape[1]} for this model"
-            raise ParameterError("dimensions", words)
+        options = EmbeddingOptions(body.prompt_name, body.input_type, body.dimensions)
+        try:
+            preparation = await service.prepare(entry, options)
+        except OptionError as error:
+            raise ParameterError(error.option, error.detail) from None
+        vectors, tokens = await unless_gone(
+            request, service.embed_counted(texts, entry, preparation)
+        )
         vectors = np.ascontiguousarray(vectors)
         items = [_item(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}

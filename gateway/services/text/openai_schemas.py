@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from gateway.http.answers import described
+from gateway.services.text.embedding_options import InputType
 from gateway.services.text.openai_errors import MAX_INPUTS
 
 TEXTS = {
@@ -25,6 +26,8 @@ class EmbeddingsRequest(BaseModel):
     model: str
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
+    input_type: InputType | None = None
+    prompt_name: str | None = None
     user: str | None = None
 
 

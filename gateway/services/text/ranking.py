@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import BadRequestError
 from gateway.services.text.catalogue import Entry
+from gateway.services.text.embedding_options import EmbeddingOptions
 from gateway.services.text.service import TextService
 
 Scores = NDArray[np.float64]
@@ -39,6 +40,20 @@ class Ranking:
         known = ", ".join(sorted((*embedders.names, *rankers.names)))
         raise BadRequestError(f"Unknown model; available models: {known}")
 
+    async def rank(self, query: str, documents: Sequence[str], entry: Entry) -> tuple[Scores, int]:
+        """Return the relevance of each document, and how many tokens the model read.
+
+        Embedding models read both with their prompts for queries and documents, if they have some.
+
+        Raises:
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        if entry.model.task == "rerank":
+            return await self._read_together([query], documents, entry)
+        asked = await self._service.prepare(entry, EmbeddingOptions(input_type="query"))
+        told = await self._service.prepare(entry, EmbeddingOptions(input_type="document"))
+        return await self._compared(asked.prompted([query]), told.prompted(documents), entry)
+
     async def score(
         self, left: Sequence[str], right: Sequence[str], entry: Entry
     ) -> tuple[Scores, int]:
@@ -53,9 +68,21 @@ class Ranking:
             GatewayError: busy, down, deadline or failed inference.
         """
         if entry.model.task == "rerank":
-            queries = left if len(left) > 1 else [left[0]] * len(right)
-            scores, tokens = await self._service.rank(queries, right, entry)
-            return scores.astype(np.float64), tokens
+            return await self._read_together(left, right, entry)
+        plain = await self._service.prepare(entry)
+        return await self._compared(plain.prompted(left), plain.prompted(right), entry)
+
+    async def _read_together(
+        self, left: Sequence[str], right: Sequence[str], entry: Entry
+    ) -> tuple[Scores, int]:
+        queries = left if len(left) > 1 else [left[0]] * len(right)
+        scores, tokens = await self._service.rank(queries, right, entry)
+        return scores.astype(np.float64), tokens
+
+    async def _compared(
+        self, left: Sequence[str], right: Sequence[str], entry: Entry
+    ) -> tuple[Scores, int]:
+        """Compare texts that have their prompts already."""
         vectors, tokens = await self._service.embed_counted([*left, *right], entry)
         return cosines(vectors[: len(left)], vectors[len(left) :]), tokens
 

@@ -55,7 +55,7 @@ def add_ranking(app: FastAPI, ranking: Ranking, characters: int) -> None:
         (query,) = texts_of("query", body.query, characters)
         documents = texts_of("documents", _plain(body.documents), characters)
         entry = find(body.model)
-        scores, tokens = await unless_gone(request, ranking.score([query], documents, entry))
+        scores, tokens = await unless_gone(request, ranking.rank(query, documents, entry))
         order = np.argsort(-scores, kind="stable")[: body.top_n or None]
         results: list[dict[str, Any]] = [
             {"index": index, "relevance_score": relevance}

@@ -21,6 +21,7 @@ from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.outline import Bounds
 from gateway.services.text.device import DeviceReader
+from gateway.services.text.embedding_options import EmbeddingOptions
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.schemas import (
     BertScore,
@@ -91,7 +92,9 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     async def embed(request: Request) -> Response:
         body = await read_body(request, EmbedRequest, limits, bounds=bounds)
         entry = service.embedders.find(body.model)
-        vectors = await unless_gone(request, service.embed(body.texts, entry))
+        options = EmbeddingOptions(body.prompt_name, body.input_type, body.dimensions)
+        preparation = await service.prepare(entry, options)
+        vectors = await unless_gone(request, service.embed(body.texts, entry, preparation))
         name = body.model or settings.embed_model
         return answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
 

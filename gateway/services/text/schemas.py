@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
 from gateway.http.declaration import told
+from gateway.services.text.embedding_options import InputType
 
 
 class Limits(dict[str, int]):
@@ -46,6 +47,9 @@ class EmbedRequest(BaseModel):
 
     texts: list[str] = Field(description="Up to GPU_MAX_BATCH_SIZE texts; may be empty.")
     model: str = Field("", description="A name of the catalogue; empty: the default model.")
+    dimensions: int | None = Field(None, ge=1, description="One of the model's lengths.")
+    input_type: InputType | None = Field(None, description="Chooses the model's prompt.")
+    prompt_name: str | None = Field(None, description="The model's name of a prompt.")
 
     check_texts = field_validator("texts")(_within_limits)
 

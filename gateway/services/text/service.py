@@ -18,6 +18,13 @@ from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.services.text.active import ActiveRequest, ActiveRequests
 from gateway.services.text.catalogue import Catalogue, Entry
+from gateway.services.text.embedding_options import (
+    AS_GIVEN,
+    PLAIN,
+    EmbeddingOptions,
+    Preparation,
+    prepared,
+)
 from gateway.triton import Tensor
 from gateway.triton.coalesce import Coalescer
 from gateway.triton.tensors import Array, text_tensor
@@ -52,35 +59,60 @@ class TextService(Service):
         """Where the default embedding model runs: ``cpu``, ``cuda`` or ``cuda:N``."""
         return self.embedders.find("").model.device
 
-    async def embed(self, texts: Sequence[str], entry: Entry) -> Floats:
+    async def prepare(self, entry: Entry, options: EmbeddingOptions = PLAIN) -> Preparation:
+        """Return what an embedding model makes of options, which it declares once it is ready.
+
+        Raises:
+            OptionError: it does not offer them.
+            GatewayError: busy, or down.
+        """
+        if not entry.model.info:
+            deadline = time.monotonic() + self.settings.deadline_seconds
+            self._context.monitor.expect(entry.model)
+            async with self.admission.slot():
+                await self._context.monitor.back(entry.model, deadline)
+        return prepared(entry, options)
+
+    async def embed(
+        self, texts: Sequence[str], entry: Entry, preparation: Preparation = AS_GIVEN
+    ) -> Floats:
         """Return the embeddings, float32 [len(texts), dimensions], in the order of ``texts``.
 
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
-        return (await self._embed(texts, entry, ("EMBEDDING",)))["EMBEDDING"]
+        return (await self._embed(texts, entry, preparation, ("EMBEDDING",)))["EMBEDDING"]
 
-    async def embed_counted(self, texts: Sequence[str], entry: Entry) -> tuple[Floats, int]:
+    async def embed_counted(
+        self, texts: Sequence[str], entry: Entry, preparation: Preparation = AS_GIVEN
+    ) -> tuple[Floats, int]:
         """Return the embeddings as :meth:`embed`, and how many tokens the model read.
 
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
-        found = await self._embed(texts, entry, ("EMBEDDING", "TOKEN_COUNT"))
+        found = await self._embed(texts, entry, preparation, ("EMBEDDING", "TOKEN_COUNT"))
         return found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
 
     async def _embed(
-        self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]
+        self,
+        texts: Sequence[str],
+        entry: Entry,
+        preparation: Preparation,
+        outputs: Sequence[str],
     ) -> dict[str, Array]:
         if not texts:
             return {name: np.zeros((0, 0), np.float32) for name in outputs}
+        texts = preparation.prompted(texts)
         chunks = split(len(texts), min(self.settings.embed_chunk, MAX_ROWS))
 
         def inputs(chunk: slice) -> dict[str, Tensor]:
             return {"TEXT": text_tensor(texts[chunk])}
 
         parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
-        return {name: _gather(name, parts) for name in outputs}
+        found = {name: _gather(name, parts) for name in outputs}
+        found["EMBEDDING"] = preparation.cut(found["EMBEDDING"])
+        return found
 
     async def tokenize(self, texts: Sequence[str], entry: Entry) -> list[bytes]:
         """Return the tokens of each text as ``gateway.services.text.tokenization`` reads them.
