@@ -81,6 +81,8 @@ class TextSettings(ServiceSection):
     """Chunks of one request in Triton at once."""
     calls_before_joining: int = Field(6, ge=1)
     """Calls to a model under way from which on small requests travel together."""
+    embed_cache_bytes: int = Field(0, ge=0)
+    """Memory for vectors of texts that have been embedded before, over all processes; 0: none."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     """Largest request body in bytes."""
     embed_model: str = "all-MiniLM-L6-v2"

@@ -78,7 +78,7 @@ def write_sentence_transformer(
         default_prompt_name: Of the one used where none is named.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     encoder = folder.with_name(f"{folder.name}-encoder")
     write_checkpoint(encoder, "bert", matryoshka_dimensions=[32, 16])

@@ -18,6 +18,7 @@ from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.services.text.active import ActiveRequest, ActiveRequests
 from gateway.services.text.catalogue import Catalogue, Entry
+from gateway.services.text.embedding_cache import Embedded, EmbeddingCache, gathered
 from gateway.services.text.embedding_options import (
     AS_GIVEN,
     PLAIN,
@@ -31,6 +32,7 @@ from gateway.triton.tensors import Array, text_tensor
 
 Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
+COUNTED = ("EMBEDDING", "TOKEN_COUNT")
 CANARY_TEXT = "canary"
 MAX_ROWS = 128  # max_batch_size of text_embedding, bertscore and reranking
 SMALL = 4  # rows; larger requests are worth a call of their own
@@ -50,6 +52,8 @@ class TextService(Service):
         self.embedders = Catalogue("embed", settings.embed_models, settings.embed_model)
         self.scorers = Catalogue("bertscore", settings.bertscore_models, settings.bertscore_model)
         self.rankers = Catalogue("rerank", settings.rerank_models, settings.rerank_model)
+        room = settings.embed_cache_bytes // context.settings.server.workers
+        self._cache = EmbeddingCache(room, context.metrics) if room else None
         self._coalescers: dict[tuple[str, tuple[str, ...]], Coalescer] = {}
         catalogues = (self.embedders, self.scorers, self.rankers)
         self.models = [entry.model for catalogue in catalogues for entry in catalogue.entries]
@@ -81,7 +85,10 @@ class TextService(Service):
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
-        return (await self._embed(texts, entry, preparation, ("EMBEDDING",)))["EMBEDDING"]
+        if self._cache:
+            return (await self.embed_counted(texts, entry, preparation))[0]
+        found = await self._embed(preparation.prompted(texts), entry, ("EMBEDDING",))
+        return preparation.cut(found["EMBEDDING"])
 
     async def embed_counted(
         self, texts: Sequence[str], entry: Entry, preparation: Preparation = AS_GIVEN
@@ -91,28 +98,42 @@ class TextService(Service):
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
-        found = await self._embed(texts, entry, preparation, ("EMBEDDING", "TOKEN_COUNT"))
-        return found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
+        texts = preparation.prompted(texts)
+        if self._cache and texts:
+            vectors, tokens = await self._remembered(texts, entry, self._cache)
+        else:
+            found = await self._embed(texts, entry, COUNTED)
+            vectors, tokens = found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
+        return preparation.cut(vectors), tokens
+
+    async def _remembered(
+        self, texts: Sequence[str], entry: Entry, cache: EmbeddingCache
+    ) -> tuple[Floats, int]:
+        """Embed what is not in the cache; nothing is asked, and no slot taken, where all is."""
+        keys = cache.keys(texts, entry)
+        found = cache.lookup(keys, entry)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        if missing:
+            fresh = await self._embed(list(missing.values()), entry, COUNTED)
+            rows = zip(missing, fresh["EMBEDDING"], fresh["TOKEN_COUNT"][:, 0], strict=True)
+            found |= {key: Embedded(vector.tobytes(), int(count)) for key, vector, count in rows}
+            if cache.keys(texts[:1], entry) == keys[:1]:  # no other weights in the meantime
+                for key in missing:
+                    cache.keep(key, found[key])
+        return gathered(keys, found)
 
     async def _embed(
-        self,
-        texts: Sequence[str],
-        entry: Entry,
-        preparation: Preparation,
-        outputs: Sequence[str],
+        self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]
     ) -> dict[str, Array]:
         if not texts:
             return {name: np.zeros((0, 0), np.float32) for name in outputs}
-        texts = preparation.prompted(texts)
         chunks = split(len(texts), min(self.settings.embed_chunk, MAX_ROWS))
 
         def inputs(chunk: slice) -> dict[str, Tensor]:
             return {"TEXT": text_tensor(texts[chunk])}
 
         parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
-        found = {name: _gather(name, parts) for name in outputs}
-        found["EMBEDDING"] = preparation.cut(found["EMBEDDING"])
-        return found
+        return {name: _gather(name, parts) for name in outputs}
 
     async def tokenize(self, texts: Sequence[str], entry: Entry) -> list[bytes]:
         """Return the tokens of each text as ``gateway.services.text.tokenization`` reads them.
