@@ -26,7 +26,11 @@ def refresh(source: Path, target: Path) -> None:
     """
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
         there = target / folder.name
-        for old in [*there.glob("[0-9]*/*.py"), *there.glob("configs/*.pbtxt")]:
+        code = there.glob("[0-9]*/*.py")
+        # A folder without __init__.py is no package but an artefact: a checkpoint may hold code.
+        packages = [file.parent for file in there.glob("[0-9]*/*/__init__.py")]
+        modules = [file for package in packages for file in package.glob("*.py")]
+        for old in [*code, *modules, *there.glob("configs/*.pbtxt")]:
             if not (source / old.relative_to(target)).exists():
                 old.unlink()
         shutil.copytree(
@@ -50,15 +54,15 @@ def link_environments(
     Returns:
         The models that have one.
     """
-    found = []
+    linked = []
     if (environments / "vlm").is_dir():
         link = repository / "vlm" / "1" / LINK
         link.unlink(missing_ok=True)
         link.symlink_to(environments / "vlm")
-        found.append("vlm")
+        linked.append("vlm")
     if (environments / "tryon").is_dir() and engine != "warp":
         config = repository / "tryon" / "config.pbtxt"
         text = config.read_text("utf-8")
         config.write_text(text + _ENVIRONMENT.format(path=environments / "tryon"), "utf-8")
-        found.append("tryon")
-    return found
+        linked.append("tryon")
+    return linked

@@ -1,6 +1,7 @@
 """Type and size of a picture from its header, without decoding it.
 
-As tolerant as the decoder behind it (`model_repository/*/1/jpeg_file.py` and its neighbours).
+As tolerant as the decoder behind it (`model_repository/*/1/pictures/jpeg_file.py` and its
+neighbours).
 
 Sources: PNG (W3C, 5.2 and 11.2.2), JPEG (ITU T.81, B.1 and B.2.2), WebP (RFC 9649, 2.5 to 2.7),
 AVIF and HEIC (ISO/IEC 14496-12, 4.2; 23008-12, 6.5.3).
@@ -96,11 +97,11 @@ class _Jpeg:
         """Return the next marker, whatever stands before it."""
         while self._stray >= 0:
             ahead = self._file.read(_AHEAD)
-            found = _MARKER.search(ahead)
-            if found is not None:
-                self._stray -= found.start()
-                self._file.seek(found.end() - len(ahead), 1)
-                return found.group()[1]
+            marker = _MARKER.search(ahead)
+            if marker is not None:
+                self._stray -= marker.start()
+                self._file.seek(marker.end() - len(ahead), 1)
+                return marker.group()[1]
             if len(ahead) < 2 or _FILL in ahead:
                 break
             self._stray -= len(ahead) - 1
