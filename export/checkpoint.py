@@ -82,13 +82,13 @@ def activation(config: Any) -> str:
     Raises:
         ExportError: Something else.
     """
-    told = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-    told = told or getattr(config, "sbert_ce_default_activation_function", None)
-    known = {None: "sigmoid", "Sigmoid": "sigmoid", "Identity": "identity"}
-    name = told and told.rpartition(".")[2]
-    if name not in known:
-        raise ExportError(f"the activation {told} is not known: Sigmoid and Identity are")
-    return known[name]
+    declared = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+    declared = declared or getattr(config, "sbert_ce_default_activation_function", None)
+    names = {None: "sigmoid", "Sigmoid": "sigmoid", "Identity": "identity"}
+    name = declared and declared.rpartition(".")[2]
+    if name not in names:
+        raise ExportError(f"the activation {declared} is not known: Sigmoid and Identity are")
+    return names[name]
 
 
 def load_tokenizer(source: str, *, for_matching: bool = False) -> Any:

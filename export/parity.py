@@ -42,8 +42,8 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     worst = 0.0
-    given: list[Any] = varied_pairs(60) if task.is_ranking else varied_texts(60)
-    for batch in _batches(given):
+    samples: list[Any] = varied_pairs(60) if task.is_ranking else varied_texts(60)
+    for batch in _batches(samples):
         texts = zip(*batch, strict=True) if task.is_ranking else (batch,)
         encoded = tokenizer(
             *map(list, texts), padding=True, truncation=True, max_length=max_tokens,

@@ -43,9 +43,9 @@ class SentenceConfig:
 
     def facts(self) -> dict[str, Any]:
         """Return what the caller has to know, where it differs from a plain encoder's."""
-        found = {"prompts": self.prompts, "default_prompt_name": self.default_prompt_name}
-        told = {name: value for name, value in found.items() if value}
-        return told if self.normalized else {**told, "normalized": False}
+        declared = {"prompts": self.prompts, "default_prompt_name": self.default_prompt_name}
+        facts = {name: value for name, value in declared.items() if value}
+        return facts if self.normalized else {**facts, "normalized": False}
 
 
 def sentence_config(place: str) -> SentenceConfig:
@@ -71,9 +71,9 @@ def sentence_config(place: str) -> SentenceConfig:
             f"{place} makes its vectors by {', '.join(kinds)}: Transformer, Pooling and Normalize "
             "can be exported"
         )
-    told = read("config_sentence_transformers.json") or {}
-    prompts = {name: text for name, text in (told.get("prompts") or {}).items() if text}
-    default = told.get("default_prompt_name")
+    config = read("config_sentence_transformers.json") or {}
+    prompts = {name: text for name, text in (config.get("prompts") or {}).items() if text}
+    default = config.get("default_prompt_name")
     return SentenceConfig(
         pooling=_pooling(place, modules[1]["path"], read),
         normalized="Normalize" in kinds,
@@ -106,8 +106,8 @@ def _file(place: str, name: str) -> str | None:
     if Path(place).is_dir():
         file = Path(place, name)
         return str(file) if file.is_file() else None
-    found: str | None = cached_file(
+    file_name: str | None = cached_file(
         place, name, _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )  # fmt: skip
-    return found
+    return file_name

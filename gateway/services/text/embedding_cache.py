@@ -48,44 +48,44 @@ class EmbeddingCache:
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._most = most
         self._metrics = metrics
-        self._found: OrderedDict[Key, Embedded] = OrderedDict()
+        self._entries: OrderedDict[Key, Embedded] = OrderedDict()
         self.size = 0
 
     def keys(self, texts: Sequence[str], entry: Entry) -> list[Key]:
         """Return the keys of texts as the model reads them, prompts included.
 
-        A model's weights are part of it: another version's vectors are never found.
+        A model's weights are part of it: another version's vectors are never embedded.
         """
         weights = f"{entry.model.triton_model} {entry.model.info.get('sha256', '')} ".encode()
         return [hashlib.blake2b(weights + text.encode(), digest_size=32).digest() for text in texts]
 
     def lookup(self, keys: Sequence[Key], entry: Entry) -> dict[Key, Embedded]:
         """Return what is kept of these, and count hits and misses."""
-        found = {key: kept for key in keys if (kept := self._found.get(key)) is not None}
-        for key in found:
-            self._found.move_to_end(key)
-        hits = sum(key in found for key in keys)
+        embedded = {key: self._entries[key] for key in keys if key in self._entries}
+        for key in embedded:
+            self._entries.move_to_end(key)
+        hits = sum(key in embedded for key in keys)
         model = entry.model.triton_model
         for outcome, count in (("hit", hits), ("miss", len(keys) - hits)):
             if count:
                 self._metrics.cached_texts.labels(model, outcome).inc(count)
-        return found
+        return embedded
 
     def keep(self, key: Key, embedded: Embedded) -> None:
         """Keep a text's vector, and let others go for it."""
-        old = self._found.pop(key, None)
+        old = self._entries.pop(key, None)
         self.size -= old.size if old else 0
         if embedded.size <= self._most:
-            self._found[key] = embedded
+            self._entries[key] = embedded
             self.size += embedded.size
         while self.size > self._most:
-            _, least = self._found.popitem(last=False)
+            _, least = self._entries.popitem(last=False)
             self.size -= least.size
         self._metrics.cached_bytes.set(self.size)
 
 
-def gathered(keys: Sequence[Key], found: dict[Key, Embedded]) -> tuple[NDArray[np.float32], int]:
+def gathered(keys: Sequence[Key], embedded: dict[Key, Embedded]) -> tuple[NDArray[np.float32], int]:
     """Return the vectors of all keys, float32 [len(keys), dimensions], and the sum of tokens."""
-    every = [found[key] for key in keys]
-    vectors = np.frombuffer(b"".join(one.vector for one in every), np.float32)
-    return vectors.reshape(len(every), -1), sum(one.tokens for one in every)
+    rows = [embedded[key] for key in keys]
+    vectors = np.frombuffer(b"".join(row.vector for row in rows), np.float32)
+    return vectors.reshape(len(rows), -1), sum(row.tokens for row in rows)

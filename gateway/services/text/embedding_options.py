@@ -85,11 +85,11 @@ class Preparation:
         """Return the first components, at unit length where the whole vectors have it."""
         if self.dimensions is None:
             return vectors
-        found = vectors[:, : self.dimensions]
+        cut = vectors[:, : self.dimensions]
         if not self.normalized:
-            return np.ascontiguousarray(found)
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(found / np.maximum(lengths, np.float32(1e-12)), np.float32)
+            return np.ascontiguousarray(cut)
+        lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+        return np.asarray(cut / np.maximum(lengths, np.float32(1e-12)), np.float32)
 
 
 AS_GIVEN = Preparation()
@@ -108,13 +108,13 @@ def prepared(entry: Entry, options: EmbeddingOptions = PLAIN) -> Preparation:
     prompts, default = prompts_of(entry)
     name = options.prompt_name
     if name is not None and name not in prompts:
-        known = ", ".join(sorted(prompts)) or "it has none"
-        raise OptionError("prompt_name", f"prompt_name is not one of this model's: {known}")
+        offered = ", ".join(sorted(prompts)) or "it has none"
+        raise OptionError("prompt_name", f"prompt_name is not one of this model's: {offered}")
     if name is None and options.input_type is None:
         name = default
     elif name is None:
         names = _PROMPTS.get(options.input_type or "", (options.input_type or "",))
-        name = next((one for one in names if one in prompts), None)
+        name = next((candidate for candidate in names if candidate in prompts), None)
     return Preparation(
         prompt=prompts[name] if name is not None else "",
         dimensions=_checked(entry, options.dimensions) if options.dimensions else None,
@@ -125,9 +125,9 @@ def prepared(entry: Entry, options: EmbeddingOptions = PLAIN) -> Preparation:
 def prompts_of(entry: Entry) -> tuple[Mapping[str, str], str | None]:
     """Return the prompts by name, and the default's; the configuration's win."""
     info: Mapping[str, Any] = entry.model.info
-    told = info.get("prompts")
+    declared = info.get("prompts")
     own = entry.settings.prompts
-    return ({**told, **own} if told else own), info.get("default_prompt_name")
+    return ({**declared, **own} if declared else own), info.get("default_prompt_name")
 
 
 def lengths_of(entry: Entry) -> list[int]:
@@ -141,6 +141,6 @@ def lengths_of(entry: Entry) -> list[int]:
 def _checked(entry: Entry, dimensions: int) -> int | None:
     lengths = lengths_of(entry)
     if dimensions not in lengths:
-        known = " or ".join(map(str, lengths))
-        raise OptionError("dimensions", f"dimensions must be {known} for this model")
+        offered = " or ".join(map(str, lengths))
+        raise OptionError("dimensions", f"dimensions must be {offered} for this model")
     return None if dimensions == lengths[-1] else dimensions

@@ -86,13 +86,7 @@ def openai_application(service: TextService) -> FastAPI:
         content = {"object": "list", "data": items, "model": body.model, "usage": usage}
         return answer(content)
 
-    catalogues = (service.embedders, service.rankers)
-    names = [
-        name
-        for found in catalogues
-        for e in found.entries
-        for name in (e.name, *e.settings.aliases)
-    ]
+    names = [*service.embedders.names, *service.rankers.names]
 
     @declare(app, "GET", "/models", "Models this endpoint serves", answer=OpenAIModels)
     async def models(request: Request) -> Response:

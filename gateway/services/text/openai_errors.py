@@ -67,19 +67,19 @@ def _words(problem: dict[str, Any]) -> str:
     return words
 
 
-def texts_of(field: str, given: Any, characters: int, most: int = MAX_INPUTS) -> list[str]:
+def texts_of(field: str, value: Any, characters: int, most: int = MAX_INPUTS) -> list[str]:
     """Return what a request gives as a text or a list of texts as a list.
 
     Args:
         field: its name in the body, for the words of the error.
-        given: what is there.
+        value: what is there.
         characters: most of them (code points) in a text.
         most: texts.
 
     Raises:
         ParameterError: it is something else, empty, or too much.
     """
-    texts = [given] if isinstance(given, str) else given
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list):
         raise ParameterError(field, f"{field} must be a text or a list of texts")
     if not texts:

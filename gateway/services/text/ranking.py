@@ -37,8 +37,8 @@ class Ranking:
             return rankers.find(name)
         if not name or name in embedders.names:
             return embedders.find(name)
-        known = ", ".join(sorted((*embedders.names, *rankers.names)))
-        raise BadRequestError(f"Unknown model; available models: {known}")
+        names = ", ".join(sorted((*embedders.names, *rankers.names)))
+        raise BadRequestError(f"Unknown model; available models: {names}")
 
     async def rank(self, query: str, documents: Sequence[str], entry: Entry) -> tuple[Scores, int]:
         """Return the relevance of each document, and how many tokens the model read.
@@ -50,9 +50,11 @@ class Ranking:
         """
         if entry.model.task == "rerank":
             return await self._read_together([query], documents, entry)
-        asked = await self._service.prepare(entry, EmbeddingOptions(input_type="query"))
-        told = await self._service.prepare(entry, EmbeddingOptions(input_type="document"))
-        return await self._compared(asked.prompted([query]), told.prompted(documents), entry)
+        query_side = await self._service.prepare(entry, EmbeddingOptions(input_type="query"))
+        document_side = await self._service.prepare(entry, EmbeddingOptions(input_type="document"))
+        return await self._compared(
+            query_side.prompted([query]), document_side.prompted(documents), entry
+        )
 
     async def score(
         self, left: Sequence[str], right: Sequence[str], entry: Entry
@@ -97,7 +99,7 @@ def cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:
     Returns:
         float64 [n], -1 to 1.
     """
-    one, other = left.astype(np.float64), right.astype(np.float64)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    products = np.einsum("ij,ij->i", np.broadcast_to(one, other.shape), other)
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    products = np.einsum("ij,ij->i", np.broadcast_to(left, right.shape), right)
     return np.asarray(np.clip(products / np.where(lengths == 0, 1, lengths), -1, 1), np.float64)

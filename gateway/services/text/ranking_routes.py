@@ -93,7 +93,7 @@ def _plain(documents: Any) -> Any:
     """Return documents with the text in the place of objects that hold one."""
     if not isinstance(documents, list):
         raise ParameterError("documents", "documents must be a list of texts")
-    return [one.get("text") if isinstance(one, dict) else one for one in documents]
+    return [item.get("text") if isinstance(item, dict) else item for item in documents]
 
 
 def _id(kind: str) -> str:

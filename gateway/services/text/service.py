@@ -87,8 +87,8 @@ class TextService(Service):
         """
         if self._cache:
             return (await self.embed_counted(texts, entry, preparation))[0]
-        found = await self._embed(preparation.prompted(texts), entry, ("EMBEDDING",))
-        return preparation.cut(found["EMBEDDING"])
+        outputs = await self._embed(preparation.prompted(texts), entry, ("EMBEDDING",))
+        return preparation.cut(outputs["EMBEDDING"])
 
     async def embed_counted(
         self, texts: Sequence[str], entry: Entry, preparation: Preparation = AS_GIVEN
@@ -102,8 +102,8 @@ class TextService(Service):
         if self._cache and texts:
             vectors, tokens = await self._remembered(texts, entry, self._cache)
         else:
-            found = await self._embed(texts, entry, COUNTED)
-            vectors, tokens = found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
+            outputs = await self._embed(texts, entry, COUNTED)
+            vectors, tokens = outputs["EMBEDDING"], int(outputs["TOKEN_COUNT"].sum())
         return preparation.cut(vectors), tokens
 
     async def _remembered(
@@ -111,16 +111,16 @@ class TextService(Service):
     ) -> tuple[Floats, int]:
         """Embed what is not in the cache; nothing is asked, and no slot taken, where all is."""
         keys = cache.keys(texts, entry)
-        found = cache.lookup(keys, entry)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        embedded = cache.lookup(keys, entry)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in embedded}
         if missing:
             fresh = await self._embed(list(missing.values()), entry, COUNTED)
             rows = zip(missing, fresh["EMBEDDING"], fresh["TOKEN_COUNT"][:, 0], strict=True)
-            found |= {key: Embedded(vector.tobytes(), int(count)) for key, vector, count in rows}
+            embedded |= {key: Embedded(vector.tobytes(), int(count)) for key, vector, count in rows}
             if cache.keys(texts[:1], entry) == keys[:1]:  # no other weights in the meantime
                 for key in missing:
-                    cache.keep(key, found[key])
-        return gathered(keys, found)
+                    cache.keep(key, embedded[key])
+        return gathered(keys, embedded)
 
     async def _embed(
         self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]

@@ -34,13 +34,13 @@ class Tokenized:
     starts: Sequence[int]
     stops: Sequence[int]
 
-    def kept(self, *, special: bool) -> list[int]:
+    def places(self, *, special: bool) -> list[int]:
         """Return the places of all tokens, or of those that the text itself has."""
         return [at for at, added in enumerate(self.special) if special or not added]
 
-    def told(self, *, special: bool) -> list[dict[str, Any]]:
+    def as_json(self, *, special: bool) -> list[dict[str, Any]]:
         """Return the tokens as text-embeddings-inference tells them."""
-        return [self._token(at) for at in self.kept(special=special)]
+        return [self._token(at) for at in self.places(special=special)]
 
     def _token(self, at: int) -> dict[str, Any]:
         added = bool(self.special[at])
@@ -58,14 +58,14 @@ def tokenized(text: str, listed: bytes) -> Tokenized:
 async def listing(
     texts: Sequence[str], listed: Sequence[bytes], *, special: bool
 ) -> list[orjson.Fragment]:
-    """Return each text's tokens as :meth:`Tokenized.told`, as JSON that is written already."""
+    """Return each text's tokens as :meth:`Tokenized.as_json`, as JSON that is written already."""
     return await worked(LARGER * sum(map(len, listed)), _written, texts, listed, special)
 
 
 def _written(texts: Sequence[str], listed: Sequence[bytes], special: bool) -> list[orjson.Fragment]:
     written = []
     for text, raw in zip(texts, listed, strict=True):
-        told = tokenized(text, raw).told(special=special)
-        written.append(orjson.Fragment(orjson.dumps(told)))
+        tokens = tokenized(text, raw).as_json(special=special)
+        written.append(orjson.Fragment(orjson.dumps(tokens)))
         rest()
     return written

@@ -54,8 +54,8 @@ def add_tokenization(app: FastAPI, service: TextService) -> None:
         except BadRequestError as error:
             raise UnknownModelError(error.detail) from None
         (listed,) = await unless_gone(request, service.tokenize(texts, entry))
-        found = tokenized(texts[0], listed)
-        kept = found.kept(special=body.add_special_tokens is not False)
-        tokens = {"count": len(kept), "max_model_len": entry.model.info["max_tokens"]}
-        strings = [found.tokens[at] for at in kept] if body.return_token_strs else None
-        return answer(tokens | {"tokens": [found.ids[at] for at in kept], "token_strs": strings})
+        text = tokenized(texts[0], listed)
+        places = text.places(special=body.add_special_tokens is not False)
+        tokens = {"count": len(places), "max_model_len": entry.model.info["max_tokens"]}
+        strings = [text.tokens[at] for at in places] if body.return_token_strs else None
+        return answer(tokens | {"tokens": [text.ids[at] for at in places], "token_strs": strings})
