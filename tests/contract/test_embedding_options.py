@@ -99,8 +99,48 @@ async def test_what_the_model_does_not_offer_is_refused_before_it_is_asked(
     assert gateway.triton.calls == []
 
 
+LONG = "b" + "a" * 256
+"""Longer than what the stand-in reads."""
+
+
+@pytest.mark.parametrize(
+    ("truncate", "expected"), [("END", [257, 98]), (None, [257, 98]), ("START", [256, 97])]
+)
+async def test_the_side_that_is_cut(
+    gateway: Running, truncate: str | None, expected: list[float]
+) -> None:
+    body = {"texts": [LONG], "truncate": truncate}
+    assert vector(await gateway.text.post("/embed", json=body)) == expected
+    body = {"input": LONG, "model": MODEL, "truncate": truncate}
+    assert vector(await gateway.main.post("/v1/embeddings", json=body)) == expected
+
+
+@pytest.mark.parametrize("room", [0, 2**20])
+async def test_a_text_that_may_not_be_cut_is_refused(tmp_path: Path, room: int) -> None:
+    """The place is that in the request, over all chunks, with a cache as well."""
+    text = {"embed_chunk": 4, "embed_cache_bytes": room}
+    async with running_gateway(tmp_path, text=text) as gateway:
+        texts = ["a"] * 9 + [LONG]
+        words = "text 9 has more than the 256 tokens that this model reads"
+        reply = await gateway.text.post("/embed", json={"texts": texts, "truncate": "NONE"})
+        assert (reply.status_code, reply.json()["detail"]) == (400, words)
+        body = {"input": texts, "model": MODEL, "truncate": "NONE"}
+        reply = await gateway.main.post("/v1/embeddings", json=body)
+        assert reply.status_code == 400
+        assert reply.json()["error"]["message"] == words
+        assert reply.json()["error"]["param"] == "truncate"
+        body = {"input": texts[:9], "model": MODEL, "truncate": "NONE"}
+        assert (await gateway.main.post("/v1/embeddings", json=body)).status_code == 200
+        assert gateway.context.monitor.report()["status"] == "ready"
+
+
 async def test_what_is_no_option(gateway: Running) -> None:
-    for options in ({"dimensions": 0}, {"input_type": "poem"}, {"prompt_name": 7}):
+    for options in (
+        {"dimensions": 0},
+        {"input_type": "poem"},
+        {"prompt_name": 7},
+        {"truncate": "MIDDLE"},
+    ):
         assert [reply.status_code for reply in await both(gateway, **options)] == [422, 400]
 
 

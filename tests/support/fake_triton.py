@@ -124,6 +124,10 @@ class FakeTriton:
     @staticmethod
     def _text_embedding(columns: Columns) -> dict[str, Array]:
         texts = [item.decode() for item in columns["TEXT"]]
+        for place, cut in enumerate(columns.get("TRUNCATE", ())):
+            if cut == b"NONE" and len(texts[place]) > 256:
+                raise RefusedInputError("text_too_long", place)
+            texts[place] = texts[place][-256:]
         rows = [(len(text), ord(text[0]) if text else 0) for text in texts]
         return {
             "EMBEDDING": np.array(rows, np.float32),

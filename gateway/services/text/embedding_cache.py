@@ -51,13 +51,14 @@ class EmbeddingCache:
         self._entries: OrderedDict[Key, Embedded] = OrderedDict()
         self.size = 0
 
-    def keys(self, texts: Sequence[str], entry: Entry) -> list[Key]:
-        """Return the keys of texts as the model reads them, prompts included.
+    def keys(self, texts: Sequence[str], entry: Entry, truncate: str) -> list[Key]:
+        """Return the keys of texts as the model reads them: with prompts, and cut as asked for.
 
         A model's weights are part of it: another version's vectors are never embedded.
         """
-        weights = f"{entry.model.triton_model} {entry.model.info.get('sha256', '')} ".encode()
-        return [hashlib.blake2b(weights + text.encode(), digest_size=32).digest() for text in texts]
+        sha256 = entry.model.info.get("sha256", "")
+        before = f"{entry.model.triton_model} {sha256} {truncate} ".encode()
+        return [hashlib.blake2b(before + text.encode(), digest_size=32).digest() for text in texts]
 
     def lookup(self, keys: Sequence[Key], entry: Entry) -> dict[Key, Embedded]:
         """Return what is kept of these, and count hits and misses."""

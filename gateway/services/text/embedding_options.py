@@ -1,4 +1,4 @@
-"""What a request may ask of its vectors: a prompt in front of the texts, and their length."""
+"""What a request may ask of its vectors: a prompt, where texts are cut, a length."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ InputType = Literal[
     "clustering",
 ]
 """Words of NVIDIA's and Voyage's APIs, then Cohere's."""
+Truncate = Literal["END", "START", "NONE"]
+"""What is cut off a text that is too long, in Cohere's and NVIDIA's words; NONE: it is refused."""
 _QUERIES = ("query", "search_query")
 _DOCUMENTS = ("document", "passage", "search_document", "corpus")
 _PROMPTS: Mapping[str, Sequence[str]] = {
@@ -32,7 +34,7 @@ _PROMPTS: Mapping[str, Sequence[str]] = {
 
 
 class OptionError(BadRequestError):
-    """The model has no such prompt, or no vectors of such a length.
+    """The model has no such prompt or length of vectors, or a text is longer than it reads.
 
     Args:
         option: the field.
@@ -53,11 +55,13 @@ class EmbeddingOptions:
             where the checkpoint has none; else the checkpoint's default one.
         input_type: one of :data:`InputType`.
         dimensions: length of the vectors; None: the model's own.
+        truncate: one of :data:`Truncate`; None: END.
     """
 
     prompt_name: str | None = None
     input_type: str | None = None
     dimensions: int | None = None
+    truncate: str | None = None
 
 
 PLAIN = EmbeddingOptions()
@@ -71,11 +75,13 @@ class Preparation:
         prompt: put in front of every text.
         dimensions: length that vectors are cut to; None: not at all.
         normalized: whether the model's vectors have unit length.
+        truncate: one of :data:`Truncate`.
     """
 
     prompt: str = ""
     dimensions: int | None = None
     normalized: bool = True
+    truncate: str = "END"
 
     def prompted(self, texts: Sequence[str]) -> Sequence[str]:
         """Return the texts as the model reads them."""
@@ -119,7 +125,15 @@ def prepared(entry: Entry, options: EmbeddingOptions = PLAIN) -> Preparation:
         prompt=prompts[name] if name is not None else "",
         dimensions=_checked(entry, options.dimensions) if options.dimensions else None,
         normalized=entry.model.info.get("normalized", True),
+        truncate=options.truncate or "END",
     )
+
+
+def too_long(entry: Entry, place: int | None) -> OptionError:
+    """Return the error for a text, by its place in the request, that may not be cut."""
+    text = "a text" if place is None else f"text {place}"
+    most = entry.model.info["max_tokens"]
+    return OptionError("truncate", f"{text} has more than the {most} tokens that this model reads")
 
 
 def prompts_of(entry: Entry) -> tuple[Mapping[str, str], str | None]:

@@ -72,14 +72,15 @@ def openai_application(service: TextService) -> FastAPI:
         body = await read_body(request, EmbeddingsRequest)
         texts = texts_of("input", body.input, service.settings.max_text_length)
         entry = find(body.model)
-        options = EmbeddingOptions(body.prompt_name, body.input_type, body.dimensions)
+        options = EmbeddingOptions(
+            body.prompt_name, body.input_type, body.dimensions, body.truncate
+        )
         try:
             preparation = await service.prepare(entry, options)
+            work = service.embed_counted(texts, entry, preparation)
+            vectors, tokens = await unless_gone(request, work)
         except OptionError as error:
             raise ParameterError(error.option, error.detail) from None
-        vectors, tokens = await unless_gone(
-            request, service.embed_counted(texts, entry, preparation)
-        )
         vectors = np.ascontiguousarray(vectors)
         items = [_item(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}

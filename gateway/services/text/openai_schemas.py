@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from gateway.http.answers import described
-from gateway.services.text.embedding_options import InputType
+from gateway.services.text.embedding_options import InputType, Truncate
 from gateway.services.text.openai_errors import MAX_INPUTS
 
 TEXTS = {
@@ -28,6 +28,7 @@ class EmbeddingsRequest(BaseModel):
     dimensions: int | None = Field(None, ge=1)
     input_type: InputType | None = None
     prompt_name: str | None = None
+    truncate: Truncate | None = None
     user: str | None = None
 
 

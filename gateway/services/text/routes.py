@@ -92,7 +92,9 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     async def embed(request: Request) -> Response:
         body = await read_body(request, EmbedRequest, limits, bounds=bounds)
         entry = service.embedders.find(body.model)
-        options = EmbeddingOptions(body.prompt_name, body.input_type, body.dimensions)
+        options = EmbeddingOptions(
+            body.prompt_name, body.input_type, body.dimensions, body.truncate
+        )
         preparation = await service.prepare(entry, options)
         vectors = await unless_gone(request, service.embed(body.texts, entry, preparation))
         name = body.model or settings.embed_model

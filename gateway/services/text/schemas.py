@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
 from gateway.http.declaration import told
-from gateway.services.text.embedding_options import InputType
+from gateway.services.text.embedding_options import InputType, Truncate
 
 
 class Limits(dict[str, int]):
@@ -50,6 +50,9 @@ class EmbedRequest(BaseModel):
     dimensions: int | None = Field(None, ge=1, description="One of the model's lengths.")
     input_type: InputType | None = Field(None, description="Chooses the model's prompt.")
     prompt_name: str | None = Field(None, description="The model's name of a prompt.")
+    truncate: Truncate | None = Field(
+        None, description="What is cut off a text that is too long; NONE: it is refused."
+    )
 
     check_texts = field_validator("texts")(_within_limits)
 

@@ -25,13 +25,16 @@ from gateway.services.text.embedding_options import (
     EmbeddingOptions,
     Preparation,
     prepared,
+    too_long,
 )
 from gateway.triton import Tensor
 from gateway.triton.coalesce import Coalescer
+from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import Array, text_tensor
 
 Floats = NDArray[np.float32]
 SCORES = ("PRECISION", "RECALL", "F1")
+CUT = "TRUNCATE"
 COUNTED = ("EMBEDDING", "TOKEN_COUNT")
 CANARY_TEXT = "canary"
 MAX_ROWS = 128  # max_batch_size of text_embedding, bertscore and reranking
@@ -87,7 +90,8 @@ class TextService(Service):
         """
         if self._cache:
             return (await self.embed_counted(texts, entry, preparation))[0]
-        outputs = await self._embed(preparation.prompted(texts), entry, ("EMBEDDING",))
+        texts = preparation.prompted(texts)
+        outputs = await self._embed(texts, entry, ("EMBEDDING",), preparation.truncate)
         return preparation.cut(outputs["EMBEDDING"])
 
     async def embed_counted(
@@ -99,40 +103,49 @@ class TextService(Service):
             GatewayError: busy, down, deadline or failed inference.
         """
         texts = preparation.prompted(texts)
-        if self._cache and texts:
-            vectors, tokens = await self._remembered(texts, entry, self._cache)
+        truncate = preparation.truncate
+        if self._cache and texts and truncate != "NONE":  # which may be refused
+            vectors, tokens = await self._remembered(texts, entry, self._cache, truncate)
         else:
-            outputs = await self._embed(texts, entry, COUNTED)
+            outputs = await self._embed(texts, entry, COUNTED, truncate)
             vectors, tokens = outputs["EMBEDDING"], int(outputs["TOKEN_COUNT"].sum())
         return preparation.cut(vectors), tokens
 
     async def _remembered(
-        self, texts: Sequence[str], entry: Entry, cache: EmbeddingCache
+        self, texts: Sequence[str], entry: Entry, cache: EmbeddingCache, truncate: str
     ) -> tuple[Floats, int]:
         """Embed what is not in the cache; nothing is asked, and no slot taken, where all is."""
-        keys = cache.keys(texts, entry)
+        keys = cache.keys(texts, entry, truncate)
         embedded = cache.lookup(keys, entry)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in embedded}
         if missing:
-            fresh = await self._embed(list(missing.values()), entry, COUNTED)
+            fresh = await self._embed(list(missing.values()), entry, COUNTED, truncate)
             rows = zip(missing, fresh["EMBEDDING"], fresh["TOKEN_COUNT"][:, 0], strict=True)
             embedded |= {key: Embedded(vector.tobytes(), int(count)) for key, vector, count in rows}
-            if cache.keys(texts[:1], entry) == keys[:1]:  # no other weights in the meantime
+            if (
+                cache.keys(texts[:1], entry, truncate) == keys[:1]
+            ):  # no other weights in the meantime
                 for key in missing:
                     cache.keep(key, embedded[key])
         return gathered(keys, embedded)
 
     async def _embed(
-        self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]
+        self, texts: Sequence[str], entry: Entry, outputs: Sequence[str], truncate: str
     ) -> dict[str, Array]:
         if not texts:
             return {name: np.zeros((0, 0), np.float32) for name in outputs}
         chunks = split(len(texts), min(self.settings.embed_chunk, MAX_ROWS))
 
         def inputs(chunk: slice) -> dict[str, Tensor]:
-            return {"TEXT": text_tensor(texts[chunk])}
+            tensor = text_tensor(texts[chunk])
+            if truncate == "END":
+                return {"TEXT": tensor}
+            return {"TEXT": tensor, CUT: text_tensor([truncate] * tensor.shape[0])}
 
-        parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
+        try:
+            parts = await self._run("embed", entry, len(texts), chunks, inputs, outputs)
+        except RefusedInputError as error:
+            raise too_long(entry, error.index) from None
         return {name: _gather(name, parts) for name in outputs}
 
     async def tokenize(self, texts: Sequence[str], entry: Entry) -> list[bytes]:
@@ -241,7 +254,11 @@ class TextService(Service):
                     rows = chunk.stop - chunk.start
                     self._context.metrics.rows(entry.model.triton_model, rows)
                     tensors = inputs(chunk)
-                    return await asking(partial(self._infer, entry, tensors, outputs, rows))
+                    try:
+                        return await asking(partial(self._infer, entry, tensors, outputs, rows))
+                    except RefusedInputError as error:
+                        place = None if error.index is None else error.index + chunk.start
+                        raise RefusedInputError(error.code, place) from None
 
                 return await self._interleave(chunks, part, active)
 
@@ -280,7 +297,8 @@ class TextService(Service):
     ) -> dict[str, Array]:
         model = entry.model.triton_model
         tracing = self._context.tracing
-        if rows <= SMALL and not tracing.enabled:  # a traced call belongs to one trace
+        # A traced call belongs to one trace, and a refusal to one request.
+        if rows <= SMALL and CUT not in inputs and not tracing.enabled:
             return await self._coalescer(model, tuple(outputs)).infer(inputs, timeout)
         return await self._context.triton.infer(
             model, inputs, outputs, timeout=timeout, headers=tracing.headers()

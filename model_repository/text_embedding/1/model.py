@@ -26,6 +26,8 @@ from tokenizers import Tokenizer
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
+END, NONE = "END", "NONE"
+
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
@@ -37,8 +39,10 @@ class TritonPythonModel:
         folder = Path(args["model_repository"], args["model_version"])
         self._info = (folder / "metadata.json").read_bytes()
         metadata = json.loads(self._info)
+        self._max_tokens = metadata["max_tokens"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(metadata["max_tokens"])
+        self._tokenizer.enable_truncation(self._max_tokens)
+        self._others = {}
         self._lister = TokenLister(folder / "tokenizer.json")
         # Lists of tokens are made beside `execute`: whoever wants vectors does not wait for them.
         self._listing = ThreadPoolExecutor(1, "listing")
@@ -84,7 +88,9 @@ class TritonPythonModel:
         if wanted == {"TOKENS"}:
             self._listing.submit(self._list, texts, sender, refuse)
         else:
-            self._embed(texts, wanted, sender, refuse)
+            cut = pb_utils.get_input_tensor_by_name(request, "TRUNCATE")
+            side = END if cut is None else cut.as_numpy().flat[0].decode()
+            self._embed(texts, side, wanted, sender, refuse)
 
     def _list(self, texts, sender, refuse):
         try:
@@ -95,19 +101,38 @@ class TritonPythonModel:
         except Exception as error:
             refuse(f"tokenisation failed: {error}")
 
-    def _embed(self, texts, wanted, sender, refuse):
-        distinct = list(dict.fromkeys(texts))
-        encoded = self._tokenizer.encode_batch_fast(distinct)
-        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
-        extras = self._extras(wanted, texts, rows)
-        job = EmbeddingJob(texts, partial(_answer, sender, extras), refuse, sender.is_cancelled)
+    def _embed(self, texts, side, wanted, sender, refuse):
+        # Rows are shared by what they are made of, which is the text alone where its end is cut.
+        keys = texts if side == END else [(side, text) for text in texts]
+        distinct = dict(zip(keys, texts, strict=True))
+        encoded = self._side(side).encode_batch_fast(list(distinct.values()))
+        rows = {key: item.ids for key, item in zip(distinct, encoded, strict=True)}
+        if side == NONE and (long := _first_longer(keys, rows, self._max_tokens)) is not None:
+            words = f"text_too_long: index={long}: truncate is NONE"
+            refuse(words, pb_utils.TritonError.INVALID_ARG)
+            return
+        extras = self._extras(wanted, texts, keys, rows)
+        job = EmbeddingJob(keys, partial(_answer, sender, extras), refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
             refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
 
-    def _extras(self, wanted, texts, rows):
+    def _side(self, side):
+        """Return the tokenizer that cuts texts there; but for the usual one made when needed."""
+        if side == END:
+            return self._tokenizer
+        if side not in self._others:
+            tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+            if side == NONE:
+                tokenizer.no_truncation()
+            else:
+                tokenizer.enable_truncation(self._max_tokens, direction="left")
+            self._others[side] = tokenizer
+        return self._others[side]
+
+    def _extras(self, wanted, texts, keys, rows):
         extras = []
         if "TOKEN_COUNT" in wanted:
-            counts = np.array([[len(rows[text])] for text in texts], dtype=np.int32)
+            counts = np.array([[len(rows[key])] for key in keys], dtype=np.int32)
             extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
         if "TOKENS" in wanted:
             extras.append(_column("TOKENS", self._lister.listed(texts)))
@@ -125,6 +150,10 @@ class TritonPythonModel:
         if response.has_error():
             raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
         return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
+
+
+def _first_longer(keys, rows, most):
+    return next((place for place, key in enumerate(keys) if len(rows[key]) > most), None)
 
 
 def _column(name, items):

@@ -111,6 +111,34 @@ def test_vectors_are_the_librarys(
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
+def test_the_start_of_a_text_is_cut_as_the_library_cuts_it(
+    stack: Stack, checkpoints: dict[str, Path]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [text for text in varied_texts(60) if len(text) <= 9_000]
+    model = SentenceTransformer(str(checkpoints["text_embedding"]), device="cpu")
+    ends = vectors(stack, texts)
+    model.tokenizer.truncation_side = "left"
+    expected = model.encode(texts)
+    found = vectors(stack, texts, truncate="START")
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    assert np.abs(found - ends).max() > 0.01  # some are cut
+    np.testing.assert_allclose(vectors(stack, texts), ends, atol=TOLERANCE)
+
+
+def test_a_text_that_may_not_be_cut_is_refused(stack: Stack) -> None:
+    texts = ["short"] * 40 + ["word " * 300]
+    body = {"model": "tiny", "input": texts, "truncate": "NONE"}
+    reply = httpx.post(stack.main + "/v1/embeddings", json=body, timeout=60)
+    assert reply.status_code == 400
+    words = "text 40 has more than the 48 tokens that this model reads"
+    assert reply.json()["error"]["message"] == words
+    np.testing.assert_allclose(
+        vectors(stack, ["short"], truncate="NONE"), vectors(stack, ["short"]), atol=TOLERANCE
+    )
+
+
 def test_other_models_have_their_own_lengths_and_prompts(stack: Stack) -> None:
     body = {"model": "all-MiniLM-L6-v2", "input": "a text"}
     for options, param in (({"dimensions": 16}, "dimensions"), ({"prompt_name": "query"},) * 2):
