@@ -72,7 +72,7 @@ def sentence_config(place: str) -> SentenceConfig:
             "can be exported"
         )
     config = read("config_sentence_transformers.json") or {}
-    prompts = {name: text for name, text in (config.get("prompts") or {}).items() if text}
+    prompts = {name: text or "" for name, text in (config.get("prompts") or {}).items()}
     default = config.get("default_prompt_name")
     return SentenceConfig(
         pooling=_pooling(place, modules[1]["path"], read),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,7 @@ class OptionError(BadRequestError):
         self.option = option
 
 
-@dataclass(frozen=True)
-class EmbeddingOptions:
+class EmbeddingOptions(NamedTuple):
     """Options as a request gives them.
 
     Attributes:
@@ -67,8 +65,7 @@ class EmbeddingOptions:
 PLAIN = EmbeddingOptions()
 
 
-@dataclass(frozen=True)
-class Preparation:
+class Preparation(NamedTuple):
     """What a model's declarations make of options.
 
     Attributes:
@@ -111,6 +108,8 @@ def prepared(entry: Entry, options: EmbeddingOptions = PLAIN) -> Preparation:
     Raises:
         OptionError: the model does not offer them.
     """
+    if options == PLAIN and "default_prompt_name" not in entry.model.info:
+        return AS_GIVEN  # as most requests are
     prompts, default = prompts_of(entry)
     name = options.prompt_name
     if name is not None and name not in prompts:
