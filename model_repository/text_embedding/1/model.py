@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
-END, NONE = "END", "NONE"
+END, START, NONE = SIDES = ("END", "START", "NONE")
 
 
 class TritonPythonModel:
@@ -90,7 +90,10 @@ class TritonPythonModel:
         else:
             cut = pb_utils.get_input_tensor_by_name(request, "TRUNCATE")
             side = END if cut is None else cut.as_numpy().flat[0].decode()
-            self._embed(texts, side, wanted, sender, refuse)
+            if side in SIDES:
+                self._embed(texts, side, wanted, sender, refuse)
+            else:
+                refuse(f"TRUNCATE must be one of {SIDES}", pb_utils.TritonError.INVALID_ARG)
 
     def _list(self, texts, sender, refuse):
         try:
