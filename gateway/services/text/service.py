@@ -122,11 +122,9 @@ class TextService(Service):
             fresh = await self._embed(list(missing.values()), entry, COUNTED, truncate)
             rows = zip(missing, fresh["EMBEDDING"], fresh["TOKEN_COUNT"][:, 0], strict=True)
             embedded |= {key: Embedded(vector.tobytes(), int(count)) for key, vector, count in rows}
-            if (
-                cache.keys(texts[:1], entry, truncate) == keys[:1]
-            ):  # no other weights in the meantime
-                for key in missing:
-                    cache.keep(key, embedded[key])
+            same_weights = cache.keys(texts[:1], entry, truncate) == keys[:1]
+            for key in missing if same_weights else ():
+                cache.keep(key, embedded[key])
         return gathered(keys, embedded)
 
     async def _embed(
