@@ -35,6 +35,7 @@ LONG = (
     "contract/documents/",
     "media/test_decoder_fuzz.py",
     "triton/launcher/test_supervisor.py",
+    "triton/catalogue/",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
     "triton/gateway/test_full_memory.py",
