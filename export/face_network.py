@@ -9,6 +9,7 @@ from export import artefacts
 from export.detector_graph import FAMILIES, MULTIPLE, write_detector
 from export.embedder_graph import CROP, DIMENSIONS, write_embedder
 from export.face_source import DetectorSource, EmbedderSource
+from export.flush import KEY, tell
 from export.insightface_pack import PackDetector, PackEmbedder
 from export.progress import Progress
 
@@ -46,7 +47,7 @@ class DetectorExport:
             progress.busy(f"export {DETECTOR} ({network.facts['model']})"),
             artefacts.publish(folder, self.source.made_from()) as scratch,
         ):
-            difference = write_detector(network.file, decoder, scratch / GRAPH)
+            difference, flushed = write_detector(network.file, decoder, scratch / GRAPH)
             facts = {
                 **network.facts,
                 "decoder": decoder,
@@ -59,8 +60,10 @@ class DetectorExport:
                 "mean": network.form.mean,
                 "std": network.form.std,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "detector.json", facts)
+        tell(progress, DETECTOR, flushed)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class EmbedderExport:
             progress.busy(f"export {EMBEDDER} ({network.facts['model']})"),
             artefacts.publish(folder, self.source.made_from()) as scratch,
         ):
-            difference = write_embedder(network.file, form, scratch / GRAPH)
+            difference, flushed = write_embedder(network.file, form, scratch / GRAPH)
             facts = {
                 **network.facts,
                 "dimensions": DIMENSIONS,
@@ -94,5 +97,7 @@ class EmbedderExport:
                 "mean": form.mean,
                 "std": form.std,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "metadata.json", facts)
+        tell(progress, EMBEDDER, flushed)

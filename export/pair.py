@@ -75,7 +75,8 @@ def export_pair(
     layer = task.layer(source)
     place = source.fetch(cache, progress)
     # torch and transformers take seconds to import: only when there is something to make.
-    from export.parity import check_parity
+    from export.flush import KEY, flush_graph, tell
+    from export.parity import check_parity, sample_feed
     from export.precision import measure_bf16
     from export.tracing import export_onnx
 
@@ -91,6 +92,7 @@ def export_pair(
             graph = scratch / "model.onnx"
             export_onnx(head, graph, task.output, task.output_rank)
             done("graph written")
+            flushed = flush_graph(graph, lambda: [sample_feed(tokenizer, max_tokens)])
             difference = check_parity(head, graph, tokenizer, max_tokens)
             done(f"parity {difference:.0e}")
             if not task.is_matching:
@@ -105,6 +107,7 @@ def export_pair(
             "dimensions": dimensions,
             "sha256": digest,
             "parity_max_difference": difference,
+            KEY: flushed,
             **({"layer": layer} if layer is not None else {}),
             **special_ids(tokenizer),
         }
@@ -113,4 +116,5 @@ def export_pair(
             (scratch / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
             artefacts.write_json(scratch / "metadata.json", facts)
         done(f"parity {difference:.0e}")
+    tell(progress, task.encoder, flushed)
     return dimensions

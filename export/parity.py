@@ -52,6 +52,14 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> fl
     return worst
 
 
+def sample_feed(tokenizer: Any, max_tokens: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Return inputs of an encoder by name, each INT64 [12, length], for varied texts."""
+    encoded = tokenizer(
+        varied_texts(12), padding=True, truncation=True, max_length=max_tokens, return_tensors="np"
+    )
+    return {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
+
+
 def _batches(texts: list[str]) -> list[list[str]]:
     """Return batches: of one, of even length, several ragged ones with the longest text."""
     return [texts[3:4], [texts[4]] * 3, *(texts[i : i + 12] for i in range(0, len(texts), 12))]

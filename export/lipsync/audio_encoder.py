@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from export import artefacts
 from export.errors import ExportError
+from export.flush import KEY, flush_graph, tell
 from export.folders import derive
 from export.graph_parity import difference, judged, run
 from export.progress import Progress
@@ -68,23 +69,25 @@ class AudioEncoderExport:
             progress.busy(f"export {self.name} ({self.file.name})"),
             artefacts.publish(folder, self._made_from()) as scratch,
         ):
-            worst = write_encoder(self.file, scratch / GRAPH)
+            worst, flushed = write_encoder(self.file, scratch / GRAPH)
             facts = {
                 "model": "random weights (demo)" if self.demo else self.file.stem,
                 "parity_max_difference": worst,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "metadata.json", facts)
+        tell(progress, self.name, flushed)
 
     def _made_from(self) -> dict[str, Any]:
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
         return {"sha256": digest, "demo": self.demo}
 
 
-def write_encoder(source: Path, target: Path) -> float:
+def write_encoder(source: Path, target: Path) -> tuple[float, dict[str, Any]]:
     """Write an encoder with `mel` FP32 [batch, 1, 80, 16] in, `audio_features` [batch, 512] out.
 
     Returns:
-        The largest difference to the original, window by window.
+        The largest difference to the original, window by window, and what `flush_graph` says.
 
     Raises:
         ExportError: It is no such encoder, or does not take several windows.
@@ -103,13 +106,14 @@ def write_encoder(source: Path, target: Path) -> float:
     _rename_input(model, given)
     _free_batch(model)
     target.write_bytes(model.SerializeToString())
+    flushed = flush_graph(target, lambda: [{INPUT: windows}])
     worst = 0.0
     for count in (1, 2, len(windows)):
         (got,) = run(target.read_bytes(), [OUTPUT], {INPUT: windows[:count]})
         if got.shape != (count, FEATURES):
             raise ExportError(f"{source.name} does not take {count} windows at once")
         worst = max(worst, difference(expected[:count], got))
-    return judged(worst)
+    return judged(worst), flushed
 
 
 def _only_input(model: onnx.ModelProto, source: Path) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from denormals import flush_denormals
 from frame_scheduler import FrameQueue, Job, Step
 from lipsync_errors import CancelledError, DeadlineError
 
@@ -99,6 +100,7 @@ class FrameWorkers:
             thread.join()
 
     def _loop(self, worker: int) -> None:
+        flush_denormals()  # of activations: the weights have none
         while (step := self._next()) is not None:
             work: Work = step.job.work
             try:
