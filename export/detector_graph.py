@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy.typing as npt
 from onnx import helper
 
 from export.errors import ExportError
+from export.face_families import FAMILIES, Family
 from export.flush import flush_graph
 from export.graph_parity import difference, input_name, judged, pictures, run
 from export.pixels import (
     IMAGE,
-    PixelFormat,
     accept_pixels,
     constant,
     finish,
@@ -28,35 +27,6 @@ PREDICTIONS = "predictions"
 """Output: FP32 [batch, places, 15]."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """Detectors that are read alike.
-
-    Attributes:
-        strides: Pixels between the places of each grid.
-        anchors: Predictions at a place.
-        form: What the networks want of a picture.
-        score_threshold: Of a face, as the family's own code has it.
-        nms_iou: Overlap of two faces, likewise.
-        parts: Numbers per prediction in each group of outputs.
-    """
-
-    strides: tuple[int, ...]
-    anchors: int
-    form: PixelFormat
-    score_threshold: float
-    nms_iou: float
-    parts: tuple[int, ...]
-
-
-FAMILIES = {
-    # Star-Clouds/CenterFace: one grid; heatmap, log sizes, offsets, landmarks.
-    "centerface": Family((4,), 1, PixelFormat("rgb", 0.0, 1.0), 0.5, 0.3, (1, 2, 2, 10)),
-    # InsightFace, det_10g.onnx and its smaller sisters: scores, distances, key points.
-    "scrfd": Family((8, 16, 32), 2, PixelFormat("rgb", 127.5, 128.0), 0.5, 0.4, (1, 4, 10)),
-}
-MULTIPLE = 32
-"""Both families halve a picture five times."""
 _SIZES = ((32, 32), (320, 256), (160, 224))
 """Of the pictures that a graph is compared on."""
 

@@ -9,11 +9,11 @@ import numpy as np
 from onnx import numpy_helper
 
 from export.errors import ExportError
+from export.face_families import CROP, DIMENSIONS, PixelFormat
 from export.flush import flush_graph
 from export.graph_parity import difference, input_name, judged, pictures, run
 from export.pixels import (
     IMAGE,
-    PixelFormat,
     accept_pixels,
     finish,
     free_sizes,
@@ -23,10 +23,6 @@ from export.pixels import (
 
 EMBEDDING = "embedding"
 """Output: FP32 [batch, dimensions]."""
-
-CROP = 112
-"""Side of an aligned face in pixels, of all networks of the ArcFace family."""
-DIMENSIONS = 512
 
 
 def write_embedder(source: Path, form: PixelFormat, target: Path) -> tuple[float, dict[str, Any]]:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export import artefacts
-from export.detector_graph import FAMILIES, MULTIPLE, write_detector
-from export.embedder_graph import CROP, DIMENSIONS, write_embedder
+from export.face_families import CROP, DIMENSIONS, FAMILIES, MULTIPLE
 from export.face_source import DetectorSource, EmbedderSource
-from export.flush import KEY, tell
 from export.insightface_pack import PackDetector, PackEmbedder
 from export.progress import Progress
 
@@ -39,6 +37,10 @@ class DetectorExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
+        # onnx takes a second to import: only when there is something to make.
+        from export.detector_graph import write_detector
+        from export.flush import KEY, tell
+
         network = self.source.resolve(self.cache, progress)
         decoder = self.source.decoder
         family = FAMILIES[decoder]
@@ -81,6 +83,9 @@ class EmbedderExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
+        from export.embedder_graph import write_embedder
+        from export.flush import KEY, tell
+
         network = self.source.resolve(self.cache, progress)
         form = network.form
         folder = artefacts.version_folder(self.repository, EMBEDDER)

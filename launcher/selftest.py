@@ -11,7 +11,6 @@ from pathlib import Path
 
 from launcher.errors import LauncherError
 from launcher.server import TritonServer
-from launcher.triton_grpc import connected
 
 REPOSITORY = Path(__file__).parent / "selftest_repository"
 MODEL = "numpy_round_trip"
@@ -24,6 +23,8 @@ def check_round_trip(server: TritonServer) -> None:
     Raises:
         LauncherError: The tensor came back changed.
     """
+    from launcher.triton_grpc import connected  # as TritonServer.live
+
     sent = struct.pack(f"<{len(VALUES)}f", *VALUES)
     returned: object
     with connected(server.options) as triton:

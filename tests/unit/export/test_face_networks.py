@@ -15,10 +15,10 @@ from export.__main__ import main
 from export.detector_graph import write_detector
 from export.embedder_graph import write_embedder
 from export.errors import ExportError
+from export.face_families import PixelFormat
 from export.face_network import DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
 from export.graph_parity import pictures
-from export.pixels import PixelFormat
 from export.progress import Progress
 from tests.support import face_networks
 

@@ -15,7 +15,8 @@ from export.__main__ import main
 from export.errors import ExportError
 from export.lipsync import command
 from export.lipsync.audio_architecture import write_random_encoder
-from export.lipsync.audio_encoder import AudioEncoderExport, write_encoder
+from export.lipsync.audio_encoder import AudioEncoderExport
+from export.lipsync.audio_encoder_graph import write_encoder
 from export.lipsync.devices import devices_are_current, write_devices
 from export.lipsync.export import LipsyncExport
 from export.lipsync.importing import import_files
