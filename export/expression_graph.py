@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from export import pixels
 from export.errors import ExportError
+from export.face_families import PixelFormat
 from export.flush import flush_graph
 from export.graph_parity import pictures
 from export.parity import FloatArray
@@ -27,7 +28,7 @@ TOLERANCE = 1e-4
 
 OUTPUT = "probabilities"
 BATCHES = (1, 2, 5)
-_AS_THEY_ARE = pixels.PixelFormat("rgb", 0.0, 1.0)
+_AS_THEY_ARE = PixelFormat("rgb", 0.0, 1.0)
 
 
 def write_classifier(

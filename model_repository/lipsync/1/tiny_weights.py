@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 BOUND = 2.0**-63
@@ -102,12 +104,19 @@ def _flush_tensor(tensor: TensorProto) -> TinyWeights:
     return counted
 
 
-def _flushed(weights: np.ndarray) -> tuple[np.ndarray, TinyWeights]:
-    sizes = np.abs(weights)
-    tiny = (sizes < BOUND) & (sizes > 0)
+def _flushed(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], TinyWeights]:
+    """Return the weights without tiny ones.
+
+    They are looked for by their bits, which are in the order of the sizes: a thread that takes
+    denormals for zero would not see them otherwise.
+    """
+    unsigned = np.dtype(f"u{weights.dtype.itemsize}")
+    sizes = weights.view(unsigned) & unsigned.type(np.iinfo(unsigned).max >> 1)
+    bound, smallest_normal = np.array([BOUND, SMALLEST_NORMAL]).astype(weights.dtype).view(unsigned)
+    tiny = (sizes > 0) & (sizes < bound)
     zeroed = int(tiny.sum())
     if not zeroed:
         return weights, TinyWeights()
     values = weights.copy()
     values[tiny] = 0
-    return values, TinyWeights(zeroed, int((sizes[tiny] < SMALLEST_NORMAL).sum()))
+    return values, TinyWeights(zeroed, int((sizes[tiny] < smallest_normal).sum()))
