@@ -1,1 +1,1 @@
-../model_repository/lipsync/1/tiny_weights.py
+../model_repository/lipsync/1/tenants/tiny_weights.py

@@ -11,13 +11,13 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from denormals import flush_denormals
+from frames.denormals import flush_denormals
 from onnx import helper, numpy_helper
-from tenant_blob import OpenBlob
-from tenant_golden import MAX_DIFFERENCE
-from tenant_import import import_tenant
-from tenant_layout import BLOCKED, HALF
-from tiny_weights import BOUND, TinyWeights, flush_tiny_weights
+from tenants.blob import OpenBlob
+from tenants.golden import MAX_DIFFERENCE
+from tenants.importing import import_tenant
+from tenants.layout import BLOCKED, HALF
+from tenants.tiny_weights import BOUND, TinyWeights, flush_tiny_weights
 
 from tests.support.tiny_networks import network
 
@@ -140,9 +140,9 @@ PROGRAM = """
 import sys, threading
 sys.path.append(sys.argv[1])
 import numpy as np
-from denormals import flush_denormals
-from frame_scheduler import FrameQueue, Job
-from frame_workers import FrameWorkers
+from frames.denormals import flush_denormals
+from frames.scheduler import FrameQueue, Job
+from frames.workers import FrameWorkers
 
 products = {}
 
