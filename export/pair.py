@@ -88,7 +88,8 @@ def export_pair(
     layer = task.layer(source)
     place = source.fetch(cache, progress)
     # torch and transformers take seconds to import: only when there is something to make.
-    from export.parity import check_parity
+    from export.flush import KEY, flush_graph, tell
+    from export.parity import check_parity, sample_feed
     from export.precision import measure_bf16
     from export.tracing import export_onnx
 
@@ -106,6 +107,7 @@ def export_pair(
             graph = scratch / "model.onnx"
             export_onnx(head, graph, task)
             done("graph written")
+            flushed = flush_graph(graph, lambda: [sample_feed(tokenizer, max_tokens, task)])
             difference = check_parity(head, graph, tokenizer, max_tokens, task)
             done(f"parity {difference:.0e}")
             if task.is_embedding:
@@ -120,6 +122,7 @@ def export_pair(
             **({} if task.is_ranking else {"dimensions": dimensions}),
             "sha256": digest,
             "parity_max_difference": difference,
+            KEY: flushed,
             **({"layer": layer} if layer is not None else {}),
             **(vectors_facts(encoder.config, sentences) if task.is_embedding else {}),
             **({"activation": activation(encoder.config)} if task.is_ranking else {}),
@@ -130,4 +133,5 @@ def export_pair(
             (scratch / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
             artefacts.write_json(scratch / "metadata.json", facts)
         done(f"parity {difference:.0e}")
+    tell(progress, task.encoder, flushed)
     return dimensions

@@ -44,11 +44,7 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
     worst = 0.0
     samples: list[Any] = varied_pairs(60) if task.is_ranking else varied_texts(60)
     for batch in _batches(samples):
-        texts = zip(*batch, strict=True) if task.is_ranking else (batch,)
-        encoded = tokenizer(
-            *map(list, texts), padding=True, truncation=True, max_length=max_tokens,
-            return_tensors="pt", return_token_type_ids=True,
-        )  # fmt: skip
+        encoded = _encoded(tokenizer, batch, max_tokens, task)
         inputs = tuple(encoded[name] for name in task.inputs)
         with torch.no_grad():
             expected = model.eval()(*inputs).numpy()
@@ -61,6 +57,21 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
     if not worst <= TOLERANCE:  # a NaN is refused too
         raise ExportError(f"the exported graph differs from its model by {worst:.2e}")
     return worst
+
+
+def sample_feed(tokenizer: Any, max_tokens: int, task: Task) -> dict[str, npt.NDArray[np.int64]]:
+    """Return a graph's inputs by name, each INT64 [12, length], for varied texts or pairs."""
+    samples: list[Any] = varied_pairs(12) if task.is_ranking else varied_texts(12)
+    encoded = _encoded(tokenizer, samples, max_tokens, task)
+    return {name: encoded[name].numpy().astype(np.int64) for name in task.inputs}
+
+
+def _encoded(tokenizer: Any, samples: list[Any], max_tokens: int, task: Task) -> Any:
+    texts = zip(*samples, strict=True) if task.is_ranking else (samples,)
+    return tokenizer(
+        *map(list, texts), padding=True, truncation=True, max_length=max_tokens,
+        return_tensors="pt", return_token_type_ids=True,
+    )  # fmt: skip
 
 
 def _batches(texts: list[Any]) -> list[list[Any]]:
