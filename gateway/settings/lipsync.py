@@ -192,7 +192,8 @@ class LipsyncSettings(ServiceSection):
     metrics_tenants: int = Field(50, ge=0, le=1000)
     """Tenants that get their own labels in Prometheus; all further ones are `other`."""
     demo_tenants: int = Field(2, ge=0)
-    """Tenants with random weights that `make models` makes when none is configured."""
+    """Tenants that `make models` makes when none is configured: not trained, they give the face
+    back with a mouth that opens with the sound."""
     max_body_bytes: int = Field(2**20, ge=1024)
     """Largest body of a REST request in bytes."""
 
@@ -275,7 +276,7 @@ class LipsyncSettings(ServiceSection):
 
     @property
     def uses_demo(self) -> bool:
-        """Whether the demo's random tenants (and audio encoder) stand in for real ones."""
+        """Whether the demo's tenants (and audio encoder) stand in for real ones."""
         return not self.models and self.watch_folder is None and self.demo_tenants > 0
 
     def demo_folder(self, state: Path) -> Path:

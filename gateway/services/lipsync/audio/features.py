@@ -26,6 +26,13 @@ class AudioError(Exception):
     """`raw_audio` cannot be processed; the message is for the client."""
 
 
+class AudioAwayError(AudioError):
+    """The encoder does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(AWAY)
+
+
 class AudioFeatures:
     """Audio features of frames.
 
@@ -60,7 +67,7 @@ class AudioFeatures:
         except (BusyError, DeadlineError, LostError):
             raise
         except GatewayError as error:
-            raise AudioError(AWAY if error.status >= 503 else FAILED) from None
+            raise (AudioAwayError() if error.status >= 503 else AudioError(FAILED)) from None
         return per_frame(reply["audio_features"].reshape(len(found), -1), rows, frames)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -16,9 +14,8 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.health.attempts import Asking
-from gateway.services.lipsync.audio.features import AWAY, AudioError, AudioFeatures
-from gateway.services.lipsync.audio.mel import Floats
+from gateway.services.lipsync.audio.features import AudioError
+from gateway.services.lipsync.audio.lasting import LastingAudio
 from gateway.services.lipsync.grpc.dialects import (
     Dialect,
     InferRequest,
@@ -39,27 +36,6 @@ INVALID = 400
 _ENVELOPE_BYTES = 4096  # what an answer holds besides its frames, at most
 # Conditions of the server and not of the request: statuses, which libraries and proxies act on.
 _STATUSES = (BusyError, UnavailableError, DeadlineError, BodyTooLargeError)
-
-
-@dataclass(frozen=True)
-class LastingAudio:
-    """Features of `raw_audio` from an encoder whose process may die meanwhile.
-
-    Attributes:
-        features: asks the encoder.
-        asking: asks it again until a deadline, by the monotonic clock.
-    """
-
-    features: AudioFeatures
-    asking: Callable[[float], Asking]
-
-    async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
-        """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
-        ask = self.asking(time.monotonic() + seconds)
-        try:
-            return await ask(lambda left: self.features.of_frames(raw, frames, left))
-        except UnavailableError:
-            raise AudioError(AWAY) from None
 
 
 class InferBatch:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
 
 from gateway.context import Context
-from gateway.health.attempts import Asking
 from gateway.lifecycle import Background, Lifecycle
-from gateway.services.lipsync.audio.features import AudioFeatures
 from gateway.services.lipsync.grpc.control import Control
 from gateway.services.lipsync.grpc.credentials import credentials
 from gateway.services.lipsync.grpc.drain import Drain
 from gateway.services.lipsync.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.services.lipsync.grpc.health import HEALTH, NAME, HealthService
-from gateway.services.lipsync.grpc.inference import InferBatch, LastingAudio
+from gateway.services.lipsync.grpc.inference import InferBatch
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.options import server_options
 from gateway.services.lipsync.grpc.reflection import add_reflection
@@ -109,14 +106,10 @@ class GrpcServer(Background):
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
 
     def _infer_batch(self) -> InferBatch:
-        context, settings, encoder = self._context, self._settings, self._service.encoder
-        audio = None
-        if encoder:
-            features = AudioFeatures(context.triton, encoder.triton_model)
-            audio = LastingAudio(features, partial(Asking, context.monitor, encoder))
+        settings = self._settings
         return InferBatch(
             self._service.inference,
-            audio,
+            self._service.audio,
             Intake(self._service.admission, settings.message_seconds),
             settings.max_message_size_mb << 20,
         )
