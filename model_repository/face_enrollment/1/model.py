@@ -19,15 +19,15 @@ import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from embedder_thresholds import thresholds
 from engine_values import CROPS, calls, network_engine, picture_step
-from enrollment_jobs import CancelledError, Enroller, Job
-from enrollment_options import Wishes, chosen
-from enrollment_refusals import RefusedError, refuse_pictures
-from enrollment_reports import reports, without_odd_ones
+from enrollment.jobs import CancelledError, Enroller, Job
+from enrollment.options import Wishes, chosen
+from enrollment.refusals import RefusedError, refuse_pictures
+from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector
-from face_search import SearchOptions, search
-from face_vector import pooled
-from image_decoding import is_large
+from faces.search import SearchOptions, search
+from faces.vector import pooled
 from network_facts import network_facts
+from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
