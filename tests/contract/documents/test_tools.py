@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "emotions": {"body": {"images": [{"data": TEXT}]}},
     "load": {"tenant": TENANT, "body": {"force_reload": True}},
     "preview": {"tenant": TENANT},
+    "clip": {"tenant": TENANT, "body": {"sound": TEXT}},
     "unload": {"tenant": TENANT},
     "tryon": {
         "body": {

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import av
 import grpc
 import numpy as np
 import pytest
-from PIL import Image
 
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
@@ -191,10 +191,10 @@ async def test_deadlines_end_calls(lipsync_stack: LipsyncStack) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--compact"]])
-def test_the_example_client_writes_a_picture(
+def test_the_example_client_writes_a_clip(
     lipsync_stack: LipsyncStack, tmp_path: Any, arguments: list[str]
 ) -> None:
-    target = tmp_path / "mouth.png"
+    target = tmp_path / "mouth.mp4"
     out = subprocess.run(
         [
             sys.executable, "examples/lipsync_client.py", "--address", lipsync_stack.address,
@@ -203,6 +203,7 @@ def test_the_example_client_writes_a_picture(
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert "4 frames of tenant_0" in out.stdout
-    with Image.open(target) as picture:
-        assert picture.size == (320, 320)
-        assert picture.getextrema() != ((0, 0), (0, 0), (0, 0))
+    with av.open(str(target)) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(320, 320, 3)] * 4
+    assert min(np.ptp(frame) for frame in frames) > 100
