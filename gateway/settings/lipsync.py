@@ -60,6 +60,8 @@ class LipsyncServerSettings(Section):
     """Longest time for one call, whatever deadline the client has set."""
     message_seconds: float = Field(30, gt=0)
     """Longest time in which the message of a call must have arrived."""
+    stream_seconds: float = Field(900, gt=0)
+    """Longest time for one InferStream call; its client goes on with another one."""
     keepalive_seconds: float = Field(10, gt=0)
     """Idle time of a connection after which the server pings."""
     keepalive_timeout_seconds: float = Field(3, gt=0)

@@ -58,6 +58,19 @@ class AudioFeatures:
             GatewayError: the encoder is busy or too slow, or its process ended.
         """
         found, rows = await asyncio.to_thread(mel_windows, raw, frames)
+        return per_frame(await self.of_windows(found, timeout), rows, frames)
+
+    async def of_windows(self, found: Floats, timeout: float) -> Floats:
+        """Return the vectors of windows, float32 [k, 512].
+
+        Args:
+            found: float32 [k, 80, 16] of the mel spectrogram.
+            timeout: seconds for the encoder.
+
+        Raises:
+            AudioError: the encoder fails on them.
+            GatewayError: the encoder is busy or too slow, or its process ended.
+        """
         shape = (len(found), 1, BANDS, WINDOW_ROWS)
         mel = Tensor("FP32", shape, found.tobytes())
         try:
@@ -68,7 +81,8 @@ class AudioFeatures:
             raise
         except GatewayError as error:
             raise (AudioAwayError() if error.status >= 503 else AudioError(FAILED)) from None
-        return per_frame(reply["audio_features"].reshape(len(found), -1), rows, frames)
+        vectors: Floats = reply["audio_features"].reshape(len(found), -1)
+        return vectors
 
 
 def mel_windows(raw: memoryview, frames: int) -> tuple[Floats, int]:

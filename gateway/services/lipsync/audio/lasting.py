@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.errors import UnavailableError
@@ -26,8 +26,14 @@ class LastingAudio:
 
     async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
         """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
-        ask = self.asking(time.monotonic() + seconds)
+        return await self._ask(lambda left: self.features.of_frames(raw, frames, left), seconds)
+
+    async def of_windows(self, windows: Floats, seconds: float) -> Floats:
+        """See :meth:`AudioFeatures.of_windows`; a process that ended is waited for."""
+        return await self._ask(lambda left: self.features.of_windows(windows, left), seconds)
+
+    async def _ask(self, ask: Callable[[float], Awaitable[Floats]], seconds: float) -> Floats:
         try:
-            return await ask(lambda left: self.features.of_frames(raw, frames, left))
+            return await self.asking(time.monotonic() + seconds)(ask)
         except UnavailableError:
             raise AudioAwayError from None

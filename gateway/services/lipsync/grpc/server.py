@@ -19,6 +19,7 @@ from gateway.services.lipsync.grpc.inference import InferBatch
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.options import server_options
 from gateway.services.lipsync.grpc.reflection import add_reflection
+from gateway.services.lipsync.grpc.stream import InferStream
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
 
@@ -89,6 +90,7 @@ class GrpcServer(Background):
         changing = CONTROL if settings.separate_control_key else SERVICE
         return {
             "InferBatch": self._handler("InferBatch", self._infer_batch()),
+            "InferStream": grpc.stream_stream_rpc_method_handler(self._infer_stream().serve),
             "ListModels": self._handler("ListModels", control.list_models),
             "LoadModel": self._handler("LoadModel", control.load_model, changing),
             "UnloadModel": self._handler("UnloadModel", control.unload_model, changing),
@@ -104,6 +106,14 @@ class GrpcServer(Background):
     ) -> Any:
         endpoint = Endpoint(self._context, name, work, self._drain, service)
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
+
+    def _infer_stream(self) -> Endpoint:
+        service, settings = self._service, self._settings
+        work = InferStream(
+            service.inference, service.audio, service.admission, settings.message_seconds
+        )
+        longest = settings.stream_seconds
+        return Endpoint(self._context, "InferStream", work, self._drain, SERVICE, longest)
 
     def _infer_batch(self) -> InferBatch:
         settings = self._settings
