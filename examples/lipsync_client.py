@@ -56,6 +56,15 @@ class Client:
         )
         return call(request(**fields), metadata=self._metadata, timeout=60)
 
+    def stream(self, rpc: str, parts: Iterator[dict[str, Any]]) -> Iterator[Any]:
+        """Make a call that streams both ways; yield its answers."""
+        method = self._service.methods_by_name[rpc]
+        request, reply = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        call = self._channel.stream_stream(
+            f"/{SERVICE}/{rpc}", request.SerializeToString, reply.FromString
+        )
+        yield from call((request(**part) for part in parts), metadata=self._metadata)
+
 
 def face_crop(picture: Path, box: tuple[int, int, int, int]) -> np.ndarray:
     """Return a face, uint8 [3,320,320] in the order blue, green, red."""
