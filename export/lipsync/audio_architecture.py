@@ -83,7 +83,8 @@ def _lane(layer: nn.Conv2d, taps: dict[tuple[int, int], float], bias: float = 0)
 
 def _random(seed: int) -> AudioEncoder:
     torch.manual_seed(seed)
-    encoder = AudioEncoder().eval()
+    encoder = AudioEncoder()
+    encoder.eval()
     with torch.no_grad():
         for layer in encoder.layers:
             if isinstance(layer, nn.Conv2d):

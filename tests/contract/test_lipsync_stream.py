@@ -249,3 +249,60 @@ async def test_a_silent_client_is_let_go(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rest(call)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_frames_carry_when_they_are_due(served: Served) -> None:
+    given = np.zeros((1, 3, 320, 320), np.uint8)
+    values = {"still": True, "delay_ms": 60_000, **UINT8, **FLOAT}
+    parts = [start("tenant_1", **values), faces(given), sound(voice(10))]
+    await said(opened(served.channel), parts)
+    assert len(served.triton.due) == 2
+    (first, spacing), (second, _) = served.triton.due
+    assert spacing == 40
+    assert 55_000 < first < 60_040
+    assert abs(second - first) < 5_000
+    client = served.client(1)
+    request = client.messages.InferBatchRequest(
+        model_id="tenant_1", batch_size=1, visual_frames=given.tobytes(), frame_format=2,
+        input_channels=3, audio_features=bytes(32_768),
+    )  # fmt: skip
+    assert (await client.InferBatch(request)).success
+    assert len(served.triton.due) == 2  # a client without a deadline
+    assert (await client.InferBatch(request, timeout=50)).success
+    (soon, spacing) = served.triton.due[-1]
+    assert (30_000 < soon < 51_000, spacing) == (True, 0)
+
+
+async def test_a_stream_that_would_make_others_late_is_refused(tmp_path: Path) -> None:
+    lipsync = {"audio_encoder": str(tmp_path / "encoder.onnx")}
+    triton = LipsyncTriton(frames_per_second=60.0)
+    health = {"canary_interval_seconds": 0.2}
+    async with serving(tmp_path, triton, lipsync=lipsync, health=health) as running:
+        service = running.gateway.listeners.services["lipsync"]
+        await until(lambda: service.frames_per_second() == 60)
+        held = []
+        for _ in range(2):  # 50 of the 57 frames a second that streams may have
+            call = opened(running.channel)
+            await call.write(start("tenant_1", delay_ms=500))
+            assert (await call.read()).WhichOneof("part") == "started"
+            held.append(call)
+        error = await refused(opened(running.channel), [start("tenant_1", delay_ms=500)])
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailers = dict(error.trailing_metadata() or ())
+        assert int(trailers["retry-after"]) >= 1
+        assert "grpc-retry-pushback-ms" in trailers
+        # One that is never late needs no capacity, and one that ends makes room.
+        answers = await said(opened(running.channel), [start("tenant_1")])
+        assert [one.WhichOneof("part") for one in answers] == ["started"]
+        await held.pop().done_writing()
+        await until(lambda: running.server.streams.open == 1)
+        answers = await said(opened(running.channel), [start("tenant_1", delay_ms=500)])
+        assert [one.WhichOneof("part") for one in answers] == ["started"]
+        triton.frames_per_second = 10.0  # the machine has slowed down
+        await until(lambda: service.frames_per_second() == 10)
+        error = await refused(opened(running.channel), [start("tenant_1", delay_ms=500)])
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        held.pop().cancel()
+        await until(lambda: running.server.streams.open == 0)
+        answers = await said(opened(running.channel), [start("tenant_1", delay_ms=500)])
+        assert len(answers) == 1  # nobody else is made late

@@ -120,6 +120,12 @@ class LipsyncService(Service):
             await self._frame(device, timeout)
         return {"model": stats.info.get("model", model.triton_model), "engine": stats.engine}
 
+    def frames_per_second(self) -> float | None:
+        """Return what all devices make while they are busy, as far as they have said so."""
+        told = [device.stats.frames_per_second for device in self.pool.devices]
+        known = [made for made in told if made is not None]
+        return sum(known) if known and len(known) == len(told) else None
+
     async def preview(self, tenant: str) -> bytes:
         """Return a PNG of one frame that the tenant makes of a drawn face and silence.
 
@@ -151,7 +157,7 @@ class LipsyncService(Service):
         count, longest = frames_of(sound), self.settings.server.deadline_seconds
         async with self.admission.slot():
             try:
-                audio = await self.audio.of_frames(memoryview(sound).cast("B"), count, longest)
+                audio = await self.audio.of_frames(memoryview(sound.tobytes()), count, longest)
             except AudioAwayError as error:
                 raise UnavailableError(str(error)) from None
             except AudioError as error:

@@ -70,7 +70,8 @@ class Resampling:
             frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
             frame.sample_rate = self._rate
         pieces = [made.to_ndarray().reshape(-1) for made in resampler.resample(frame)]
-        return np.concatenate([np.empty(0, np.float32), *pieces]).astype(np.float32, copy=False)
+        whole: Floats = np.concatenate([np.empty(0, np.float32), *pieces])
+        return whole
 
 
 def _resampler() -> Any:

@@ -145,6 +145,11 @@ class Call:
         left: float | None = self._context.time_remaining()
         return own if left is None else min(left, own)
 
+    def deadline(self) -> float | None:
+        """Return the client's own deadline by the monotonic clock; None where it has set none."""
+        left: float | None = self._context.time_remaining()
+        return None if left is None else time.monotonic() + left
+
     async def _first(self) -> bytes:
         # Not the iterator: its generator stays unfinished, in a cycle that keeps the message alive.
         message = await self._context.read()

@@ -26,7 +26,7 @@ from gateway.services.lipsync.grpc.dialects import (
 from gateway.services.lipsync.grpc.endpoint import Call, Reply
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.validation import FORMATS, answer_bytes, channels, problem_of
-from gateway.services.lipsync.inference import MouthInference
+from gateway.services.lipsync.inference import Due, MouthInference
 from gateway.services.lipsync.request import Data, Format, MouthRequest
 from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
 from gateway.services.lipsync.tenants.device import TenantLoadError
@@ -105,7 +105,9 @@ class InferBatch:
         frames = (request.visual_frames, form, count, channels(request))
         output = _format(request.output_format)
         mouths = MouthRequest.of(request.model_id, frames, (audio, audio_rows), output)
-        async with self._inference.running(mouths, call.time_left()) as found:
+        deadline = call.deadline()
+        due = None if deadline is None else Due(deadline)
+        async with self._inference.running(mouths, call.time_left(), due) as found:
             message = success(
                 request.dialect,
                 found.frames(count),

@@ -20,6 +20,7 @@ from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.options import server_options
 from gateway.services.lipsync.grpc.reflection import add_reflection
 from gateway.services.lipsync.grpc.stream import InferStream
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
 
@@ -43,6 +44,11 @@ class GrpcServer(Background):
         self._server: grpc.aio.Server | None = None
         self._health = HealthService(self._serving)
         self._drain = Drain()
+        self.streams = StreamCapacity(
+            service.frames_per_second,
+            self._settings.stream_share,
+            lambda: context.metrics.rejected.labels(SERVICE, "stream_capacity").inc(),
+        )
         self.port = 0
 
     async def start(self) -> None:
@@ -110,7 +116,11 @@ class GrpcServer(Background):
     def _infer_stream(self) -> Endpoint:
         service, settings = self._service, self._settings
         work = InferStream(
-            service.inference, service.audio, service.admission, settings.message_seconds
+            service.inference,
+            service.audio,
+            service.admission,
+            self.streams,
+            settings.message_seconds,
         )
         longest = settings.stream_seconds
         return Endpoint(self._context, "InferStream", work, self._drain, SERVICE, longest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,10 +29,11 @@ from gateway.services.lipsync.grpc.inference_pb2 import (
     StreamStarted,
 )
 from gateway.services.lipsync.grpc.stream_buffer import FrameMemory, StreamBuffer
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
 from gateway.services.lipsync.grpc.stream_request import MAX_SOUND_BYTES, Start, checked, parse
 from gateway.services.lipsync.grpc.together import together
 from gateway.services.lipsync.grpc.validation import NO_ENCODER
-from gateway.services.lipsync.inference import MouthInference
+from gateway.services.lipsync.inference import Due, MouthInference
 from gateway.services.lipsync.request import MouthRequest
 
 FRAME_US = 40_000  # microseconds of a frame
@@ -47,6 +49,7 @@ class InferStream:
         inference: runs the networks.
         audio: makes features of sound; None where no encoder is configured.
         admission: a slot is held for each inference, not for the stream.
+        capacity: takes in the streams whose mouths are due at some time.
         patience: seconds that a client may say nothing.
     """
 
@@ -55,8 +58,10 @@ class InferStream:
         inference: MouthInference,
         audio: LastingAudio | None,
         admission: Admission,
+        capacity: StreamCapacity,
         patience: float,
     ) -> None:
+        self._capacity = capacity
         self._inference = inference
         self._audio = audio
         self._admission = admission
@@ -81,16 +86,22 @@ class InferStream:
             resampling = Resampling(start.sample_format, start.rate)
         except SamplesError as error:
             raise BadRequestError(str(error)) from None
+        with self._capacity.stream() if start.delay is not None else nullcontext():
+            await self._serve(call, start, self._audio, resampling)
+        return Reply(b"")
+
+    async def _serve(
+        self, call: Call, start: Start, audio: LastingAudio, resampling: Resampling
+    ) -> None:
         buffer = StreamBuffer(SoundStream(start.first_frame), self._memory, start.still)
         reader = Reader(call, start, resampling, buffer, self._patience)
-        maker = Maker(call, start, buffer, self._inference, self._audio, self._admission, reader)
+        maker = Maker(call, start, buffer, self._inference, audio, self._admission, reader)
         started = StreamStarted(
             sound_frame=sound_frame(start.first_frame), first_frame=start.first_frame
         )
         await call.send(StreamResponse(started=started).SerializeToString())
         with buffer.counted():
             await together(reader.run(), maker.run(), maker.send())
-        return Reply(b"")
 
 
 @dataclass
@@ -241,11 +252,16 @@ class Maker:
             (audio, count),
             self.start.output_format,
         )
+        first = self.due(index)
+        due = None if first is None else Due(first, FRAME_US / 1e6)
         begin, timeout = time.monotonic(), self.call.time_left()
         if self.start.drop_late and last is not None:
             timeout = min(timeout, last - begin)
         try:
-            async with self.admission.slot(), self.inference.running(request, timeout) as found:
+            async with (
+                self.admission.slot(),
+                self.inference.running(request, timeout, due) as found,
+            ):
                 now = time.monotonic()
                 mouths = [bytes(mouth) for mouth in found.frames(count)]
         except DeadlineError:
@@ -259,7 +275,7 @@ class Maker:
                     index=number,
                     timestamp_us=number * FRAME_US,
                     data=mouth,
-                    late=(due := self.due(number)) is not None and now > due,
+                    late=(moment := self.due(number)) is not None and now > moment,
                 )
             )
             for number, mouth in enumerate(mouths, index)
