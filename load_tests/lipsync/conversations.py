@@ -27,6 +27,8 @@ from load_tests.servers import ROOT
 
 TALKING = 0.27
 BURST = (2.0, 8.0)  # seconds
+SILENCE = sum(BURST) / 2 * (1 / TALKING - 1)  # seconds in the mean, exponentially distributed
+WARM_UP = 40.0  # seconds after which as many speak as always
 HEARD_AHEAD = 0.45  # seconds of sound after its own that a mouth needs
 DESIGN_USERS = 710
 SHARES = (0.6, 0.8, 0.95, 1.0, 1.15, 1.3)
@@ -120,9 +122,8 @@ class Run:
     def go(self, users: int, offline: int, length: float, warm_up: float) -> None:
         """Simulate."""
         self._idle, self._warm_up = self.workers, warm_up
-        mean = sum(BURST) / 2
         for number in range(users):
-            first = self.random.uniform(0, mean / TALKING)
+            first = self.random.expovariate(1 / SILENCE)
             self._at(first, lambda name=f"user {number}": self._speak(name))
         for number in range(offline):
             self._at(0.0, lambda name=f"offline {number}": self._batch(name))
@@ -135,7 +136,7 @@ class Run:
 
     def _speak(self, user: str) -> None:
         burst = self.random.uniform(*BURST)
-        silence = sum(BURST) / 2 * (1 / TALKING - 1) * self.random.uniform(0.5, 1.5)
+        silence = self.random.expovariate(1 / SILENCE)
         self._at(self.now + burst + silence, lambda: self._speak(user))
         counted = self.now > self._warm_up
         self.bursts += counted
@@ -211,7 +212,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--offline", type=int, default=0, help="callers of batches beside them")
     parser.add_argument("--delay", type=float, default=0.7, help="seconds; see delay_ms")
-    parser.add_argument("--length", type=float, default=60.0, help="seconds of each run")
+    parser.add_argument(
+        "--length", type=float, default=60.0, help="seconds of each run after WARM_UP"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     made = args.users * TALKING * FRAMES_PER_SECOND
@@ -230,7 +233,7 @@ def main() -> int:
                 capacity if admits else None,
                 random.Random(args.seed),
             )
-            run.go(users, args.offline, args.length, args.length / 6)
+            run.go(users, args.offline, WARM_UP + args.length, WARM_UP)
             cells.append(f"{1 - run.late / max(1, run.shown):.2%}")
             refused = run.refused / max(1, run.bursts)
         print(f"| {users} | {share:.0%} | {' | '.join(cells)} | {refused:.1%} |", flush=True)
