@@ -27,7 +27,6 @@ from launcher.layout import (
     find_wheel,
 )
 from launcher.options import ServerOptions, command_line
-from launcher.triton_grpc import connected
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -169,6 +168,9 @@ class TritonServer:
         Raises:
             LauncherError: A certificate cannot be read.
         """
+        # gRPC takes longer to import than Triton to be started: it is imported while that starts.
+        from launcher.triton_grpc import connected
+
         with connected(self.options) as triton:
             return triton.live()
 
@@ -211,16 +213,16 @@ def free_ports(count: int) -> list[int]:
     They lie below those that Linux gives to outgoing connections, one of which could otherwise take
     a port before its server does.
     """
-    found: list[int] = []
+    ports: list[int] = []
     candidates = [port for port in _PORTS if port not in _named]
     random.SystemRandom().shuffle(candidates)
     for port in candidates:
-        if len(found) == count:
+        if len(ports) == count:
             break
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
-            found.append(port)
-    if len(found) < count:
+            ports.append(port)
+    if len(ports) < count:
         raise LauncherError("there are no free ports")
-    _named.update(found)
-    return found
+    _named.update(ports)
+    return ports

@@ -6,9 +6,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, get_args
-
-from limits import RateLimitItem
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
 from gateway.security.rate_limit import MovingWindows
@@ -16,6 +14,9 @@ from gateway.settings import Settings
 from gateway.settings.doors import doors, twins
 from gateway.settings.keys import ApiKey, KeyService, rates
 from gateway.settings.keys_file import KeysFile, KeysFileError
+
+if TYPE_CHECKING:  # it is imported where a limit is configured
+    from limits import RateLimitItem
 
 log = logging.getLogger(__name__)
 KEY_HEADER = "x-api-key"
@@ -54,8 +55,8 @@ class KeyRing:
 
     def reload(self) -> None:
         """Read the keys file again if it changed; an unusable one leaves the old keys in force."""
-        if self._file and (found := self._file.changed()) is not None:
-            self._take([*self._fixed, *found])
+        if self._file and (changed := self._file.changed()) is not None:
+            self._take([*self._fixed, *changed])
             log.info("keys reloaded", extra={"keys": len(self._keys)})
 
     def is_open(self, service: str) -> bool:
@@ -77,10 +78,10 @@ class KeyRing:
         """
         if service in self._open:
             return None
-        found = self._find(presented)
-        if not found:
+        matches = self._find(presented)
+        if not matches:
             raise UnauthorizedError
-        fitting = next((known for known in found if known.key.opens(service)), None)
+        fitting = next((known for known in matches if known.key.opens(service)), None)
         if fitting is None:
             raise ForbiddenError
         if count:
@@ -101,11 +102,11 @@ class KeyRing:
 
     def _find(self, presented: Sequence[str]) -> list[_Known]:
         # Every key is compared, whichever matches: the time tells nothing.
-        found = []
-        for one in filter(None, presented):
-            digest = _digest(one)
-            found += [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
-        return found
+        matches = []
+        for key in filter(None, presented):
+            digest = _digest(key)
+            matches += [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
+        return matches
 
     def _count(self, known: _Known) -> None:
         for limit in known.limits:
@@ -121,11 +122,11 @@ def presented_keys(get: Callable[[str], str | None], documented: str = KEY_HEADE
         get: returns the value of a header, or of gRPC metadata, by its name in lower case.
         documented: the service's own header; `X-API-Key` and `Authorization: Bearer` go everywhere.
     """
-    found = [get(name) for name in dict.fromkeys((documented, KEY_HEADER))]
+    headers = [get(name) for name in dict.fromkeys((documented, KEY_HEADER))]
     authorization = get("authorization") or ""
     if authorization.lower().startswith(BEARER):
-        found.append(authorization[len(BEARER) :].strip())
-    return [key for key in found if key]
+        headers.append(authorization[len(BEARER) :].strip())
+    return [key for key in headers if key]
 
 
 def _digest(key: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import limits
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import ErrorDetails
 
@@ -18,6 +17,8 @@ OPERATIONS = "metrics"
 CONTROL = "lipsync-control"
 """What keys call loading and unloading, where `lipsync.separate_control_key` is set."""
 if TYPE_CHECKING:
+    import limits
+
     KeyService = str
     AnyService = str
 else:
@@ -27,11 +28,11 @@ else:
 
 def _long_enough(key: SecretStr) -> SecretStr:
     """Return the key without blanks at its ends, which no header could carry."""
-    found = key.get_secret_value().strip()
-    if len(found) < SHORTEST:
-        which = "" if found else "; this one is empty"
+    secret = key.get_secret_value().strip()
+    if len(secret) < SHORTEST:
+        which = "" if secret else "; this one is empty"
         raise ValueError(f"a key has at least {SHORTEST} characters{which}")
-    return SecretStr(found)
+    return SecretStr(secret)
 
 
 def _unset_or_long_enough(key: SecretStr) -> SecretStr:
@@ -44,13 +45,16 @@ def rates(text: str) -> list[limits.RateLimitItem]:
     Raises:
         ValueError: it names none, or one of no request at all.
     """
+    # Imported late: its package takes as long as half of the settings, and mostly there is no rate.
+    import limits
+
     try:
-        found = limits.parse_many(text)
+        rates = limits.parse_many(text)
     except ValueError:
-        found = []
-    if not found or any(item.amount < 1 for item in found):
+        rates = []
+    if not rates or any(item.amount < 1 for item in rates):
         raise ValueError("is no rate limit such as 100/minute")
-    return found
+    return rates
 
 
 def _rate_limit(text: str) -> str:

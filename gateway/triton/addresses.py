@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
+
+from gateway.lookups import look_up
 
 DNS = "dns:///"
 LOOKUP_SECONDS = 5.0  # a name server that is silent must not hold up the looks at the servers
@@ -17,20 +18,17 @@ async def resolve(urls: Sequence[str]) -> tuple[list[str], bool]:
         urls: host:port, or ``dns:///name:port`` for all addresses of a name, such as Kubernetes'
             headless services have. A name that cannot be looked up now gives none.
     """
-    found = await asyncio.gather(*map(_addresses, urls))
-    addresses = [address for some in found for address in some]
-    return list(dict.fromkeys(addresses)), all(found)
+    resolved = await asyncio.gather(*map(_addresses, urls))
+    addresses = [address for some in resolved for address in some]
+    return list(dict.fromkeys(addresses)), all(resolved)
 
 
 async def _addresses(url: str) -> list[str]:
     if not url.startswith(DNS):
         return [url]
     host, _, port = url.removeprefix(DNS).rpartition(":")
-    loop = asyncio.get_running_loop()
-    lookup = loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     try:
-        entries = await asyncio.wait_for(lookup, LOOKUP_SECONDS)
+        hosts = await asyncio.wait_for(look_up(host.strip("[]"), int(port)), LOOKUP_SECONDS)
     except (OSError, UnicodeError, asyncio.TimeoutError):
         return []
-    hosts = sorted({str(entry[4][0]) for entry in entries})
-    return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in hosts]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

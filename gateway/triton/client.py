@@ -13,16 +13,23 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from gateway.errors import DeadlineError
+from gateway.errors import DeadlineError, GatewayError
 from gateway.large_work import rest, worked
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
-from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
+from gateway.triton.status import (
+    LostError,
+    ModelDeadError,
+    ServerGoneError,
+    in_band_error,
+    to_gateway_error,
+)
 from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_array
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
 SERVICE = "/inference.GRPCInferenceService/"
+CONTROL = ""  # in the place of a model's name, for calls that infer nothing
 CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
 LOADING_POLL = 0.5  # seconds between two looks at a load that somebody else has begun
 
@@ -52,7 +59,7 @@ class TritonClient:
         )
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
         self._calls: dict[str, set[Any]] = {}
-        self._aborted: set[Any] = set()
+        self._aborted: dict[Any, LostError] = {}
 
     async def infer(
         self,
@@ -67,24 +74,12 @@ class TritonClient:
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
         end = time.monotonic() + timeout
-        told = timeout if tell_timeout else None
-        message = await worked(_size(inputs), _message, model, inputs, outputs, placed, told)
+        limit = timeout if tell_timeout else None
+        message = await worked(_size(inputs), _message, model, inputs, outputs, placed, limit)
         metadata = (*headers.items(), *self._admin) if headers else self._admin
-        left = max(end - time.monotonic(), 0.001)
-        call = self._infer(message, timeout=left, metadata=metadata)
-        running = self._calls.setdefault(model, set())
-        running.add(call)
-        try:
-            reply = await call
-        except grpc.RpcError as error:
-            raise to_gateway_error(error) from None
-        except asyncio.CancelledError:
-            if call in self._aborted:
-                raise ModelDeadError(model) from None
-            raise
-        finally:
-            running.discard(call)
-            self._aborted.discard(call)
+        seconds = max(end - time.monotonic(), 0.001)
+        call = self._infer(message, timeout=seconds, metadata=metadata)
+        reply = await self._answer(model, call)
         return {
             output.name: to_array(output.datatype, output.shape, data)
             for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
@@ -103,34 +98,42 @@ class TritonClient:
         end = time.monotonic() + timeout
         message = await worked(_size(inputs), _message, model, inputs, (), None, timeout)
         # Never with `triton_grpc_error`, which gives errors a status: after some hundred refusals
-        # by streams at the same time Triton 2.51 crashes (tests/triton/tryon/test_refusals.py).
+        # of streams at once Triton 2.51 crashes (tests/triton/tryon/model/test_refusals.py).
         metadata = (*(headers or {}).items(), *self._admin)
-        left = max(end - time.monotonic(), 0.001)
-        call = self._stream(iter((message,)), timeout=left, metadata=metadata)
+        seconds = max(end - time.monotonic(), 0.001)
+        call = self._stream(iter((message,)), timeout=seconds, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
         try:
             async for reply in call:
                 if reply.error_message:
                     raise in_band_error(reply.error_message)
-                found = reply.infer_response
-                outputs = zip(found.outputs, found.raw_output_contents, strict=True)
-                yield {one.name: to_array(one.datatype, one.shape, data) for one, data in outputs}
+                response = reply.infer_response
+                outputs = zip(response.outputs, response.raw_output_contents, strict=True)
+                yield {out.name: to_array(out.datatype, out.shape, data) for out, data in outputs}
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
         except asyncio.CancelledError:
-            if call in self._aborted:
-                raise ModelDeadError(model) from None
+            if lost := self._aborted.get(call):
+                raise lost from None
             raise
         finally:
             call.cancel()
             running.discard(call)
-            self._aborted.discard(call)
+            self._aborted.pop(call, None)
 
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`."""
+        self._end(model, ModelDeadError(model))
+
+    def hang_up(self) -> None:
+        """End all running calls; they raise ServerGoneError: nobody is at the other end."""
+        for model in tuple(self._calls):
+            self._end(model, ServerGoneError(ran=True))
+
+    def _end(self, model: str, lost: LostError) -> None:
         for call in tuple(self._calls.get(model, ())):
-            self._aborted.add(call)
+            self._aborted[call] = lost
             call.cancel()
 
     async def register_memory(self, name: str, size: int) -> None:
@@ -148,14 +151,13 @@ class TritonClient:
         request = pb.SystemSharedMemoryStatusRequest()
         await self._control(self._stub.SystemSharedMemoryStatus, request, CONTROL_TIMEOUT)
 
-    async def live(self) -> bool:
-        """See :meth:`TritonPort.live`."""
+    async def live(self, timeout: float = CONTROL_TIMEOUT) -> bool:
+        """See :meth:`TritonPort.live`; ``timeout`` is in seconds."""
+        request = pb.ServerLiveRequest()
+        call = self._stub.ServerLive(request, timeout=timeout, metadata=self._admin)
         try:
-            request = pb.ServerLiveRequest()
-            reply = await self._stub.ServerLive(
-                request, timeout=CONTROL_TIMEOUT, metadata=self._admin
-            )
-        except grpc.RpcError:
+            reply = await self._answer(CONTROL, call)
+        except GatewayError:
             return False
         return bool(reply.live)
 
@@ -192,14 +194,14 @@ class TritonClient:
         request = pb.RepositoryModelLoadRequest(model_name=model)
         if config is not None:
             request.parameters["config"].string_param = json.dumps(config)
-        left = max(0.0, deadline - time.monotonic())
-        await self._control(self._stub.RepositoryModelLoad, request, left)
+        seconds = max(0.0, deadline - time.monotonic())
+        await self._control(self._stub.RepositoryModelLoad, request, seconds)
 
     async def _loading(self, model: str) -> bool:
         """Whether Triton is loading a model now."""
         request = pb.RepositoryIndexRequest()
         reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
-        return any(one.name == model and one.state == "LOADING" for one in reply.models)
+        return any(row.name == model and row.state == "LOADING" for row in reply.models)
 
     async def unload(self, model: str) -> None:
         """See :meth:`TritonPort.unload`."""
@@ -217,8 +219,8 @@ class TritonClient:
         """See :meth:`TritonPort.statistics`."""
         request = pb.ModelStatisticsRequest()
         reply = await self._control(self._stub.ModelStatistics, request, CONTROL_TIMEOUT)
-        found = MessageToDict(reply, preserving_proto_field_name=True)
-        return list(found.get("model_stats", []))
+        config = MessageToDict(reply, preserving_proto_field_name=True)
+        return list(config.get("model_stats", []))
 
     async def server_version(self) -> str:
         """See :meth:`TritonPort.server_version`."""
@@ -235,14 +237,35 @@ class TritonClient:
         await self._channel.close(None)
 
     async def _control(self, method: Any, request: Any, timeout: float) -> Any:
+        return await self._answer(CONTROL, method(request, timeout=timeout, metadata=self._admin))
+
+    async def _answer(self, key: str, call: Any) -> Any:
+        """Wait for a call's one answer.
+
+        Args:
+            key: the model that is asked, or CONTROL.
+            call: of gRPC, begun.
+
+        Raises:
+            GatewayError: it fails, or is ended by :meth:`abort` or :meth:`hang_up`.
+        """
+        running = self._calls.setdefault(key, set())
+        running.add(call)
         try:
-            return await method(request, timeout=timeout, metadata=self._admin)
+            return await call
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
+        except asyncio.CancelledError:
+            if lost := self._aborted.get(call):
+                raise lost from None
+            raise
+        finally:
+            running.discard(call)
+            self._aborted.pop(call, None)
 
 
 def _size(inputs: Mapping[str, Tensor | PlacedTensor]) -> int:
-    return sum(len(one.data) for one in inputs.values() if isinstance(one, Tensor))
+    return sum(len(tensor.data) for tensor in inputs.values() if isinstance(tensor, Tensor))
 
 
 def _message(
@@ -263,11 +286,11 @@ def _message(
     """
     request = pb.ModelInferRequest(model_name=model)
     for name, tensor in inputs.items():
-        told = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+        entry = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
         if isinstance(tensor, Tensor):
             request.raw_input_contents.append(tensor.data)
         else:
-            _place(told, tensor.place)
+            _place(entry, tensor.place)
     for name in outputs:
         request.outputs.add(name=name)
     for name, place in (placed or {}).items():

@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.addresses import resolve
 from gateway.triton.client import TritonClient
+from gateway.triton.heartbeat import Heartbeat
 from gateway.triton.member import Member
 from gateway.triton.placing import was_changed
 from gateway.triton.status import (
@@ -57,6 +58,7 @@ class Members:
         self._loading: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
+        self._heartbeat = Heartbeat(self.live, self._fell_silent)
 
     def live(self) -> list[Member]:
         """Return those that answer."""
@@ -74,8 +76,8 @@ class Members:
         A model that nobody needs, left on one server by an earlier configuration, must not keep
         the others from work.
         """
-        found = set().union(*(member.ready for member in self.live()))
-        return found.intersection(self._needed) if self._needed else found
+        ready = set().union(*(member.ready for member in self.live()))
+        return ready.intersection(self._needed) if self._needed else ready
 
     def pick(self, model: str, tried: set[Member]) -> Member:
         """Return the one with the fewest inferences; those with every model come first.
@@ -83,17 +85,17 @@ class Members:
         Raises:
             ServerGoneError: none is left.
         """
-        left = [member for member in self.live() if member not in tried]
+        untried = [member for member in self.live() if member not in tried]
         every = self.models()
-        able = [member for member in left if member.serves(every)]
+        able = [member for member in untried if member.serves(every)]
         if all(member.rests for member in able):
             # While all are still loading, or none is whole and well, the model itself must do.
             able += [
-                one
-                for one in left
-                if one not in able and model in one.ready and model not in one.broken
+                member
+                for member in untried
+                if member not in able and model in member.ready and model not in member.broken
             ]
-        able = able or left
+        able = able or untried
         if not able:
             raise ServerGoneError(ran=False)
         turn = next(self._turn)
@@ -113,12 +115,19 @@ class Members:
         else:
             log.warning("Triton does not answer", extra={"address": member.address})
 
+    def _fell_silent(self, member: Member) -> None:
+        if member.live:
+            self.note(member, False)
+            member.client.hang_up()
+            self.lost.set()  # the health monitor is to look when it is back
+
     async def find(self) -> None:
         """Look the names up again, and open and close channels accordingly.
 
         A server that has left its name, such as a pod that ends, finishes what it has; it is let
         go when it is idle and others are there with all of its models.
         """
+        self._heartbeat.start()
         addresses, complete = await resolve(self._settings.urls)
         known = {member.address for member in self.everyone}
         for address in addresses:
@@ -131,8 +140,8 @@ class Members:
             for member in self.everyone:
                 member.leaving = member.address not in addresses
         every = self.models()
-        replaced = any(one.serves(every) for one in self.everyone if not one.leaving)
-        for member in [one for one in self.everyone if one.leaving and not one.busy]:
+        replaced = any(member.serves(every) for member in self.everyone if not member.leaving)
+        for member in [each for each in self.everyone if each.leaving and not each.busy]:
             if replaced or not member.live:
                 self._let_go(member)
 
@@ -157,7 +166,7 @@ class Members:
             GatewayError: the first failure of a server that is there, or of all.
         """
         members = self.live()
-        outcomes = await asyncio.gather(*(act(one) for one in members), return_exceptions=True)
+        outcomes = await asyncio.gather(*map(act, members), return_exceptions=True)
         gone, failed = 0, []
         for member, outcome in zip(members, outcomes, strict=True):
             if isinstance(outcome, UnavailableError) and not isinstance(outcome, OWN_FAULTS):
@@ -214,11 +223,12 @@ class Members:
 
     async def close(self) -> None:
         """Close all channels; running calls are cancelled."""
+        await self._heartbeat.stop()
         tasks = [*self.repairs.values(), *self._closing, *self._watches.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(one.client.close() for one in self.everyone))
+        await asyncio.gather(*(member.client.close() for member in self.everyone))
 
     async def _bring_up(self, member: Member, models: list[str]) -> None:
         for model in models:

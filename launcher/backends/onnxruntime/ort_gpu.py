@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from ort_accelerators import CUDA, TENSORRT
+from ort_options import FLUSH
 
 _LIBRARIES = {
     CUDA: "libonnxruntime_providers_cuda.so",
@@ -53,16 +54,20 @@ def unavailable(provider: str) -> str:
         ctypes.CDLL(str(folder / _LIBRARIES[provider]))
     except OSError as error:
         log.warning("%s cannot be loaded: %s", provider, error)
-        found = _MISSING.match(str(error))
-        return f"{found[1]} is missing" if found else f"the {_NAMES[provider]} provider is broken"
+        library = _MISSING.match(str(error))
+        return (
+            f"{library[1]} is missing" if library else f"the {_NAMES[provider]} provider is broken"
+        )
     return ""
 
 
 def cuda_reason(error: Exception) -> str:
     """Return what an error of the CUDA provider says, without source files and paths."""
     log.warning("CUDA does not work: %s", error)
-    found = _CUDA_ERROR.search(str(error))
-    return f"CUDA: {found[1].strip()}" if found else "the CUDA provider does not work on this card"
+    message = _CUDA_ERROR.search(str(error))
+    return (
+        f"CUDA: {message[1].strip()}" if message else "the CUDA provider does not work on this card"
+    )
 
 
 def _preload(provider: str) -> None:
@@ -83,6 +88,7 @@ def _try_kernel(device: int) -> None:
     providers = [(CUDA, {"device_id": str(device)}), "CPUExecutionProvider"]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry(FLUSH, "1")  # only the first session of a process may say so
     session = ort.InferenceSession(_sum(), options, providers=providers, enable_fallback=0)
     if CUDA not in session.get_providers():
         raise RuntimeError("the session has no CUDA provider")

@@ -57,22 +57,22 @@ class AudioFeatures:
             AudioError: not samples, or the encoder fails on them.
             GatewayError: the encoder is busy or too slow, or its process ended.
         """
-        found, rows = await asyncio.to_thread(mel_windows, raw, frames)
-        return per_frame(await self.of_windows(found, timeout), rows, frames)
+        windows, rows = await asyncio.to_thread(mel_windows, raw, frames)
+        return per_frame(await self.of_windows(windows, timeout), rows, frames)
 
-    async def of_windows(self, found: Floats, timeout: float) -> Floats:
+    async def of_windows(self, windows: Floats, timeout: float) -> Floats:
         """Return the vectors of windows, float32 [k, 512].
 
         Args:
-            found: float32 [k, 80, 16] of the mel spectrogram.
+            windows: float32 [k, 80, 16] of the mel spectrogram.
             timeout: seconds for the encoder.
 
         Raises:
             AudioError: the encoder fails on them.
             GatewayError: the encoder is busy or too slow, or its process ended.
         """
-        shape = (len(found), 1, BANDS, WINDOW_ROWS)
-        mel = Tensor("FP32", shape, found.tobytes())
+        shape = (len(windows), 1, BANDS, WINDOW_ROWS)
+        mel = Tensor("FP32", shape, windows.tobytes())
         try:
             reply = await self._triton.infer(
                 self._model, {"mel": mel}, ("audio_features",), timeout=timeout
@@ -81,7 +81,7 @@ class AudioFeatures:
             raise
         except GatewayError as error:
             raise (AudioAwayError() if error.status >= 503 else AudioError(FAILED)) from None
-        vectors: Floats = reply["audio_features"].reshape(len(found), -1)
+        vectors: Floats = reply["audio_features"].reshape(len(windows), -1)
         return vectors
 
 

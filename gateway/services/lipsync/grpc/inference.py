@@ -107,13 +107,13 @@ class InferBatch:
         mouths = MouthRequest.of(request.model_id, frames, (audio, audio_rows), output)
         deadline = call.deadline()
         due = None if deadline is None else Due(deadline)
-        async with self._inference.running(mouths, call.time_left(), due) as found:
+        async with self._inference.running(mouths, call.time_left(), due) as result:
             message = success(
                 request.dialect,
-                found.frames(count),
-                inference_ms=found.compute_ms,
+                result.frames(count),
+                inference_ms=result.compute_ms,
                 audio_ms=audio_ms,
-                device=found.device,
+                device=result.device,
                 one_block=request.output_block,
             )
         return Reply(message)

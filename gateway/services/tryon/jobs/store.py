@@ -42,12 +42,14 @@ class JobStore(Outbox):
     def add(self, connection: Connection, job: NewJob, capacity: int) -> bool:
         """Accept a job; False when it is there already with the same body.
 
+        True also where it is there by an earlier try of this very call, whose end nobody heard.
+
         Raises:
             JobConflictError: it is there with another body.
             QueueFullError: ``capacity`` jobs of the node are queued or running.
         """
-        if _known(connection, job):
-            return False
+        if (folder := _folder_of(connection, job)) is not None:
+            return folder == job.folder
         active = select(func.count()).where(jobs.c.state.in_(ACTIVE), jobs.c.node == job.node)
         if connection.execute(active).scalar_one() >= capacity:
             raise QueueFullError
@@ -55,7 +57,7 @@ class JobStore(Outbox):
             with connection.begin_nested():
                 connection.execute(insert(jobs).values(job_values(job)))
         except IntegrityError:  # another gateway accepted it in this moment
-            return not _known(connection, job)
+            return _folder_of(connection, job) in (None, job.folder)
         return True
 
     @transaction
@@ -86,8 +88,8 @@ class JobStore(Outbox):
         if before:
             query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*before))
         rows = connection.execute(query).mappings().all()
-        found = deliveries_of(connection, [row["id"] for row in rows])
-        return [to_job(row, found.get(row["id"], ())) for row in rows]
+        by_job = deliveries_of(connection, [row["id"] for row in rows])
+        return [to_job(row, by_job.get(row["id"], ())) for row in rows]
 
     @transaction
     def counts(self, connection: Connection) -> dict[State, int]:
@@ -116,11 +118,11 @@ class JobStore(Outbox):
         chosen = connection.execute(oldest).scalar()
         if chosen is None:
             return None
-        taken = {
+        claim = {
             "state": "running", "owner": owner, "node": node, "lease": now + lease, "started": now,
             "attempts": jobs.c.attempts + 1, "progress": 0.0, "step": None,
         }  # fmt: skip
-        connection.execute(update(jobs).where(jobs.c.id == chosen).values(taken))
+        connection.execute(update(jobs).where(jobs.c.id == chosen).values(claim))
         return read_job(connection, chosen)
 
     @transaction
@@ -249,11 +251,11 @@ class JobStore(Outbox):
         """Mark jobs whose files have had their time, and return the files' folders."""
         pending = exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.state == "pending")
         over = and_(jobs.c.expires <= now, jobs.c.state != "expired", ~pending)
-        found = connection.execute(select(jobs.c.id, jobs.c.folder).where(over)).all()
-        if found:
-            gone = jobs.c.id.in_([row[0] for row in found])
+        expired = connection.execute(select(jobs.c.id, jobs.c.folder).where(over)).all()
+        if expired:
+            gone = jobs.c.id.in_([row[0] for row in expired])
             connection.execute(update(jobs).where(gone).values(state="expired"))
-        return [row[1] for row in found]
+        return [row[1] for row in expired]
 
     @transaction
     def folders(self, connection: Connection) -> set[str]:
@@ -270,8 +272,12 @@ class JobStore(Outbox):
         return int(connection.execute(delete(jobs).where(old)).rowcount)
 
 
-def _known(connection: Connection, job: NewJob) -> bool:
-    digest = connection.execute(select(jobs.c.digest).where(jobs.c.id == job.id)).scalar()
-    if digest is not None and digest != job.digest:
+def _folder_of(connection: Connection, job: NewJob) -> str | None:
+    """Return the folder of the accepted job of that id, None where there is none."""
+    query = select(jobs.c.digest, jobs.c.folder).where(jobs.c.id == job.id)
+    accepted = connection.execute(query).one_or_none()
+    if accepted is None:
+        return None
+    if accepted.digest != job.digest:
         raise JobConflictError
-    return digest is not None
+    return str(accepted.folder)
