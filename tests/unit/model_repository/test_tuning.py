@@ -1,0 +1,212 @@
+"""What a caller measured is kept for this machine, engine and graph, and for nothing else."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import tuning
+from calibration import Figure, Size
+from engine_values import CROPS, EMBEDDINGS, SEARCHES, Calls, NetworkEngine
+from tuning import FOLDER, Tuning, fingerprint
+
+from launcher.layout import CALIBRATION, calibration
+
+FASTER = [Figure(Size(rows, 16), ms, ms) for rows, ms in ((8, 4.4), (16, 8.2), (32, 13.6))]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository" / "sentence_encoder"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(b"graph")
+    (folder / "config.pbtxt").write_text("backend: 'onnxruntime'")
+    return folder
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files are kept, on a quiet machine whose network is measured as `FASTER`."""
+    folder = tmp_path / "kept"
+    monkeypatch.setenv(FOLDER, str(folder))
+    monkeypatch.setattr(tuning, "disturbed", lambda: False)
+    monkeypatch.setattr(tuning, "measure", lambda *_: FASTER)
+    return folder
+
+
+def made(network: Path, **words: str) -> Tuning:
+    return Tuning(EMBEDDINGS, NetworkEngine(), network, **words)
+
+
+def called(rows: int, length: int) -> None:
+    raise AssertionError("measured")
+
+
+def test_the_next_start_knows(network: Path, kept: Path) -> None:
+    first = made(network)
+    assert first.due
+    assert first.values.source == "usual"
+    assert first.run(called).calls == Calls(32, 512, 2)
+    assert first.values.source == "measured"
+    (file,) = kept.glob("*.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    second = made(network)
+    assert not second.due
+    assert second.values.calls == first.values.calls
+    assert second.values.source == "kept"
+    told = second.values.as_json()
+    assert json.loads(json.dumps(told))["figures"][2] == {
+        "rows": 32, "length": 16, "in_flight": 1, "ms": 13.6, "fastest_ms": 13.6,
+    }  # fmt: skip
+
+
+def test_another_graph_engine_machine_or_limit_is_measured(
+    network: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made(network).run(called)
+    assert not made(network).due
+    assert Tuning(EMBEDDINGS, NetworkEngine(on_gpu=True), network).due
+    (network / "1" / "model.onnx").write_bytes(b"another graph")
+    assert made(network).due
+    made(network).run(called)
+    (network / "configs").mkdir()
+    (network / "configs" / "openvino.pbtxt").write_text("backend: 'openvino'")
+    assert made(network).due
+    made(network).run(called)
+    reports = tmp_path / "engines"
+    reports.mkdir()
+    monkeypatch.setenv(tuning.ENGINES, str(reports))
+    for version in ("1.31.1", "1.32.0"):
+        report = {"backend": "onnxruntime", "version": version}
+        (reports / "sentence_encoder.7.json").write_text(json.dumps(report))
+        assert made(network).due
+        made(network).run(called)
+        assert not made(network).due
+    for cpu in ("one CPU", "another CPU"):
+        monkeypatch.setattr(tuning, "machine", lambda cpu=cpu: cpu)
+        assert made(network).due
+        made(network).run(called)
+    assert not made(network).due
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"key": 1}', b"[" * 10_000, b" " * 70_000,
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_ignored(network: Path, kept: Path, damage: bytes) -> None:
+    made(network).run(called)
+    (file,) = kept.glob("*.json")
+    file.write_bytes(damage)
+    assert made(network).due
+    made(network).run(called)
+    assert not made(network).due
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {}, {"rows": 8}, {"rows": -1}, {"rows": True}, {"rows": "8"}, {"ms": "NaN"}, {"ms": 0},
+        {"ms": None},
+    ],
+)  # fmt: skip
+def test_foreign_figures_are_ignored(network: Path, kept: Path, row: dict[str, object]) -> None:
+    made(network).run(called)
+    (file,) = kept.glob("*.json")
+    content = json.loads(file.read_text())
+    whole = {**content["figures"][0], **row} if row and row != {"rows": 8} else row
+    file.write_text(json.dumps({**content, "figures": [whole]}))
+    assert made(network).due
+
+
+def test_words_of_the_configuration_win(network: Path, kept: Path) -> None:
+    some = made(network, rows="4")
+    assert some.due
+    assert some.run(called).calls == Calls(4, 512, 2)
+    assert made(network, rows="4").values.calls == Calls(4, 512, 2)
+    every = made(network, rows="4", tokens="64", in_flight="1")
+    assert not every.due
+    assert (every.values.calls, every.values.source) == (Calls(4, 64, 1), "configured")
+    assert not Tuning(CROPS, NetworkEngine(), network, rows="2", in_flight="3").due
+    assert not Tuning(SEARCHES, NetworkEngine(), network, rows="1", in_flight="3").due
+    with pytest.raises(ValueError, match="many"):
+        made(network, rows="many")
+
+
+def test_nothing_is_measured_without_a_folder(
+    network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(FOLDER, raising=False)
+    found = made(network)
+    assert not found.due
+    assert found.values.as_json() == {
+        "rows": 16, "tokens": 512, "in_flight": 2, "source": "usual", "figures": [],
+    }  # fmt: skip
+
+
+def test_what_cannot_be_measured_keeps_the_usual_values(
+    network: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> list[Figure]:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(tuning, "measure", fails)
+    found = made(network).run(called)
+    assert (found.calls, found.source) == (Calls(16, 512, 2), "usual")
+    assert found.reason == "not measured: RuntimeError"
+    monkeypatch.setattr(tuning, "measure", lambda *_: FASTER)
+    monkeypatch.setattr(tuning, "disturbed", lambda: True)
+    monkeypatch.setattr(tuning, "QUIET_SECONDS", 0.0)
+    busy = made(network).run(called)
+    assert (busy.calls, busy.source) == (Calls(16, 512, 2), "usual")
+    assert "busy" in busy.reason
+    assert not list(kept.glob("*.json"))
+
+
+def test_a_folder_that_cannot_be_written_is_only_slower(
+    network: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(FOLDER, str(tmp_path / "file" / "kept"))
+    assert made(network).run(called).source == "measured"
+    assert made(network).due
+
+
+def test_two_models_measure_one_after_the_other(
+    network: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one finds what the first has measured of the same network."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[Figure]:
+        begun.set()
+        assert finish.wait(10)
+        return FASTER
+
+    monkeypatch.setattr(tuning, "measure", slow)
+    first, second = made(network), made(network)
+    threads = [threading.Thread(target=one.run, args=(called,)) for one in (first, second)]
+    threads[0].start()
+    assert begun.wait(10)
+    begun.clear()
+    threads[1].start()
+    assert not begun.wait(0.3)
+    finish.set()
+    for thread in threads:
+        thread.join()
+    assert (first.values.source, second.values.source) == ("measured", "kept")
+
+
+def test_the_launcher_names_a_folder_of_this_user(tmp_path: Path) -> None:
+    assert CALIBRATION == FOLDER
+    folder = calibration(tmp_path / "state")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_network_that_is_not_there_has_a_name(tmp_path: Path) -> None:
+    assert fingerprint(tmp_path / "gone") != fingerprint(tmp_path / "another")
