@@ -31,14 +31,35 @@ def derive(repository: Path, model: str, names: dict[str, str]) -> None:
         names: New name of every model of the pair; quoted names in configurations change.
     """
     source, target = repository / model, repository / names[model]
-    for file in [*source.rglob("*.pbtxt"), *source.rglob("*.py")]:
+    for file in source.rglob("*.pbtxt"):
         copy = target / file.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".py":
-            shutil.copyfile(file, copy)
-        else:
-            copy.write_text(_renamed(file.read_text(), names))
+        copy.write_text(_renamed(file.read_text(), names))
+    for version in source.glob("[0-9]*"):
+        copy_code(version, target / version.name)
     (target / ".gitignore").write_text("*\n")
+
+
+def copy_code(version: Path, target: Path) -> None:
+    """Copy a model's modules and packages as real files, and nothing else of its version folder.
+
+    Args:
+        version: Version folder, such as `model_repository/lipsync/1`.
+        target: The new version folder; created when missing.
+    """
+    for file in code(version):
+        copy = target / file.relative_to(version)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+def code(version: Path) -> list[Path]:
+    """Return a model's Python files, those of packages that are links to another model's included.
+
+    A folder without `__init__.py` is no package but an artefact: a checkpoint may hold code.
+    """
+    packages = [file.parent for file in version.glob("*/__init__.py")]
+    return [file for folder in (version, *packages) for file in sorted(folder.glob("*.py"))]
 
 
 def set_sizes(repository: Path, model: str, sizes: dict[int, int]) -> None:

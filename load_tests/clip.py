@@ -83,7 +83,7 @@ def make_clip(cache: Path, gop: int) -> bytes:
 def decode_cpu(clip: bytes) -> float:
     """CPU seconds that the decoding of one clip takes."""
     sys.path.append(str(REPOSITORY / "emotion_story" / "1"))
-    from clip_sampling import Sampling, sample_clip
+    from clips.sampling import Sampling, sample_clip
 
     times = []
     for _ in range(5):

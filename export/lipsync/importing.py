@@ -78,8 +78,8 @@ def import_files(
     """
     count = workers or len(os.sched_getaffinity(0))
     with model_code(repository) as module:
-        processes = module("import_process").ImportProcesses(count)
-        store = module("tenant_store").TenantStore
+        processes = module("tenants.import_process").ImportProcesses(count)
+        store = module("tenants.store").TenantStore
         refused = module("lipsync_errors").RefusedError
         stores = [store(layout, processes.run, blob_folder) for layout in layouts]
 

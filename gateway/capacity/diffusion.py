@@ -1,6 +1,6 @@
 """What the try-on engines take of a card, as they choose it themselves.
 
-The engine `diffusers` keeps its parts by model_repository/tryon/1/diffusion_placement.py, which may
+The engine `diffusers` keeps its parts by model_repository/tryon/1/diffusion/placement.py, which may
 not be imported here (a model's folder is Triton's alone); a test compares the two.
 """
 

@@ -26,7 +26,11 @@ def refresh(source: Path, target: Path) -> None:
     """
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
         there = target / folder.name
-        for old in [*there.glob("[0-9]*/*.py"), *there.glob("configs/*.pbtxt")]:
+        code = there.glob("[0-9]*/*.py")
+        # A folder without __init__.py is no package but an artefact: a checkpoint may hold code.
+        packages = [file.parent for file in there.glob("[0-9]*/*/__init__.py")]
+        modules = [file for package in packages for file in package.glob("*.py")]
+        for old in [*code, *modules, *there.glob("configs/*.pbtxt")]:
             if not (source / old.relative_to(target)).exists():
                 old.unlink()
         shutil.copytree(

@@ -12,10 +12,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clip_errors import ClipError, ClipLimits
-from clip_sampling import Sampling, sample_clip
-from display_matrix import upright
-from ebml_elements import element
+from clips.display_matrix import upright
+from clips.ebml_elements import element
+from clips.errors import ClipError, ClipLimits
+from clips.sampling import Sampling, sample_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from clip_sampling import Sampling, sample_clip
-from image_decoding import FORMATS, decode
+from clips.sampling import Sampling, sample_clip
+from pictures.decoding import FORMATS, decode
 from PIL import Image
 
 from tests.support.clips import encode, flat

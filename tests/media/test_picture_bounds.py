@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from heif_file import av1_sizes, largest_size
-from image_decoding import ImageError, decode, is_large, open_picture
+from pictures.decoding import ImageError, decode, is_large, open_picture
+from pictures.heif_file import av1_sizes, largest_size
 from PIL import Image
 
 from tests.support.measured import measured

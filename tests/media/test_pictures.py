@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 import pytest
-from face_search import ImageError
-from image_decoding import decode
+from faces.search import ImageError
+from pictures.decoding import decode
 from PIL import Image
 from story_images import decode_all
 from tryon_errors import InputError

@@ -63,7 +63,7 @@ def counted(skeleton: bytes, shapes: dict[str, tuple[int, ...]], batch: int) -> 
         shapes: of its weights.
         batch: frames.
     """
-    from onnx_torch import TorchGraph
+    from engines.onnx_torch import TorchGraph
 
     call = TorchGraph(skeleton)
 
@@ -101,9 +101,9 @@ def dense_with_relu(skeleton: bytes) -> tuple[int, float]:
 
 def imported(file: Path, folder: Path) -> tuple[bytes, dict[str, tuple[int, ...]]]:
     """Import a tenant for GPUs; returns its graph and the shapes of its weights."""
-    from tenant_blob import OpenBlob
-    from tenant_import import import_tenant
-    from tenant_layout import HALF as LAYOUT
+    from tenants.blob import OpenBlob
+    from tenants.importing import import_tenant
+    from tenants.layout import HALF as LAYOUT
 
     blob = OpenBlob(folder, import_tenant(file, folder, LAYOUT))
     return blob.skeleton, {one.name: tuple(one.shape) for one in blob.manifest.weights}

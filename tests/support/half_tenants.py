@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from frame_pixels import Mask
-from tenant_blob import OpenBlob
-from tenant_import import import_tenant
-from tenant_layout import HALF
+from frames.pixels import Mask
+from tenants.blob import OpenBlob
+from tenants.importing import import_tenant
+from tenants.layout import HALF
 
 from tests.support.lipsync_tenants import audio, frames
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch_device import CpuDevice
+from memory.torch_device import CpuDevice
 
 
 class LazyStream:

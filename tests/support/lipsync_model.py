@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import psutil
 from tritonclient import grpc
 from tritonclient.utils import np_to_triton_dtype
 
+from export.folders import copy_code
 from launcher.server import TritonServer
 from tests.support.vlm_model import series
 from tests.support.waiting import PATIENCE, wait_for
@@ -35,9 +35,7 @@ def repository(folder: Path, devices: int = 1, **parameters: str) -> Path:
         assert count == 1, name
     for number in range(devices):
         name = MODEL if number == 0 else f"{MODEL}_{number}"
-        (folder / name / "1").mkdir(parents=True)
-        for file in (source / "1").glob("*.py"):
-            shutil.copy(file, folder / name / "1")
+        copy_code(source / "1", folder / name / "1")
         own = config.replace('name: "lipsync"', f'name: "{name}"')
         own = own.replace('string_value: "cpu"', f'string_value: "cpu:{number}"')
         (folder / name / "config.pbtxt").write_text(own)

@@ -21,6 +21,7 @@ import psutil
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from export.folders import copy_code
 from launcher.server import TritonServer
 from tests.support.vlm_model import series
 from tests.support.waiting import wait_for
@@ -49,9 +50,7 @@ def parameters(**changed: str) -> dict[str, str]:
 def repository(folder: Path, **changed: str) -> Path:
     """A model repository with `tryon` and other parameters."""
     source = ROOT / "model_repository" / MODEL
-    (folder / MODEL / "1").mkdir(parents=True)
-    for file in (source / "1").glob("*.py"):
-        shutil.copy(file, folder / MODEL / "1")
+    copy_code(source / "1", folder / MODEL / "1")
     shutil.copy(source / "config.pbtxt", folder / MODEL)
     values = {"body_networks": str(networks()), "threads": "2", **changed}
     (folder / MODEL / "1" / "settings.json").write_text(json.dumps(values))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 import uuid
 from pathlib import Path
@@ -16,6 +15,7 @@ import psutil
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
+from export.folders import copy_code
 from export.random_vlm import write_checkpoint
 from launcher.server import TritonServer
 
@@ -53,9 +53,7 @@ WITH_WORKER = {"engine_options": engine_options("mp")}
 def random_model(repository: Path, **parameters: str) -> Path:
     """Copies the model to `repository` with a random checkpoint in place of the real one."""
     source, target = ROOT / "model_repository" / "vlm", repository / "vlm"
-    (target / "1").mkdir(parents=True)
-    for file in (source / "1").glob("*.py"):
-        shutil.copy(file, target / "1")
+    copy_code(source / "1", target / "1")
     config = (source / "config.pbtxt").read_text()
     for name, value in {**PARAMETERS, **parameters}.items():
         found = re.search(rf'key: "{name}" value: {{ string_value: ("[^"]*")', config)

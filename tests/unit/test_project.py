@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -32,11 +34,24 @@ def test_every_config_names_its_folder() -> None:
         assert found.group(1) == model
 
 
-def test_python_siblings_of_models_have_distinctive_names() -> None:
-    """Triton puts every model's folder on sys.path: equal names would shadow one another."""
-    files = [file for file in tracked("model_repository/*.py") if not file.is_symlink()]
-    names = [file.name for file in files if file.name != "model.py"]
+def test_code_of_models_can_be_told_apart() -> None:
+    """Tests have several models on one path, and a model's folder stands last on Triton's.
+
+    An installed package or another model's of the same name would be imported instead.
+    """
+    names = [
+        path.stem
+        for version in (ROOT / "model_repository").glob("*/1")
+        if not version.is_symlink()
+        for path in [
+            *version.glob("*.py"),
+            *(init.parent for init in version.glob("*/__init__.py")),
+        ]
+        if not path.is_symlink() and path.name != "model.py"
+    ]
+    assert {"tenants", "pictures", "response_sender"} <= set(names)
     assert len(names) == len(set(names))
+    assert not set(names) & (sys.stdlib_module_names | packages_distributions().keys())
 
 
 def test_no_module_is_too_long() -> None:

@@ -1,6 +1,7 @@
 """Type and size of a picture from its header, without decoding it.
 
-As tolerant as the decoder behind it (`model_repository/*/1/jpeg_file.py` and its neighbours).
+As tolerant as the decoder behind it (`model_repository/*/1/pictures/jpeg_file.py` and its
+neighbours).
 
 Sources: PNG (W3C, 5.2 and 11.2.2), JPEG (ITU T.81, B.1 and B.2.2), WebP (RFC 9649, 2.5 to 2.7),
 AVIF and HEIC (ISO/IEC 14496-12, 4.2; 23008-12, 6.5.3).

@@ -19,18 +19,18 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from bounded_pool import BoundedPool
 from cancel_watch import CancelWatch
-from clip_errors import ClipError, ClipLimits
-from clip_sampling import Sampling, sample_clip
+from clips.errors import ClipError, ClipLimits
+from clips.sampling import Sampling, sample_clip
 from engine_values import SEARCHES, network_engine, picture_step
 from face_detection import Detector, letterbox
-from face_reading import CancelledError, FaceReader
-from image_decoding import ImageError, is_large
+from pictures.decoding import ImageError, is_large
 from response_sender import ThreadSafeSender
+from stories.face_reading import CancelledError, FaceReader
+from stories.timeline_engine import TimelineEngine
+from stories.vlm_engine import VlmDeadlineError, VlmError, tell_clip, tell_images
 from story_images import decode_all
 from story_request import VLM, OptionsError, read_options
-from timeline_engine import TimelineEngine
 from tuning import Tuning
-from vlm_engine import VlmDeadlineError, VlmError, tell_clip, tell_images
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures are read side by side already

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from image_decoding import ImageError, decode
+from pictures.decoding import ImageError, decode
 from PIL import Image
 
 MAX_IMAGES = 128

@@ -19,16 +19,16 @@ import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from embedder_thresholds import thresholds
 from engine_values import CROPS, SEARCHES, network_engine, picture_step
-from enrollment_jobs import CancelledError, Enroller, Job
-from enrollment_options import Wishes, chosen
-from enrollment_refusals import RefusedError, refuse_pictures
-from enrollment_reports import reports, without_odd_ones
-from face_alignment import SIDE
+from enrollment.jobs import CancelledError, Enroller, Job
+from enrollment.options import Wishes, chosen
+from enrollment.refusals import RefusedError, refuse_pictures
+from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector, letterbox
-from face_search import SearchOptions, search
-from face_vector import pooled
-from image_decoding import is_large
+from faces.alignment import SIDE
+from faces.search import SearchOptions, search
+from faces.vector import pooled
 from network_facts import network_facts
+from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
 from tuning import SECONDS, Tuning
 

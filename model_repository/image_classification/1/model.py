@@ -16,9 +16,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
 from engine_values import PICTURES, network_engine
-from image_decoding import ImageError, open_picture
 from image_pipeline import ImagePipeline, Job
 from image_preparation import FILTERS, Preparation
+from pictures.decoding import ImageError, open_picture
 from response_sender import ThreadSafeSender
 from tuning import Tuning
 

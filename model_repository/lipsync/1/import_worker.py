@@ -1,7 +1,7 @@
-"""Process that imports tenants: one JSON object per line in, one out; see import_process.py.
+"""Process that imports tenants: one JSON object per line in, one out.
 
-What a file makes ONNX and ONNX Runtime do, it does here, in bounded memory: a crash or a bomb
-costs one import.
+Started by tenants/import_process.py. What a file makes ONNX and ONNX Runtime do, it does here, in
+bounded memory: a crash or a bomb costs one import.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lipsync_errors import RefusedError
-from tenant_import import import_tenant
+from tenants.importing import import_tenant
 
 IDLE_SECONDS = 20
 """Without work the process ends: an import leaves some 200 MB behind."""

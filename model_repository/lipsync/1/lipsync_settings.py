@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from frame_pixels import Mask
+from frames.pixels import Mask
 
 FILE = "settings.json"
 """Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""

@@ -18,10 +18,11 @@ locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts 
 
 import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
-from frame_scheduler import FrameQueue, Job  # noqa: E402
-from frame_workers import FrameWorkers  # noqa: E402
-from import_process import ImportProcesses  # noqa: E402
-from lipsync_device import make_control, make_engines  # noqa: E402
+from engines.devices import make_control, make_engines  # noqa: E402
+from frames.mouth_arrays import MouthArrays  # noqa: E402
+from frames.mouth_work import MouthWork  # noqa: E402
+from frames.scheduler import FrameQueue, Job  # noqa: E402
+from frames.workers import FrameWorkers  # noqa: E402
 from lipsync_errors import (  # noqa: E402
     CancelledError,
     DeadlineError,
@@ -41,10 +42,9 @@ from lipsync_request import (  # noqa: E402
     parse_command,
 )
 from lipsync_settings import read_settings  # noqa: E402
-from mouth_arrays import MouthArrays  # noqa: E402
-from mouth_work import MouthWork  # noqa: E402
 from response_sender import ThreadSafeSender  # noqa: E402
-from tenant_table import TenantTable  # noqa: E402
+from tenants.import_process import ImportProcesses  # noqa: E402
+from tenants.table import TenantTable  # noqa: E402
 
 
 class TritonPythonModel:

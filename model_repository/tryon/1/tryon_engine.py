@@ -1,4 +1,4 @@
-"""What every engine does, and which one the settings name."""
+"""What every engine does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Protocol
 from PIL import Image
 from tryon_progress import JobWatch
 from tryon_request import JobOptions
-from tryon_settings import TryonSettings
 
 
 @dataclass(frozen=True)
@@ -81,18 +80,3 @@ class TryonEngine(Protocol):
 
     def unload(self) -> None:
         """Lets the weights go."""
-
-
-def make_engine(settings: TryonSettings) -> TryonEngine:
-    """Return the engine that the settings name, not loaded; import only what that one needs."""
-    if settings.engine == "diffusers":
-        from diffusers_engine import DiffusersEngine
-
-        return DiffusersEngine(settings)
-    if settings.engine == "lightx2v":
-        from lightx2v_engine import Lightx2vEngine
-
-        return Lightx2vEngine(settings)
-    from warp_engine import WarpEngine
-
-    return WarpEngine(settings)

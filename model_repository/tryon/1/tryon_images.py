@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from image_decoding import HEIC, ImageError, open_picture
+from pictures.decoding import HEIC, ImageError, open_picture
 from PIL import Image, ImageOps
 from tryon_errors import InputError
 from tryon_settings import PRESETS

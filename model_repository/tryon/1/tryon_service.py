@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tryon_engine import TryonEngine, make_engine
+from tryon_engine import TryonEngine
 from tryon_errors import (
     CardMemoryError,
     JobCancelledError,
@@ -163,3 +163,18 @@ class TryonService:
         except BaseException as error:  # whatever happens, the client gets an answer
             log.error("tryon: a job failed with %s", type(error).__name__)
             refuse(PipelineError(f"failed with {type(error).__name__}"))
+
+
+def make_engine(settings: TryonSettings) -> TryonEngine:
+    """Return the engine that the settings name, not loaded; import only what that one needs."""
+    if settings.engine == "diffusers":
+        from diffusion.diffusers_engine import DiffusersEngine
+
+        return DiffusersEngine(settings)
+    if settings.engine == "lightx2v":
+        from diffusion.lightx2v_engine import Lightx2vEngine
+
+        return Lightx2vEngine(settings)
+    from warping.engine import WarpEngine
+
+    return WarpEngine(settings)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_placement import PLACEMENTS
+from diffusion.placement import PLACEMENTS
 
 FILE = "settings.json"
 """Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""

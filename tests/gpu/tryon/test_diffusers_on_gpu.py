@@ -38,7 +38,7 @@ def packages() -> Path:
 
 @pytest.mark.parametrize("mode", ["fp8", "lora", "base"])
 def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None:
-    from diffusers_engine import DiffusersEngine
+    from diffusion.diffusers_engine import DiffusersEngine
     from PIL import Image
     from tryon_engine import EngineJob
     from tryon_errors import JobCancelledError
@@ -80,7 +80,7 @@ def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None
 
 
 def test_every_placement_makes_the_same_picture(packages: Path, tmp_path: Path) -> None:
-    from diffusers_engine import DiffusersEngine
+    from diffusion.diffusers_engine import DiffusersEngine
     from PIL import Image
     from tryon_engine import EngineJob
     from tryon_progress import JobWatch

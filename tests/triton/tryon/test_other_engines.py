@@ -32,7 +32,7 @@ from tests.support.waiting import wait_for
 WRITE = """
 import sys
 sys.path[:0] = {paths!r}
-from torchvision_import import declare_operators
+from diffusion.torchvision_import import declare_operators
 declare_operators()
 from export.tryon.random_checkpoint import write_checkpoint
 from pathlib import Path
@@ -43,7 +43,7 @@ import hashlib, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 from PIL import Image
-from diffusers_engine import DiffusersEngine
+from diffusion.diffusers_engine import DiffusersEngine
 from tryon_engine import EngineJob
 from tryon_progress import JobWatch
 from tryon_request import parse_options

@@ -50,8 +50,8 @@ def test_the_network_sees_torchvisions_own_pixels(monkeypatch: pytest.MonkeyPatc
     """Pixel for pixel: every committed picture, and shapes where rounding could go either way."""
     folder = Path(__file__).resolve().parents[3] / "model_repository/image_classification/1"
     monkeypatch.syspath_prepend(str(folder))
-    from image_decoding import decode
     from image_preparation import FILTERS, Preparation
+    from pictures.decoding import decode
 
     Torchvision(CACHE, Progress())
     from torchvision.transforms import functional

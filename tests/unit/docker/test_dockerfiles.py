@@ -93,6 +93,9 @@ def test_the_context_holds_what_is_copied(dockerfile: Path) -> None:
     assert not kept("model_repository/sentence_encoder/1/model.onnx")
     assert not kept("docker/secrets/client-keys.yaml")
     assert kept("model_repository/lipsync/1/model.py")
+    assert kept("model_repository/lipsync/1/tenants/store.py")
+    assert kept("model_repository/tryon/1/pictures")
+    assert not kept("model_repository/vlm/1/checkpoint/model.safetensors")
     assert not kept(".venv/bin/python")
 
 

@@ -90,8 +90,8 @@ def served(repository: Path, network: str, images: np.ndarray) -> np.ndarray:
 def test_the_same_face_and_the_same_vector(
     repository: Path, site: Path, root: Path, tmp_path: Path
 ) -> None:
-    from face_alignment import similarity, warped
     from face_detection import Detector, find_faces, letterbox
+    from faces.alignment import similarity, warped
 
     image = picture()
     (theirs,) = itself(site, root, tmp_path, image)

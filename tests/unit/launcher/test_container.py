@@ -40,6 +40,8 @@ def image(tmp_path: Path) -> Path:
         folder = tmp_path / "image" / name / "1"
         folder.mkdir(parents=True)
         (folder / "model.py").write_text("new")
+        (folder / "parts").mkdir()
+        (folder / "parts" / "__init__.py").touch()
         shutil.copy(MODELS / name / "config.pbtxt", folder.parent)
     return tmp_path / "image"
 
@@ -51,9 +53,16 @@ def test_a_new_image_replaces_code_and_keeps_artefacts(image: Path, tmp_path: Pa
     (volume / "vlm" / "1" / "renamed_since.py").write_text("old")
     (volume / "vlm" / "configs").mkdir()
     (volume / "vlm" / "configs" / "dropped_since.pbtxt").write_text("old")
+    (volume / "vlm" / "1" / "parts" / "renamed_since.py").write_text("old")
+    (volume / "vlm" / "1" / "dropped_since").mkdir()
+    (volume / "vlm" / "1" / "dropped_since" / "__init__.py").write_text("old")
     (volume / "vlm" / "1" / "weights.onnx").write_text("kept")
+    (volume / "vlm" / "1" / "checkpoint").mkdir()
+    (volume / "vlm" / "1" / "checkpoint" / "modeling.py").write_text("kept")
     refresh(image, volume)
-    assert {path.name for path in (volume / "vlm" / "1").iterdir()} == {"model.py", "weights.onnx"}
+    version = volume / "vlm" / "1"
+    files = {str(path.relative_to(version)) for path in version.rglob("*") if path.is_file()}
+    assert files == {"model.py", "parts/__init__.py", "weights.onnx", "checkpoint/modeling.py"}
     assert (volume / "vlm" / "1" / "model.py").read_text() == "new"
     assert not list((volume / "vlm" / "configs").iterdir())
 

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from clip_errors import ClipError, ClipLimits
-from clip_sampling import Sampling, sample_clip
+from clips.errors import ClipError, ClipLimits
+from clips.sampling import Sampling, sample_clip
 
 from tests.support.clips import audio_only, carphone, counting, encode, flat, number_of, talking
 from tests.support.cpu_time import spent

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from emotion_segments import MIN_SECONDS, find_segments, frame_spans, smoothed
 from hypothesis import given
 from hypothesis import strategies as st
+from stories.emotion_segments import MIN_SECONDS, find_segments, frame_spans, smoothed
 
 LABELS = 7
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from crop_batches import CropBatches
-from enrollment_jobs import CancelledError, Enroller, Job
-from face_search import Found
+from enrollment.jobs import CancelledError, Enroller, Job
+from faces.search import Found
 
 SECONDS = 60
 

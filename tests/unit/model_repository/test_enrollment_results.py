@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedder_thresholds import thresholds
-from enrollment_options import Wishes, chosen
-from enrollment_refusals import RefusedError, refuse_pictures
-from face_search import Found, SearchOptions
-from face_vector import pooled
+from enrollment.options import Wishes, chosen
+from enrollment.refusals import RefusedError, refuse_pictures
+from faces.search import Found, SearchOptions
+from faces.vector import pooled
 from network_facts import network_facts
 
 GOOD = Found(crops=np.zeros((1, 112, 112, 3), np.uint8))

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from face_alignment import (
+from faces.alignment import (
     SIDE,
     TEMPLATE,
     reduced,

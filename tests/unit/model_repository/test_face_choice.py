@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from face_choice import choose_face, large_faces
 from face_detection import Faces
+from faces.choice import choose_face, large_faces
 
 
 def faces(*boxes: tuple[float, float, float, float], scores: tuple[float, ...] = ()) -> Faces:

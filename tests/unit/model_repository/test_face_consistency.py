@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from enrollment_refusals import RefusedError
-from enrollment_reports import reports, without_odd_ones
-from face_consistency import consistencies, odd_ones
-from face_pose import HeadPose
-from face_quality import Quality
-from face_search import Found
+from enrollment.refusals import RefusedError
+from enrollment.reports import reports, without_odd_ones
+from faces.consistency import consistencies, odd_ones
+from faces.pose import HeadPose
+from faces.quality import Quality
+from faces.search import Found
 
 A, B, C = np.eye(3, dtype=np.float32)
 GOOD = Found(crops=np.zeros((1, 112, 112, 3), np.uint8))

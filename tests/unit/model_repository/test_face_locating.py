@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from face_alignment import TEMPLATE
 from face_detection import Detector, Faces
-from face_locating import Locator, Sighting, upright
-from face_views import around, tiles, turned_faces, turned_points, turned_size
+from faces.alignment import TEMPLATE
+from faces.locating import Locator, Sighting, upright
+from faces.views import around, tiles, turned_faces, turned_points, turned_size
 
 DETECTOR = Detector("scrfd", (32,), 1, 32, 0.5, 0.4)
 SIDE = 320

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from face_pose import HEAD, NEUTRAL_PITCH, HeadPose, head_pose, pose_matches
+from faces.pose import HEAD, NEUTRAL_PITCH, HeadPose, head_pose, pose_matches
 
 
 def seen(roll: float, yaw: float, pitch: float) -> np.ndarray:

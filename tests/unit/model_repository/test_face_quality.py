@@ -7,8 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from face_pose import HeadPose
-from face_quality import Quality, face_quality
+from faces.pose import HeadPose
+from faces.quality import Quality, face_quality
 
 GOOD = Quality(size=150, pose=HeadPose(0, 5, 3), sharpness=200, brightness=130)
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from face_crops import square_crop
 from face_detection import Detector
-from face_reading import MAX_FACES, CancelledError, FaceReader
+from stories.face_crops import square_crop
+from stories.face_reading import MAX_FACES, CancelledError, FaceReader
 
 DETECTOR = Detector("centerface", (4,), 1, 32, 0.5, 0.3)
 

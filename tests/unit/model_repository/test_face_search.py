@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from face_alignment import TEMPLATE
 from face_detection import Detector
-from face_search import SearchOptions, search
+from faces.alignment import TEMPLATE
+from faces.search import SearchOptions, search
 from PIL import Image
 
 DETECTOR = Detector("scrfd", (32,), 1, 32, 0.5, 0.4)

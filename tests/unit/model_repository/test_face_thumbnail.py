@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from face_thumbnail import SIDE, face_thumbnail
+from faces.thumbnail import SIDE, face_thumbnail
 from PIL import Image
 
 

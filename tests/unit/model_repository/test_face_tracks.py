@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from face_tracks import MIN_AFFINITY, PATIENCE, affinity, follow
 from hypothesis import given
 from hypothesis import strategies as st
+from stories.face_tracks import MIN_AFFINITY, PATIENCE, affinity, follow
 
 EMPTY = np.zeros((0, 4), np.float32)
 

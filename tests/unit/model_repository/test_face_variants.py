@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from face_alignment import SIDE, warped
-from face_variants import NAMES, face_crops
+from faces.alignment import SIDE, warped
+from faces.variants import NAMES, face_crops
 
 from load_tests.peers.plain_faces import variants
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frame_plan import LONG, SNAP, last_key, nearest, plan_frames
+from clips.frame_plan import LONG, SNAP, last_key, nearest, plan_frames
 from hypothesis import given
 from hypothesis import strategies as st
 

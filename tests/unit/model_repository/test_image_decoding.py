@@ -8,12 +8,12 @@ import struct
 import zlib
 from pathlib import Path
 
-import image_decoding
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_decoding import ImageError, decode
+from pictures import decoding as image_decoding
+from pictures.decoding import ImageError, decode
 from PIL import Image
 
 from tests.support.cpu_time import spent

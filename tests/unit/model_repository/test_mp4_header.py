@@ -8,11 +8,11 @@ from functools import cache
 
 import av
 import pytest
-from clip_errors import ClipError, ClipLimits
+from clips.errors import ClipError, ClipLimits
+from clips.mp4_boxes import BoxReader
+from clips.mp4_header import read_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mp4_boxes import BoxReader
-from mp4_header import read_header
 
 from tests.support.clips import audio_only, encode, flat
 from tests.support.cpu_time import spent

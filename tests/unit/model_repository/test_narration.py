@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from emotion_segments import Segment
 from hypothesis import given
 from hypothesis import strategies as st
-from narration import MAX_SEGMENTS, Person, Scene, narrate, summarise_images
+from stories.emotion_segments import Segment
+from stories.narration import MAX_SEGMENTS, Person, Scene, narrate, summarise_images
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 HAPPY, SAD, NEUTRAL = LABELS.index("happiness"), LABELS.index("sadness"), LABELS.index("neutral")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bounded_pool import BoundedPool
 from cancel_watch import CancelWatch
-from image_decoding import ImageError
+from pictures.decoding import ImageError
 from PIL import Image
 from story_images import MAX_IMAGES, decode_all
 

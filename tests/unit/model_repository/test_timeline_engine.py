@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from clip_sampling import SampledClip
-from face_reading import ReadFaces
-from timeline_engine import TimelineEngine
+from clips.sampling import SampledClip
+from stories.face_reading import ReadFaces
+from stories.timeline_engine import TimelineEngine
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 HAPPY, SAD = 3, 4

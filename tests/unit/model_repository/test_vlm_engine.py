@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clip_sampling import SampledClip
+from clips.sampling import SampledClip
+from stories.vlm_engine import LABELS, VlmError, read_emotions, schema, tell_clip, tell_images
 from story_request import OptionsError, StoryOptions, read_options
-from vlm_engine import LABELS, VlmError, read_emotions, schema, tell_clip, tell_images
 
 CLIP = SampledClip(np.zeros((3, 250, 448, 3), np.uint8), (0.5, 1.5, 2.5), 3.0, False)
 

@@ -21,14 +21,14 @@ MODEL = REPOSITORY / "lipsync" / "1"
 if str(MODEL) not in sys.path:  # Triton puts a model's folder on the path, too
     sys.path.append(str(MODEL))
 
-from frame_pixels import Mask  # noqa: E402
-from gpu_engine import GpuEngine  # noqa: E402
-from gpu_slots import BATCHES as ALL  # noqa: E402
-from lipsync_device import GPU_WORKERS as WORKERS  # noqa: E402, F401
-from tenant_blob import OpenBlob, read_manifest  # noqa: E402
-from tenant_golden import MIN_PSNR, psnr  # noqa: E402, F401
-from tenant_import import import_tenant  # noqa: E402
-from tenant_layout import HALF  # noqa: E402
+from engines.devices import GPU_WORKERS as WORKERS  # noqa: E402, F401
+from engines.gpu import GpuEngine  # noqa: E402
+from engines.gpu_slots import BATCHES as ALL  # noqa: E402
+from frames.pixels import Mask  # noqa: E402
+from tenants.blob import OpenBlob, read_manifest  # noqa: E402
+from tenants.golden import MIN_PSNR, psnr  # noqa: E402, F401
+from tenants.importing import import_tenant  # noqa: E402
+from tenants.layout import HALF  # noqa: E402
 
 BATCHES = (1, 4, 8, 25)
 """Those that figures are told for."""

@@ -101,8 +101,8 @@ def _weights(options: Options) -> int:
     too; one of a few bytes only here.
     """
     import torch
-    from torch_device import open_device
-    from weight_tiers import WeightTiers
+    from memory.torch_device import open_device
+    from memory.weight_tiers import WeightTiers
 
     device = open_device(options.device)
     numbers, copies = (NUMBERS // 64, COPIES // 10) if options.quick else (NUMBERS, COPIES)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from export.face_network import DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
+from export.folders import copy_code
 from export.progress import Progress
 from launcher.server import TritonServer
 from tests.support import face_networks
@@ -39,11 +40,9 @@ def other_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceModel
     repository = folder / "repository"
     for model in MODELS:
         source, target = REPOSITORY / model, repository / model
-        target.mkdir(parents=True)
+        (target / "1").mkdir(parents=True)
         shutil.copyfile(source / "config.pbtxt", target / "config.pbtxt")
-        (target / "1").mkdir()
-        for file in (source / "1").glob("*.py"):
-            shutil.copyfile(file, target / "1" / file.name)
+        copy_code(source / "1", target / "1")
     detector = face_networks.scrfd(folder / "det_10g.onnx")
     embedder = face_networks.embedder(folder / "w600k_r50.onnx")
     with Progress() as progress:

@@ -50,7 +50,7 @@ def test_activations_are_the_graphs(model: str) -> None:
 def test_lipsync_numbers(tmp_path: Path) -> None:
     file = write_tenant(tmp_path, "wide", 0, width=1.0)
     graph = onnx.load(str(file)).graph
-    # As tenant_blob.py lays them out: FP16, each weight on a border of 64 bytes.
+    # As tenants/blob.py lays them out: FP16, each weight on a border of 64 bytes.
     weights = [2 * math.prod(one.dims) for one in graph.initializer]
     assert sum(-(-size // 64) * 64 for size in weights) == facts.TENANT_ON_GPU
     frame = {
@@ -96,7 +96,7 @@ def test_what_a_frame_moves_is_counted(tmp_path: Path) -> None:
 
 def test_what_the_lipsync_model_says_of_itself() -> None:
     folder = ROOT / "model_repository" / "lipsync" / "1"
-    chooser, device = (folder / "lipsync_device.py", folder / "torch_device.py")
+    chooser, device = (folder / "engines/devices.py", folder / "memory/torch_device.py")
     (workers,) = re.findall(r"^GPU_WORKERS = (\d+)$", chooser.read_text(), re.M)
     (slot,) = re.findall(r"^    slot_bytes = (\d+) \* 10\*\*9$", device.read_text(), re.M)
     (kept,) = re.findall(r"^KEPT_FREE = ([\d.]+)$", device.read_text(), re.M)

@@ -22,9 +22,9 @@ def tenant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
     """Its import for CPUs, opened."""
-    from tenant_blob import OpenBlob
-    from tenant_import import import_tenant
-    from tenant_layout import BLOCKED
+    from tenants.blob import OpenBlob
+    from tenants.importing import import_tenant
+    from tenants.layout import BLOCKED
 
     folder = tmp_path_factory.mktemp("blocked")
     return OpenBlob(folder, import_tenant(tenant, folder, BLOCKED))
@@ -33,9 +33,9 @@ def blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def half_blob(tenant: Path, tmp_path_factory: pytest.TempPathFactory):
     """Its import for GPUs, opened."""
-    from tenant_blob import OpenBlob
-    from tenant_import import import_tenant
-    from tenant_layout import HALF
+    from tenants.blob import OpenBlob
+    from tenants.importing import import_tenant
+    from tenants.layout import HALF
 
     folder = tmp_path_factory.mktemp("half")
     return OpenBlob(folder, import_tenant(tenant, folder, HALF))

@@ -11,8 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conv_fusion import CONV_ADD_RELU, CONV_RELU, fused_nodes
-from onnx_torch import TorchGraph
+from engines.conv_fusion import CONV_ADD_RELU, CONV_RELU, fused_nodes
+from engines.onnx_torch import TorchGraph
 from torch.nn import functional
 
 HEAD = "g (float[1,4,6,6] input, float[4,4,3,3] w0, float[4] w1, float[4,4,3,3] w2)"

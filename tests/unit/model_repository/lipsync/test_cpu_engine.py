@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cpu_engine import CpuEngine
-from frame_pixels import Mask
-from process_memory import machine_memory, resident_bytes, usable_cores
-from tenant_blob import OpenBlob
-from tenant_import import import_tenant
-from tenant_layout import BLOCKED
+from engines.cpu import CpuEngine
+from frames.pixels import Mask
+from memory.process_memory import machine_memory, resident_bytes, usable_cores
+from tenants.blob import OpenBlob
+from tenants.importing import import_tenant
+from tenants.layout import BLOCKED
 
 from tests.support.lipsync_tenants import Plain, audio, frames, write_tenant
 

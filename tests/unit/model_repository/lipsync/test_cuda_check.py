@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cuda_check
-import lipsync_device
 import pytest
 import torch
-from cuda_check import NO_DRIVER, cuda_problem
+from engines import cuda_check
+from engines import devices as lipsync_device
+from engines.cuda_check import NO_DRIVER, cuda_problem
 from lipsync_settings import Settings, read_settings
 
 PARAMETERS = {
@@ -133,6 +133,6 @@ def test_a_card_whose_memory_is_taken_leaves_it_to_the_cpu(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64.00 MiB")
 
     monkeypatch.setattr(lipsync_device, "cuda_problem", lambda index: "")
-    monkeypatch.setitem(sys.modules, "gpu_engine", SimpleNamespace(GpuEngine=full))
+    monkeypatch.setitem(sys.modules, "engines.gpu", SimpleNamespace(GpuEngine=full))
     (engine,) = lipsync_device.make_engines(settings(tmp_path))
     assert "CUDA out of memory. Tried to allocate 64.00 MiB" in engine.name

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 import torch
-import torch_device
-from gpu_engine import GpuEngine
+from engines.gpu import GpuEngine
 from lipsync_errors import UnsuitableTenantError
-from tenant_blob import OpenBlob
-from tenant_golden import psnr
-from torch_device import EXIT_STATUS, CpuDevice
+from memory import torch_device
+from memory.torch_device import EXIT_STATUS, CpuDevice
+from tenants.blob import OpenBlob
+from tenants.golden import psnr
 
 from tests.support.half_tenants import MASK, half, run
 from tests.support.lazy_device import LazyDevice
 from tests.support.lipsync_tenants import Plain, audio, frames, write_tenant
 
-FOLDER = Path(torch_device.__file__).parent
+FOLDER = Path(torch_device.__file__).parents[1]
 
 
 class Tight(LazyDevice):
@@ -107,7 +107,7 @@ def test_a_context_that_is_lost_while_a_tenant_is_loaded_is_no_reason_against_th
 
 def test_a_lost_context_ends_the_process_so_that_triton_makes_another() -> None:
     script = (
-        "import torch, torch_device\n"
+        "import torch\nfrom memory import torch_device\n"
         "torch_device.end_process(torch.AcceleratorError('CUDA error: bad\\nand more'))\n"
         "print('still here')"
     )

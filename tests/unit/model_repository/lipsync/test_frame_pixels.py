@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from frame_pixels import Mask, network_input, write_mouths
+from frames.pixels import Mask, network_input, write_mouths
 
 from tests.support.lipsync_tenants import frames, with_masked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
-from frame_scheduler import FrameQueue, Job, Step
+from frames.scheduler import FrameQueue, Job, Step
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import frame_staging
 import numpy as np
 import pytest
 import torch
-from frame_staging import CHUNK, Staging
-from torch_device import CpuDevice
+from frames import staging as frame_staging
+from frames.staging import CHUNK, Staging
+from memory.torch_device import CpuDevice
 
 from tests.support.lazy_device import LazyDevice
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from frame_scheduler import FrameQueue, Job
-from frame_workers import FrameWorkers
+from frames.scheduler import FrameQueue, Job
+from frames.workers import FrameWorkers
 from lipsync_errors import CancelledError, DeadlineError
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from gpu_engine import GpuEngine
-from tenant_blob import OpenBlob
-from tenant_golden import psnr
+from engines.gpu import GpuEngine
+from tenants.blob import OpenBlob
+from tenants.golden import psnr
 from torch.nn import functional
 
 from tests.support.half_tenants import MASK, run

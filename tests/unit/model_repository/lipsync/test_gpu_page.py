@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpu_engine import HOST_BYTES
-from gpu_graph import THOROUGH_SECONDS
-from gpu_slots import BATCHES
-from tenant_golden import MIN_PSNR
-from torch_device import EXIT_STATUS, KEPT_FREE, CudaDevice
+from engines.gpu import HOST_BYTES
+from engines.gpu_graph import THOROUGH_SECONDS
+from engines.gpu_slots import BATCHES
+from memory.torch_device import EXIT_STATUS, KEPT_FREE, CudaDevice
+from tenants.golden import MIN_PSNR
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "operations" / "gpu.md"
 

@@ -9,14 +9,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from frame_pixels import Mask
-from gpu_engine import GpuEngine
-from gpu_slots import BATCHES, batch_for, to_channels_last, weight_views
+from engines.gpu import GpuEngine
+from engines.gpu_slots import BATCHES, batch_for, to_channels_last, weight_views
+from engines.onnx_torch import TorchGraph, UnknownOperatorError
+from frames.pixels import Mask
 from hypothesis import given
 from hypothesis import strategies as st
 from lipsync_errors import TenantMemoryError
-from onnx_torch import TorchGraph, UnknownOperatorError
-from tenant_golden import psnr
+from tenants.golden import psnr
 
 from tests.support.lipsync_tenants import Plain, audio, frames
 

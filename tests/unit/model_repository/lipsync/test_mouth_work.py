@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frames.mouth_arrays import MouthArrays
+from frames.mouth_work import MouthWork
 from hypothesis import given
 from hypothesis import strategies as st
-from mouth_arrays import MouthArrays
-from mouth_work import MouthWork
-from tenant_table import Resident, TenantTable
+from tenants.table import Resident, TenantTable
 
 STEPS = st.lists(
     st.tuples(st.sampled_from([np.float32, np.float16, np.uint8]), st.integers(1, 8)), max_size=30

@@ -8,24 +8,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gpu_graph
 import numpy as np
 import onnx
 import pytest
 import torch
-from cpu_engine import CpuEngine
-from gpu_engine import GpuEngine
-from gpu_graph import PreparedGraph
+from engines import gpu_graph
+from engines.cpu import CpuEngine
+from engines.gpu import GpuEngine
+from engines.gpu_graph import PreparedGraph
 from lipsync_errors import NotFiniteError, UnsuitableTenantError
 from lipsync_request import Command
+from memory.torch_device import CpuDevice
 from onnx import numpy_helper
-from tenant_blob import OpenBlob
-from tenant_control import TenantControl
-from tenant_golden import psnr
-from tenant_import import import_tenant
-from tenant_store import TenantStore
-from tenant_table import TenantTable
-from torch_device import CpuDevice
+from tenants.blob import OpenBlob
+from tenants.control import TenantControl
+from tenants.golden import psnr
+from tenants.importing import import_tenant
+from tenants.store import TenantStore
+from tenants.table import TenantTable
 
 from tests.support.half_tenants import MASK, half, run
 from tests.support.lazy_device import LazyDevice

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from lipsync_errors import RefusedError
 from onnx import TensorProto, helper
-from tenant_contract import fix_batch, read_model
+from tenants.contract import fix_batch, read_model
 
 
 def refusal(path: Path) -> str:

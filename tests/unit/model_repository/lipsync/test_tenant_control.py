@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from lipsync_errors import RefusedError, TenantMemoryError, UnsuitableTenantError
 from lipsync_request import Command
-from tenant_control import TenantControl
-from tenant_store import NotImportedError
-from tenant_table import TenantTable
+from tenants.control import TenantControl
+from tenants.store import NotImportedError
+from tenants.table import TenantTable
 
 
 class Engine:

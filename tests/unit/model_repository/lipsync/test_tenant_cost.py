@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import tenant_cost
 from lipsync_errors import RefusedError
-from tenant_contract import fix_batch, read_model
-from tenant_cost import frame_cost
+from tenants import cost as tenant_cost
+from tenants.contract import fix_batch, read_model
+from tenants.cost import frame_cost
 
 from tests.support.cpu_time import spent
 from tests.support.lipsync_tenants import write_tenant

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tenant_store import state_folder
+from tenants.store import state_folder
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from cpu_engine import CpuEngine
-from frame_pixels import Mask
+from engines.cpu import CpuEngine
+from frames.pixels import Mask
 from lipsync_errors import RefusedError, UnsuitableTenantError
 from onnx import numpy_helper
-from tenant_blob import OpenBlob, read_manifest
-from tenant_golden import MAX_DIFFERENCE, max_difference, psnr
-from tenant_graph import part, remove_zero_pads
-from tenant_import import import_tenant
-from tenant_layout import BLOCKED, HALF
+from tenants.blob import OpenBlob, read_manifest
+from tenants.golden import MAX_DIFFERENCE, max_difference, psnr
+from tenants.graph import part, remove_zero_pads
+from tenants.importing import import_tenant
+from tenants.layout import BLOCKED, HALF
 
 from tests.support.lipsync_tenants import NARROW, Plain, audio, frames, write_tenant
 

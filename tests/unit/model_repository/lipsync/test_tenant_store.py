@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import import_process
 import numpy as np
 import pytest
-import tenant_layout
-from import_process import ImportProcesses
 from lipsync_errors import RefusedError
-from tenant_blob import read_manifest
-from tenant_import import import_tenant
-from tenant_layout import BLOCKED
-from tenant_store import FOLDER, NotImportedError, TenantStore
+from tenants import import_process
+from tenants import layout as tenant_layout
+from tenants.blob import read_manifest
+from tenants.import_process import ImportProcesses
+from tenants.importing import import_tenant
+from tenants.layout import BLOCKED
+from tenants.store import FOLDER, NotImportedError, TenantStore
 
 from tests.support.lipsync_tenants import write_tenant
 

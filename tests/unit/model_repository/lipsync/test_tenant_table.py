@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lipsync_errors import TenantNotLoadedError
-from tenant_table import Resident, TenantTable
+from tenants.table import Resident, TenantTable
 
 
 class Freed:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch_device import CpuDevice, CudaDevice, open_device
+from memory.torch_device import CpuDevice, CudaDevice, open_device
 
 STUBS = (Path(torch.__file__).parent / "_C" / "__init__.pyi").read_text()
 

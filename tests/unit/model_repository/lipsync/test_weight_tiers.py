@@ -13,10 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lipsync_errors import TenantMemoryError
-from pinned_arena import SEGMENT, PinnedArena
-from tier_plan import PROMOTE_AFTER, TierPlan
-from torch_device import CpuDevice
-from weight_tiers import TieredWeights, WeightTiers
+from memory.pinned_arena import SEGMENT, PinnedArena
+from memory.tier_plan import PROMOTE_AFTER, TierPlan
+from memory.torch_device import CpuDevice
+from memory.weight_tiers import TieredWeights, WeightTiers
 
 from tests.support.lazy_device import LazyDevice
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import card_memory
-import diffusers_loading
 import pytest
 import torch
-from diffusers_engine import DiffusersEngine
-from diffusion_placement import (
+from diffusion import card_memory, diffusers_loading
+from diffusion.diffusers_engine import DiffusersEngine
+from diffusion.placement import (
     ACTIVATIONS,
     CONTEXT,
     KEPT_FREE,
@@ -251,7 +250,7 @@ def test_an_engine_that_has_no_room_says_out_of_memory(
     for name in ("diffusers", "diffusers.pipelines"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr("diffusers_engine.load_pipeline", full)
+    monkeypatch.setattr("diffusion.diffusers_engine.load_pipeline", full)
     given = parameters(
         engine="diffusers", default_mode="base", model_path=str(checkpoint), device="cuda:1"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from body_frame import BodyFrame
-from body_pose import HIPS, KNEES, WRISTS, BodyPose
-from garment_parts import GarmentParts, torso_target
-from hidden_picture import spread, uncovered
-from masked_body import MaskedBody, body_behind, hem_behind, joined, outline_of
+from body.frame import BodyFrame
+from body.pose import HIPS, KNEES, WRISTS, BodyPose
+from garment.parts import GarmentParts, torso_target
 from tryon_errors import PoseError
+from warping.hidden_picture import spread, uncovered
+from warping.masked_body import MaskedBody, body_behind, hem_behind, joined, outline_of
 
 SIZE = (600, 700)
 LEGS = (60, 90, 160)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision_import
+from diffusion import torchvision_import
 
 
 def test_operators_are_declared_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from arm_rest import below_sleeves
-from body_frame import BodyFrame
-from flat_garment import cut_flat, flat_parts
-from garment_blend import blend, nearest_colours, shading
-from garment_parts import ARMPIT, GarmentParts, Sleeve, along_arm, torso_target
-from green_mask import find_green
+from body.frame import BodyFrame
+from body.green_mask import find_green
+from body.pose_anchors import SIDE, anchors, best_body, square_of
+from garment.flat import cut_flat, flat_parts
+from garment.parts import ARMPIT, GarmentParts, Sleeve, along_arm, torso_target
+from garment.worn import hem_of
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_anchors import SIDE, anchors, best_body, square_of
-from thin_plate import spline_maps
 from tryon_errors import GarmentError
-from warp_engine import stay_of_hands
-from worn_garment import hem_of
+from warping.arm_rest import below_sleeves
+from warping.blend import blend, nearest_colours, shading
+from warping.engine import stay_of_hands
+from warping.thin_plate import spline_maps
 
 from load_tests.originals import originals
 from tests.support.tryon_pictures import CACHE

@@ -1,0 +1,1 @@
+"""Clips: their containers' headers and which frames are read."""

@@ -1,1 +1,0 @@
-../../image_classification/1/jpeg_file.py

@@ -1,0 +1,1 @@
+"""The engines that tell a story, and what they tell it from."""

@@ -1,0 +1,1 @@
+"""An enrollment: its options, jobs, refusals and reports."""

@@ -1,0 +1,79 @@
+"""What is told about each picture of an enrollment, and which of them are odd ones. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from faces.consistency import Embeddings, consistencies, odd_ones
+from faces.pose import pose_matches
+from faces.search import Found
+
+from enrollment.refusals import RefusedError
+
+DIFFERS = "face_differs"
+
+
+def without_odd_ones(
+    found: Sequence[Found], embeddings: Embeddings, threshold: float
+) -> tuple[list[Found], list[np.ndarray | None]]:
+    """Take the pictures that show somebody else out of account.
+
+    Args:
+        found: What each picture holds.
+        embeddings: Of the pictures that count.
+        threshold: See `faces.consistency.odd_ones`.
+
+    Raises:
+        RefusedError: `faces_differ`: no more than half of the pictures show one person.
+    """
+    odd = _not_of_the_person(embeddings, threshold)
+    if odd and len(odd) == sum(one is not None for one in embeddings):
+        raise RefusedError("faces_differ", f"index={odd[0]}")
+    kept = [None if place in odd else one for place, one in enumerate(embeddings)]
+    told = [
+        replace(one, crops=None, reason=DIFFERS) if place in odd else one
+        for place, one in enumerate(found)
+    ]
+    return told, kept
+
+
+def reports(
+    found: Sequence[Found],
+    poses: Sequence[str],
+    embeddings: Embeddings,
+    counted: Embeddings,
+    threshold: float | None,
+) -> list[dict[str, object]]:
+    """One object per picture, as JSON; `Found.report` and what the others say of it.
+
+    Args:
+        found: What each picture holds.
+        poses: As declared, empty where they are not.
+        embeddings: Of the pictures that may count.
+        counted: Of those that do.
+        threshold: See `faces.consistency.odd_ones`; None where nobody knows one.
+    """
+    told: list[dict[str, object]] = []
+    cosines = consistencies(embeddings, counted)
+    odd = None if threshold is None else _not_of_the_person(embeddings, threshold)
+    for place, (one, pose, cosine) in enumerate(zip(found, poses, cosines, strict=True)):
+        quality = one.quality
+        told.append(
+            {
+                **one.report(),
+                "quality": None if quality is None else quality.report(),
+                "pose_matches": None if quality is None else pose_matches(pose, quality.pose),
+                "consistency": None if cosine is None else round(cosine, 4),
+                "consistent": None if cosine is None or odd is None else place not in odd,
+            }
+        )
+    return told
+
+
+def _not_of_the_person(embeddings: Embeddings, threshold: float) -> list[int]:
+    """Places of the odd ones; of all that count, where no more than half show one person."""
+    odd = odd_ones(embeddings, threshold)
+    counted = [place for place, one in enumerate(embeddings) if one is not None]
+    return counted if odd and 2 * len(odd) >= len(counted) else odd

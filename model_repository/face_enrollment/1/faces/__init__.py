@@ -1,0 +1,1 @@
+"""Faces of pictures: found, aligned, judged and compared."""

@@ -1,0 +1,1 @@
+"""What computes frames: the engines for CPUs and GPUs."""

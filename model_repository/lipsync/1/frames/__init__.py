@@ -1,0 +1,1 @@
+"""Frames on their way through the model: pixels, queue and workers."""

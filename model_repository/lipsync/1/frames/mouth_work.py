@@ -1,0 +1,101 @@
+"""One request for frames on its way through the workers. No Triton."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from tenants.table import Resident, TenantTable
+
+from frames.mouth_arrays import MouthArrays
+from frames.pixels import IMAGE_CHANNELS, SIDE
+
+
+@dataclass(eq=False)
+class MouthWork:
+    """Frames of one tenant, and where their mouths go; see `frames.workers.Work`.
+
+    Attributes:
+        resident: The tenant, acquired from `table` and given back by `release`.
+        table: Where it came from.
+        arrays: Memory for the mouths; they go back there with the answer.
+        frames: [n, 6 or 3, 320, 320], FP32, FP16 or UINT8.
+        audio: FP32 [1 or n, 32, 16, 16].
+        kind: Type of the mouths.
+        answer: Gets this when all mouths are there; they are others' afterwards.
+        refuse: Gets the error otherwise.
+        cancelled: Whether the client has gone.
+        deadline: Time of `time.monotonic` after which nobody waits; None is never.
+    """
+
+    resident: Resident
+    table: TenantTable
+    arrays: MouthArrays
+    frames: np.ndarray
+    audio: np.ndarray
+    kind: np.dtype
+    answer: Callable[[MouthWork], None]
+    refuse: Callable[[BaseException], None]
+    cancelled: Callable[[], bool]
+    deadline: float | None = None
+    arrived: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    finished: float = 0.0
+    checked: float = field(default_factory=time.monotonic)
+    mouths: np.ndarray | None = None
+    computed: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def queue_ms(self) -> float:
+        """Milliseconds from arrival to the first frame."""
+        return ((self.started or self.arrived) - self.arrived) * 1e3
+
+    @property
+    def compute_ms(self) -> float:
+        """Milliseconds from the first frame to the last."""
+        return (self.finished - (self.started or self.arrived)) * 1e3
+
+    def compute(self, worker: int, first: int, count: int) -> None:
+        """Compute frames `first` to `first + count - 1`."""
+        engine, weights = self.resident.weights
+        audio = self.audio if len(self.audio) == 1 else self.audio[first : first + count]
+        mouths = self._target()
+        # An engine that takes a tenant over from another one may take fewer frames at once.
+        for start in range(first, first + count, engine.most_frames):
+            rows = slice(start, min(start + engine.most_frames, first + count))
+            part = audio if len(audio) == 1 else audio[start - first : rows.stop - first]
+            engine.run(worker, weights, self.frames[rows], part, mouths[rows])
+        with self._lock:
+            self.computed += count
+            self.finished = time.monotonic()
+
+    def is_cancelled(self) -> bool:
+        """Whether the client has gone."""
+        return self.cancelled()
+
+    def finish(self) -> None:
+        """Hands the mouths over."""
+        self.answer(self)
+        if self.mouths is not None:
+            self.arrays.give(self.mouths)
+            self.mouths = None
+
+    def fail(self, error: BaseException) -> None:
+        """Hands the reason over."""
+        self.refuse(error)
+
+    def release(self) -> None:
+        """Give the tenant back."""
+        self.table.release(self.resident, self.computed)
+
+    def _target(self) -> np.ndarray:
+        """All mouths of the request, allocated with the first frame."""
+        with self._lock:
+            if self.mouths is None:
+                shape = (len(self.frames), IMAGE_CHANNELS, SIDE, SIDE)
+                self.mouths = self.arrays.take(shape, self.kind)
+            return self.mouths

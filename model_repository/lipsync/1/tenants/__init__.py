@@ -1,0 +1,1 @@
+"""Tenants' files: read, checked, imported and kept."""

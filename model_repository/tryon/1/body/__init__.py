@@ -1,0 +1,1 @@
+"""Where the body is: pose, frame and the green mask."""

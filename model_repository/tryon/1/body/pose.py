@@ -1,0 +1,147 @@
+"""Finds a person: 33 landmarks and a mask, by the three networks of MediaPipe's wheel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tryon_errors import PipelineError
+
+from body.pose_anchors import SIDE, best_body, square_of
+
+FILES = ("pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite")
+LANDMARK_SIDE = 256
+PRESENCE = 0.5
+"""Least probability that the square holds a body."""
+NOSE, EARS, MOUTH = 0, (7, 8), (9, 10)
+SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES = (11, 12), (13, 14), (15, 16), (23, 24), (25, 26)
+"""Landmarks, the person's left before the right."""
+FINGERS = ((17, 19, 21), (18, 20, 22))
+
+
+@dataclass(frozen=True)
+class BodyPose:
+    """A person in a picture.
+
+    Attributes:
+        points: float32 [33, 2], pixels.
+        visibility: float32 [33], probability that the point is in the picture and not hidden.
+        mask: float32 [height, width], probability of the person.
+    """
+
+    points: np.ndarray
+    visibility: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def shoulder_width(self) -> float:
+        """Distance of the shoulders in pixels."""
+        left, right = self.points[list(SHOULDERS)]
+        return float(np.hypot(*(left - right)))
+
+
+class BodyNetworks:
+    """The three networks; used by one thread at a time."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Load the files of FILES.
+
+        Raises:
+            PipelineError: A file is missing or is no network.
+        """
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+
+            self._detector, self._landmarks, self._segmenter = (
+                _Network(Interpreter(str(folder / file), num_threads=threads)) for file in FILES
+            )
+        except (ImportError, OSError, ValueError) as error:
+            words = f"the body networks cannot be loaded ({type(error).__name__}): `make models`"
+            raise PipelineError(words) from error
+
+    def pose(self, picture: np.ndarray) -> BodyPose | None:
+        """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
+        boxed, scale, offset = _letterboxed(picture)
+        raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
+        found = best_body(raw[0], logits[0, :, 0])
+        if found is None:
+            return None
+        hips, reach = (found[0] - offset) / scale
+        landmarks = None
+        for _ in range(2):  # the first landmarks aim the square better than the detector does
+            landmarks = self._read(picture, hips, reach)
+            if landmarks is None:
+                return None
+            hips, reach = landmarks[0][33], landmarks[0][34]
+        points, visibility, logits = landmarks
+        body = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+        mask = np.maximum(body, 0.0)
+        selfie = self._segmenter.run(
+            cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255,
+            (1,),
+        )[0][0, ..., 0]
+        size = picture.shape[1::-1]
+        whole = cv2.resize(selfie, size, interpolation=cv2.INTER_LINEAR)
+        # Either network misses parts: the one sees the square only, the other not the legs.
+        mask = np.maximum(mask, whole * (cv2.blur(mask, (31, 31)) > 0.02))
+        return BodyPose(points[:33], visibility, mask.astype(np.float32))
+
+    def _read(
+        self, picture: np.ndarray, hips: np.ndarray, reach: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Points [39, 2], visibility [33] and mask logits [height, width] of the body there."""
+        matrix = square_of(hips, reach).matrix(LANDMARK_SIDE)
+        size = (LANDMARK_SIDE, LANDMARK_SIDE)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        crop = cv2.warpAffine(picture, matrix, size, flags=flags)
+        values, presence, mask = self._landmarks.run(crop.astype(np.float32) / 255, (195, 1, 1))
+        if float(presence.ravel()[0]) < PRESENCE:
+            return None
+        found = values[0].reshape(39, 5)
+        points = found[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+        visibility = 1 / (1 + np.exp(-np.clip(found[:33, 3:].min(axis=1), -60, 60)))
+        back = cv2.warpAffine(
+            mask[0, ..., 0],
+            matrix,
+            picture.shape[1::-1],
+            flags=cv2.INTER_LINEAR,
+            borderValue=-60.0,
+        )
+        return points.astype(np.float32), visibility.astype(np.float32), back
+
+
+class _Network:
+    """One network of one input."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+        interpreter.allocate_tensors()
+        self._input = interpreter.get_input_details()[0]["index"]
+        self._outputs = interpreter.get_output_details()
+
+    def run(self, picture: np.ndarray, channels: tuple[int, ...]) -> list[np.ndarray]:
+        """Return the first outputs; check that their last dimensions are `channels`."""
+        self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
+        self._interpreter.invoke()
+        found = []
+        for detail, channel in zip(self._outputs, channels, strict=False):
+            array = self._interpreter.get_tensor(detail["index"])
+            if array.shape[-1] != channel:
+                raise PipelineError("a body network has other outputs than expected")
+            found.append(array)
+        return found
+
+
+def _letterboxed(picture: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return the picture in the middle of the detector's square; scale and offset of its pixels."""
+    height, width = picture.shape[:2]
+    scale = SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
+    boxed = np.zeros((SIDE, SIDE, 3), np.uint8)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    boxed[top : top + size[1], left : left + size[0]] = small
+    return boxed, scale, np.array([left, top], np.float64)

@@ -1,0 +1,1 @@
+"""The engines `diffusers` and `lightx2v`, which render a new picture."""

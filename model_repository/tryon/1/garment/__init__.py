@@ -1,0 +1,1 @@
+"""Garments: flat or worn, and their parts."""

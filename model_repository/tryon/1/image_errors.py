@@ -1,1 +1,0 @@
-../../image_classification/1/image_errors.py

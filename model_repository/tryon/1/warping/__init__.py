@@ -1,0 +1,1 @@
+"""The engine `warp`, which moves a garment's pixels."""
