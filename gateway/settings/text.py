@@ -71,7 +71,8 @@ class TextSettings(ServiceSection):
     chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
     calls_before_joining: int = Field(6, ge=1)
-    """Calls to a model under way from which on small requests travel together."""
+    """Texts in work, of late, up to which every small request is a call of its own; of more, those
+    that are there travel together."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     """Largest request body in bytes."""
     embed_model: str = "all-MiniLM-L6-v2"

@@ -27,7 +27,7 @@ SCORES = ("PRECISION", "RECALL", "F1")
 CANARY_TEXT = "canary"
 MAX_ROWS = 128  # max_batch_size of text_embedding and bertscore
 SMALL = 4  # rows; larger requests are worth a call of their own
-JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
+JOINED_ROWS = 32  # a call of the encoder where that pays, two where it does not
 
 
 class TextService(Service):
