@@ -70,7 +70,7 @@ class TextSettings(ServiceSection):
     """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
     chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
-    calls_before_joining: int = Field(6, ge=1)
+    calls_before_joining: int = Field(4, ge=1)
     """Texts in work, of late, up to which every small request is a call of its own; of more, those
     that are there travel together."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)

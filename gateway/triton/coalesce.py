@@ -30,6 +30,8 @@ SHARE = 3 / 8
 LONGEST_PAUSE = 0.02
 """Seconds that a group waits while nothing computes; half of what 32 clients wait for each other on
 two cores."""
+LONGEST_TURN = 0.1
+"""Seconds that a group waits while another one computes: the models' bound of a call."""
 MEMORY = 0.25
 """Seconds in which a crowd that has left is forgotten to a third."""
 
@@ -118,7 +120,7 @@ class Coalescer:
         self._crowd = Crowd()
         self._rows_in_work = 0
         self._due: asyncio.Handle | None = None
-        self._pause_ends: float | None = None
+        self._waiting_since: float | None = None
 
     async def infer(self, inputs: Inputs, timeout: float) -> Answer:
         """Return the outputs for these rows, as :meth:`TritonPort.infer`.
@@ -175,12 +177,9 @@ class Coalescer:
         waiting = sum(member.rows for member in self._pending)
         enough = min(self._rows, self._crowd.share(SHARE))
         while self._pending:
-            if waiting < enough and not last:
-                if self._under_way:
-                    return  # its end is the next look
-                if self._paused(self._crowd.seconds_for(enough - waiting)):
-                    return
-            last, self._pause_ends = False, None
+            if waiting < enough and not last and self._waits(enough - waiting):
+                return
+            last, self._waiting_since = False, None
             members = self._take()
             waiting -= sum(member.rows for member in members)
             self._under_way += 1
@@ -189,15 +188,23 @@ class Coalescer:
                 member.call = call
             call.task = asyncio.ensure_future(self._send(members))
 
-    def _paused(self, seconds: float) -> bool:
-        """Whether a group waits for its last members so long, with what it has waited already."""
+    def _waits(self, missing: int) -> bool:
+        """Whether a group waits for its last rows; if so, it goes without them in the end.
+
+        Args:
+            missing: rows.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self._pause_ends is None:
-            self._pause_ends = now + LONGEST_PAUSE
-        if now + seconds > self._pause_ends:
+        if self._waiting_since is None:
+            self._waiting_since = now
+        longest = LONGEST_TURN if self._under_way else LONGEST_PAUSE
+        left = self._waiting_since + longest - now
+        # The end of a call is a look as well: a group that waits for one seldom waits so long.
+        pause = left if self._under_way else self._crowd.seconds_for(missing)
+        if not 0 < pause <= left:
             return False
-        self._due = loop.call_later(seconds, self._send_groups, True)
+        self._due = loop.call_later(pause, self._send_groups, True)
         return True
 
     def _take(self) -> list[_Member]:
