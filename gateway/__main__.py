@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from itertools import chain
 
 import yaml
 
@@ -53,8 +54,8 @@ def _serve(settings: Settings, args: argparse.Namespace) -> int:
         usable_state(settings.paths.state)
         if not args.worker:
             close_to_others(settings)
-        given = args.worker.adopt() if args.worker else activated(os.environ, os.getpid())
-        return _run(settings, args, given)
+        sockets = args.worker.adopt() if args.worker else activated(os.environ, os.getpid())
+        return _run(settings, args, sockets)
     except ListenError as error:
         say(f"gateway: cannot listen on {error.strerror}")
         return 1
@@ -66,9 +67,9 @@ def _serve(settings: Settings, args: argparse.Namespace) -> int:
         return 2
 
 
-def _run(settings: Settings, args: argparse.Namespace, given: Sequence[socket.socket]) -> int:
+def _run(settings: Settings, args: argparse.Namespace, handed_over: Sequence[socket.socket]) -> int:
     if settings.server.workers > 1 and not args.worker:
-        sockets = [sock for found in listening(settings, given).values() for sock in found]
+        sockets = list(chain.from_iterable(listening(settings, handed_over).values()))
         return supervise(settings.server.workers, args.config, sockets)
     import uvloop
 
@@ -76,7 +77,7 @@ def _run(settings: Settings, args: argparse.Namespace, given: Sequence[socket.so
     from gateway.telemetry.log import configure_logging
 
     configure_logging(settings.telemetry)
-    uvloop.run(serve(settings, given))
+    uvloop.run(serve(settings, handed_over))
     return 0
 
 

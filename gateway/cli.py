@@ -78,21 +78,21 @@ def version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status; 2: the line is wrong, 3: packages are missing."""
-    given = _parser().parse_args(arguments)
-    if given.verb == "version":
+    options = _parser().parse_args(arguments)
+    if options.verb == "version":
         sys.stdout.write(f"{version()}\n")
         return 0
-    verb = VERBS[given.verb]
+    verb = VERBS[options.verb]
     try:
         command = importlib.import_module(f"{verb.module}.__main__")
     except ModuleNotFoundError as error:
         say(
-            f"pentad {given.verb}: the package {error.name} is not installed; "
+            f"pentad {options.verb}: the package {error.name} is not installed; "
             f"pip install 'pentad[{verb.extra}]' brings it"
         )
         return MISSING
-    prog = "pentad" if verb.words else f"pentad {given.verb}"
-    status: int = command.main([*verb.words, *given.words], prog)
+    prog = "pentad" if verb.words else f"pentad {options.verb}"
+    status: int = command.main([*verb.words, *options.words], prog)
     return status
 
 

@@ -23,4 +23,5 @@ def expects_gpu(settings: Settings) -> bool:
         settings.telemetry.gpu.dcgm_address is not None,
         "tryon" in settings.services and tryon.engine != "warp" and tryon.device.startswith("cuda"),
     ]
-    return any(wants) or any(one.startswith("cuda") for one in forced_devices(settings).values())
+    forced = forced_devices(settings).values()
+    return any(wants) or any(device.startswith("cuda") for device in forced)

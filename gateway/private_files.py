@@ -38,10 +38,10 @@ def private_folder(folder: Path) -> None:
         OSError: It cannot be made.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+    status = folder.lstat()
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it belongs to another user", str(folder))
-    if found.st_mode & UMASK:
+    if status.st_mode & UMASK:
         raise PermissionError(errno.EPERM, "it is open to other users", str(folder))
 
 
@@ -76,12 +76,12 @@ def tighten(root: Path) -> None:
     while pending:
         path = pending.pop()
         with contextlib.suppress(OSError):
-            found = path.lstat()
-            if stat.S_ISLNK(found.st_mode):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
                 continue
-            if found.st_mode & UMASK and found.st_uid == os.geteuid():
-                path.chmod(stat.S_IMODE(found.st_mode) & ~UMASK)
-            if stat.S_ISDIR(found.st_mode):
+            if status.st_mode & UMASK and status.st_uid == os.geteuid():
+                path.chmod(stat.S_IMODE(status.st_mode) & ~UMASK)
+            if stat.S_ISDIR(status.st_mode):
                 pending.extend(path.iterdir())
 
 
@@ -91,10 +91,10 @@ def private_paths(settings: Settings) -> list[Path]:
     Named one by one: `paths.state` and `tryon.jobs.folder` may be folders with other things.
     """
     state = settings.paths.state
-    found = [state / name for name in IN_STATE]
+    paths = [state / name for name in IN_STATE]
     if (jobs := settings.tryon.jobs.folder) is not None:
-        found += [jobs / name for name in IN_JOBS]
-    return found
+        paths += [jobs / name for name in IN_JOBS]
+    return paths
 
 
 def close_to_others(settings: Settings) -> None:

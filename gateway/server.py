@@ -109,12 +109,12 @@ def plan_chooser(settings: Settings) -> PlanChooser | None:
     return PlanChooser(settings.paths.repository, sides)
 
 
-async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None:
+async def serve(settings: Settings, handed_over: Sequence[socket.socket] = ()) -> None:
     """Serve until SIGINT or SIGTERM, then finish what runs within ``server.drain_seconds``.
 
     Args:
         settings: the configuration.
-        given: listening sockets that were handed over; other ports are opened here.
+        handed_over: listening sockets; other ports are opened here.
 
     Raises:
         OSError: a port is taken.
@@ -133,9 +133,9 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
         triton.keep(monitor.needed(), monitor.leads, forced_devices(settings))
     apps = [(settings.server.port, assembly.main), *assembly.ports.items()]
     server = settings.server
-    sockets = listening(settings, given)
+    sockets = listening(settings, handed_over)
     capacity = lifecycle.connections = _capacity(settings, len(apps))
-    servers = [Listener(app, server, capacity, context.metrics, port) for port, app in apps]
+    listeners = [Listener(app, server, capacity, context.metrics, port) for port, app in apps]
     for part in assembly.background:
         await part.start()
     await context.gpus.start()
@@ -150,8 +150,8 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, assembly)
     running = [
-        asyncio.create_task(one.serve(sockets[port]))
-        for one, (port, _) in zip(servers, apps, strict=True)
+        asyncio.create_task(listener.serve(sockets[port]))
+        for listener, (port, _) in zip(listeners, apps, strict=True)
     ]
     tame_garbage_collector()
     extra = {"host": server.host, "ports": list(sockets), "connections_per_port": capacity}
@@ -160,8 +160,8 @@ async def serve(settings: Settings, given: Sequence[socket.socket] = ()) -> None
         await stop.wait()
         log.info("draining")
         lifecycle.draining = True
-        for one in servers:
-            one.should_exit = True
+        for listener in listeners:
+            listener.should_exit = True
         seconds = server.drain_seconds
         running += [asyncio.create_task(part.drain(seconds)) for part in assembly.background]
         await asyncio.gather(*running)

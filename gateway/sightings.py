@@ -32,6 +32,6 @@ class Sightings:
         """Return for how many seconds each of those ``seen`` now has been seen in every look."""
         now = self._ticks()
         known = self._since if now - self._looked <= self._gap else {}
-        since = {one: known.get(one, now) for one in seen}
+        since = {item: known.get(item, now) for item in seen}
         self._since, self._looked = dict(since.items()), now
-        return {one: now - begin for one, begin in since.items()}
+        return {item: now - begin for item, begin in since.items()}

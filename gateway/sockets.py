@@ -66,7 +66,7 @@ def adopted(descriptors: Iterable[int]) -> list[socket.socket]:
     Raises:
         ValueError: one is not a listening TCP socket.
     """
-    found = []
+    sockets = []
     for descriptor in descriptors:
         try:
             os.set_inheritable(descriptor, False)
@@ -78,29 +78,29 @@ def adopted(descriptors: Iterable[int]) -> list[socket.socket]:
             sock.detach()
             raise ValueError(f"descriptor {descriptor} of LISTEN_FDS is no listening TCP socket")
         sock.setblocking(False)
-        found.append(sock)
-    return found
+        sockets.append(sock)
+    return sockets
 
 
 def listening(
-    settings: Settings, given: Sequence[socket.socket] = ()
+    settings: Settings, handed_over: Sequence[socket.socket] = ()
 ) -> dict[int, list[socket.socket]]:
     """Return the sockets of every HTTP port; those that were not given are opened.
 
     Args:
         settings: address and ports.
-        given: what was handed over.
+        handed_over: listening sockets.
 
     Raises:
         ListenError: a port cannot be listened on.
-        ValueError: a given socket is of no configured port, or more open than `server.host`.
+        ValueError: a handed over socket is of no configured port, or more open than `server.host`.
     """
     server = settings.server
     ports = {port.number: port.setting for port in gateway_ports(settings) if port.http}
-    found: dict[int, list[socket.socket]] = {number: [] for number in ports}
-    for sock in given:
+    by_port: dict[int, list[socket.socket]] = {number: [] for number in ports}
+    for sock in handed_over:
         host, number = sock.getsockname()[:2]
-        if number not in found:
+        if number not in by_port:
             known = ", ".join(f"{setting} {number}" for number, setting in ports.items())
             raise ValueError(
                 f"a socket for port {number} was handed over (LISTEN_FDS), but the ports are: "
@@ -111,8 +111,8 @@ def listening(
                 f"the socket handed over for {ports[number]} (LISTEN_FDS) listens on {host}, but "
                 f"server.host is {server.host}: set it to the same address"
             )
-        found[number].append(sock)
-    for number, sockets in found.items():
+        by_port[number].append(sock)
+    for number, sockets in by_port.items():
         if not sockets:
             sockets.append(bind(server.host, number, server.backlog))
-    return found
+    return by_port

@@ -54,16 +54,16 @@ def cards(nvml: Any, visible: str | None = None) -> list[Card]:
         nvml.NVMLError: the driver does not answer.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
-    gpus = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
+    gpus = list(map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount())))
     if visible is not None and visible.startswith("MIG-"):
-        every = [one for gpu in gpus for one in _instances(nvml, gpu)]
-        uuids = [_uuid(nvml, one.handle) for one in every]
+        every = [instance for gpu in gpus for instance in _instances(nvml, gpu)]
+        uuids = [_uuid(nvml, instance.handle) for instance in every]
         return [every[place] for place in chosen(visible, uuids)][:1]
     uuids = [_uuid(nvml, gpu) for gpu in gpus]
     places = range(len(gpus)) if visible is None else chosen(visible, uuids)
     shown = [gpus[place] for place in places]
     # CUDA uses one MIG instance at most, and no whole GPU beside it.
-    instances = [one for gpu in shown for one in _instances(nvml, gpu)]
+    instances = [instance for gpu in shown for instance in _instances(nvml, gpu)]
     return instances[:1] or [Card(gpu, gpu) for gpu in shown]
 
 
@@ -97,8 +97,8 @@ def _by_uuid(beginning: str, uuids: Sequence[str]) -> int:
 
 def _number(entry: str) -> int:
     """Return the number that an entry begins with, as C's ``strtoul`` reads it; -1 without one."""
-    found = _LEADING_NUMBER.match(entry.strip())
-    return int(found[0]) if found else -1
+    match = _LEADING_NUMBER.match(entry.strip())
+    return int(match[0]) if match else -1
 
 
 def _instances(nvml: Any, gpu: Any) -> list[Card]:
@@ -109,13 +109,13 @@ def _instances(nvml: Any, gpu: Any) -> list[Card]:
         most = nvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
     except nvml.NVMLError:  # not a GPU that can be divided, or a driver without MIG
         return []
-    found = []
+    cards = []
     for place in range(most):
         try:
-            found.append(Card(nvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, place), gpu))
+            cards.append(Card(nvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, place), gpu))
         except nvml.NVMLError:  # places are numbered with gaps
             continue
-    return found
+    return cards
 
 
 def _uuid(nvml: Any, handle: Any) -> str:

@@ -65,7 +65,7 @@ def supervise(count: int, config: str | None, sockets: Sequence[socket.socket]) 
     command = [*WORKER_COMMAND, Worker(os.getpid(), tuple(descriptors)).argument()]
     command += ["--config", config] if config else []
     stopping = False
-    told: set[int] = set()
+    warned: set[int] = set()
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env=env, pass_fds=descriptors)
@@ -76,8 +76,8 @@ def supervise(count: int, config: str | None, sockets: Sequence[socket.socket]) 
         for sock in sockets:  # whoever comes now is refused, not left in a queue of nobody
             sock.close()
         for child in children:
-            if child.pid not in told:  # a second signal would cut its calls off
-                told.add(child.pid)
+            if child.pid not in warned:  # a second signal would cut its calls off
+                warned.add(child.pid)
                 child.send_signal(signal.SIGTERM)
 
     children = [start() for _ in range(count)]

@@ -62,19 +62,19 @@ def _run(settings: Settings, *, gateway: bool) -> int:
     lock = LauncherLock(state)
     try:
         leftovers.remove_stale(state)  # before the ports are looked at: it may hold them
-        given = _given() if gateway else []
-        taken = {sock.getsockname()[1] for sock in given}
-        for _, check in all_checks(settings, gateway=gateway, taken=taken):
+        sockets = _handed_over() if gateway else []
+        ports = {sock.getsockname()[1] for sock in sockets}
+        for _, check in all_checks(settings, gateway=gateway, taken=ports):
             check()
         close_to_others(settings)
         if settings.triton.start or not gateway:
             stale_plans.retire(settings)
-        return Supervisor(settings, lock, gateway=gateway, given=given).run()
+        return Supervisor(settings, lock, gateway=gateway, sockets=sockets).run()
     finally:
         lock.release()
 
 
-def _given() -> list[socket.socket]:
+def _handed_over() -> list[socket.socket]:
     try:
         return activated(os.environ, os.getpid())
     except ValueError as error:

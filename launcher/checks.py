@@ -129,12 +129,12 @@ def check_capacity(settings: Settings) -> str:
     from gateway.placement import forced_devices
 
     try:
-        found = size_up(settings, this_machine(), forced_devices(settings))
+        capacity = size_up(settings, this_machine(), forced_devices(settings))
     except (OSError, ValueError) as error:
         return f"not worked out: {error}"
-    if not found.fits:
-        raise LauncherError("; ".join((*found.problems, "`python -m gateway plan` shows all")))
-    rooms = [room for device in found.devices for room in device.tenants]
+    if not capacity.fits:
+        raise LauncherError("; ".join((*capacity.problems, "`python -m gateway plan` shows all")))
+    rooms = [room for device in capacity.devices for room in device.tenants]
     tenants = ", ".join(f"{room.fit:,} tenants on {room.model}" for room in rooms)
     return "models fit" + (f", room for {tenants}" if tenants else "")
 

@@ -29,7 +29,7 @@ def client_memory(wanted: bool, server: Path, environment: Mapping[str, str]) ->
 def _knows(server: Path, environment: Mapping[str, str]) -> bool:
     """Whether the server names the option in its usage; a server that cannot say has none."""
     try:
-        told = subprocess.run(
+        usage = subprocess.run(
             [str(server), "--help"],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -40,4 +40,4 @@ def _knows(server: Path, environment: Mapping[str, str]) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return CLIENT_MEMORY_OPTION.encode() in told.stdout
+    return CLIENT_MEMORY_OPTION.encode() in usage.stdout

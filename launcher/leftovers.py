@@ -76,7 +76,7 @@ def remove_stale(state: Path | None = None) -> list[str]:
         prefix
         for prefix, match in prefixes.items()
         if not _launcher_alive(match)
-        and all(_started_with(state, one) for one in processes(prefix))
+        and all(_started_with(state, process) for process in processes(prefix))
     ]
     for prefix in stale:
         remove(prefix)

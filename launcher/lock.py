@@ -67,19 +67,19 @@ def _read(file: int) -> list[str]:
 
 
 def _end(identities: list[str]) -> list[str]:
-    found = []
+    processes = []
     for identity in identities:
         pid = leftovers.pid_of(identity)
         if pid is not None and pid != os.getpid():
             with contextlib.suppress(psutil.Error):
-                found.append(psutil.Process(pid))
+                processes.append(psutil.Process(pid))
     names = []
-    for process in found:
+    for process in processes:
         with contextlib.suppress(psutil.Error):
             names.append(process.name())
             process.send_signal(signal.SIGTERM)
             process.resume()  # a stopped one cannot end
-    _, alive = psutil.wait_procs(found, timeout=PATIENCE_SECONDS)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()

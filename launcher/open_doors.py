@@ -24,9 +24,9 @@ def open_doors(settings: Settings, *, triton: bool) -> list[str]:
         settings: The configuration.
         triton: Whether the embedded server is started.
     """
-    found = list(_files(settings))
-    found += _embedded(settings) if triton else _elsewhere(settings)
-    return found
+    sentences = list(_files(settings))
+    sentences += _embedded(settings) if triton else _elsewhere(settings)
+    return sentences
 
 
 def metrics_door(settings: Settings) -> str:
@@ -41,15 +41,15 @@ def metrics_door(settings: Settings) -> str:
 def _embedded(settings: Settings) -> Iterator[str]:
     embedded = settings.embedded
     loopback = embedded.host in LOOPBACK
-    who = "every user of this machine" if loopback else f"whoever reaches {embedded.host}"
+    anyone = "every user of this machine" if loopback else f"whoever reaches {embedded.host}"
     if embedded.grpc_port is not None and not settings.triton.tls:
         yield (
-            f"{who} can run code as this user through embedded.grpc_port {embedded.grpc_port}: "
+            f"{anyone} can run code as this user through embedded.grpc_port {embedded.grpc_port}: "
             "remove it, or set triton.tls_ca_file, tls_certificate_file and tls_key_file"
         )
     if embedded.http_port is not None:
         yield (
-            f"{who} can run code as this user through embedded.http_port {embedded.http_port}: "
+            f"{anyone} can run code as this user through embedded.http_port {embedded.http_port}: "
             "remove it"
         )
     if not loopback:
@@ -97,8 +97,8 @@ def _files(settings: Settings) -> Iterator[str]:
 def _readable(file: Path) -> bool:
     """Whether other users can read a file; a mounted secret is often this user's group's."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return False
-    ours = found.st_gid == os.getegid()
-    return bool(found.st_mode & (0o004 if ours else 0o044))
+    ours = status.st_gid == os.getegid()
+    return bool(status.st_mode & (0o004 if ours else 0o044))

@@ -48,8 +48,8 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
         console: Where to.
         doors: Who may call, in words, by service and for `metrics`.
     """
-    who = doors or {}
-    lines = [f"/metrics and /services: {who['metrics']}"] if "metrics" in who else []
+    callers = doors or {}
+    lines = [f"/metrics and /services: {callers['metrics']}"] if "metrics" in callers else []
     lines += report.get("triton", {}).get("warnings", [])
     caption = "\n".join(lines) or None
     table = Table(title="Pentad", title_justify="left", caption=caption, caption_justify="left")
@@ -63,7 +63,7 @@ def show(report: dict[str, Any], console: Console, doors: Mapping[str, str] | No
             shown += f"\n{detail}"
         models = "\n".join(_model(model) for model in service.get("models") or [])
         urls = "\n".join(service.get("urls", []))
-        table.add_row(name, who.get(name, ""), shown, models or "none", urls)
+        table.add_row(name, callers.get(name, ""), shown, models or "none", urls)
         table.add_section()
     console.print(table)
 

@@ -219,16 +219,16 @@ def free_ports(count: int) -> list[int]:
     They lie below those that Linux gives to outgoing connections, one of which could otherwise take
     a port before its server does.
     """
-    found: list[int] = []
+    ports: list[int] = []
     candidates = [port for port in _PORTS if port not in _named]
     random.SystemRandom().shuffle(candidates)
     for port in candidates:
-        if len(found) == count:
+        if len(ports) == count:
             break
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
-            found.append(port)
-    if len(found) < count:
+            ports.append(port)
+    if len(ports) < count:
         raise LauncherError("there are no free ports")
-    _named.update(found)
-    return found
+    _named.update(ports)
+    return ports

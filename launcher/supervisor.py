@@ -27,10 +27,10 @@ from launcher.log_file import LogFile
 from launcher.logs import LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
+from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess
 from launcher.profile import choose_profile
 from launcher.selftest import REPOSITORY, check_round_trip
 from launcher.server import TritonServer
-from launcher.units import GatewayUnit, Keeper, TritonUnit
 from launcher.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Supervisor:
         lock: LauncherLock,
         *,
         gateway: bool = True,
-        given: Sequence[socket.socket] = (),
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         """Prepare the processes; nothing runs yet.
 
@@ -64,7 +64,7 @@ class Supervisor:
             settings: The configuration.
             lock: What keeps other launchers out, and remembers the processes.
             gateway: Whether the gateway is started beside Triton.
-            given: Listening sockets of the gateway that were handed over.
+            sockets: Listening sockets of the gateway that were handed over.
 
         Raises:
             LauncherError: The configured profile cannot be served here.
@@ -85,15 +85,15 @@ class Supervisor:
                 "supervisor", f"ended what a killed launcher left running: {', '.join(lock.ended)}"
             )
         self._server = _server(settings) if start_triton else None
-        first, longest = settings.embedded.restart_backoff_seconds
-        self._keepers: list[Keeper] = []
+        processes: list[ManagedProcess] = []
         if self._server is not None:
-            self._keepers.append(
-                Keeper(TritonUnit(self._server), Backoff(first, longest), self._log, lock.note)
-            )
+            processes.append(TritonProcess(self._server))
         if gateway:
-            unit = GatewayUnit(settings, os.environ, given)
-            self._keepers.append(Keeper(unit, Backoff(first, longest), self._log, lock.note))
+            processes.append(GatewayProcess(settings, os.environ, sockets))
+        pauses = settings.embedded.restart_backoff_seconds
+        self._restarters = [
+            Restarter(process, Backoff(*pauses), self._log, lock.note) for process in processes
+        ]
         self._has_gateway = gateway
 
     def run(self) -> int:
@@ -118,10 +118,10 @@ class Supervisor:
             self._log.write("supervisor", f"warning: {sentence}")
         if self._server is not None and driver_present():
             self._log.write("supervisor", f"GPU: {gpu_state()}")
-        for keeper in self._keepers:  # the gateway reads its modules while Triton starts
+        for restarter in self._restarters:  # the gateway reads its modules while Triton starts
             if self._stopping:
                 return 0
-            keeper.start()
+            restarter.start()
         if self._server is not None:
             self._server.wait_live(cancelled=lambda: self._stopping)
             if self._stopping:
@@ -131,21 +131,22 @@ class Supervisor:
         if self._has_gateway:
             threading.Thread(target=self._report, name="report", daemon=True).start()
         while not self._stopping:
-            for keeper in self._keepers:
-                if self._cannot_start(keeper):
-                    raise LauncherError(f"the {keeper.unit.name} could not start; see its log")
-                keeper.tend()
+            for restarter in self._restarters:
+                if self._cannot_start(restarter):
+                    name = restarter.process.name
+                    raise LauncherError(f"the {name} could not start; see its log")
+                restarter.tend()
             wakeups.wait(POLL_SECONDS)
         return 0
 
-    def _cannot_start(self, keeper: Keeper) -> bool:
+    def _cannot_start(self, restarter: Restarter) -> bool:
         """Whether the gateway ended by itself before it ever answered: it would end so again.
 
         A crash (by a signal) is worth another try, and so is everything after it has served.
         """
-        if keeper.unit.name != "gateway" or self._served:
+        if restarter.process.name != "gateway" or self._served:
             return False
-        status = keeper.exit_status
+        status = restarter.exit_status
         return status is not None and status >= 0
 
     def _report(self) -> None:
@@ -185,8 +186,8 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stopping:  # the second signal: no more patience
-            for keeper in self._keepers:
-                keeper.unit.kill()
+            for restarter in self._restarters:
+                restarter.process.kill()
         else:
             self._deadline = time.monotonic() + SHUTDOWN_SECONDS
         self._stopping = True
@@ -195,12 +196,14 @@ class Supervisor:
         self._stopping = True
         deadline = self._deadline or time.monotonic() + SHUTDOWN_SECONDS
         embedded = self._settings.embedded
-        for keeper in reversed(self._keepers):  # the gateway drains while Triton still answers
-            left = max(0.5, deadline - time.monotonic())
+        # The gateway is first: it drains while Triton still answers.
+        for restarter in reversed(self._restarters):
+            patience = max(0.5, deadline - time.monotonic())
             reserve = embedded.exit_timeout_seconds if self._server is not None else 0
-            if keeper.unit.name == "gateway":
-                left = max(0.5, min(self._settings.server.drain_seconds + 2, left - reserve))
-            keeper.stop(left)
+            if restarter.process.name == "gateway":
+                drain = self._settings.server.drain_seconds + 2
+                patience = max(0.5, min(drain, patience - reserve))
+            restarter.stop(patience)
         self._log.close(LOG_SECONDS)
 
 

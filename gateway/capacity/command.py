@@ -32,13 +32,13 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
         if args.container:
             triton = settings.triton.model_copy(update={"start": False})
             settings = settings.model_copy(update={"triton": triton})
-        found = _plan(settings, machine, assume=_is_described(args))
+        sizing = _plan(settings, machine, assume=_is_described(args))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"plan: {error}\n")
         return 2
-    shown = json.dumps(as_json(found), indent=1) if args.json else text(found, machine)
+    shown = json.dumps(as_json(sizing), indent=1) if args.json else text(sizing, machine)
     sys.stdout.write(shown + "\n")
-    return 0 if found.fits else 1
+    return 0 if sizing.fits else 1
 
 
 def _is_described(args: argparse.Namespace, *, file: bool = True) -> bool:
@@ -49,11 +49,11 @@ def _is_described(args: argparse.Namespace, *, file: bool = True) -> bool:
 def _plan(settings: Settings, machine: Machine, *, assume: bool) -> Sizing:
     """Work it out; for a described machine with lip-sync on every GPU unless the count is set."""
     wanted = with_all_gpus(settings, machine) if assume else settings
-    found = size_up(wanted, machine, forced_devices(wanted))
+    sizing = size_up(wanted, machine, forced_devices(wanted))
     count = wanted.lipsync.gpus.count
     if count != settings.lipsync.gpus.count:
-        found.notes.append(f"worked out with lipsync.gpus.count: {count}, which must be set")
-    return found
+        sizing.notes.append(f"worked out with lipsync.gpus.count: {count}, which must be set")
+    return sizing
 
 
 def _machine(args: argparse.Namespace) -> Machine:

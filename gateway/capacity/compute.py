@@ -29,36 +29,36 @@ def size_up(settings: Settings, machine: Machine, devices: dict[str, str]) -> Si
         for number, gpu in enumerate(machine.gpus)
     ]
     host = Device("host", round(machine.memory_gb * GB))
-    found = Sizing([*gpus, host])
+    sizing = Sizing([*gpus, host])
     usable = gpus if machine.onnxruntime_gpu or not settings.triton.start else []
     if len(usable) < len(gpus):
-        found.notes.append(
+        sizing.notes.append(
             "ONNX networks run on the CPU: the package onnxruntime-gpu is not installed "
             "(`make env` takes it where the NVIDIA driver is 580 or newer, on Python 3.11 or later)"
         )
-    _place_networks(found, settings, usable, host, needed(settings, devices))
+    _place_networks(sizing, settings, usable, host, needed(settings, devices))
     _place_processes(settings, host)
     if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
-        _place_vlm(found, settings, gpus, host)
+        _place_vlm(sizing, settings, gpus, host)
     if "tryon" in settings.services:
-        _place_tryon(found, settings, gpus)
+        _place_tryon(sizing, settings, gpus)
     if "lipsync" in settings.services:
-        _place_lipsync(found, settings, gpus, host)
-    for device in found.devices:
-        found.problems += judge(device)
-    return found
+        _place_lipsync(sizing, settings, gpus, host)
+    for device in sizing.devices:
+        sizing.problems += judge(device)
+    return sizing
 
 
 def _place_networks(
-    found: Sizing, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
+    sizing: Sizing, settings: Settings, gpus: list[Device], host: Device, networks: list[Deployed]
 ) -> None:
     """On the first GPUs, as many as a network is meant for; else on the host."""
     plans, embedded = settings.triton.use_plans, settings.triton.start
     used: set[str] = set()
     for network in networks:
         if not network.known:
-            found.notes.append(f"{network.model}: only its weights are counted")
-        targets = _targets(found, network, gpus)
+            sizing.notes.append(f"{network.model}: only its weights are counted")
+        targets = _targets(sizing, network, gpus)
         if embedded and targets:  # gateway.triton.placing.with_one_process
             network = dataclasses.replace(network, instances=1)
         for gpu in targets:
@@ -81,19 +81,19 @@ def _place_networks(
                 gpu.add("building of plans", "TensorRT", 1, size)
 
 
-def _targets(found: Sizing, network: Deployed, gpus: list[Device]) -> list[Device]:
+def _targets(sizing: Sizing, network: Deployed, gpus: list[Device]) -> list[Device]:
     if network.forced == "cpu":
         return []
     if not network.forced:
         return gpus[: network.cards or None]
-    return _gpu(found, gpus, network.forced, network.model)
+    return _gpu(sizing, gpus, network.forced, network.model)
 
 
-def _gpu(found: Sizing, gpus: list[Device], device: str, what: str) -> list[Device]:
+def _gpu(sizing: Sizing, gpus: list[Device], device: str, model: str) -> list[Device]:
     index = int(device.partition(":")[2] or 0)
     if index < len(gpus):
         return [gpus[index]]
-    found.problems.append(f"{what} is to run on {device}, but there are {len(gpus)} GPUs")
+    sizing.problems.append(f"{model} is to run on {device}, but there are {len(gpus)} GPUs")
     return []
 
 
@@ -103,57 +103,57 @@ def _place_processes(settings: Settings, host: Device) -> None:
         host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
 
 
-def _place_vlm(found: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
+def _place_vlm(sizing: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
     """As vLLM takes a share of the whole of each card, weights and key-value cache together.
 
     A checkpoint in a folder may be small enough for vLLM's CPU build; the one of the hub is not.
     """
     model = settings.iot.emotions.vlm_model
     folder = settings.paths.repository / model
-    given = parameters(read_config(folder / "config.pbtxt"))
-    share, cards = float(given["memory_fraction"]), int(given["tensor_parallel_size"])
-    checkpoint = folder / given["model"]
+    values = parameters(read_config(folder / "config.pbtxt"))
+    share, cards = float(values["memory_fraction"]), int(values["tensor_parallel_size"])
+    checkpoint = folder / values["model"]
     if not gpus and checkpoint.is_dir():
         weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
         host.add(model, "vLLM on the CPU", 1, weights)
-        found.notes.append(f"{model} runs on the CPU: its key-value cache is not counted")
+        sizing.notes.append(f"{model} runs on the CPU: its key-value cache is not counted")
         return
     if len(gpus) < cards:
-        found.problems.append(f"{model} needs {cards} GPUs, there are {len(gpus)}")
+        sizing.problems.append(f"{model} needs {cards} GPUs, there are {len(gpus)}")
         return
     for gpu in gpus[:cards]:
-        asked = share * gpu.capacity
-        if asked < facts.VLM_WEIGHTS / cards:
-            found.problems.append(
-                f"{gpu.name}: memory_fraction {share} of {model} is {asked / GB:.1f} GB, its "
+        size = share * gpu.capacity
+        if size < facts.VLM_WEIGHTS / cards:
+            sizing.problems.append(
+                f"{gpu.name}: memory_fraction {share} of {model} is {size / GB:.1f} GB, its "
                 f"weights alone are {facts.VLM_WEIGHTS / cards / GB:.1f} GB"
             )
-        gpu.add(f"{model} (memory_fraction {share})", "vLLM", 1, asked)
+        gpu.add(f"{model} (memory_fraction {share})", "vLLM", 1, size)
 
 
-def _place_tryon(found: Sizing, settings: Settings, gpus: list[Device]) -> None:
+def _place_tryon(sizing: Sizing, settings: Settings, gpus: list[Device]) -> None:
     model = settings.tryon.model
     if model.engine == "warp" or model.device == "cpu":
         return
-    for gpu in _gpu(found, gpus, model.device, settings.tryon.triton_model):
+    for gpu in _gpu(sizing, gpus, model.device, settings.tryon.triton_model):
         kept, size = diffusion.needed(model, gpu.capacity)
         gpu.add(
             settings.tryon.triton_model, f"{model.engine} {model.default_mode} ({kept})", 1, size
         )
 
 
-def _place_lipsync(found: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
+def _place_lipsync(sizing: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
     lipsync = settings.lipsync
     wanted = lipsync.capacity.max_models
     tenants = tenants_of(settings)
     budget = round(lipsync.gpus.memory_gb_per_gpu * 2**30)
     on_gpus = bool(gpus) and lipsync.gpus.enabled is not False
     if lipsync.gpus.enabled and not gpus:
-        found.notes.append("lipsync.gpus.enabled is true, but there is no GPU: the CPU computes")
+        sizing.notes.append("lipsync.gpus.enabled is true, but there is no GPU: the CPU computes")
     if on_gpus and len(lipsync.device_models) > len(gpus):
-        found.problems.append(f"lipsync.gpus.count is {lipsync.gpus.count}, GPUs: {len(gpus)}")
+        sizing.problems.append(f"lipsync.gpus.count is {lipsync.gpus.count}, GPUs: {len(gpus)}")
     if on_gpus and len(lipsync.device_models) < len(gpus):
-        found.notes.append(
+        sizing.notes.append(
             f"{len(gpus) - lipsync.gpus.count} GPUs without lip-sync: lipsync.gpus.count is "
             f"{lipsync.gpus.count}"
         )
@@ -163,18 +163,18 @@ def _place_lipsync(found: Sizing, settings: Settings, gpus: list[Device], host: 
         host.add("lip-sync frames", "ONNX Runtime", 1, facts.FRAME_ACTIVATIONS)
     for number, model in enumerate(models):
         if on_gpus and number < len(gpus):
-            room = _lipsync_on(found, gpus[number], host, model, wanted, tenants.on_gpu, budget)
+            room = _lipsync_on(sizing, gpus[number], host, model, wanted, tenants.on_gpu, budget)
             gpus[number].tenants.append(room)
     if not on_gpus:
         free = max(0, host.usable - host.fixed) // len(models)
         size = tenants.on_cpu
         fit = tenants_that_fit(free, size, budget=budget)
         host.tenants += [TenantRoom(model, fit, wanted, size) for model in models]
-    _judge_tenants(found, tenants.kept)
+    _judge_tenants(sizing, tenants.kept)
 
 
 def _lipsync_on(
-    found: Sizing, gpu: Device, host: Device, model: str, wanted: int, size: int, budget: int
+    sizing: Sizing, gpu: Device, host: Device, model: str, wanted: int, size: int, budget: int
 ) -> TenantRoom:
     """Context and slots on a card; returns how many tenants of ``size`` bytes have room beside."""
     slots = facts.GPU_SLOTS * facts.SLOT
@@ -182,7 +182,7 @@ def _lipsync_on(
     free = gpu.usable - gpu.fixed
     fit = tenants_that_fit(free, size, slots=slots, budget=budget)
     if not budget and len(gpu.items) > 1:  # more there than lip-sync's own context
-        found.notes.append(_share(gpu, free - slots))
+        sizing.notes.append(_share(gpu, free - slots))
     gpu.add("lip-sync: slots", "torch, CUDA graphs", facts.GPU_SLOTS, slots)
     if not budget and wanted > fit:
         pinned = min((wanted - fit) * size, facts.PINNED)
@@ -199,15 +199,15 @@ def _share(gpu: Device, room: int) -> str:
     )
 
 
-def _judge_tenants(found: Sizing, kept: int) -> None:
+def _judge_tenants(sizing: Sizing, kept: int) -> None:
     """One tenant must fit on every device, and all that are pinned somewhere."""
-    rooms = [(device, room) for device in found.devices for room in device.tenants]
+    rooms = [(device, room) for device in sizing.devices for room in device.tenants]
     for device, room in rooms:
         if room.fit == 0:
-            found.problems.append(f"{device.name}: no room for one lip-sync tenant")
+            sizing.problems.append(f"{device.name}: no room for one lip-sync tenant")
     together = sum(room.fit for _, room in rooms)
     if rooms and kept > together:
-        found.problems.append(f"{kept} tenants are pinned, {together} have room")
+        sizing.problems.append(f"{kept} tenants are pinned, {together} have room")
 
 
 def with_all_gpus(settings: Settings, machine: Machine) -> Settings:
@@ -220,16 +220,16 @@ def with_all_gpus(settings: Settings, machine: Machine) -> Settings:
     return settings.model_copy(update={"lipsync": lipsync})
 
 
-def as_json(found: Sizing) -> dict[str, object]:
+def as_json(sizing: Sizing) -> dict[str, object]:
     """Return a sizing as JSON-like values, bytes as they are."""
     devices = []
-    for device in found.devices:
-        one = dataclasses.asdict(device)
-        one["usable"], one["used"] = device.usable, device.used
-        devices.append(one)
+    for device in sizing.devices:
+        row = dataclasses.asdict(device)
+        row["usable"], row["used"] = device.usable, device.used
+        devices.append(row)
     return {
-        "fits": found.fits,
-        "problems": found.problems,
-        "notes": found.notes,
+        "fits": sizing.fits,
+        "problems": sizing.problems,
+        "notes": sizing.notes,
         "devices": devices,
     }

@@ -70,8 +70,8 @@ def needed(settings: Settings, devices: dict[str, str]) -> list[Deployed]:
         OSError: a configuration in the model repository cannot be read.
         ValueError: one is wrong.
     """
-    found = dict(_models(settings))
-    return [_deployed(settings, model, caller, devices) for model, caller in found.items()]
+    callers = dict(_models(settings))
+    return [_deployed(settings, model, caller, devices) for model, caller in callers.items()]
 
 
 def _models(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -89,14 +89,14 @@ def _deployed(settings: Settings, model: str, caller: str, devices: dict[str, st
     file = repository / model / "1" / "model.onnx"
     weights = file.stat().st_size if file.is_file() else kind.weights
     plan = declared(repository, model)
-    most, given = int(config.get("max_batch_size", 1)), parameters(_read(repository, caller))
+    most, values = int(config.get("max_batch_size", 1)), parameters(_read(repository, caller))
     return Deployed(
         model=model,
         instances=sum(int(group.get("count", 1)) for group in groups),
         forced=devices.get(model, ""),
         weights=weights,
-        on_cpu=_rows(caller, given, kind, most, on_gpu=False) * kind.row,
-        on_gpu=_rows(caller, given, kind, most, on_gpu=True) * kind.row,
+        on_cpu=_rows(caller, values, kind, most, on_gpu=False) * kind.row,
+        on_gpu=_rows(caller, values, kind, most, on_gpu=True) * kind.row,
         on_plan=_plan_bytes(plan, weights, kind) if plan else 0,
         known=kind.row > 0,
         cards=int(parameters(config).get(CARDS) or 0),
@@ -110,19 +110,19 @@ def _kind(model: str) -> Network:
 
 def _of(table: dict[str, T], model: str) -> T | None:
     """Return a table's entry of a model, or of the one that it is derived from."""
-    for name, found in table.items():
+    for name, kind in table.items():
         if model == name or model.startswith(f"{name}_"):
-            return found
+            return kind
     return None
 
 
-def _rows(caller: str, given: dict[str, str], kind: Network, most: int, *, on_gpu: bool) -> int:
+def _rows(caller: str, values: dict[str, str], kind: Network, most: int, *, on_gpu: bool) -> int:
     """Rows of the largest size that the caller sends to an instance at once."""
-    if "detection_side" in given and kind.size:
+    if "detection_side" in values and kind.size:
         return 1  # the face models send pictures one by one
     rows, tokens = (_of(CALLS, caller) or ((most, 0), (most, 0)))[on_gpu]
-    rows = int(given.get("chunk_rows") or given.get("batch_rows") or 0) or rows
-    tokens = int(given.get("chunk_tokens") or 0) or tokens
+    rows = int(values.get("chunk_rows") or values.get("batch_rows") or 0) or rows
+    tokens = int(values.get("chunk_tokens") or 0) or tokens
     if tokens and kind.size:
         rows = min(rows, max(1, -(-tokens // kind.size)))
     return min(most, rows)

@@ -8,17 +8,17 @@ from gateway.capacity.machine import GB, Machine
 from gateway.capacity.placement import Device, Sizing, TenantRoom
 
 
-def text(found: Sizing, machine: Machine) -> str:
+def text(sizing: Sizing, machine: Machine) -> str:
     """Return tables of devices, equal ones once, then what does not fit."""
     lines = [f"{_machine(machine)}\n"]
     groups: dict[str, list[Device]] = {}
-    for device in found.devices:
+    for device in sizing.devices:
         groups.setdefault(_body(device), []).append(device)
     for body, devices in groups.items():
         lines += [f"{_names(devices)}: {devices[0].capacity / GB:.1f} GB", body, ""]
-    lines += [f"note: {note}" for note in found.notes]
-    lines += [f"DOES NOT FIT: {problem}" for problem in found.problems]
-    lines += ["fits"] if found.fits else []
+    lines += [f"note: {note}" for note in sizing.notes]
+    lines += [f"DOES NOT FIT: {problem}" for problem in sizing.problems]
+    lines += ["fits"] if sizing.fits else []
     return "\n".join(lines)
 
 

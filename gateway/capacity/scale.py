@@ -251,7 +251,7 @@ def tenants_table() -> str:
     rows = []
     for card in CARDS[::2]:
         for engine in RUNNING:
-            rates = (rate(card, engine, slots=one, tenants=many) for one, many in ways.values())
+            rates = (rate(card, engine, slots=slots, tenants=many) for slots, many in ways.values())
             figures = " | ".join(f"{value:,.0f}" for value in rates)
             rows.append(f"| {card.name}, {engine.name} | {figures} |")
     return "\n".join([*head, *rows])
@@ -321,7 +321,7 @@ def filled(page: str) -> str:
         KeyError: the page asks for a table that there is not.
     """
     block = re.compile(r"(<!-- scale: (\w+) -->\n).*?(<!-- end -->)", re.S)
-    return block.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", page)
+    return block.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", page)
 
 
 if __name__ == "__main__":

@@ -46,12 +46,14 @@ class Reports:
 
         Of several processes of one backend the one that lacks something speaks for all.
         """
-        found = [report for file in self._folder.glob(f"{model}.*.json") if (report := _read(file))]
-        if not found:
+        reports = [
+            report for file in self._folder.glob(f"{model}.*.json") if (report := _read(file))
+        ]
+        if not reports:
             return None
-        newest = max(found)[1]
-        same = [one for _, one in found if one.backend == newest.backend]
-        return next((one for one in same if one.reason), newest)
+        newest = max(reports)[1]
+        same = [report for _, report in reports if report.backend == newest.backend]
+        return next((report for report in same if report.reason), newest)
 
 
 def _read(file: Path) -> tuple[int, Computed] | None:
@@ -104,6 +106,8 @@ def as_computed(config: dict[str, Any], report: Computed | None) -> dict[str, An
         return placed_on(config, "cpu")
     optimization = dict(config.get("optimization") or {})
     wanted = dict(optimization.get("execution_accelerators") or {})
-    given = wanted.get("gpu_execution_accelerator") or []
-    wanted["gpu_execution_accelerator"] = [one for one in given if one.get("name") != "tensorrt"]
+    accelerators = wanted.get("gpu_execution_accelerator") or []
+    wanted["gpu_execution_accelerator"] = [
+        accelerator for accelerator in accelerators if accelerator.get("name") != "tensorrt"
+    ]
     return {**config, "optimization": {**optimization, "execution_accelerators": wanted}}

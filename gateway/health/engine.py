@@ -17,8 +17,8 @@ def engine_name(config: dict[str, Any]) -> str:
     """
     backend = config.get("backend") or config.get("platform") or "unknown"
     if backend == "openvino":
-        given = parameters(config)
-        wanted = {given.get(key, "").lower() for key in _BF16_KEYS}
+        values = parameters(config)
+        wanted = {values.get(key, "").lower() for key in _BF16_KEYS}
         return "openvino bf16" if "yes" in wanted else "openvino fp32"
     if backend == "tensorrt":
         return "tensorrt plan"
@@ -42,8 +42,8 @@ def _gpu_providers(config: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return what ONNX Runtime's providers for GPUs are given, by their name."""
     wanted = config.get("optimization", {}).get("execution_accelerators", {})
     return {
-        one.get("name", ""): dict(one.get("parameters", {}))
-        for one in wanted.get("gpu_execution_accelerator", [])
+        accelerator.get("name", ""): dict(accelerator.get("parameters", {}))
+        for accelerator in wanted.get("gpu_execution_accelerator", [])
     }
 
 
@@ -66,7 +66,7 @@ def network_fact(config: dict[str, Any], plan_rows: int) -> dict[str, Any] | Non
     if not _on_gpu(config):
         return None
     groups = config["instance_group"]
-    rows = [one for one in (int(config.get("max_batch_size", 0)), plan_rows) if one]
+    rows = [limit for limit in (int(config.get("max_batch_size", 0)), plan_rows) if limit]
     return {
         "device": device_name(config),
         "instances": sum(

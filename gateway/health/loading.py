@@ -233,15 +233,15 @@ class ModelLoader:
 
     async def _facts(self, name: str) -> dict[str, dict[str, Any]]:
         """Return what the networks of a caller run on, of those that are on GPUs."""
-        found = {}
+        facts = {}
         for network in self._needs.get(name, ()):
             rows = self._plans.most_rows(network) if self._plans else 0
             config = await self._triton.config(network)
             real = as_computed(config, await self._report(network))
             fact = network_fact(real, rows)
             if fact is not None:
-                found[network] = fact
-        return found
+                facts[network] = fact
+        return facts
 
     async def _choose(self, name: str) -> Choice | None:
         """Return what to load a model with; None: what Triton finds in the repository."""

@@ -178,7 +178,7 @@ class HealthMonitor:
 
     def needed(self) -> list[str]:
         """Return the models of all services, each after those that it calls."""
-        names = (name for one in self._models() for name in (*one.needs, one.triton_model))
+        names = (name for model in self._models() for name in (*model.needs, model.triton_model))
         return list(dict.fromkeys(names))
 
     def service_state(self, name: str) -> State:
@@ -192,8 +192,8 @@ class HealthMonitor:
     def report(self) -> dict[str, Any]:
         """Return the body of ``/readyz`` without URLs."""
         models = {name: service.models for name, service in self._services.items()}
-        told = readiness(models, self._settings.optional_services)
-        return {**told, "triton": self._triton_state()}
+        body = readiness(models, self._settings.optional_services)
+        return {**body, "triton": self._triton_state()}
 
     def _triton_state(self) -> dict[str, Any]:
         warnings = [text for warning in self._warnings if (text := warning())]
@@ -367,14 +367,14 @@ class HealthMonitor:
     async def _computed(self, model: ModelState) -> tuple[str, str]:
         """Engine and device of its first network, or of the first that lacks something."""
         networks = model.needs or (model.triton_model,)
-        found = []
+        engines = []
         for network in networks:
             report = await asyncio.to_thread(self._reports.of, network)
             engine, device = engine_and_device(await self._triton.config(network), report)
             if why := self._loader.lacks_plan(network):
                 engine = f"{engine} (TensorRT: {why})"
-            found.append((not (why or (report and report.reason)), engine, device))
-        return min(found, key=lambda one: one[0])[1:]
+            engines.append((not (why or (report and report.reason)), engine, device))
+        return min(engines, key=lambda row: row[0])[1:]
 
     async def _failed_canary(self, model: ModelState, error: GatewayError) -> None:
         log.warning("canary failed", extra={"model": model.triton_model, "reason": error.reason})

@@ -96,7 +96,7 @@ def readiness(
         status = "starting"
     else:
         status = "down"
-    told = {
+    described = {
         name: {
             "state": states[name],
             "required": name not in optional,
@@ -104,7 +104,7 @@ def readiness(
         }
         for name, models in services.items()
     }
-    return {"status": status, "services": told}
+    return {"status": status, "services": described}
 
 
 def why(error: UnavailableError) -> str:

@@ -82,7 +82,7 @@ def service_application(
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
     """Return the methods of all routes declared with the path that the request has."""
-    routes = [one for one in app.routes if isinstance(one, Route)]
-    paths = (one.path for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    paths = (route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     path = next(paths, None)
-    return sorted({name for one in routes if one.path == path for name in one.methods or ()})
+    return sorted({name for route in routes if route.path == path for name in route.methods or ()})

@@ -224,5 +224,5 @@ class _Reader:
     def _look(self, piece: bytes) -> None:
         if self._outline is None:
             self._outline = Outline(self._bounds)
-        if found := self._outline.feed(piece):
-            raise _PassedError(*found)
+        if passed := self._outline.feed(piece):
+            raise _PassedError(*passed)

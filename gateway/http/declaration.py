@@ -138,16 +138,19 @@ def declare(
     content = answer if isinstance(answer, dict) else {JSON: answer}
     answers: dict[int, dict[str, Any]] = {status: content}
     descriptions = {status: HTTPStatus(status).phrase}
-    for one in (*ALWAYS, *errors):
-        shown = app.state.invalid if one is InvalidBodyError else one.status
+    for failure in (*ALWAYS, *errors):
+        shown = app.state.invalid if failure is InvalidBodyError else failure.status
         answers.setdefault(shown, {JSON: error})
-        words = (one.__doc__ or "").partition("\n")[0]
-        told = descriptions.get(shown)
-        descriptions[shown] = words if told is None or words in told else f"{told} {words}"
+        words = (failure.__doc__ or "").partition("\n")[0]
+        earlier = descriptions.get(shown)
+        descriptions[shown] = words if earlier is None or words in earlier else f"{earlier} {words}"
     for code, kind in (also or {}).items():
         answers[code] = {} if kind is None else {JSON: kind}
         descriptions.setdefault(code, HTTPStatus(code).phrase)
-    named = {one: (parameters or {}).get(one, str) for one in re.findall(r"\{(\w+)", path)}
+    named = {
+        parameter: (parameters or {}).get(parameter, str)
+        for parameter in re.findall(r"\{(\w+)", path)
+    }
     operation = Operation(answers, descriptions, named, headers or {}, query, sent, optional)
 
     def decorate(endpoint: Endpoint) -> Endpoint:
@@ -178,7 +181,9 @@ def at_most(model: type[BaseModel], name: str, count: int) -> type[BaseModel]:
 
     def extend(schema: dict[str, Any]) -> None:
         field = schema["properties"][name]
-        arrays = [one for one in (field, *field.get("anyOf", ())) if one.get("type") == "array"]
+        arrays = [
+            schema for schema in (field, *field.get("anyOf", ())) if schema.get("type") == "array"
+        ]
         arrays[0] |= {"minItems": 1, "maxItems": count}
 
     return told(model, extend)

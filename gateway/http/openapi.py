@@ -41,7 +41,7 @@ class Door:
 
     def requirements(self, path: str) -> list[Schema]:
         """Return what a route needs, in OpenAPI's words: any one of several."""
-        folders = tuple(one[:-1] for one in self.open_paths if one.endswith("/*"))
+        folders = tuple(path[:-1] for path in self.open_paths if path.endswith("/*"))
         if path in self.open_paths or path.startswith(folders):
             return []
         keys: list[Schema] = [{_scheme(header): []} for header in self.headers]
@@ -62,8 +62,8 @@ def document(app: FastAPI) -> Schema:
     Raises:
         ValueError: two models have one name.
     """
-    routes = [one for one in app.routes if isinstance(one, DirectRoute) and one.operation]
-    schemas = _Schemas([one.operation for one in routes if one.operation])
+    routes = [route for route in app.routes if isinstance(route, DirectRoute) and route.operation]
+    schemas = _Schemas([route.operation for route in routes if route.operation])
     door: Door | None = app.state.door
     for route in routes:
         assert route.operation is not None  # noqa: S101 - for the type checker
@@ -71,13 +71,13 @@ def document(app: FastAPI) -> Schema:
         if door:
             extra["security"] = door.requirements(route.path_format)
         route.openapi_extra = extra
-    made = get_openapi(
+    schema = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    made["components"] = {"schemas": schemas.components}
+    schema["components"] = {"schemas": schemas.components}
     if door:
-        made["components"]["securitySchemes"] = door.schemes()
-    return made
+        schema["components"]["securitySchemes"] = door.schemes()
+    return schema
 
 
 def merge_into(
@@ -98,8 +98,8 @@ def merge_into(
     def openapi() -> Schema:
         if app.openapi_schema is None:
             documents = [("", "", document(app))]
-            documents += [(at, _tag(at), one.openapi()) for at, one in parts.items()]
-            documents += [("", tag, one.openapi()) for tag, one in (beside or {}).items()]
+            documents += [(at, _tag(at), part.openapi()) for at, part in parts.items()]
+            documents += [("", tag, part.openapi()) for tag, part in (beside or {}).items()]
             app.openapi_schema = _merged(documents, own)
         return app.openapi_schema
 
@@ -150,10 +150,10 @@ class _Schemas:
         for mode, model in _models(operations):
             if id(model) not in inputs:
                 inputs[id(model)] = (id(model), mode, TypeAdapter(model))
-        made, rest = TypeAdapter.json_schemas(inputs.values(), ref_template=_TEMPLATE)
-        self._by_model = {key: _plain(schema) for (key, _), schema in made.items()}
+        schemas, shared = TypeAdapter.json_schemas(inputs.values(), ref_template=_TEMPLATE)
+        self._by_model = {key: _plain(schema) for (key, _), schema in schemas.items()}
         self.components: Schema = {
-            name: _plain(schema) for name, schema in sorted(rest.get("$defs", {}).items())
+            name: _plain(schema) for name, schema in sorted(shared.get("$defs", {}).items())
         }
         if twice := [name for name in self.components if "__" in name]:
             raise ValueError(f"two models have one name: {twice}")
@@ -165,44 +165,46 @@ class _Schemas:
 
 
 def _models(operations: list[Operation]) -> Iterator[tuple[JsonSchemaMode, Any]]:
-    for one in operations:
-        for content in one.answers.values():
+    for operation in operations:
+        for content in operation.answers.values():
             for model in content.values():
                 yield "serialization", model
-        for model in one.parameters.values():
+        for model in operation.parameters.values():
             yield "validation", model
-        if one.body:
-            yield "validation", one.body[1]
+        if operation.body:
+            yield "validation", operation.body[1]
 
 
-def _operation(one: Operation, path: str, schemas: _Schemas) -> Schema:
+def _operation(operation: Operation, path: str, schemas: _Schemas) -> Schema:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    parameters = [_parameter("path", name, schemas.of(one.parameters[name])) for name in names]
-    if one.query:
-        parameters += _query(_plain(one.query.model_json_schema()))
-    extra: Schema = {"responses": _responses(one, schemas)}
+    parameters = [
+        _parameter("path", name, schemas.of(operation.parameters[name])) for name in names
+    ]
+    if operation.query:
+        parameters += _query(_plain(operation.query.model_json_schema()))
+    extra: Schema = {"responses": _responses(operation, schemas)}
     if parameters:
         extra["parameters"] = parameters
-    if one.body:
-        media, model = one.body
+    if operation.body:
+        media, model = operation.body
         content = {media: {"schema": schemas.of(model)}}
-        extra["requestBody"] = {"required": not one.optional, "content": content}
+        extra["requestBody"] = {"required": not operation.optional, "content": content}
     return extra
 
 
-def _responses(one: Operation, schemas: _Schemas) -> Schema:
+def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     responses: Schema = {}
-    for status, content in sorted(one.answers.items()):
+    for status, content in sorted(operation.answers.items()):
         described = {media: {"schema": schemas.of(model)} for media, model in content.items()}
-        responses[str(status)] = {"description": one.descriptions[status]}
+        responses[str(status)] = {"description": operation.descriptions[status]}
         if described:
             responses[str(status)]["content"] = described
         if status in (429, 503):
             responses[str(status)]["headers"] = _RETRY
-        if status < 400 and one.headers:
+        if status < 400 and operation.headers:
             responses[str(status)]["headers"] = {
                 name: {"description": words, "schema": {"type": "string"}}
-                for name, words in one.headers.items()
+                for name, words in operation.headers.items()
             }
     return responses
 
@@ -217,23 +219,23 @@ def _parameter(place: str, name: str, schema: Schema, *, required: bool = True) 
 
 def _query(model: Schema) -> list[Schema]:
     """Return a model's fields as parameters; none can be null, as absence says that."""
-    found = []
+    parameters = []
     for name, schema in model["properties"].items():
-        told = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+        options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        if told:
-            rest = {**(told[0] if len(told) == 1 else {"anyOf": told}), **rest}
+        if options:
+            rest = {**(options[0] if len(options) == 1 else {"anyOf": options}), **rest}
         if rest.get("default", "") is None:
             del rest["default"]
         required = name in model.get("required", ())
-        found.append(_parameter("query", name, rest, required=required))
-    return found
+        parameters.append(_parameter("query", name, rest, required=required))
+    return parameters
 
 
 def _plain(schema: Any) -> Any:
     """Return a schema without the titles that repeat names."""
     if isinstance(schema, list):
-        return [_plain(one) for one in schema]
+        return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {

@@ -54,29 +54,29 @@ def problems_of(error: ValidationError, place: str = "body") -> list[Problem]:
         error: what a model raised.
         place: ``body`` or ``query``.
     """
-    found = error.errors(include_url=False)
-    return bounded([_item(one, place) for one in found[:SHOWN]], len(found))
+    errors = error.errors(include_url=False)
+    return bounded([_item(item, place) for item in errors[:SHOWN]], len(errors))
 
 
-def bounded(found: Sequence[Problem], count: int | None = None) -> list[Problem]:
+def bounded(problems: Sequence[Problem], count: int | None = None) -> list[Problem]:
     """Return problems in a size that may be answered, and in words how many there are beyond.
 
     Args:
-        found: the first ones, or all.
-        count: how many there are, where ``found`` are not all.
+        problems: the first ones, or all.
+        count: how many there are, where ``problems`` are not all.
     """
-    count = len(found) if count is None else count
+    count = len(problems) if count is None else count
     shown: list[Problem] = []
     room = ROOM
-    for one in found[: SHOWN if count <= SHOWN else SHOWN - 1]:
-        item = _cut(one, room)
+    for entry in problems[: SHOWN if count <= SHOWN else SHOWN - 1]:
+        item = _cut(entry, room)
         room -= len(orjson.dumps(item)) + 1
         if room < 0:
             break
         shown.append(item)
     if count > len(shown):
         more = f"{count - len(shown)} more problems are not shown"
-        shown.append(problem("too_many_problems", [(found[0]["loc"] or ["body"])[0]], more))
+        shown.append(problem("too_many_problems", [(problems[0]["loc"] or ["body"])[0]], more))
     return shown
 
 
@@ -92,7 +92,7 @@ def _item(error: Mapping[str, Any], place: str) -> Problem:
 
 
 def _cut(item: Problem, room: int) -> Problem:
-    loc = [one[:_NAME] if isinstance(one, str) else one for one in item["loc"][:10]]
+    loc = [part[:_NAME] if isinstance(part, str) else part for part in item["loc"][:10]]
     cut = item | {"loc": loc, "msg": _start(item["msg"], _WORDS), "input": None}
     if "ctx" in item:
         cut["ctx"] = {key: _echo(value, _CONTEXT) for key, value in item["ctx"].items()}
@@ -122,13 +122,13 @@ def _echo(value: Any, room: int) -> Any:
 
 def _weight(value: Any, limit: int) -> int:
     """Return about how many bytes a value takes as JSON; stops counting beyond the limit."""
-    weight, left = 0, [value]
-    while left and weight <= limit:
-        one = left.pop()
-        weight += 2 + (len(one) if isinstance(one, str | list | dict) else 0)
-        if isinstance(one, dict):
-            left += one.keys() if weight <= limit else ()
-            left += one.values() if weight <= limit else ()
-        elif isinstance(one, list):
-            left += one if weight <= limit else ()
+    weight, rest = 0, [value]
+    while rest and weight <= limit:
+        part = rest.pop()
+        weight += 2 + (len(part) if isinstance(part, str | list | dict) else 0)
+        if isinstance(part, dict):
+            rest += part.keys() if weight <= limit else ()
+            rest += part.values() if weight <= limit else ()
+        elif isinstance(part, list):
+            rest += part if weight <= limit else ()
     return weight

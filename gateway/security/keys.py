@@ -54,8 +54,8 @@ class KeyRing:
 
     def reload(self) -> None:
         """Read the keys file again if it changed; an unusable one leaves the old keys in force."""
-        if self._file and (found := self._file.changed()) is not None:
-            self._take([*self._fixed, *found])
+        if self._file and (changed := self._file.changed()) is not None:
+            self._take([*self._fixed, *changed])
             log.info("keys reloaded", extra={"keys": len(self._keys)})
 
     def is_open(self, service: str) -> bool:
@@ -77,10 +77,10 @@ class KeyRing:
         """
         if service in self._open:
             return None
-        found = self._find(presented)
-        if not found:
+        matches = self._find(presented)
+        if not matches:
             raise UnauthorizedError
-        fitting = next((known for known in found if known.key.opens(service)), None)
+        fitting = next((known for known in matches if known.key.opens(service)), None)
         if fitting is None:
             raise ForbiddenError
         if count:
@@ -101,11 +101,11 @@ class KeyRing:
 
     def _find(self, presented: Sequence[str]) -> list[_Known]:
         # Every key is compared, whichever matches: the time tells nothing.
-        found = []
-        for one in filter(None, presented):
-            digest = _digest(one)
-            found += [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
-        return found
+        matches = []
+        for key in filter(None, presented):
+            digest = _digest(key)
+            matches += [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
+        return matches
 
     def _count(self, known: _Known) -> None:
         for limit in known.limits:
@@ -121,11 +121,11 @@ def presented_keys(get: Callable[[str], str | None], documented: str = KEY_HEADE
         get: returns the value of a header, or of gRPC metadata, by its name in lower case.
         documented: the service's own header; `X-API-Key` and `Authorization: Bearer` go everywhere.
     """
-    found = [get(name) for name in dict.fromkeys((documented, KEY_HEADER))]
+    headers = [get(name) for name in dict.fromkeys((documented, KEY_HEADER))]
     authorization = get("authorization") or ""
     if authorization.lower().startswith(BEARER):
-        found.append(authorization[len(BEARER) :].strip())
-    return [key for key in found if key]
+        headers.append(authorization[len(BEARER) :].strip())
+    return [key for key in headers if key]
 
 
 def _digest(key: str) -> bytes:

@@ -28,11 +28,11 @@ def doors(settings: Settings, keys: Sequence[ApiKey]) -> dict[str, str]:
     names = [*settings.services, OPERATIONS]
     if settings.lipsync.separate_control_key:
         names.append(CONTROL)
-    found = {name: _door(settings, name, keys) for name in names}
+    doors = {name: _door(settings, name, keys) for name in names}
     exceptions = _open_parts(settings)
-    if exceptions and "tryon" in found and settings.needs_key("tryon"):
-        found["tryon"] += f"; open: {', '.join(exceptions)}"
-    return found
+    if exceptions and "tryon" in doors and settings.needs_key("tryon"):
+        doors["tryon"] += f"; open: {', '.join(exceptions)}"
+    return doors
 
 
 def twins(keys: Sequence[ApiKey]) -> list[str]:

@@ -13,10 +13,10 @@ def host_name(host: str) -> str | None:
 
     Lower case, without port, brackets and the dot of a root; an IPv6 address is compressed.
     """
-    found = _HOST.fullmatch(host)
-    if found is None:
+    match = _HOST.fullmatch(host)
+    if match is None:
         return None
-    address, name = found.groups()
+    address, name = match.groups()
     if address:
         return _compressed(address)
     return name.lower().removesuffix(".") or None

@@ -27,11 +27,11 @@ else:
 
 def _long_enough(key: SecretStr) -> SecretStr:
     """Return the key without blanks at its ends, which no header could carry."""
-    found = key.get_secret_value().strip()
-    if len(found) < SHORTEST:
-        which = "" if found else "; this one is empty"
+    secret = key.get_secret_value().strip()
+    if len(secret) < SHORTEST:
+        which = "" if secret else "; this one is empty"
         raise ValueError(f"a key has at least {SHORTEST} characters{which}")
-    return SecretStr(found)
+    return SecretStr(secret)
 
 
 def _unset_or_long_enough(key: SecretStr) -> SecretStr:
@@ -45,12 +45,12 @@ def rates(text: str) -> list[limits.RateLimitItem]:
         ValueError: it names none, or one of no request at all.
     """
     try:
-        found = limits.parse_many(text)
+        rates = limits.parse_many(text)
     except ValueError:
-        found = []
-    if not found or any(item.amount < 1 for item in found):
+        rates = []
+    if not rates or any(item.amount < 1 for item in rates):
         raise ValueError("is no rate limit such as 100/minute")
-    return found
+    return rates
 
 
 def _rate_limit(text: str) -> str:

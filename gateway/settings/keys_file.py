@@ -69,23 +69,23 @@ class KeysFile:
             log.error("keys file not reloaded, the old keys stay", extra={"reason": words})
 
 
-def _stamp(found: os.stat_result) -> _Stamp:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _stamp(status: os.stat_result) -> _Stamp:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read(path: Path) -> tuple[bytes, _Stamp]:
     try:
         # Not blocking: opening a pipe without a writer would stop the gateway.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise KeysFileError("it is no regular file")
             raw = file.read(LARGEST + 1)
     except OSError as error:
         raise KeysFileError(error.strerror or "it is unreadable") from None
     if len(raw) > LARGEST:
         raise KeysFileError(f"it has more than {LARGEST} bytes")
-    return raw, _stamp(found)
+    return raw, _stamp(status)
 
 
 def _parse(raw: bytes) -> list[ApiKey]:

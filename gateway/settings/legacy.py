@@ -88,20 +88,20 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the tree that old environment variables set; empty values mean unset."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     in_any_case = {name.upper(): value for name, value in environ.items()}
     for variable, (*sections, field) in LEGACY.items():
         source = in_any_case if variable in VISION else environ
         if value := source.get(variable, ""):
-            target = found
+            target = values
             for section in sections:
                 target = target.setdefault(section, {})
             target[field] = _READ.get(variable, str)(value)
     if (file := environ.get(TRYON_FILE, "")) and is_old_file(Path(file)):
-        found.setdefault("tryon", {})["config"] = file
-    if "embed_chunk" in found.get("text", {}):
+        values.setdefault("tryon", {})["config"] = file
+    if "embed_chunk" in values.get("text", {}):
         # The old server took any integer and raised it to 1; Triton's batch is 128 at most.
-        chunk = found["text"]["embed_chunk"]
+        chunk = values["text"]["embed_chunk"]
         with contextlib.suppress(ValueError):  # no integer: said where it is checked
-            found["text"]["embed_chunk"] = min(max(1, int(chunk)), 128)
-    return found
+            values["text"]["embed_chunk"] = min(max(1, int(chunk)), 128)
+    return values

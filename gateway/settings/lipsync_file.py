@@ -34,16 +34,16 @@ def old_values(file: Path) -> dict[str, Any]:
     values = read_yaml(file)
     if not isinstance(values, dict):
         raise ValueError(f"{file} must hold a mapping of sections")
-    found: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for section, keys in SECTIONS.items():
-        found[section] = _only(keys, values.get(section))
+        tree[section] = _only(keys, values.get(section))
     if values.get("models_root"):
-        found["models_root"] = values["models_root"]
+        tree["models_root"] = values["models_root"]
     models = values.get("models") or {}
     if not isinstance(models, dict):
         raise ValueError(f"models of {file} must be a mapping of tenants")
-    found["models"] = {str(name): _only(TENANT_KEYS, entry) for name, entry in models.items()}
-    return found
+    tree["models"] = {str(name): _only(TENANT_KEYS, entry) for name, entry in models.items()}
+    return tree
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class Port(NamedTuple):
 
 def gateway_ports(settings: Settings) -> list[Port]:
     """Return the main port, then those of the enabled services."""
-    found = [Port("server.port", settings.server.port, True)]
+    ports = [Port("server.port", settings.server.port, True)]
     for service in settings.services:
         number = getattr(settings, service).port
         if number is not None:
             entry = SERVICES[service]
-            found.append(Port(entry.port_setting, number, not entry.grpc))
-    return found
+            ports.append(Port(entry.port_setting, number, not entry.grpc))
+    return ports
 
 
 def internal_ports(settings: Settings) -> dict[str, int]:
@@ -69,13 +69,13 @@ def with_ports_apart(settings: Settings) -> tuple[Settings, list[str]]:
     owners = {port: name for name, port in public.items()}
     taken = {*public.values(), *internal.values()}
     moved: dict[str, int] = {}
-    said = []
+    words = []
     for name, port in internal.items():
         if port in owners:
             moved[name] = _next(port, taken)
             taken.add(moved[name])
-            said.append(f"{name} is {moved[name]}, as {owners[port]} is {port}")
-    return (_moved(settings, internal, moved), said) if moved else (settings, [])
+            words.append(f"{name} is {moved[name]}, as {owners[port]} is {port}")
+    return (_moved(settings, internal, moved), words) if words else (settings, [])
 
 
 def _require_different(ports: dict[str, int]) -> None:
@@ -88,11 +88,11 @@ def _require_different(ports: dict[str, int]) -> None:
         known[port] = name
 
 
-def _same_machine_address(one: str, other: str) -> bool:
+def _same_machine_address(first: str, second: str) -> bool:
     """Whether two listeners with one port on these hosts would be in each other's way."""
-    if one in ANYWHERE or other in ANYWHERE or one == other:
+    if first in ANYWHERE or second in ANYWHERE or first == second:
         return True
-    return one in LOOPBACK and other in LOOPBACK
+    return first in LOOPBACK and second in LOOPBACK
 
 
 def _next(port: int, taken: Collection[int]) -> int:

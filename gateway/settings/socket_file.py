@@ -45,7 +45,7 @@ def split(file: Path) -> tuple[str, int]:
     Raises:
         ValueError: the name does not end in a colon and a port.
     """
-    found = _NUMBERED.fullmatch(str(file))
-    if not found or not 0 < int(found["port"]) < 65536:
+    match = _NUMBERED.fullmatch(str(file))
+    if not match or not 0 < int(match["port"]) < 65536:
         raise ValueError(f"{file.name} must end in a colon and a port, such as {FILE}")
-    return f"{SCHEME}{found['path']}", int(found["port"])
+    return f"{SCHEME}{match['path']}", int(match["port"])

@@ -103,12 +103,12 @@ class Settings(BaseSettings):
     def old_keys(self) -> list[ApiKey]:
         """The keys of the old servers' own settings, each for its service alone."""
         token = self.tryon.security.internal_auth_token
-        found = [(OLD_TEXT_KEY, "text", self.text.api_key), (OLD_TRYON_KEY, "tryon", token)]
+        keys = [(OLD_TEXT_KEY, "text", self.text.api_key), (OLD_TRYON_KEY, "tryon", token)]
         # Where nothing else opens the operations routes, each of them does.
         more = [] if self.has_named_keys else [OPERATIONS]
         return [
             ApiKey.model_validate({"name": name, "key": key, "services": [service, *more]})
-            for name, service, key in found
+            for name, service, key in keys
             if key and key.get_secret_value()
         ]
 

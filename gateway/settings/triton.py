@@ -83,10 +83,10 @@ class TritonSettings(Section):
     @field_validator("url")
     @classmethod
     def _addresses(cls, value: str | None) -> str | None:
-        for one in value.split(",") if value is not None else ():
-            _, _, port = one.strip().rpartition(":")
-            if not one.strip().startswith("unix:") and not port.isdecimal():
-                raise ValueError(f"{one.strip() or 'an empty entry'} is not host:port")
+        for url in value.split(",") if value is not None else ():
+            _, _, port = url.strip().rpartition(":")
+            if not url.strip().startswith("unix:") and not port.isdecimal():
+                raise ValueError(f"{url.strip() or 'an empty entry'} is not host:port")
         return value
 
     @model_validator(mode="after")
@@ -98,12 +98,12 @@ class TritonSettings(Section):
     @property
     def urls(self) -> tuple[str, ...]:
         """The entries of ``url``."""
-        return tuple(one.strip() for one in (self.url or ELSEWHERE).split(","))
+        return tuple(url.strip() for url in (self.url or ELSEWHERE).split(","))
 
     @property
     def metrics_urls(self) -> tuple[str, ...]:
         """The entries of ``metrics_url``; none where it is not set."""
-        return tuple(one.strip() for one in (self.metrics_url or "").split(",") if one.strip())
+        return tuple(url.strip() for url in (self.metrics_url or "").split(",") if url.strip())
 
     @property
     def several(self) -> bool:
@@ -113,7 +113,7 @@ class TritonSettings(Section):
     @property
     def elsewhere(self) -> bool:
         """Whether a server may be on another machine."""
-        return not self.start and not all(one.startswith(LOCAL) for one in self.urls)
+        return not self.start and not all(url.startswith(LOCAL) for url in self.urls)
 
     @property
     def tls(self) -> bool:

@@ -60,7 +60,7 @@ def _only(known: Any, values: Any) -> dict[str, Any]:
     """Return what ``values`` has of the known keys, sections of sections included."""
     if not isinstance(values, Mapping):
         return {}
-    found = {key: values[key] for key in known if values.get(key) is not None}
+    section = {key: values[key] for key in known if values.get(key) is not None}
     if isinstance(known, dict):
-        return {key: _only(known[key], value) for key, value in found.items()}
-    return found
+        return {key: _only(known[key], value) for key, value in section.items()}
+    return section

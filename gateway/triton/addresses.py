@@ -17,9 +17,9 @@ async def resolve(urls: Sequence[str]) -> tuple[list[str], bool]:
         urls: host:port, or ``dns:///name:port`` for all addresses of a name, such as Kubernetes'
             headless services have. A name that cannot be looked up now gives none.
     """
-    found = await asyncio.gather(*map(_addresses, urls))
-    addresses = [address for some in found for address in some]
-    return list(dict.fromkeys(addresses)), all(found)
+    resolved = await asyncio.gather(*map(_addresses, urls))
+    addresses = [address for some in resolved for address in some]
+    return list(dict.fromkeys(addresses)), all(resolved)
 
 
 async def _addresses(url: str) -> list[str]:
@@ -33,4 +33,4 @@ async def _addresses(url: str) -> list[str]:
     except (OSError, UnicodeError, asyncio.TimeoutError):
         return []
     hosts = sorted({str(entry[4][0]) for entry in entries})
-    return [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in hosts]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]

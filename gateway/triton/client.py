@@ -67,11 +67,11 @@ class TritonClient:
     ) -> dict[str, Array]:
         """See :meth:`TritonPort.infer`."""
         end = time.monotonic() + timeout
-        told = timeout if tell_timeout else None
-        message = await worked(_size(inputs), _message, model, inputs, outputs, placed, told)
+        limit = timeout if tell_timeout else None
+        message = await worked(_size(inputs), _message, model, inputs, outputs, placed, limit)
         metadata = (*headers.items(), *self._admin) if headers else self._admin
-        left = max(end - time.monotonic(), 0.001)
-        call = self._infer(message, timeout=left, metadata=metadata)
+        seconds = max(end - time.monotonic(), 0.001)
+        call = self._infer(message, timeout=seconds, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
         try:
@@ -103,19 +103,19 @@ class TritonClient:
         end = time.monotonic() + timeout
         message = await worked(_size(inputs), _message, model, inputs, (), None, timeout)
         # Never with `triton_grpc_error`, which gives errors a status: after some hundred refusals
-        # by streams at the same time Triton 2.51 crashes (tests/triton/tryon/test_refusals.py).
+        # of streams at once Triton 2.51 crashes (tests/triton/tryon/model/test_refusals.py).
         metadata = (*(headers or {}).items(), *self._admin)
-        left = max(end - time.monotonic(), 0.001)
-        call = self._stream(iter((message,)), timeout=left, metadata=metadata)
+        seconds = max(end - time.monotonic(), 0.001)
+        call = self._stream(iter((message,)), timeout=seconds, metadata=metadata)
         running = self._calls.setdefault(model, set())
         running.add(call)
         try:
             async for reply in call:
                 if reply.error_message:
                     raise in_band_error(reply.error_message)
-                found = reply.infer_response
-                outputs = zip(found.outputs, found.raw_output_contents, strict=True)
-                yield {one.name: to_array(one.datatype, one.shape, data) for one, data in outputs}
+                response = reply.infer_response
+                outputs = zip(response.outputs, response.raw_output_contents, strict=True)
+                yield {out.name: to_array(out.datatype, out.shape, data) for out, data in outputs}
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
         except asyncio.CancelledError:
@@ -192,14 +192,14 @@ class TritonClient:
         request = pb.RepositoryModelLoadRequest(model_name=model)
         if config is not None:
             request.parameters["config"].string_param = json.dumps(config)
-        left = max(0.0, deadline - time.monotonic())
-        await self._control(self._stub.RepositoryModelLoad, request, left)
+        seconds = max(0.0, deadline - time.monotonic())
+        await self._control(self._stub.RepositoryModelLoad, request, seconds)
 
     async def _loading(self, model: str) -> bool:
         """Whether Triton is loading a model now."""
         request = pb.RepositoryIndexRequest()
         reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
-        return any(one.name == model and one.state == "LOADING" for one in reply.models)
+        return any(row.name == model and row.state == "LOADING" for row in reply.models)
 
     async def unload(self, model: str) -> None:
         """See :meth:`TritonPort.unload`."""
@@ -217,8 +217,8 @@ class TritonClient:
         """See :meth:`TritonPort.statistics`."""
         request = pb.ModelStatisticsRequest()
         reply = await self._control(self._stub.ModelStatistics, request, CONTROL_TIMEOUT)
-        found = MessageToDict(reply, preserving_proto_field_name=True)
-        return list(found.get("model_stats", []))
+        config = MessageToDict(reply, preserving_proto_field_name=True)
+        return list(config.get("model_stats", []))
 
     async def server_version(self) -> str:
         """See :meth:`TritonPort.server_version`."""
@@ -242,7 +242,7 @@ class TritonClient:
 
 
 def _size(inputs: Mapping[str, Tensor | PlacedTensor]) -> int:
-    return sum(len(one.data) for one in inputs.values() if isinstance(one, Tensor))
+    return sum(len(tensor.data) for tensor in inputs.values() if isinstance(tensor, Tensor))
 
 
 def _message(
@@ -263,11 +263,11 @@ def _message(
     """
     request = pb.ModelInferRequest(model_name=model)
     for name, tensor in inputs.items():
-        told = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+        entry = request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
         if isinstance(tensor, Tensor):
             request.raw_input_contents.append(tensor.data)
         else:
-            _place(told, tensor.place)
+            _place(entry, tensor.place)
     for name in outputs:
         request.outputs.add(name=name)
     for name, place in (placed or {}).items():

@@ -74,8 +74,8 @@ class Members:
         A model that nobody needs, left on one server by an earlier configuration, must not keep
         the others from work.
         """
-        found = set().union(*(member.ready for member in self.live()))
-        return found.intersection(self._needed) if self._needed else found
+        ready = set().union(*(member.ready for member in self.live()))
+        return ready.intersection(self._needed) if self._needed else ready
 
     def pick(self, model: str, tried: set[Member]) -> Member:
         """Return the one with the fewest inferences; those with every model come first.
@@ -83,17 +83,17 @@ class Members:
         Raises:
             ServerGoneError: none is left.
         """
-        left = [member for member in self.live() if member not in tried]
+        untried = [member for member in self.live() if member not in tried]
         every = self.models()
-        able = [member for member in left if member.serves(every)]
+        able = [member for member in untried if member.serves(every)]
         if all(member.rests for member in able):
             # While all are still loading, or none is whole and well, the model itself must do.
             able += [
-                one
-                for one in left
-                if one not in able and model in one.ready and model not in one.broken
+                member
+                for member in untried
+                if member not in able and model in member.ready and model not in member.broken
             ]
-        able = able or left
+        able = able or untried
         if not able:
             raise ServerGoneError(ran=False)
         turn = next(self._turn)
@@ -131,8 +131,8 @@ class Members:
             for member in self.everyone:
                 member.leaving = member.address not in addresses
         every = self.models()
-        replaced = any(one.serves(every) for one in self.everyone if not one.leaving)
-        for member in [one for one in self.everyone if one.leaving and not one.busy]:
+        replaced = any(member.serves(every) for member in self.everyone if not member.leaving)
+        for member in [each for each in self.everyone if each.leaving and not each.busy]:
             if replaced or not member.live:
                 self._let_go(member)
 
@@ -157,7 +157,7 @@ class Members:
             GatewayError: the first failure of a server that is there, or of all.
         """
         members = self.live()
-        outcomes = await asyncio.gather(*(act(one) for one in members), return_exceptions=True)
+        outcomes = await asyncio.gather(*map(act, members), return_exceptions=True)
         gone, failed = 0, []
         for member, outcome in zip(members, outcomes, strict=True):
             if isinstance(outcome, UnavailableError) and not isinstance(outcome, OWN_FAULTS):
@@ -218,7 +218,7 @@ class Members:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(one.client.close() for one in self.everyone))
+        await asyncio.gather(*(member.client.close() for member in self.everyone))
 
     async def _bring_up(self, member: Member, models: list[str]) -> None:
         for model in models:

@@ -26,5 +26,5 @@ def read_config(file: Path) -> dict[str, Any]:
 
 def parameters(config: dict[str, Any]) -> dict[str, str]:
     """Return the parameters of a configuration by key."""
-    found = config.get("parameters", {})
-    return {key: str(value.get("string_value", "")) for key, value in found.items()}
+    values = config.get("parameters", {})
+    return {key: str(value.get("string_value", "")) for key, value in values.items()}

@@ -49,11 +49,11 @@ def on_fewer_cards(config: dict[str, Any]) -> dict[str, Any] | None:
     How many the model is meant for says its parameter `CARDS`; None where it runs on no more.
     """
     allowed = parameters(config).get(CARDS, "")
-    found = sorted({one for group in config.get("instance_group", []) for one in gpus_of(group)})
-    if not allowed.isdecimal() or not 0 < int(allowed) < len(found):
+    gpus = sorted({gpu for group in config.get("instance_group", []) for gpu in gpus_of(group)})
+    if not allowed.isdecimal() or not 0 < int(allowed) < len(gpus):
         return None
-    kept = found[: int(allowed)]
-    return _told(on_cards(config, kept), PLACED, f"{len(kept)} of {len(found)} GPUs")
+    kept = gpus[: int(allowed)]
+    return _told(on_cards(config, kept), PLACED, f"{len(kept)} of {len(gpus)} GPUs")
 
 
 def with_one_process(config: dict[str, Any]) -> dict[str, Any] | None:
@@ -71,7 +71,7 @@ def with_one_process(config: dict[str, Any]) -> dict[str, Any] | None:
 
 def gpus_of(group: Mapping[str, Any]) -> list[int]:
     """Return the GPUs of an instance group; none where it is no GPU's."""
-    return [int(one) for one in group.get("gpus", [])] if group.get("kind") == "KIND_GPU" else []
+    return [int(gpu) for gpu in group.get("gpus", [])] if group.get("kind") == "KIND_GPU" else []
 
 
 def with_networks(
@@ -87,5 +87,5 @@ def was_changed(config: dict[str, Any]) -> bool:
 
 
 def _told(config: dict[str, Any], key: str, text: str) -> dict[str, Any]:
-    given = {**config.get("parameters", {}), key: {"string_value": text}}
-    return {**config, "parameters": given}
+    parameters = {**config.get("parameters", {}), key: {"string_value": text}}
+    return {**config, "parameters": parameters}

@@ -117,8 +117,8 @@ class TritonPool:
             member = self.members.pick(model, tried)
             tried.add(member)
             member.busy += 1
-            left = max(end - time.monotonic(), 0.001)
-            answers = member.client.stream(model, inputs, timeout=left, headers=headers)
+            seconds = max(end - time.monotonic(), 0.001)
+            answers = member.client.stream(model, inputs, timeout=seconds, headers=headers)
             try:
                 async for answer in answers:
                     begun = True
@@ -142,21 +142,21 @@ class TritonPool:
 
     async def register_memory(self, name: str, size: int) -> None:
         """See :meth:`TritonPort.register_memory`; every server maps it."""
-        await self.members.on_each(lambda one: one.client.register_memory(name, size))
+        await self.members.on_each(lambda member: member.client.register_memory(name, size))
 
     async def unregister_memory(self, name: str) -> None:
         """See :meth:`TritonPort.unregister_memory`."""
-        await self.members.on_each(lambda one: one.client.unregister_memory(name))
+        await self.members.on_each(lambda member: member.client.unregister_memory(name))
 
     async def check_memory(self) -> None:
         """See :meth:`TritonPort.check_memory`; every server is asked."""
-        await self.members.on_each(lambda one: one.client.check_memory())
+        await self.members.on_each(lambda member: member.client.check_memory())
 
     async def live(self) -> bool:
         """See :meth:`TritonPort.live`: whether any does. Looks for servers that came or went."""
         await self.members.find()
         members = list(self.members.everyone)
-        states = await asyncio.gather(*(one.client.live() for one in members))
+        states = await asyncio.gather(*(member.client.live() for member in members))
         for member, live in zip(members, states, strict=True):
             self.members.note(member, live)
         return any(states)
@@ -169,7 +169,7 @@ class TritonPool:
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`: what any server has; others are made to follow."""
         members = self.members.live()
-        refusals = [one for one in await asyncio.gather(*map(self._look, members)) if one]
+        refusals = list(filter(None, await asyncio.gather(*map(self._look, members))))
         if refusals and len(refusals) == len(members):
             raise refusals[0]
         self.members.follow()
@@ -218,9 +218,9 @@ class TritonPool:
 
     async def statistics(self) -> list[dict[str, Any]]:
         """See :meth:`TritonPort.statistics`: the sum over all servers."""
-        found = [one.client.statistics() for one in self.members.live()]
-        outcomes = await asyncio.gather(*found, return_exceptions=True)
-        return added([one for one in outcomes if not isinstance(one, BaseException)])
+        statistics = [member.client.statistics() for member in self.members.live()]
+        outcomes = await asyncio.gather(*statistics, return_exceptions=True)
+        return added([outcome for outcome in outcomes if not isinstance(outcome, BaseException)])
 
     async def server_version(self) -> str:
         """See :meth:`TritonPort.server_version`: of the first that answers."""
@@ -236,7 +236,7 @@ class TritonPool:
     def serving(self) -> dict[str, bool]:
         """Return by address which servers answer, have every model and do not rest."""
         every, everyone = self.members.models(), self.members.everyone
-        return {one.address: one.serves(every) and not one.rests for one in everyone}
+        return {member.address: member.serves(every) and not member.rests for member in everyone}
 
     def _elsewhere(
         self, model: str, member: Member, tried: set[Member], error: GatewayError
@@ -248,7 +248,7 @@ class TritonPool:
             return False
         if not isinstance(error, UnavailableError) or isinstance(error, _FINAL):
             return False
-        others = [one for one in self.members.live() if one is not member]
+        others = [other for other in self.members.live() if other is not member]
         if isinstance(error, ModelDeadError):
             if others:  # else the health monitor repairs it, as with a single Triton
                 dead = error.model or model
@@ -257,4 +257,4 @@ class TritonPool:
                 self.members.repair(member, [dead])
         elif not member.client.connected():  # else the model itself refuses, e.g. its queue is full
             self.members.note(member, False)  # the next look brings it back
-        return len(tried) <= RETRIES and any(one not in tried for one in others)
+        return len(tried) <= RETRIES and any(other not in tried for other in others)

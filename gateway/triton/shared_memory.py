@@ -192,9 +192,9 @@ class Regions:
             self._cleaning = asyncio.ensure_future(self._unmap_leftovers(self._leftovers))
             self._leftovers = []
         size = rounded(size)
-        fitting = [one for one in self._free if size <= one.size <= 2 * size]
+        fitting = [region for region in self._free if size <= region.size <= 2 * size]
         if fitting:
-            region = min(fitting, key=lambda one: one.size)
+            region = min(fitting, key=lambda region: region.size)
             self._free.remove(region)
             return region
         while self._total + size > self._limit and self._free:

@@ -202,8 +202,8 @@ def _lost(code: grpc.StatusCode | None, message: str) -> LostError | None:
     if _OTHER_AWAY.search(message):
         return None
     if (dead := _DEAD.search(message)) or _ABSENT.search(message):
-        found = _MODEL.search(message)
-        return ModelDeadError(found.group(1) if found else None, ran=bool(dead))
+        match = _MODEL.search(message)
+        return ModelDeadError(match.group(1) if match else None, ran=bool(dead))
     if code in _UNAVAILABLE and _STOPPING.search(message):
         return ServerGoneError(ran=False)
     if code in _OF_CONNECTIONS:

@@ -23,28 +23,28 @@ def added(servers: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     return list(total.values())
 
 
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(one)
-    for key, value in other.items():
-        merged[key] = _sum(key, one[key], value) if key in one else value
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(first)
+    for key, value in second.items():
+        merged[key] = _sum(key, first[key], value) if key in first else value
     return merged
 
 
-def _sum(key: str, one: Any, other: Any) -> Any:
+def _sum(key: str, first: Any, second: Any) -> Any:
     if key in ("name", "version", *NAMES):
-        return one
-    if isinstance(one, dict):
-        return _both(one, other)
-    if isinstance(one, list):
-        items = {_names(item): item for item in one}
-        for item in other:
+        return first
+    if isinstance(first, dict):
+        return _both(first, second)
+    if isinstance(first, list):
+        items = {_names(item): item for item in first}
+        for item in second:
             name = _names(item)
             items[name] = _both(items[name], item) if name in items else item
         return list(items.values())
-    if isinstance(one, str):
-        values = int(one), int(other)
+    if isinstance(first, str):
+        values = int(first), int(second)
         return str(max(values) if key in LATEST else sum(values))
-    return one + other
+    return first + second
 
 
 def _names(item: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -27,10 +27,11 @@ def untested(version: str) -> str | None:
     """
     if not version:
         return None
-    found = re.match(r"(\d+)\.(\d+)", version)
-    if found and OLDEST.server <= (int(found[1]), int(found[2])) <= NEWEST.server:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    if match and OLDEST.server <= (int(match[1]), int(match[2])) <= NEWEST.server:
         return None
     oldest, newest = (
-        f"{one.server[0]}.{one.server[1]} ({one.container})" for one in (OLDEST, NEWEST)
+        f"{version.server[0]}.{version.server[1]} ({version.container})"
+        for version in (OLDEST, NEWEST)
     )
     return f"Triton {version[:40]} is outside of the range that is tested: {oldest} to {newest}"

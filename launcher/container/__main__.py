@@ -42,18 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="run tritonserver")
     shm = commands.add_parser("shm", help="print the shared memory that the container needs")
     shm.add_argument("--devices", type=int, default=1, help="lip-sync devices (GPUs)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     own_files_only()
     silence_libraries()
     count_in_bus_order()
     try:
         settings = load_settings()
-        if given.command == "shm":
+        if options.command == "shm":
             regions = settings.lipsync.shared_memory_mb * MIB
-            print(f"{container_bytes(SOURCE, regions, given.devices) // MIB}m")
-        elif given.command == "prepare":
+            print(f"{container_bytes(SOURCE, regions, options.devices) // MIB}m")
+        elif options.command == "prepare":
             _prepare(settings)
-        elif given.command == "plans":
+        elif options.command == "plans":
             os.execv(sys.executable, [*EXPORT, "plans"])  # noqa: S606
         else:
             if subprocess.run(FITS, check=False).returncode == 1:

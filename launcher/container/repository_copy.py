@@ -54,15 +54,15 @@ def link_environments(
     Returns:
         The models that have one.
     """
-    found = []
+    linked = []
     if (environments / "vlm").is_dir():
         link = repository / "vlm" / "1" / LINK
         link.unlink(missing_ok=True)
         link.symlink_to(environments / "vlm")
-        found.append("vlm")
+        linked.append("vlm")
     if (environments / "tryon").is_dir() and engine != "warp":
         config = repository / "tryon" / "config.pbtxt"
         text = config.read_text("utf-8")
         config.write_text(text + _ENVIRONMENT.format(path=environments / "tryon"), "utf-8")
-        found.append("tryon")
-    return found
+        linked.append("tryon")
+    return linked

@@ -37,7 +37,7 @@ from tests.support.tryon_gateway import tryon_form
 from tests.support.tryon_processes import GatewayProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "tests/triton/jobs/scripted_tryon"
+MODEL = ROOT / "tests/triton/tryon/jobs/scripted_tryon"
 EXPORTED = Path("tryon/1/export.json")
 PICTURE = 2_000_000  # bytes
 RATE, SECONDS = 10, 15

@@ -49,8 +49,8 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
-        identifier = given if _SANE_ID.match(given) else uuid.uuid4().hex
+        sent = Headers(scope=scope).get("x-request-id", "")
+        identifier = sent if _SANE_ID.match(sent) else uuid.uuid4().hex
         token = request_id.set(identifier)
         status = 0
         header = (_HEADER, identifier.encode())
@@ -85,8 +85,8 @@ class RequestContext:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         service = scope.get("pentad.service", "gateway")
-        found = scope.get("route")
-        route = found.path if isinstance(found, Route | APIRoute) else "unmatched"
+        matched = scope.get("route")
+        route = matched.path if isinstance(matched, Route | APIRoute) else "unmatched"
         status = scope.get("pentad.status", status)
         self._metrics.answered(service, route, scope["method"], status, seconds)
         if scope["method"] == "POST":  # all inference is; the rest would blur its latencies

@@ -46,6 +46,6 @@ class HostCheck:
         await self._render(error)(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"host"]
-        known = all(value.decode("latin-1") in self._hosts for value in given)
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        known = all(value.decode("latin-1") in self._hosts for value in hosts)
         return known or scope["path"] in PROBES

@@ -42,38 +42,38 @@ def sides(body: CompareRequest, limit: int) -> Comparison:
         BodyTooLargeError: over the limit.
         RefusedError: a vector that is none.
     """
-    found = Comparison({}, {})
+    comparison = Comparison({}, {})
     for name, side in zip(NAMES, (body.first, body.second), strict=True):
         if side.data is not None:
             label = f"The {name} image"
             data = decode_base64(side.data, f"Invalid image data: {label}", limit)
             side.data = None  # larger than the picture, which may have to wait
-            found.pictures[name] = Picture(data, "", label)
+            comparison.pictures[name] = Picture(data, "", label)
         else:
-            found.vectors[name] = _vector(side, f"The {name} vector")
-    return found
+            comparison.vectors[name] = _vector(side, f"The {name} vector")
+    return comparison
 
 
-async def compare(faces: FaceService, given: Comparison) -> dict[str, Any]:
+async def compare(faces: FaceService, sides: Comparison) -> dict[str, Any]:
     """Return the answer of ``/iot/compare``, but for the time it took.
 
     Args:
         faces: makes the vectors of pictures.
-        given: both sides.
+        sides: both.
 
     Raises:
         RefusedError: a picture without a face, or a vector of another embedder.
         GatewayError: busy, down, deadline or failed inference.
     """
     faces.expect()
-    for name, vector in given.vectors.items():
+    for name, vector in sides.vectors.items():
         _check_dimensions(vector, name, faces.dimensions)
-    vectors, reports = dict(given.vectors), dict[str, Any]()
-    if given.pictures:
-        made = await faces.enroll_each(list(given.pictures.values()))
-        for name, one in zip(given.pictures, made, strict=True):
-            vectors[name] = one.vector.astype(np.float64)
-            reports[name] = one.reports[0]
+    vectors, reports = dict(sides.vectors), dict[str, Any]()
+    if sides.pictures:
+        enrollments = await faces.enroll_each(list(sides.pictures.values()))
+        for name, enrollment in zip(sides.pictures, enrollments, strict=True):
+            vectors[name] = enrollment.vector.astype(np.float64)
+            reports[name] = enrollment.reports[0]
     cosine = _cosine(vectors["first"], vectors["second"])
     threshold = faces.same_person
     return {
@@ -88,17 +88,17 @@ async def compare(faces: FaceService, given: Comparison) -> dict[str, Any]:
     }
 
 
-def _vector(side: Side, what: str) -> Vector:
+def _vector(side: Side, label: str) -> Vector:
     if isinstance(side.vector, str):
-        raw = decode_base64(side.vector, what, 4 * MAX_DIMENSIONS)
+        raw = decode_base64(side.vector, label, 4 * MAX_DIMENSIONS)
         if len(raw) % 4:
-            raise RefusedError(f"{what} is not little-endian float32: {len(raw)} bytes")
+            raise RefusedError(f"{label} is not little-endian float32: {len(raw)} bytes")
         vector = np.frombuffer(raw, "<f4").astype(np.float64)
     else:
         vector = np.array(side.vector, np.float64)
     largest = float(np.abs(vector).max(initial=0))
     if not (np.isfinite(largest) and largest > 0):
-        raise RefusedError(f"{what} has no direction: it is zero or not finite")
+        raise RefusedError(f"{label} has no direction: it is zero or not finite")
     return vector / largest  # squares of huge numbers would not be finite
 
 

@@ -17,7 +17,7 @@ _WITHIN_A_LINE = re.compile(rb"[^ \t\r\n] +[^ \t\r\n]")
 _ENOUGH = 2**16  # characters that show where a client puts blanks
 
 
-def decode_base64(text: str, what: str, limit: int) -> bytes:
+def decode_base64(text: str, label: str, limit: int) -> bytes:
     """Return the bytes of a base64 field.
 
     A `data:…;base64,` prefix and line breaks are skipped, missing padding is completed, and the
@@ -25,7 +25,7 @@ def decode_base64(text: str, what: str, limit: int) -> bytes:
 
     Args:
         text: the field.
-        what: the beginning of an error's detail, e.g. ``Invalid image data: image 2 (left)``.
+        label: the beginning of an error's detail, e.g. ``Invalid image data: image 2 (left)``.
         limit: most bytes.
 
     Raises:
@@ -37,16 +37,16 @@ def decode_base64(text: str, what: str, limit: int) -> bytes:
     if text[:5].lower() == "data:":
         _, comma, text = text.partition(",")
         if not comma:
-            raise BadRequestError(f"{what} is not valid base64")
+            raise BadRequestError(f"{label} is not valid base64")
     if _size(text, limit) > limit + 3:
-        raise BodyTooLargeError(f"{what} is too large: the limit is {limit} bytes")
+        raise BodyTooLargeError(f"{label} is too large: the limit is {limit} bytes")
     rest()  # from the picture before, or from counting
     try:
         raw = pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raw = _once_more(text, what)
+        raw = _once_more(text, label)
     if not raw:
-        raise BadRequestError(f"{what} is empty")
+        raise BadRequestError(f"{label} is empty")
     return raw
 
 
@@ -58,20 +58,20 @@ def _size(text: str, limit: int) -> int:
     return length * 3 // 4
 
 
-def _once_more(text: str, what: str) -> bytes:
+def _once_more(text: str, label: str) -> bytes:
     try:
         written = text.encode("ascii").strip()
         rest()
         if _has_lost_plus(written):
             raise BadRequestError(
-                f"{what} is not valid base64: it has blanks where a + was; "
+                f"{label} is not valid base64: it has blanks where a + was; "
                 "in a form or a URL a + must be sent as %2B"
             )
         packed = written.translate(_STANDARD, _BLANKS.encode())
         rest()
         return pybase64.b64decode(packed + b"=" * (-len(packed) % _GROUP), validate=True)
     except (binascii.Error, ValueError):
-        raise BadRequestError(f"{what} is not valid base64") from None
+        raise BadRequestError(f"{label} is not valid base64") from None
 
 
 def _has_lost_plus(written: bytes) -> bool:

@@ -71,8 +71,10 @@ class EmotionService:
             RefusedError: one of them is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
-        size = sum(len(one.data) for one in pictures)
-        images = await worked(size, bytes_tensor, [one.data for one in pictures], rows=False)
+        size = sum(len(picture.data) for picture in pictures)
+        images = await worked(
+            size, bytes_tensor, [picture.data for picture in pictures], rows=False
+        )
         return await self._tell({"IMAGES": images}, pictures, prompt)
 
     async def canary(self, timeout: float) -> dict[str, Any]:
@@ -97,11 +99,11 @@ class EmotionService:
         monitor = self._context.monitor
         async with guarded(monitor, self._admission, self.model, deadline) as asking:
             if self.vlm is not None:
-                told = await self._by_vlm(self.vlm, asking, inputs, pictures, prompt)
-                if told is not None:
-                    return {**told, "fallback": False}
-            told = await self._infer(asking, inputs, "timeline", pictures, prompt)
-        return {**told, "fallback": self.vlm is not None}
+                story = await self._by_vlm(self.vlm, asking, inputs, pictures, prompt)
+                if story is not None:
+                    return {**story, "fallback": False}
+            story = await self._infer(asking, inputs, "timeline", pictures, prompt)
+        return {**story, "fallback": self.vlm is not None}
 
     async def _by_vlm(
         self,
@@ -119,12 +121,12 @@ class EmotionService:
         """
         if vlm.state == "ready":
             try:
-                told = await self._infer(asking, inputs, "vlm", pictures, prompt)
+                story = await self._infer(asking, inputs, "vlm", pictures, prompt)
             except NeededModelError:
                 self._context.monitor.failed(vlm, UnavailableError())
             else:
                 vlm.succeeded()
-                return told
+                return story
         if not self._settings.fallback:
             raise NeededModelError(retry_after=RETRY_AFTER)
         log.warning("VLM unavailable, the timeline engine answers")
@@ -150,8 +152,8 @@ class EmotionService:
         model, headers = settings.triton_model, self._context.tracing.headers()
         try:
             reply = await asking(
-                lambda left: self._context.triton.infer(
-                    model, tensors, ("RESULT",), timeout=left, headers=headers
+                lambda seconds: self._context.triton.infer(
+                    model, tensors, ("RESULT",), timeout=seconds, headers=headers
                 )
             )
         except RefusedInputError as error:

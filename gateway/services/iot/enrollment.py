@@ -143,15 +143,15 @@ def enrollment_application(service: IotService) -> FastAPI:
         kept.require_room(owner)
         size = sum(len(capture.image_data) for capture in body.captures)
         pictures = await worked(size, _pictures, body.captures, settings.max_image_bytes)
-        found = await _enrolled(request, service, [one for one in pictures if one])
-        reports = _reports(body.captures, pictures, found)
+        enrollment = await _enrolled(request, service, [picture for picture in pictures if picture])
+        reports = _reports(body.captures, pictures, enrollment)
         faces = sum(report["used"] for report in reports)
-        if found is None or faces < LEAST_FACES:
+        if enrollment is None or faces < LEAST_FACES:
             raise BadRequestError(
                 f"{faces} of {len(reports)} captures show a face that counts, "
                 f"{LEAST_FACES} are needed"
             )
-        kept.keep(owner, found.vector)
+        kept.keep(owner, enrollment.vector)
         return answer(
             {
                 "success": True,
@@ -168,15 +168,15 @@ def enrollment_application(service: IotService) -> FastAPI:
     )  # fmt: skip
     async def embedding(request: Request) -> Response:
         user = request.path_params["user_id"]
-        found = kept.find(_owner(request, user))
-        if found is None:
+        entry = kept.find(_owner(request, user))
+        if entry is None:
             raise _unknown()
         return answer(
             {
                 "user_id": user,
-                "embedding": found.vector.tolist(),
+                "embedding": entry.vector.tolist(),
                 "model": "ArcFace",
-                "enrolled_at": found.made.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "enrolled_at": entry.enrolled.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "weights": service.faces.model.name,
             }
         )
@@ -215,26 +215,26 @@ async def _enrolled(
 
 def _pictures(captures: Sequence[Capture], limit: int) -> list[Picture | None]:
     """Return each capture's picture; None for one that is none, which a camera may send."""
-    found: list[Picture | None] = []
+    pictures: list[Picture | None] = []
     for place, capture in enumerate(captures):
         pose = capture.pose or ""
         try:
             name = Picture(b"", pose).name(place)
-            found.append(Picture(decode_base64(capture.image_data, name, limit), pose))
+            pictures.append(Picture(decode_base64(capture.image_data, name, limit), pose))
         except BadRequestError:
-            found.append(None)
+            pictures.append(None)
         capture.image_data = ""  # larger than the picture, which may have to wait
-    return found
+    return pictures
 
 
 def _reports(
-    captures: Sequence[Capture], pictures: Sequence[Picture | None], found: Enrollment | None
+    captures: Sequence[Capture], pictures: Sequence[Picture | None], enrollment: Enrollment | None
 ) -> list[dict[str, Any]]:
     """Return of each capture whether it counts, and why not."""
-    told = iter(found.reports if found else ())
+    used = iter(enrollment.reports if enrollment else ())
     reports = []
     for place, (capture, picture) in enumerate(zip(captures, pictures, strict=True)):
-        report = next(told, {}) if picture else {"reason": NOT_BASE64}
+        report = next(used, {}) if picture else {"reason": NOT_BASE64}
         reports.append(
             {
                 "index": place,

@@ -147,7 +147,7 @@ class FaceService:
             GatewayError: as :meth:`enroll`.
         """
         async with self._asking() as asking:
-            return [await self._enrolled(asking, [one], _OF_ONE) for one in pictures]
+            return [await self._enrolled(asking, [picture], _OF_ONE) for picture in pictures]
 
     def _asking(self) -> AbstractAsyncContextManager[Asking]:
         deadline = time.monotonic() + self._settings.deadline_seconds
@@ -158,18 +158,20 @@ class FaceService:
     ) -> Enrollment:
         model, context = self.model, self._context
         context.metrics.rows(model.triton_model, len(pictures))
-        size = sum(len(one.data) for one in pictures)
-        images = await worked(size, bytes_tensor, [one.data for one in pictures], rows=False)
+        size = sum(len(picture.data) for picture in pictures)
+        images = await worked(
+            size, bytes_tensor, [picture.data for picture in pictures], rows=False
+        )
         inputs = {
             "IMAGES": images,
-            "POSES": bytes_tensor([one.pose.encode() for one in pictures], rows=False),
+            "POSES": bytes_tensor([picture.pose.encode() for picture in pictures], rows=False),
             "OPTIONS": bytes_tensor([json.dumps(self._options | wishes).encode()], rows=False),
         }
         headers = context.tracing.headers()
         try:
             reply = await asking(
-                lambda left: context.triton.infer(
-                    model.triton_model, inputs, OUTPUTS, timeout=left, headers=headers
+                lambda seconds: context.triton.infer(
+                    model.triton_model, inputs, OUTPUTS, timeout=seconds, headers=headers
                 )
             )
         except RefusedInputError as error:

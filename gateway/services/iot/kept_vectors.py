@@ -28,11 +28,11 @@ class KeptVector:
 
     Attributes:
         vector: float32 [dimensions], with the length that the mean has.
-        made: when, UTC.
+        enrolled: when, UTC.
     """
 
     vector: NDArray[np.float32]
-    made: datetime
+    enrolled: datetime
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class KeptVectors:
         if owner in self._entries or len(self._entries) < self._most:
             return
         oldest = next(iter(self._entries.values()))
-        left = oldest.until - asyncio.get_running_loop().time()
-        raise NoRoomError(retry_after=max(1, math.ceil(left)))
+        seconds = oldest.until - asyncio.get_running_loop().time()
+        raise NoRoomError(retry_after=max(1, math.ceil(seconds)))
 
     def keep(self, owner: Owner, vector: NDArray[np.float32]) -> None:
         """Keep a vector in place of the owner's last one.

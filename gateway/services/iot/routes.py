@@ -80,18 +80,18 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         _check_count(len(body.images), settings.max_images)
         size = sum(len(image.data) for image in body.images)
         pictures = await worked(size, _pictures, body.images, settings.max_image_bytes)
-        found = await unless_gone(request, service.faces.enroll(pictures))
+        enrollment = await unless_gone(request, service.faces.enroll(pictures))
         return answer(
             {
                 "employee_id": body.employee_id,
-                "enrollmentProcessedFile": _text(found.vector.tobytes()),
-                "embedding_dim": found.vector.size,
+                "enrollmentProcessedFile": _text(enrollment.vector.tobytes()),
+                "embedding_dim": enrollment.vector.size,
                 "model": "ArcFace",
-                "enrollmentPictureThumbnail": _text(found.thumbnail),
+                "enrollmentPictureThumbnail": _text(enrollment.thumbnail),
                 "image_count": len(pictures),
                 "processing_time_ms": _since(begin),
                 "mock": False,
-                "images": found.reports,
+                "images": enrollment.reports,
                 "weights": service.faces.model.name,
                 "engine": service.faces.model.engine,
             }
@@ -105,9 +105,9 @@ def iot_application(service: IotService, context: Context) -> FastAPI:
         begin = time.perf_counter()
         body = await read_body(request, CompareRequest, bounds=BASE64)
         size = sum(len(side.data or "") for side in (body.first, body.second))
-        given = await worked(size, sides, body, settings.max_image_bytes)
-        told = await unless_gone(request, compare(service.faces, given))
-        return answer({**told, "processing_time_ms": _since(begin)})
+        comparison = await worked(size, sides, body, settings.max_image_bytes)
+        verdict = await unless_gone(request, compare(service.faces, comparison))
+        return answer({**verdict, "processing_time_ms": _since(begin)})
 
     @declare(
         app, "POST", "/emotions", "A story from a clip, or emotions from pictures",
@@ -167,19 +167,19 @@ async def _clip(
     text, body.video_clip = body.video_clip or "", None
     clip = await worked(len(text), decode_base64, text, "video_clip", limit)
     del text  # larger than the clip, which may have to wait
-    told = await unless_gone(request, service.emotions.clip(clip))
+    story = await unless_gone(request, service.emotions.clip(clip))
     return {
         "event_id": body.event_id,
-        "story": told["story"],
+        "story": story["story"],
         "inference_ms": _since(begin),
-        "engine": told["engine"],
-        "model": told["model"],
-        "fallback": told["fallback"],
-        "emotions": told["emotions"],
-        "emotions_model": told.get("emotions_model", told["model"]),
-        "frames_analyzed": told["frames_analyzed"],
-        "duration_s": told["duration_s"],
-        "truncated": told["truncated"],
+        "engine": story["engine"],
+        "model": story["model"],
+        "fallback": story["fallback"],
+        "emotions": story["emotions"],
+        "emotions_model": story.get("emotions_model", story["model"]),
+        "frames_analyzed": story["frames_analyzed"],
+        "duration_s": story["duration_s"],
+        "truncated": story["truncated"],
     }
 
 
@@ -192,22 +192,24 @@ async def _frames(
     _check_count(len(body.images), settings.emotions.max_images)
     size = sum(len(image.data) for image in body.images)
     pictures = await worked(size, _sequence, body.images, settings.max_image_bytes)
-    told = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
-    numbers = [place if one.frame is None else one.frame for place, one in enumerate(body.images)]
+    story = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
+    numbers = [
+        place if image.frame is None else image.frame for place, image in enumerate(body.images)
+    ]
     frames = [
-        {**frame, "frame": number} for number, frame in zip(numbers, told["frames"], strict=True)
+        {**frame, "frame": number} for number, frame in zip(numbers, story["frames"], strict=True)
     ]
     return {
         "event_id": body.event_id,
         "employee_id": body.employee_id,
         "emotions": frames,
         "dominant_emotion": _dominant(frames),
-        "analysis_summary": told["story"],
+        "analysis_summary": story["story"],
         "processing_time_ms": _since(begin),
         "mock": False,
-        "engine": told["engine"],
-        "model": told["model"],
-        "fallback": told["fallback"],
+        "engine": story["engine"],
+        "model": story["model"],
+        "fallback": story["fallback"],
     }
 
 

@@ -80,9 +80,9 @@ class MouthInference:
 
     async def run(self, request: MouthRequest, timeout: float) -> MouthResult:
         """As :meth:`running`, with a copy of the answer that may be kept."""
-        async with self.running(request, timeout) as found:
-            data = memoryview(bytes(found.data))
-            return MouthResult(data, found.device, found.queue_ms, found.compute_ms)
+        async with self.running(request, timeout) as result:
+            data = memoryview(bytes(result.data))
+            return MouthResult(data, result.device, result.queue_ms, result.compute_ms)
 
     @asynccontextmanager
     async def running(self, request: MouthRequest, timeout: float) -> AsyncIterator[MouthResult]:
@@ -107,7 +107,7 @@ class MouthInference:
             if region:
                 await _fill(request, region)
             reply = await self._compute(lease, request, held, deadline)
-            queue_ms, compute_ms = (float(one) for one in reply["TIMING"].reshape(-1)[:2])
+            queue_ms, compute_ms = (float(number) for number in reply["TIMING"].reshape(-1)[:2])
             lease.report(request.frames, compute_ms)
             yield MouthResult(request.answer(region, reply), lease.device, queue_ms, compute_ms)
 
@@ -119,13 +119,13 @@ class MouthInference:
         registered = 0
         while True:
             began = time.monotonic()
-            left = deadline - began
-            if left <= 0:
+            seconds = deadline - began
+            if seconds <= 0:
                 raise DeadlineError
             try:
                 return await self._triton.infer(
                     lease.model, inputs, outputs,
-                    timeout=left, headers=self._headers(), placed=placed, tell_timeout=True,
+                    timeout=seconds, headers=self._headers(), placed=placed, tell_timeout=True,
                 )  # fmt: skip
             except (RegionUnknownError, MemoryRefusedError) as error:
                 registered += 1
@@ -139,7 +139,9 @@ class MouthInference:
                 await lease.renew()
             except _UNCLEAN as error:
                 if held:
-                    held.abandon(partial(self._ended, lease.model, request.tenant), left + _SLACK)
+                    held.abandon(
+                        partial(self._ended, lease.model, request.tenant), seconds + _SLACK
+                    )
                 if not isinstance(error, LostError):
                     raise
                 await lease.ask_again(error, began)

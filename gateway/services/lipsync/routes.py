@@ -83,8 +83,8 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def load(request: Request) -> Response:
         allow_control(request)
-        asked = await read_body(request, LoadRequest, default=LoadRequest())
-        outcome = await pool.load(request.path_params["tenant"], asked.force_reload)
+        body = await read_body(request, LoadRequest, default=LoadRequest())
+        outcome = await pool.load(request.path_params["tenant"], body.force_reload)
         return answer({**tenant_json(outcome.row), "load_ms": round(outcome.load_ms, 3)})
 
     @declare(

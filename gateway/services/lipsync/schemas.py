@@ -127,11 +127,11 @@ def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> TenantPage:
     `total` and `resident` count all that were found, not those of the page alone.
     """
     wanted = query.search.casefold()
-    found = sorted((row for row in rows if wanted in row.id.casefold()), key=lambda row: row.id)
-    page = found[query.offset : query.offset + query.limit]
+    matching = sorted((row for row in rows if wanted in row.id.casefold()), key=lambda row: row.id)
+    page = matching[query.offset : query.offset + query.limit]
     return {
-        "total": len(found),
-        "resident": sum(row.state == "resident" for row in found),
+        "total": len(matching),
+        "resident": sum(row.state == "resident" for row in matching),
         "tenants": [tenant_json(row) for row in page],
     }
 

@@ -47,8 +47,8 @@ class LipsyncService(Service):
         self.settings = settings = context.settings.lipsync
         self.admission = context.admission(self.name, settings)
         devices = [self._device(index, name) for index, name in enumerate(settings.device_models)]
-        self._by_model = {one.model.triton_model: one for one in devices}
-        self.models = [one.model for one in devices]
+        self._by_model = {device.model.triton_model: device for device in devices}
+        self.models = [device.model for device in devices]
         self.encoder: ModelState | None = None
         if encoder := settings.audio_encoder_model:
             self.encoder = ModelState("audio features", encoder, ())
@@ -103,7 +103,7 @@ class LipsyncService(Service):
             return {"model": model.triton_model}
         stats = await self.pool.survey(device, timeout)
         # By what the devices have turned out to be.
-        computed = sum(one.admission.slots for one in self.pool.devices)
+        computed = sum(device.admission.slots for device in self.pool.devices)
         self.admission.resize(computed + self.settings.loading_calls)
         await self.regions.look()
         if stats.tenants:
@@ -120,8 +120,8 @@ class LipsyncService(Service):
         """
         async with self.admission.slot():
             mouths = MouthRequest.of(tenant, (FACE, "UINT8", 1, 3), (SILENCE, 1), "UINT8")
-            found = await self.inference.run(mouths, self.settings.server.deadline_seconds)
-        return await asyncio.to_thread(png_rgb, as_rgb(found.data))
+            result = await self.inference.run(mouths, self.settings.server.deadline_seconds)
+        return await asyncio.to_thread(png_rgb, as_rgb(result.data))
 
     async def _frame(self, device: Device, timeout: float) -> None:
         """Run one frame of the tenant that was used last; that it is answered is the proof.

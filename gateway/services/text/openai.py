@@ -87,8 +87,8 @@ def _words(problem: dict[str, Any]) -> str:
     return words
 
 
-def _texts(given: Any, characters: int) -> list[str]:
-    texts = [given] if isinstance(given, str) else given
+def _texts(value: Any, characters: int) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list):
         raise ParameterError("input", "input must be a text or a list of texts")
     if not texts:

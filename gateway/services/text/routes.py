@@ -54,14 +54,14 @@ def text_application(service: TextService, context: Context) -> FastAPI:
 
     @declare(app, "GET", "/info", "Device, memory and loaded models", answer=TextInfo)
     async def info(request: Request) -> Response:
-        found = await asyncio.to_thread(device.read, service.device)
+        memory = await asyncio.to_thread(device.read, service.device)
         loaded = [
             f"{model.task}:{model.name}"
             for task in ("bertscore", "embed")
             for model in service.models
             if model.task == task and model.state == "ready"
         ]
-        return answer({"device": service.device, **found, "loaded_models": loaded})
+        return answer({"device": service.device, **memory, "loaded_models": loaded})
 
     @declare(app, "GET", "/status", "Queue and running jobs", answer=TextStatus)
     async def status(request: Request) -> Response:

@@ -64,8 +64,8 @@ class TextService(Service):
         Raises:
             GatewayError: busy, down, deadline or failed inference.
         """
-        found = await self._embed(texts, entry, ("EMBEDDING", "TOKEN_COUNT"))
-        return found["EMBEDDING"], int(found["TOKEN_COUNT"].sum())
+        outputs = await self._embed(texts, entry, ("EMBEDDING", "TOKEN_COUNT"))
+        return outputs["EMBEDDING"], int(outputs["TOKEN_COUNT"].sum())
 
     async def _embed(
         self, texts: Sequence[str], entry: Entry, outputs: Sequence[str]

@@ -96,8 +96,8 @@ def check_form(form: Form, model: type[BaseModel]) -> dict[str, Any]:
     problems: list[dict[str, Any]] = []
     values: dict[str, Any] = {}
     try:
-        given = {name: text for name, text in form.texts.items() if text}  # empty is missing
-        values = model.model_validate(given).model_dump(exclude_none=True)
+        fields = {name: text for name, text in form.texts.items() if text}  # empty is missing
+        values = model.model_validate(fields).model_dump(exclude_none=True)
     except ValidationError as error:
         problems = [_problem(item) for item in error.errors(include_url=False)]
     for name in FILES:
@@ -172,10 +172,10 @@ def check_picture(name: str, file: SavedFile, max_pixels: int) -> None:
 def _header(name: str, path: Path) -> tuple[int, int]:
     with path.open("rb") as opened:
         try:
-            found = read_header(opened)
+            header = read_header(opened)
         except NotAnImageError:
             raise BadRequestError(f"{name} is not a {FORMATS} picture") from None
-    return found.width, found.height
+    return header.width, header.height
 
 
 def _problem(item: Mapping[str, Any]) -> dict[str, Any]:

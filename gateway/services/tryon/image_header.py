@@ -97,11 +97,11 @@ class _Jpeg:
         """Return the next marker, whatever stands before it."""
         while self._stray >= 0:
             ahead = self._file.read(_AHEAD)
-            found = _MARKER.search(ahead)
-            if found is not None:
-                self._stray -= found.start()
-                self._file.seek(found.end() - len(ahead), 1)
-                return found.group()[1]
+            marker = _MARKER.search(ahead)
+            if marker is not None:
+                self._stray -= marker.start()
+                self._file.seek(marker.end() - len(ahead), 1)
+                return marker.group()[1]
             if len(ahead) < 2 or _FILL in ahead:
                 break
             self._stray -= len(ahead) - 1

@@ -88,14 +88,14 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
 
         async def stream() -> AsyncIterator[bytes]:
             with service.jobs.events.watch(first.id) as changed:
-                told, silent = b"", 0.0
+                sent, silent = b"", 0.0
                 while True:
                     job = await store.get(first.id)
                     if job is None:
                         break
                     data = orjson.dumps(await view(job, request))
-                    if data != told:
-                        told, silent = data, 0.0
+                    if data != sent:
+                        sent, silent = data, 0.0
                         yield b"event: progress\ndata: " + data + b"\n\n"
                     if job.state not in UNDER_WAY and not _pending(job):
                         break
@@ -106,7 +106,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
                     if silent >= HEARTBEAT:
                         silent = 0.0
                         yield b": alive\n\n"
-            yield b"event: end\ndata: " + (told or b"null") + b"\n\n"
+            yield b"event: end\ndata: " + (sent or b"null") + b"\n\n"
 
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
@@ -134,7 +134,7 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         job = await found(request)
         if job.state not in REDELIVERABLE:
             raise StateError
-        if all(one.state == "skipped" for one in job.deliveries):
+        if all(delivery.state == "skipped" for delivery in job.deliveries):
             raise StateError("No receiver was configured for this job")
         after = await service.redeliver(job.id) or job
         return answer(await view(after, request), 202)
@@ -202,9 +202,9 @@ def _kind(data: bytes) -> str:
 
 def _matches(header: str, tag: str) -> bool:
     """Whether the client has this version already (RFC 9110, 13.1.2)."""
-    given = [one.strip().removeprefix("W/") for one in header.split(",")]
-    return tag in given or given == ["*"]
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return tag in tags or tags == ["*"]
 
 
 def _pending(job: Job) -> bool:
-    return any(one.state == "pending" for one in job.deliveries)
+    return any(delivery.state == "pending" for delivery in job.deliveries)

@@ -204,12 +204,12 @@ def tryon_application(service: TryonService) -> FastAPI:
             await asyncio.to_thread(check_pictures, form, settings.max_pixels)
             try:
                 run = service.direct(form, {**options, "output_format": "png"})
-                identifier, made = await unless_gone(request, run)
+                identifier, result = await unless_gone(request, run)
             except BusyError:
                 raise _gpu_busy() from None
             except WorkflowError as error:
                 raise RunError(error) from None
-        return _picture(identifier, made)
+        return _picture(identifier, result)
 
     @app.exception_handler(StoreError)
     @app.exception_handler(OSError)
@@ -233,9 +233,9 @@ def require_loaded(service: TryonService) -> None:
 
 def digest_of(fields: Mapping[str, Any], form: Form) -> str:
     """Return the SHA-256 of everything a caller sent, the order of the config's keys aside."""
-    told = {name: fields[name] for name in ("user_id", "session_id", "provider", "options")}
-    told |= {name: form.files[name].digest for name in FILES}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    sent = {name: fields[name] for name in ("user_id", "session_id", "provider", "options")}
+    sent |= {name: form.files[name].digest for name in FILES}
+    return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
 
 async def standing(service: TryonService, job: Job) -> str:
@@ -266,11 +266,11 @@ def _gpu_busy() -> GatewayError:
     return error
 
 
-def _picture(identifier: str, made: TryOn) -> Response:
+def _picture(identifier: str, result: TryOn) -> Response:
     headers = {
-        "X-Inference-Time-Ms": str(made.inference_ms),
+        "X-Inference-Time-Ms": str(result.inference_ms),
         "X-Job-Id": identifier,
-        "X-Seed": str(made.report.get("seed", "")),
+        "X-Seed": str(result.report.get("seed", "")),
         "Cache-Control": "no-store",
     }
-    return Response(made.image, media_type=made.content_type, headers=headers)
+    return Response(result.image, media_type=result.content_type, headers=headers)

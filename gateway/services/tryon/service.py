@@ -106,13 +106,13 @@ class TryonService(Service):
             InferenceError: it could not be loaded.
             GatewayError: it does not answer.
         """
-        told = await self._tryon.describe(timeout)
-        if told.get("loading_error"):
+        description = await self._tryon.describe(timeout)
+        if description.get("loading_error"):
             raise InferenceError
-        if not told.get("loaded"):
+        if not description.get("loaded"):
             raise StillLoadingError
         self.jobs.job_waits.set()
-        return told
+        return description
 
     async def has_room(self, job_id: str) -> bool:
         """Whether another job would be accepted, or this one is known already."""
@@ -197,8 +197,8 @@ class TryonService(Service):
         inputs = await _read_inputs(form, self._with_defaults(options))
         identifier = str(uuid.uuid4())
         seconds = self.settings.jobs.deadline_seconds
-        made = await self.dispatcher.direct(identifier, inputs, seconds)
-        return identifier, made
+        result = await self.dispatcher.direct(identifier, inputs, seconds)
+        return identifier, result
 
     async def cancel(self, job_id: str) -> Job | None:
         """Cancel a job and return it as it was; None where there is none."""

@@ -64,7 +64,7 @@ def job_json(
         "ignored": report.get("ignored", []),
         "cancelling": job.cancelling and job.state == "running",
         "error": _error(job),
-        "callbacks": [_callback(one) for one in job.deliveries],
+        "callbacks": [_callback(delivery) for delivery in job.deliveries],
         "result": result_url(job, root),
         "expires": job.expires,
     }
@@ -105,7 +105,8 @@ def as_dated(job: Job, shift: float) -> Job:
         finished=moved(job.finished),
         expires=moved(job.expires),
         deliveries=tuple(
-            replace(one, next_attempt=moved(one.next_attempt)) for one in job.deliveries
+            replace(delivery, next_attempt=moved(delivery.next_attempt))
+            for delivery in job.deliveries
         ),
     )
 
@@ -151,12 +152,12 @@ def _error(job: Job) -> JobError | None:
     return {"code": job.error.code, "step": job.error.step, "detail": detail}
 
 
-def _callback(one: Delivery) -> JobCallback:
+def _callback(delivery: Delivery) -> JobCallback:
     return {
-        "destination": one.destination,
-        "event_id": one.event_id,
-        "state": one.state,
-        "attempts": one.attempts,
-        "next_attempt": one.next_attempt,
-        "last_status": one.last_status,
+        "destination": delivery.destination,
+        "event_id": delivery.event_id,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "next_attempt": delivery.next_attempt,
+        "last_status": delivery.last_status,
     }

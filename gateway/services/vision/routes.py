@@ -59,8 +59,8 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def infer(request: Request) -> Response:
         image = await read_file(request, "file")
-        found = await unless_gone(request, service.classify(image))
-        return answer(_classified(service, found))
+        classification = await unless_gone(request, service.classify(image))
+        return answer(_classified(service, classification))
 
     @declare(
         app, "POST", "/infer/batch", "Classify several pictures", answer=BatchResult,
@@ -69,15 +69,19 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def infer_batch(request: Request) -> Response:
         files = await read_files(request, "files", service.settings.max_files)
-        found = await unless_gone(request, service.classify_many([image for _, image in files]))
+        classifications = await unless_gone(
+            request, service.classify_many([image for _, image in files])
+        )
         results = [
-            {"error": {"status": one.status, "detail": one.detail}}
-            if isinstance(one, GatewayError)
-            else _classified(service, one)
-            for one in found
+            {"error": {"status": result.status, "detail": result.detail}}
+            if isinstance(result, GatewayError)
+            else _classified(service, result)
+            for result in classifications
         ]
         names = [{"filename": name} for name, _ in files]
-        return answer({"results": [name | one for name, one in zip(names, results, strict=True)]})
+        return answer(
+            {"results": [name | result for name, result in zip(names, results, strict=True)]}
+        )
 
     @declare(
         app, "GET", "/metrics/gpu", "The newest samples of one GPU, oldest first",
@@ -109,18 +113,20 @@ def vision_application(service: VisionService, context: Context) -> FastAPI:
     return app
 
 
-def _classified(service: VisionService, found: Classification) -> dict[str, Any]:
+def _classified(service: VisionService, classification: Classification) -> dict[str, Any]:
     top = [
         {"label": label, "confidence": confidence}
-        for label, confidence in zip(found.labels, found.confidences, strict=True)
+        for label, confidence in zip(classification.labels, classification.confidences, strict=True)
     ]
     return {
         "top1": top[0],
         "top5": top,
-        "latency_ms": found.latency_ms,
-        "throughput_fps": 1000 / found.latency_ms if found.latency_ms > 0 else 0.0,
+        "latency_ms": classification.latency_ms,
+        "throughput_fps": 1000 / classification.latency_ms
+        if classification.latency_ms > 0
+        else 0.0,
         "engine": service.engine,
-        "batch_size": found.batch_size,
+        "batch_size": classification.batch_size,
         "model": service.model.name,
     }
 

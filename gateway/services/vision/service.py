@@ -89,16 +89,16 @@ class VisionService(Service):
             GatewayError: busy, down, deadline or failed inference.
         """
         deadline = time.monotonic() + self.settings.deadline_seconds
-        found: list[Classification | GatewayError] = [GatewayError()] * len(images)
+        results: list[Classification | GatewayError] = [GatewayError()] * len(images)
         todo = iter(enumerate(images))
 
         async def worker(asking: Asking) -> None:
             for place, image in todo:
                 try:
                     self._check_bytes(image)
-                    found[place] = await self._infer(image, asking)
+                    results[place] = await self._infer(image, asking)
                 except (BadRequestError, BodyTooLargeError) as error:
-                    found[place] = error
+                    results[place] = error
 
         monitor = self._context.monitor
         async with guarded(monitor, self.admission, self.model, deadline) as asking:
@@ -110,7 +110,7 @@ class VisionService(Service):
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        return found
+        return results
 
     async def canary(self, model: ModelState, timeout: float) -> dict[str, Any]:
         """Classify a small picture and return the model's MODEL_INFO."""
@@ -138,8 +138,8 @@ class VisionService(Service):
         headers = self._context.tracing.headers()
         try:
             reply = await asking(
-                lambda left: self._context.triton.infer(
-                    model, inputs, OUTPUTS, timeout=left, headers=headers
+                lambda seconds: self._context.triton.infer(
+                    model, inputs, OUTPUTS, timeout=seconds, headers=headers
                 )
             )
         except RefusedInputError as error:

@@ -19,11 +19,11 @@ async def read_file(request: Request, name: str) -> bytes:
         BadRequestError: a malformed form.
         BodyTooLargeError: 413.
     """
-    found = await _read(request, name, FIELDS)
-    if not found:
+    fields = await _read(request, name, FIELDS)
+    if not fields:
         raise missing("body", name)
     # The last one wins when a field is sent twice, as in FastAPI.
-    return _content(found[-1], ["body", name])[1]
+    return _content(fields[-1], ["body", name])[1]
 
 
 async def read_files(request: Request, name: str, limit: int) -> list[tuple[str, bytes]]:
@@ -34,12 +34,12 @@ async def read_files(request: Request, name: str, limit: int) -> list[tuple[str,
         BadRequestError: a malformed form.
         BodyTooLargeError: 413.
     """
-    found = await _read(request, name, limit + FIELDS)
-    if not found:
+    fields = await _read(request, name, limit + FIELDS)
+    if not fields:
         raise missing("body", name)
-    if len(found) > limit:
-        raise too_many(len(found), limit, "body", name)
-    return [_content(field, ["body", name, place]) for place, field in enumerate(found)]
+    if len(fields) > limit:
+        raise too_many(len(fields), limit, "body", name)
+    return [_content(field, ["body", name, place]) for place, field in enumerate(fields)]
 
 
 class _Files(FormReader):

@@ -176,5 +176,5 @@ def _number(value: Any) -> float | None:
 
 
 def _text(value: Any) -> str | None:
-    found: str = value.value.str.decode(errors="replace")
-    return None if found.startswith(BLANK_TEXT) else found
+    text: str = value.value.str.decode(errors="replace")
+    return None if text.startswith(BLANK_TEXT) else text

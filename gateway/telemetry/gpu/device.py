@@ -35,7 +35,7 @@ def read_nvml(index: int, nvml: Any = pynvml, visible: str | None = None) -> Gpu
     except nvml.NVMLError:
         return None
     try:
-        gpus = [nvml.nvmlDeviceGetHandleByIndex(one) for one in range(nvml.nvmlDeviceGetCount())]
+        gpus = list(map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount())))
         uuids = [text(nvml.nvmlDeviceGetUUID(gpu)) for gpu in gpus]
         handle = gpus[shown_places(len(gpus), uuids.__getitem__, visible)[index]]
         name = text(nvml.nvmlDeviceGetName(handle))
@@ -61,14 +61,14 @@ def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
 
 def read_triton(metrics: str, index: int) -> Gpu | None:
     """Return device ``index`` from the text of Triton's metrics endpoint, or None."""
-    devices = [found for _, found in sorted(figures(metrics).items())]
+    devices = [card for _, card in sorted(figures(metrics).items())]
     if index >= len(devices):
         return None
-    found = devices[index]
+    card = devices[index]
     return Gpu(
         name="cuda",
-        total_mb=_whole(found.get("memory_total_mb")),
-        used_mb=_whole(found.get("memory_used_mb")),
+        total_mb=_whole(card.get("memory_total_mb")),
+        used_mb=_whole(card.get("memory_used_mb")),
         cuda_version=None,
     )
 

@@ -51,7 +51,7 @@ class SelectedSource:
         """Return the readings of the source in use (see :class:`GpuSource`)."""
         if self._current or not self._stand_in or self._clock() >= self._next_look:
             self._next_look = self._clock() + RECHECK_SECONDS
-            for source in sorted(self._sources, key=lambda one: one is not self._current):
+            for source in sorted(self._sources, key=lambda source: source is not self._current):
                 try:
                     readings = source.read()
                 except SourceLostError:

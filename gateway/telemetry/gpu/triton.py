@@ -63,15 +63,15 @@ class TritonSource:
 
     def read(self) -> list[Reading]:
         """Return one reading per GPU (see :class:`GpuSource`)."""
-        found: dict[str, Figures] = {}
+        cards: dict[str, Figures] = {}
         for text in texts(self._urls):
-            found |= figures(text)
-        if not found:
+            cards |= figures(text)
+        if not cards:
             raise SourceLostError
         now, taken = self._monotonic(), self._clock()
-        seen = self._seen | dict.fromkeys(sorted(found), now)
+        seen = self._seen | dict.fromkeys(sorted(cards), now)
         self._seen = {uuid: last for uuid, last in seen.items() if now - last < FORGET_SECONDS}
-        samples = {uuid: _sample(one, taken) for uuid, one in found.items()}
+        samples = {uuid: _sample(card, taken) for uuid, card in cards.items()}
         return [Reading(uuid[:NAME_LENGTH], uuid, samples.get(uuid)) for uuid in self._seen]
 
     def close(self) -> None:
@@ -97,33 +97,33 @@ def figures(text: str) -> dict[str, Figures]:
     cannot be read.
     """
     lines = (line for line in text.splitlines() if "nv_gpu_" in line)
-    found: dict[str, Figures] = {}
+    cards: dict[str, Figures] = {}
     with contextlib.suppress(ValueError):  # no text of Prometheus, from there on
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
                 if sample.name in FIGURES and (uuid := sample.labels.get("gpu_uuid")):
                     figure, factor = FIGURES[sample.name]
                     known = math.isfinite(sample.value)
-                    found.setdefault(uuid, {})[figure] = sample.value * factor if known else None
-    return {uuid: _without_zeros(one) for uuid, one in found.items()}
+                    cards.setdefault(uuid, {})[figure] = sample.value * factor if known else None
+    return {uuid: _without_zeros(card) for uuid, card in cards.items()}
 
 
-def _without_zeros(one: Figures) -> Figures:
+def _without_zeros(card: Figures) -> Figures:
     for whole, part in (("memory_total_mb", "memory_used_mb"), ("power_limit_w", "power_w")):
-        if not one.get(whole):
-            one[whole] = None
-            one[part] = one.get(part) or None
-    return one if any(one.values()) else {}
+        if not card.get(whole):
+            card[whole] = None
+            card[part] = card.get(part) or None
+    return card if any(card.values()) else {}
 
 
-def _sample(one: Figures, taken: float) -> GpuSample | None:
+def _sample(card: Figures, taken: float) -> GpuSample | None:
     sample = GpuSample(
-        gpu_util=one.get("gpu_util"),
+        gpu_util=card.get("gpu_util"),
         mem_util=None,
-        memory_used_mb=one.get("memory_used_mb"),
-        memory_total_mb=one.get("memory_total_mb"),
-        power_w=one.get("power_w"),
-        power_limit_w=one.get("power_limit_w"),
+        memory_used_mb=card.get("memory_used_mb"),
+        memory_total_mb=card.get("memory_total_mb"),
+        power_w=card.get("power_w"),
+        power_limit_w=card.get("power_limit_w"),
         temperature_c=None,
         timestamp=taken,
     )

@@ -83,7 +83,7 @@ class PlanChooser:
             wanted = declared(self.repository, model)
         except (OSError, ValueError):
             return 0
-        return min(one.largest[0] for one in wanted.inputs.values()) if wanted else 0
+        return min(tensor.largest[0] for tensor in wanted.inputs.values()) if wanted else 0
 
     def reject(self, choice: Choice) -> None:
         """Never choose this plan again: Triton could not load it."""

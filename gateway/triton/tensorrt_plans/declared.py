@@ -72,7 +72,8 @@ class PlanDeclaration:
     @property
     def profile(self) -> str:
         """The shapes as one string, the same for the same shapes."""
-        shapes = {name: [one.smallest, one.tuned, one.largest] for name, one in self.inputs.items()}
+        inputs = self.inputs.items()
+        shapes = {name: [size.smallest, size.tuned, size.largest] for name, size in inputs}
         return json.dumps(shapes, sort_keys=True, separators=(",", ":"))
 
     @property
@@ -80,8 +81,8 @@ class PlanDeclaration:
         """The largest size of a dimension that may vary, beside the batch's; 0 without one."""
         pairs = [
             (low, high)
-            for one in self.inputs.values()
-            for low, high in zip(one.smallest[1:], one.largest[1:], strict=True)
+            for shape in self.inputs.values()
+            for low, high in zip(shape.smallest[1:], shape.largest[1:], strict=True)
         ]
         return max((high for low, high in pairs if low != high), default=0)
 
@@ -110,29 +111,29 @@ def parse(config: dict[str, Any]) -> PlanDeclaration:
     Raises:
         ValueError: it is incomplete or contradicts itself.
     """
-    model, given = str(config.get("name", "")), parameters(config)
+    model, values = str(config.get("name", "")), parameters(config)
     try:
-        shapes = [_shapes(given[f"plan_{bound}_shapes"]) for bound in ("min", "opt", "max")]
-        precisions = tuple(given["plan_precisions"].split(","))
-        guard = _guard(given["plan_guard"])
+        shapes = [_shapes(values[f"plan_{bound}_shapes"]) for bound in ("min", "opt", "max")]
+        precisions = tuple(values["plan_precisions"].split(","))
+        guard = _guard(values["plan_guard"])
     except KeyError as error:
         raise ValueError(f"{model}: the parameter {error} is missing") from None
     if unknown := set(precisions) - set(PRECISIONS):
         raise ValueError(f"{model}: {unknown.pop()!r} is no precision; known: {PRECISIONS}")
     low, tuned, high = shapes
     inputs = {name: Range(low[name], tuned.get(name, ()), high.get(name, ())) for name in low}
-    found = PlanDeclaration(model, precisions, inputs, guard)
-    _check(config, found)
-    return found
+    declaration = PlanDeclaration(model, precisions, inputs, guard)
+    _check(config, declaration)
+    return declaration
 
 
 def _shapes(text: str) -> dict[str, Shape]:
     """Shapes by name from ``a:1x2,b:3``."""
-    found = {}
+    ranges = {}
     for part in text.split(","):
         name, _, sizes = part.rpartition(":")
-        found[name.strip()] = tuple(int(size) for size in sizes.split("x"))
-    return found
+        ranges[name.strip()] = tuple(int(size) for size in sizes.split("x"))
+    return ranges
 
 
 def _guard(text: str) -> Guard:
@@ -144,22 +145,22 @@ def _guard(text: str) -> Guard:
     raise ValueError(f"plan_guard measures one of {known}, not {measure!r}")
 
 
-def _check(config: dict[str, Any], found: PlanDeclaration) -> None:
+def _check(config: dict[str, Any], declaration: PlanDeclaration) -> None:
     """Refuse shapes that the configuration's own inputs and batches do not allow."""
-    batch = int(config.get("max_batch_size", 0))
+    batch, model = int(config.get("max_batch_size", 0)), declaration.model
     wanted = {entry["name"]: [int(size) for size in entry["dims"]] for entry in config["input"]}
-    if set(wanted) != set(found.inputs):
-        raise ValueError(f"{found.model}: shapes of {set(found.inputs)}, inputs are {set(wanted)}")
+    if set(wanted) != set(declaration.inputs):
+        raise ValueError(f"{model}: shapes of {set(declaration.inputs)}, inputs are {set(wanted)}")
     for name, dims in wanted.items():
-        one = found.inputs[name]
-        low, tuned, high = one.smallest, one.tuned, one.largest
+        bounds = declaration.inputs[name]
+        low, tuned, high = bounds.smallest, bounds.tuned, bounds.largest
         for shape in (low, tuned, high):
             fits = len(shape) == len(dims) + 1 and all(
                 size in (-1, has) for size, has in zip(dims, shape[1:], strict=True)
             )
             if not fits:
-                raise ValueError(f"{found.model}: {shape} is no shape of {name}")
+                raise ValueError(f"{model}: {shape} is no shape of {name}")
         if not all(a <= b <= c for a, b, c in zip(low, tuned, high, strict=True)):
-            raise ValueError(f"{found.model}: min, opt and max shapes of {name} are not in order")
+            raise ValueError(f"{model}: min, opt and max shapes of {name} are not in order")
         if (low[0], high[0]) != (1, batch):
-            raise ValueError(f"{found.model}: {name} must allow batches from 1 to {batch}")
+            raise ValueError(f"{model}: {name} must allow batches from 1 to {batch}")

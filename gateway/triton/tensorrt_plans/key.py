@@ -74,8 +74,10 @@ class PlanRecord:
 def read_record(file: Path) -> PlanRecord | None:
     """Return a key file; None where there is none or it is not one."""
     try:
-        found = json.loads(file.read_text())
-        return PlanRecord(PlanKey(**found["key"]), found["plan_sha256"], dict(found["measured"]))
+        content = json.loads(file.read_text())
+        return PlanRecord(
+            PlanKey(**content["key"]), content["plan_sha256"], dict(content["measured"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

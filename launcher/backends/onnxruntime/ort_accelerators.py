@@ -89,11 +89,13 @@ def gpu_providers(config: Config, placement: Placement) -> list[Provider]:
     cuda: dict[str, str] = {}
     for accelerator in _accelerators(config, "gpu_execution_accelerator"):
         name = accelerator.get("name", "")
-        given = {key: str(value) for key, value in (accelerator.get("parameters") or {}).items()}
+        parameters = {
+            key: str(value) for key, value in (accelerator.get("parameters") or {}).items()
+        }
         if name == "tensorrt":
-            providers.append((TENSORRT, {**_tensorrt(given), **device}))
+            providers.append((TENSORRT, {**_tensorrt(parameters), **device}))
         elif name == "cuda":
-            cuda.update(_cuda(given))
+            cuda.update(_cuda(parameters))
         else:
             raise LoadError(f"unknown Execution Accelerator '{name}' is requested")
     cuda.pop("user_compute_stream", None)  # an address in a process that is not this one
@@ -117,14 +119,14 @@ def refuse_cpu_accelerators(config: Config) -> None:
 
 def _accelerators(config: Config, key: str) -> list[Mapping[str, Any]]:
     optimization = config.get("optimization") or {}
-    found = (optimization.get("execution_accelerators") or {}).get(key)
-    return list(found or ())
+    accelerators = (optimization.get("execution_accelerators") or {}).get(key)
+    return list(accelerators or ())
 
 
-def _tensorrt(given: Mapping[str, str]) -> dict[str, str]:
+def _tensorrt(parameters: Mapping[str, str]) -> dict[str, str]:
     """Options of the TensorRT provider; empty texts are left out."""
     options: dict[str, str] = {}
-    for key, text in given.items():
+    for key, text in parameters.items():
         if key == "precision_mode":
             if text not in _PRECISIONS:
                 raise LoadError(f"unsupported precision mode '{text}' is requested")
@@ -145,10 +147,11 @@ def _tensorrt(given: Mapping[str, str]) -> dict[str, str]:
     return options
 
 
-def _cuda(given: Mapping[str, str]) -> dict[str, str]:
+def _cuda(parameters: Mapping[str, str]) -> dict[str, str]:
     """Options of the CUDA provider by its own names, which it checks itself."""
     checked = {
-        key: _switch(key, text) if key in _CUDA_SWITCHES else text for key, text in given.items()
+        key: _switch(key, text) if key in _CUDA_SWITCHES else text
+        for key, text in parameters.items()
     }
     return {key: value for key, value in checked.items() if value}
 

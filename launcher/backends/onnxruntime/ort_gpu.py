@@ -53,16 +53,20 @@ def unavailable(provider: str) -> str:
         ctypes.CDLL(str(folder / _LIBRARIES[provider]))
     except OSError as error:
         log.warning("%s cannot be loaded: %s", provider, error)
-        found = _MISSING.match(str(error))
-        return f"{found[1]} is missing" if found else f"the {_NAMES[provider]} provider is broken"
+        library = _MISSING.match(str(error))
+        return (
+            f"{library[1]} is missing" if library else f"the {_NAMES[provider]} provider is broken"
+        )
     return ""
 
 
 def cuda_reason(error: Exception) -> str:
     """Return what an error of the CUDA provider says, without source files and paths."""
     log.warning("CUDA does not work: %s", error)
-    found = _CUDA_ERROR.search(str(error))
-    return f"CUDA: {found[1].strip()}" if found else "the CUDA provider does not work on this card"
+    message = _CUDA_ERROR.search(str(error))
+    return (
+        f"CUDA: {message[1].strip()}" if message else "the CUDA provider does not work on this card"
+    )
 
 
 def _preload(provider: str) -> None:

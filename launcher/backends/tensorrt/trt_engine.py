@@ -54,13 +54,13 @@ class TrtEngine:
         self._engine = engine
         self.computed = Computed("tensorrt", f"cuda:{cuda.device}")
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        given = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self.version = str(getattr(trt, "__version__", ""))
-        self.inputs = {name: _info(trt, engine, name) for name in given}
+        self.inputs = {name: _info(trt, engine, name) for name in inputs}
         self.overridable: dict[str, TensorInfo] = {}
-        self.outputs = {name: _info(trt, engine, name) for name in names if name not in given}
+        self.outputs = {name: _info(trt, engine, name) for name in names if name not in inputs}
         profile = _profile(config, group, engine.num_optimization_profiles)
-        self._bounds = {name: _bounds(engine, name, profile) for name in given}
+        self._bounds = {name: _bounds(engine, name, profile) for name in inputs}
         _check_batch(config, self._bounds)
         self._buffers = {name: Buffer(cuda) for name in names}
         self._context = engine.create_execution_context()
@@ -117,9 +117,9 @@ class TrtEngine:
         shapes = {name: self._reserve(name) for name in self.outputs}
         if not self._context.execute_async_v3(self._cuda.stream_handle):
             raise RuntimeError("TensorRT could not run the plan")
-        found = {name: self._take(name, shapes[name]) for name in outputs}
+        arrays = {name: self._take(name, shapes[name]) for name in outputs}
         self._cuda.wait()
-        return [found[name] for name in outputs]
+        return [arrays[name] for name in outputs]
 
     def _give(self, name: str, array: NDArray[Any]) -> None:
         smallest, largest = self._bounds[name]
@@ -172,9 +172,9 @@ def _profile(config: Config, group: str, count: int) -> int:
     """
     named = [
         str(profile)
-        for one in config.get("instance_group") or []
-        if f"{group}_".startswith(f"{one.get('name')}_")
-        for profile in one.get("profile") or []
+        for instances in config.get("instance_group") or []
+        if f"{group}_".startswith(f"{instances.get('name')}_")
+        for profile in instances.get("profile") or []
     ]
     if len(named) > 1:
         raise LoadError("this embedded backend serves one profile per instance group")

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from gateway.settings import load_settings
+from launcher.processes import GatewayProcess
 from launcher.server import free_ports
-from launcher.units import GatewayUnit
 from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -149,7 +149,7 @@ def test_while_it_is_started_again_connections_wait(
     }.items():
         monkeypatch.setenv(f"PENTAD_{name}", str(value))
     monkeypatch.chdir(ROOT)
-    unit = GatewayUnit(load_settings(), os.environ)
+    unit = GatewayProcess(load_settings(), os.environ)
     try:
         running = started(unit)
         assert status(request(main)) == "200"  # it waited for the first start
@@ -176,7 +176,7 @@ def refused(port: int) -> bool:
     return False
 
 
-def started(unit: GatewayUnit) -> psutil.Process:
+def started(unit: GatewayProcess) -> psutil.Process:
     process = unit.start()
     assert process.stdout
     process.stdout.close()  # nobody reads its log

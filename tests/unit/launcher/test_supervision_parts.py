@@ -15,8 +15,8 @@ from launcher import readiness
 from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.logs import LINE_BYTES, LogStream, label
+from launcher.processes import Restarter
 from launcher.profile import VERDICT, choose_profile
-from launcher.units import Keeper
 from launcher.wakeups import Wakeups
 from tests.support.waiting import wait_for
 
@@ -89,19 +89,19 @@ class Fragile:
 def test_a_start_that_fails_is_tried_again(tmp_path: Path, error: Exception) -> None:
     unit, noted = Fragile(), list[int]()
     with (tmp_path / "out").open("wb") as out:
-        keeper = Keeper(unit, Backoff(0.01, 0.01), LogStream(out.fileno()), noted.append)
-        keeper.start()
-        wait_for(lambda: keeper.exit_status == 0)
+        restarter = Restarter(unit, Backoff(0.01, 0.01), LogStream(out.fileno()), noted.append)
+        restarter.start()
+        wait_for(lambda: restarter.exit_status == 0)
         unit.missing = error
 
         def said() -> str:
-            keeper.tend()
+            restarter.tend()
             return (tmp_path / "out").read_text()
 
         wait_for(lambda: said().count("fragile cannot be started (no ") >= 2)
         unit.missing = None
         wait_for(lambda: said() and len(noted) >= 2)
-        keeper.stop(1)
+        restarter.stop(1)
     assert "fragile ended with status 0; starting it again at once" in said()
 
 

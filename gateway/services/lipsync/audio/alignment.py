@@ -44,11 +44,11 @@ def windows(mel: Floats, rows: int, frames: int) -> Floats:
         frames: at least 1.
     """
     count = min(window_count(rows), frames + AFTER - 2)
-    found = np.empty((count, BANDS, WINDOW_ROWS), np.float32)
+    windows = np.empty((count, BANDS, WINDOW_ROWS), np.float32)
     for frame in range(count):
         start = min(first_row(frame), rows - WINDOW_ROWS)
-        found[frame] = mel[start : start + WINDOW_ROWS].T
-    return found
+        windows[frame] = mel[start : start + WINDOW_ROWS].T
+    return windows
 
 
 def per_frame(vectors: Floats, rows: int, frames: int) -> Floats:
@@ -59,10 +59,10 @@ def per_frame(vectors: Floats, rows: int, frames: int) -> Floats:
         rows: of the whole spectrogram.
         frames: as given to ``windows``.
     """
-    found = [vectors[:1], vectors]
+    parts = [vectors[:1], vectors]
     if len(vectors) == window_count(rows):
-        found.append(vectors[-1:])
-    known = np.concatenate(found)[: frames + AFTER - 1]
+        parts.append(vectors[-1:])
+    known = np.concatenate(parts)[: frames + AFTER - 1]
     surrounded = np.zeros((BEFORE + frames + AFTER - 1, VECTOR), np.float32)
     surrounded[BEFORE : BEFORE + len(known)] = known
     context = [surrounded[frame : frame + BEFORE + AFTER] for frame in range(frames)]

@@ -50,9 +50,9 @@ class AudioFeatures:
             AudioError: not samples, or the encoder fails on them.
             GatewayError: the encoder is busy or too slow, or its process ended.
         """
-        found, rows = await asyncio.to_thread(mel_windows, raw, frames)
-        shape = (len(found), 1, BANDS, WINDOW_ROWS)
-        mel = Tensor("FP32", shape, found.tobytes())
+        windows, rows = await asyncio.to_thread(mel_windows, raw, frames)
+        shape = (len(windows), 1, BANDS, WINDOW_ROWS)
+        mel = Tensor("FP32", shape, windows.tobytes())
         try:
             reply = await self._triton.infer(
                 self._model, {"mel": mel}, ("audio_features",), timeout=timeout
@@ -61,7 +61,7 @@ class AudioFeatures:
             raise
         except GatewayError as error:
             raise AudioError(AWAY if error.status >= 503 else FAILED) from None
-        return per_frame(reply["audio_features"].reshape(len(found), -1), rows, frames)
+        return per_frame(reply["audio_features"].reshape(len(windows), -1), rows, frames)
 
 
 def mel_windows(raw: memoryview, frames: int) -> tuple[Floats, int]:

@@ -48,10 +48,10 @@ class Control:
         except TenantLoadError as error:
             status, cause = error.status, error.cause
         else:
-            found = pb.LoadModelResponse(
+            response = pb.LoadModelResponse(
                 success=True, load_time_ms=outcome.load_ms, stats=_stats(outcome.row)
             )
-            return _reply(found)
+            return _reply(response)
         words = f"Failed to load model: {cause}"
         spent = (time.perf_counter() - begin) * 1000
         return _reply(pb.LoadModelResponse(error=words, load_time_ms=spent), status, words)

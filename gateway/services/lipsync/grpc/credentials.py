@@ -25,12 +25,12 @@ def credentials(settings: TlsSettings) -> grpc.ServerCredentials | None:
         first = files.configuration()
     except OSError as error:
         raise ValueError(f"lipsync.server.tls: {error.strerror}") from None
-    found: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+    credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
         first,
         files.changed,  # type: ignore[arg-type]  # None, which stands for no change, is allowed
         require_client_authentication=settings.client_ca is not None,
     )
-    return found
+    return credentials
 
 
 class _Files:
@@ -56,12 +56,12 @@ class _Files:
         try:
             if self._read_stamps() == self._stamps:
                 return None
-            found = self.configuration()
+            configuration = self.configuration()
         except OSError as error:
             log.error("certificates not reloaded", extra={"error_type": type(error).__name__})
             return None
         log.info("certificates reloaded")
-        return found
+        return configuration
 
     def _read_stamps(self) -> list[int]:
         files = (self._key, self._chain, self._authorities)

@@ -107,21 +107,21 @@ def parse_request(message: bytes) -> InferRequest:
     Raises:
         MalformedError: not a protobuf message.
     """
-    found = _Fields(memoryview(message))
-    dialect = found.dialect()
+    fields = _Fields(memoryview(message))
+    dialect = fields.dialect()
     v2 = dialect is Dialect.V2
     return InferRequest(
         dialect=dialect,
-        model_id=found.model_id,
-        batch_size=found.number(5 if v2 else 4),
-        visual_frames=found.view(2),
-        audio_features=found.view(4 if v2 else 3),
-        raw_audio=found.view(3) if v2 else found.view(25),
-        frame_format=found.number(20),
-        output_format=found.number(21),
-        input_channels=found.number(22),
-        audio_per_frame=found.flag(23),
-        output_block=found.flag(24),
+        model_id=fields.model_id,
+        batch_size=fields.number(5 if v2 else 4),
+        visual_frames=fields.view(2),
+        audio_features=fields.view(4 if v2 else 3),
+        raw_audio=fields.view(3) if v2 else fields.view(25),
+        frame_format=fields.number(20),
+        output_format=fields.number(21),
+        input_channels=fields.number(22),
+        audio_per_frame=fields.flag(23),
+        output_block=fields.flag(24),
     )
 
 
@@ -157,7 +157,8 @@ def success(
     else:
         inner = [header(1, len(frame)) for frame in frames]
         outer = [
-            header(1, len(one) + len(frame)) + one for one, frame in zip(inner, frames, strict=True)
+            header(1, len(head) + len(frame)) + head
+            for head, frame in zip(inner, frames, strict=True)
         ]
         outputs = list(chain.from_iterable(zip(outer, frames, strict=True)))
         last = []

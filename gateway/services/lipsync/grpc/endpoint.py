@@ -98,8 +98,8 @@ class Call:
         """
         reading = self.reading()
         try:
-            left = min(self._patience, self.time_left())
-            done, _ = await asyncio.wait({reading}, timeout=left)
+            seconds = min(self._patience, self.time_left())
+            done, _ = await asyncio.wait({reading}, timeout=seconds)
         finally:
             reading.cancel()
         if not done:
@@ -115,8 +115,8 @@ class Call:
     def time_left(self) -> float:
         """Return the seconds left of the client's deadline and of the server's own."""
         own = self._begin + self._longest - time.monotonic()
-        left: float | None = self._context.time_remaining()
-        return own if left is None else min(left, own)
+        seconds: float | None = self._context.time_remaining()
+        return own if seconds is None else min(seconds, own)
 
     async def _first(self) -> bytes:
         # Not the iterator: its generator stays unfinished, in a cycle that keeps the message alive.
@@ -155,8 +155,8 @@ class Endpoint:
     ) -> bytes:
         """Serve one call; gRPC's handler."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        given = str(metadata.get("x-request-id", ""))
-        token = request_id.set(given if 0 < len(given) <= 128 else uuid.uuid4().hex)
+        sent = str(metadata.get("x-request-id", ""))
+        token = request_id.set(sent if 0 < len(sent) <= 128 else uuid.uuid4().hex)
         begin = time.perf_counter()
         reply, failed, key = Reply(b"", CLIENT_GONE), None, None
         try:

@@ -57,7 +57,7 @@ class LastingAudio:
         """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
         ask = self.asking(time.monotonic() + seconds)
         try:
-            return await ask(lambda left: self.features.of_frames(raw, frames, left))
+            return await ask(lambda remaining: self.features.of_frames(raw, frames, remaining))
         except UnavailableError:
             raise AudioError(AWAY) from None
 
@@ -129,13 +129,13 @@ class InferBatch:
         frames = (request.visual_frames, form, count, channels(request))
         output = _format(request.output_format)
         mouths = MouthRequest.of(request.model_id, frames, (audio, audio_rows), output)
-        async with self._inference.running(mouths, call.time_left()) as found:
+        async with self._inference.running(mouths, call.time_left()) as result:
             message = success(
                 request.dialect,
-                found.frames(count),
-                inference_ms=found.compute_ms,
+                result.frames(count),
+                inference_ms=result.compute_ms,
                 audio_ms=audio_ms,
-                device=found.device,
+                device=result.device,
                 one_block=request.output_block,
             )
         return Reply(message)

@@ -81,8 +81,8 @@ class Intake:
             next(iter(self._silent.values())).cancel()
         dismissed = self._silent[reading] = asyncio.get_running_loop().create_future()
         try:
-            left = max(0.0, end - time.monotonic())
-            await asyncio.wait({reading, dismissed}, timeout=left, return_when="FIRST_COMPLETED")
+            seconds = max(0.0, end - time.monotonic())
+            await asyncio.wait({reading, dismissed}, timeout=seconds, return_when="FIRST_COMPLETED")
         finally:
             del self._silent[reading]
         if dismissed.cancelled():

@@ -48,7 +48,7 @@ def _describe_v1() -> None:
 
 def _rename(file: descriptor_pb2.FileDescriptorProto, old: str, new: str) -> None:
     for message in file.message_type:
-        for field in filter(lambda one: one.type_name, message.field):  # scalars have none
+        for field in filter(lambda field: field.type_name, message.field):  # scalars have none
             field.type_name = field.type_name.replace(old, new)
     for service in file.service:
         for method in service.method:

@@ -81,5 +81,5 @@ def _audio(request: InferRequest, encoder: bool) -> str | None:
     return None
 
 
-def _size(what: str, got: int, expected: int) -> str:
-    return f"Invalid {what} size: got {got} bytes, expected {expected} bytes"
+def _size(label: str, actual: int, expected: int) -> str:
+    return f"Invalid {label} size: got {actual} bytes, expected {expected} bytes"

@@ -116,7 +116,7 @@ def configured(models: Mapping[str, TenantSettings], root: str) -> list[Entry]:
 
 
 def catalogued(
-    models: Mapping[str, TenantSettings], root: str, folder: Path | None, found: Iterable[str]
+    models: Mapping[str, TenantSettings], root: str, folder: Path | None, tenants: Iterable[str]
 ) -> Catalogue:
     """Return the catalogue of the configured tenants and those found in the watched folder.
 
@@ -126,14 +126,14 @@ def catalogued(
         models: configured tenants.
         root: `models_root`.
         folder: watched folder, or None.
-        found: ids of the files in it that are complete.
+        tenants: ids of the files in it that are complete.
 
     Raises:
         ValueError: as :func:`configured`.
     """
     entries = [
         Entry(tenant, tenant + SUFFIX, (folder / (tenant + SUFFIX)).absolute())
-        for tenant in found
+        for tenant in tenants
         if folder is not None and tenant not in models
     ]
     return Catalogue([*configured(models, root), *entries])

@@ -132,14 +132,14 @@ class Commands:
         """
         command = {"op": "load", "tenant": entry.tenant, "path": str(entry.file), "force": force}
         try:
-            found = await self._send(command, self._load_timeout)
+            reply = await self._send(command, self._load_timeout)
         except RefusedInputError as error:
             cause = _CAUSES.get(error.code, "failed to create inferencer")
             raise TenantLoadError(entry.tenant, cause) from None
         return LoadReport(
-            memory_bytes=int(found.get("memory_bytes", 0)),
-            graph=str(found.get("graph", "")),
-            imported=bool(found.get("imported", False)),
+            memory_bytes=int(reply.get("memory_bytes", 0)),
+            graph=str(reply.get("graph", "")),
+            imported=bool(reply.get("imported", False)),
         )
 
     async def unload(self, tenant: str) -> None:
@@ -156,23 +156,23 @@ class Commands:
         Raises:
             GatewayError: it does not answer, or not in the agreed form.
         """
-        found = await self._send({"op": "stats"}, timeout)
+        reply = await self._send({"op": "stats"}, timeout)
         try:
-            device = found["device"]
+            device = reply["device"]
             return DeviceStats(
                 kind=str(device["kind"]),
                 index=int(device.get("index", 0)),
                 name=str(device.get("name", "")),
                 memory_total_bytes=int(device.get("memory_total_bytes") or 0),
                 memory_used_bytes=int(device.get("memory_used_bytes") or 0),
-                engine=str(found.get("engine", "")),
+                engine=str(reply.get("engine", "")),
                 tenants={
                     str(tenant): TenantStats(
-                        int(one.get("memory_bytes") or 0), str(one.get("graph") or "")
+                        int(row.get("memory_bytes") or 0), str(row.get("graph") or "")
                     )
-                    for tenant, one in found["tenants"].items()
+                    for tenant, row in reply["tenants"].items()
                 },
-                info=found,
+                info=reply,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise GatewayError("the model's stats are not understood") from None

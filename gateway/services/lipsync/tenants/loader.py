@@ -98,8 +98,8 @@ class TenantLoader:
         """Take out whoever is too many for the limits, measured by what loads really took."""
         if self._limits.memory_bytes is None and self._limits.device_memory_bytes is None:
             return  # the number is kept by making room before each load
-        found = self._decide(None, leaving=False)
-        for resident in found.evict:
+        decision = self._decide(None, leaving=False)
+        for resident in decision.evict:
             self._evict(resident)
 
     async def close(self) -> None:
@@ -178,10 +178,10 @@ class TenantLoader:
         """
         until = self._clock() + self._patience
         while not self._fits(replica):
-            found = self._decide(replica, leaving=False)
-            if found.verdict == "never":
+            decision = self._decide(replica, leaving=False)
+            if decision.verdict == "never":
                 raise TenantLoadError(replica.tenant, NEVER)
-            for resident in found.evict:
+            for resident in decision.evict:
                 self._evict(resident)
             if not await self._replicas.change(max(0.0, until - self._clock())):
                 raise TenantLoadError(replica.tenant, ALL_IN_USE)
@@ -191,8 +191,8 @@ class TenantLoader:
         limits = self._limits
         if limits.memory_bytes is None and limits.device_memory_bytes is None:
             return self._replicas.taking_room < limits.max_models
-        found = self._decide(replica, leaving=True)
-        return found.verdict == "room" and not found.evict
+        decision = self._decide(replica, leaving=True)
+        return decision.verdict == "room" and not decision.evict
 
     def _decide(self, replica: Replica | None, *, leaving: bool) -> eviction.Decision:
         now = self._clock()

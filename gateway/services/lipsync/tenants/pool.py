@@ -110,7 +110,7 @@ class TenantPool:
         ]
         if not residents:
             return None
-        latest = max(residents, key=lambda one: self.usage.of(one.tenant).last_used or 0.0)
+        latest = max(residents, key=lambda replica: self.usage.of(replica.tenant).last_used or 0.0)
         latest.users += 1
         return latest
 
@@ -163,13 +163,13 @@ class TenantPool:
         Raises:
             NotLoadedError: it is on none.
         """
-        found = self.replicas.of(tenant)
-        for replica in found:
+        replicas = self.replicas.of(tenant)
+        for replica in replicas:
             if replica.phase in COMING:
                 await ended(replica)
         leaving = [
             self.loader.unload(replica, "request")
-            for replica in found
+            for replica in replicas
             if replica.phase is Phase.RESIDENT
         ]
         if not leaving:
@@ -262,16 +262,16 @@ class TenantPool:
         if here:
             if self.settings.gpus.allow_multi_gpu_models:
                 self._spread(entry, here)
-            return min(here, key=lambda one: (one.phase is not Phase.RESIDENT, one.device.busy))
+            return min(here, key=lambda each: (each.phase is not Phase.RESIDENT, each.device.busy))
         failure = self.usage.recent_failure(entry.tenant, self.clock())
         if failure:
             raise TenantLoadError(entry.tenant, failure)
         self._check_waiting()
         strategy = self.settings.gpus.assignment_strategy
-        found = place(strategy, self._loads(), self._turn, entry.tenant, entry.preferred)
-        if found is None:
+        placed = place(strategy, self._loads(), self._turn, entry.tenant, entry.preferred)
+        if placed is None:
             return None
-        index, turn = found
+        index, turn = placed
         took_turn, self._turn = turn is not self._turn, turn
 
         def failed() -> None:

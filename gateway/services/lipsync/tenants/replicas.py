@@ -93,7 +93,7 @@ class UsageStats:
         usage = self._usages.get(tenant)
         if usage and usage.memory_bytes:
             return usage.memory_bytes
-        return max((one.memory_bytes for one in self._usages.values()), default=0)
+        return max((usage.memory_bytes for usage in self._usages.values()), default=0)
 
 
 class Phase(Enum):
@@ -207,12 +207,12 @@ class ReplicaTable:
 
     def snapshot(self, stats: UsageStats, now: float, *, leaving: bool) -> list[Resident]:
         """Return everybody who takes room, for a decision; with or without those leaving."""
-        found = []
+        residents = []
         for replica in self:
             if replica.phase is Phase.QUEUED or (replica.phase is Phase.LEAVING and not leaving):
                 continue
             usage = stats.of(replica.tenant)
-            found.append(
+            residents.append(
                 Resident(
                     tenant=replica.tenant,
                     device=replica.device.index,
@@ -224,7 +224,7 @@ class ReplicaTable:
                     pinned=replica.entry.pinned,
                 )
             )
-        return found
+        return residents
 
     def find(self, resident: Resident) -> Replica | None:
         """Return the replica that a decision is about, unless it is gone."""

@@ -35,12 +35,12 @@ def scan(folder: Path) -> dict[str, Stamp]:
 
     Links that lead out of the folder are not followed. A folder that is not there is empty.
     """
-    found: dict[str, Stamp] = {}
+    stamps: dict[str, Stamp] = {}
     try:
         base = folder.resolve(strict=True)
         entries = list(os.scandir(base))
     except OSError:
-        return found
+        return stamps
     for entry in entries:
         tenant = entry.name.removesuffix(SUFFIX)
         if tenant == entry.name or not is_tenant_id(tenant):
@@ -50,10 +50,10 @@ def scan(folder: Path) -> dict[str, Stamp]:
                 continue
             if entry.is_file():
                 state = entry.stat()
-                found[tenant] = Stamp(state.st_size, state.st_mtime_ns)
+                stamps[tenant] = Stamp(state.st_size, state.st_mtime_ns)
         except OSError:
             continue  # it went away meanwhile
-    return found
+    return stamps
 
 
 def observed(
@@ -127,8 +127,8 @@ class CatalogueSource:
         self._files = [file for file in (settings.file, settings.lipsync.config) if file]
         self._stamps = self._look_at_files()
         self._sightings: Mapping[str, Sighting] = {}
-        self._found: frozenset[str] = frozenset()
-        self._made: tuple[LipsyncSettings, frozenset[str], Catalogue] | None = None
+        self._watched: frozenset[str] = frozenset()
+        self._built: tuple[LipsyncSettings, frozenset[str], Catalogue] | None = None
 
     def look(self, *, force: bool = False) -> Catalogue:
         """Return the catalogue as the files are now.
@@ -143,12 +143,13 @@ class CatalogueSource:
         moment = time.monotonic()
         if self._folder is not None:
             self._sightings = observed(self._sightings, scan(self._folder), moment, time.time())
-            self._found = complete(self._sightings, self._found, moment)
-        lipsync, found = self._lipsync, self._found
-        if self._made is None or self._made[0] is not lipsync or self._made[1] != found:
-            made = catalogued(lipsync.models, lipsync.models_root, self._folder, sorted(found))
-            self._made = lipsync, found, made
-        return self._made[2]
+            self._watched = complete(self._sightings, self._watched, moment)
+        lipsync, tenants = self._lipsync, self._watched
+        if self._built is None or self._built[0] is not lipsync or self._built[1] != tenants:
+            root, folder = lipsync.models_root, self._folder
+            catalogue = catalogued(lipsync.models, root, folder, sorted(tenants))
+            self._built = lipsync, tenants, catalogue
+        return self._built[2]
 
     def _look_at_files(self) -> list[Stamp | None]:
         return [stamp_of(file) for file in self._files]

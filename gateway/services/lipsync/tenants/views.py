@@ -128,7 +128,7 @@ def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: f
         state = "loading"
     elif usage.error:
         state = "failed"
-    first = min((*resident, *coming), key=lambda one: one.device.index, default=None)
+    first = min((*resident, *coming), key=lambda replica: replica.device.index, default=None)
     return TenantRow(
         id=entry.tenant,
         path=entry.path,

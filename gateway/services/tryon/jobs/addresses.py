@@ -24,8 +24,8 @@ Network = IPv4Network | IPv6Network
 MAX_ADDRESSES = 8
 """That are tried in one attempt, whatever number a name server returns."""
 NEVER: tuple[Network, ...] = tuple(
-    ip_network(one)
-    for one in (
+    ip_network(network)
+    for network in (
         # Metadata services that are not link-local: of Azure, Oracle (with what else the IETF has
         # assigned), Alibaba, AWS (with its other services for instances), Google.
         "168.63.129.16/32",
@@ -38,7 +38,7 @@ NEVER: tuple[Network, ...] = tuple(
     )
 )
 SHARED = ip_network("100.64.0.0/10")  # RFC 6598: inside a provider's or a cloud's network
-NAT64 = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48"))  # RFC 6052, 8215
+NAT64 = tuple(ip_network(prefix) for prefix in ("64:ff9b::/96", "64:ff9b:1::/48"))  # RFC 6052, 8215
 ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: before the IPv4 address, in any prefix
 
 
@@ -60,9 +60,9 @@ async def allowed_addresses(host: str, port: int, *, private: bool) -> list[str]
         ValueError: it is no name.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-    good = [one for one in addresses if is_allowed(ip_address(one), private=private)]
+    answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in answers)
+    good = [address for address in addresses if is_allowed(ip_address(address), private=private)]
     if not good:
         raise ForbiddenAddressError
     return good[:MAX_ADDRESSES]
@@ -74,7 +74,7 @@ def is_allowed(address: Address, *, private: bool) -> bool:
         return False
     if isinstance(address, IPv6Address):
         inner = list(_embedded(address))
-        if not all(is_allowed(one, private=private) for one in inner):
+        if not all(is_allowed(address, private=private) for address in inner):
             return False
         if inner and not _isatap(address):  # it stands for nothing else
             return True

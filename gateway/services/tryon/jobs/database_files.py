@@ -36,8 +36,8 @@ class DatabaseFiles:
     async def read(self, folder: str, name: str) -> bytes | None:
         """Select a file."""
         query = select(files.c.data).where(files.c.folder == folder, files.c.name == name)
-        found = await self._run(lambda connection: connection.execute(query).scalar())
-        return None if found is None else bytes(found)
+        total = await self._run(lambda connection: connection.execute(query).scalar())
+        return None if total is None else bytes(total)
 
     async def remove(self, folder: str) -> None:
         """Delete a job's files."""
@@ -49,14 +49,14 @@ class DatabaseFiles:
         unknown = files.c.folder.not_in(select(jobs.c.folder).where(jobs.c.state != "expired"))
         query = select(files.c.folder).where(unknown).distinct()
         seen = await self._run(lambda connection: connection.execute(query).scalars().all())
-        old = [one for one, age in self._unknown.ages(seen).items() if age >= older]
+        old = [folder for folder, age in self._unknown.ages(seen).items() if age >= older]
         gone = delete(files).where(unknown, files.c.folder.in_(old))
         await self._run(lambda connection: connection.execute(gone))
         return len(old)
 
     def _adopt(self, folder: str, incoming: Path) -> None:
-        found = [(file.name, file.read_bytes()) for file in incoming.iterdir()]
-        self._transact(_write_all, folder, found)
+        contents = [(file.name, file.read_bytes()) for file in incoming.iterdir()]
+        self._transact(_write_all, folder, contents)
         shutil.rmtree(incoming, ignore_errors=True)
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
@@ -70,8 +70,8 @@ class DatabaseFiles:
             raise StoreError(type(error).__name__) from None
 
 
-def _write_all(connection: Connection, folder: str, found: list[tuple[str, bytes]]) -> None:
-    for name, data in found:
+def _write_all(connection: Connection, folder: str, contents: list[tuple[str, bytes]]) -> None:
+    for name, data in contents:
         _write(connection, folder, name, data)
 
 

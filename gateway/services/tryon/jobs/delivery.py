@@ -78,10 +78,10 @@ class DeliveryWorker:
             if free == 0:
                 continue
             now = self._jobs.clock()
-            for one in await self._jobs.store.due(
+            for delivery in await self._jobs.store.due(
                 destination, self._jobs.worker.name, self._lease, now, free
             ):
-                task = asyncio.ensure_future(self._deliver(one))
+                task = asyncio.ensure_future(self._deliver(delivery))
                 tasks.add(task)
                 task.add_done_callback(self._ended)
         idle = [name for name, tasks in self._tasks.items() if len(tasks) < self._in_flight]
@@ -134,33 +134,33 @@ class DeliveryWorker:
 
     def _after(self, delivery: Delivery, answer: Answer) -> Delivery:
         """Return the callback as it stands after an attempt."""
-        made = replace(
+        attempted = replace(
             delivery, attempts=delivery.attempts + 1, last_status=answer.status, next_attempt=None
         )
         if answer.received:
-            return replace(made, state="delivered")
+            return replace(attempted, state="delivered")
         now = self._jobs.clock()
-        pause = max(self._jobs.retries.pause(made.attempts), answer.retry_after or 0.0)
+        pause = max(self._jobs.retries.pause(attempted.attempts), answer.retry_after or 0.0)
         if answer.status == GONE or now + pause - delivery.since > self._jobs.retries.max_age:
-            return replace(made, state="dead_letter")
-        return replace(made, next_attempt=now + pause)
+            return replace(attempted, state="dead_letter")
+        return replace(attempted, next_attempt=now + pause)
 
-    def _note(self, made: Delivery, seconds: float) -> None:
-        outcome = "failed" if made.state == "pending" else made.state
-        self._jobs.metrics.callbacks.labels(made.destination, outcome).inc()
-        self._jobs.metrics.callback_seconds.labels(made.destination).observe(seconds)
-        if made.state == "dead_letter":
-            log.error("callback dead-lettered", extra={"destination": made.destination})
+    def _note(self, attempted: Delivery, seconds: float) -> None:
+        outcome = "failed" if attempted.state == "pending" else attempted.state
+        self._jobs.metrics.callbacks.labels(attempted.destination, outcome).inc()
+        self._jobs.metrics.callback_seconds.labels(attempted.destination).observe(seconds)
+        if attempted.state == "dead_letter":
+            log.error("callback dead-lettered", extra={"destination": attempted.destination})
 
-    async def _write(self, made: Delivery) -> None:
+    async def _write(self, attempted: Delivery) -> None:
         while True:
             try:
                 await self._jobs.store.attempted(
-                    made, self._jobs.worker.name, self._jobs.retries.unblocks(made)
+                    attempted, self._jobs.worker.name, self._jobs.retries.unblocks(attempted)
                 )
             except StoreError as error:
                 log.error("attempt not written", extra=where(error))
                 await asyncio.sleep(STORE_PAUSE)
                 continue
-            self._jobs.events.tell(made.job_id)
+            self._jobs.events.tell(attempted.job_id)
             return

@@ -89,7 +89,7 @@ class Dispatcher:
                 raise BusyError
             self._jobs.slot.take(identifier)
         try:
-            made = await self._model.run(inputs, timeout, lambda fraction, step: None)
+            result = await self._model.run(inputs, timeout, lambda fraction, step: None)
         except GatewayError as error:
             self._failed(error)
             self._jobs.metrics.failed(code_of(error))
@@ -100,8 +100,8 @@ class Dispatcher:
         finally:
             self._jobs.slot.free()
             self._jobs.job_waits.set()
-        self._jobs.metrics.ran(made.report)
-        return made
+        self._jobs.metrics.ran(result.report)
+        return result
 
     async def drain(self, seconds: float) -> None:
         """Take no further job and wait for the one in work."""
@@ -215,21 +215,21 @@ class Dispatcher:
             await self._jobs.store.release(job, counted=ending.again)
             return
         outcome = Outcome(ending.state, finished, error=ending.reason)
-        if ending.made:
+        if ending.result:
             name = f"result-{job.attempts}"  # of this attempt: a late other one spoils nothing
-            await self._jobs.files.write(job.folder, name, ending.made.image)
-            if ending.made.comparison:
-                await self._jobs.files.write(job.folder, COMPARISON, ending.made.comparison)
+            await self._jobs.files.write(job.folder, name, ending.result.image)
+            if ending.result.comparison:
+                await self._jobs.files.write(job.folder, COMPARISON, ending.result.comparison)
             outcome = replace(
-                outcome, result=name, content_type=ending.made.content_type,
-                report=ending.made.report,
+                outcome, result=name, content_type=ending.result.content_type,
+                report=ending.result.report,
             )  # fmt: skip
         deliveries = self._jobs.retries.deliveries(job.id, finished)
         ttl = self._settings.result_ttl_seconds
         if not await self._jobs.store.finish(job, outcome, deliveries, ttl):
             log.warning("a job had passed to another gateway")
-        elif ending.made:
-            self._jobs.metrics.ran(ending.made.report)
+        elif ending.result:
+            self._jobs.metrics.ran(ending.result.report)
         elif ending.reason:
             self._jobs.metrics.failed(ending.reason.code)
 

@@ -42,6 +42,6 @@ async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
         await asyncio.wait({task}, timeout=seconds)
     finally:
         task.cancel()
-    came = event.is_set()
+    happened = event.is_set()
     event.clear()
-    return came
+    return happened

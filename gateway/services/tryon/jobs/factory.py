@@ -110,14 +110,14 @@ def targets(settings: TryonSettings, folder: Path) -> dict[Destination, Target]:
         ValueError: a secret is unusable.
         OSError: the own secret can be neither read nor written.
     """
-    found: dict[Destination, Target] = {}
+    targets: dict[Destination, Target] = {}
     asset, balancer = settings.asset_service, settings.load_balancer
     if asset.callback_url:
-        found["asset_service"] = _target(asset.callback_url, asset, asset.timeout, folder)
+        targets["asset_service"] = _target(asset.callback_url, asset, asset.timeout, folder)
     if balancer.url:
         url = f"{balancer.url.rstrip('/')}/job_complete"
-        found["load_balancer"] = _target(url, balancer, balancer.timeout, folder)
-    return found
+        targets["load_balancer"] = _target(url, balancer, balancer.timeout, folder)
+    return targets
 
 
 def _target(url: str, receiver: Receiver, timeout: float, folder: Path) -> Target:

@@ -112,7 +112,7 @@ def sweep_folders(root: Path, known: Collection[str], unknown: Sightings, older:
         with contextlib.suppress(FileNotFoundError):
             if folder.name not in known:
                 seen[folder.name, folder.stat().st_mtime_ns] = folder
-    old = [seen[one] for one, age in unknown.ages(seen).items() if age >= older]
+    old = [seen[name] for name, age in unknown.ages(seen).items() if age >= older]
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
     return len(old)

@@ -89,20 +89,20 @@ class TryOnModel:
             "GARMENT": _one(inputs.garment),
             "OPTIONS": _one(json.dumps(inputs.options).encode()),
         }
-        made: TryOn | None = None
+        result: TryOn | None = None
         async with aclosing(self._stream(tensors, timeout)) as stream:
             try:
-                async for found in stream:
-                    if "PROGRESS" in found:
-                        on_progress(*_progress(json.loads(found["PROGRESS"].flat[0])))
-                    if "IMAGE" in found:
-                        made = _made(found)
+                async for outputs in stream:
+                    if "PROGRESS" in outputs:
+                        on_progress(*_progress(json.loads(outputs["PROGRESS"].flat[0])))
+                    if "IMAGE" in outputs:
+                        result = _made(outputs)
             except GatewayError:  # after the result, only the stream's end is missing
-                if made is None:
+                if result is None:
                     raise
-        if made is None:
+        if result is None:
             raise InferenceError
-        return made
+        return result
 
     async def describe(self, timeout: float) -> dict[str, Any]:
         """Return what the model says of itself; it answers while it loads and while it works.
@@ -112,7 +112,7 @@ class TryOnModel:
         """
         command = {"COMMAND": _one(b'{"op":"describe"}')}
         async with aclosing(self._stream(command, timeout)) as stream:
-            reports = [found["REPORT"] async for found in stream if "REPORT" in found]
+            reports = [outputs["REPORT"] async for outputs in stream if "REPORT" in outputs]
         if not reports:
             raise InferenceError
         return dict(json.loads(reports[-1].flat[0]))
@@ -123,18 +123,18 @@ class TryOnModel:
         return self._triton.stream(self._name, tensors, timeout=timeout, headers=self._headers())
 
 
-def _made(found: Mapping[str, Array]) -> TryOn:
-    comparison = found.get("COMPARISON")
+def _made(outputs: Mapping[str, Array]) -> TryOn:
+    comparison = outputs.get("COMPARISON")
     return TryOn(
-        bytes(found["IMAGE"].flat[0]),
-        dict(json.loads(found["REPORT"].flat[0])),
+        bytes(outputs["IMAGE"].flat[0]),
+        dict(json.loads(outputs["REPORT"].flat[0])),
         None if comparison is None else bytes(comparison.flat[0]),
     )
 
 
-def _progress(told: Mapping[str, Any]) -> tuple[float, str | None]:
-    step = told.get("step")
-    fraction = min(max(float(told["fraction"]), 0.0), 1.0)
+def _progress(report: Mapping[str, Any]) -> tuple[float, str | None]:
+    step = report.get("step")
+    fraction = min(max(float(report["fraction"]), 0.0), 1.0)
     return fraction, str(step)[:MAX_STEP_NAME] if step else None
 
 

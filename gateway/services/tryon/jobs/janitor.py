@@ -81,13 +81,13 @@ class Janitor:
         self._jobs.job_waits.set()
         self._jobs.callback_due.set()
 
-    def _here(self, one: Held) -> bool:
+    def _here(self, job: Held) -> bool:
         """Whether it is in work in this process, even if that cannot be written down."""
-        mine = one.owner == self._jobs.worker.name and one.destination is None
-        return mine and one.job_id in self._jobs.progress
+        mine = job.owner == self._jobs.worker.name and job.destination is None
+        return mine and job.job_id in self._jobs.progress
 
-    def _lease(self, one: Held) -> float:
-        attempt = 0.0 if one.destination is None else self._jobs.attempt_seconds
+    def _lease(self, job: Held) -> float:
+        attempt = 0.0 if job.destination is None else self._jobs.attempt_seconds
         return self._settings.lease_seconds + attempt
 
     async def count(self) -> None:

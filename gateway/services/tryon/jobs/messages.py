@@ -78,8 +78,8 @@ def result_event(job: Job, image: bytes | None, model_version: str, ended: float
 
 def completion_message(job: Job) -> Message:
     """Return the message to the load balancer."""
-    told = {"node_id": job.node, "job_id": job.id, "metadata": {}}
-    return Message(json.dumps(told).encode(), "application/json")
+    common = {"node_id": job.node, "job_id": job.id, "metadata": {}}
+    return Message(json.dumps(common).encode(), "application/json")
 
 
 def _fields(job: Job, model_version: str) -> dict[str, Any]:

@@ -106,6 +106,6 @@ class JobCollector(Collector):
             "Disk of the jobs: free, and needed for a further job to be accepted.",
             labels=["state"],
         )
-        for what in ("free", "needed"):
-            disk.add_metric([what], self._metrics.disk.get(what, 0))
+        for kind in ("free", "needed"):
+            disk.add_metric([kind], self._metrics.disk.get(kind, 0))
         yield from (jobs, pending, disk)

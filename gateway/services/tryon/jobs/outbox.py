@@ -64,11 +64,11 @@ class Outbox(Database):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        found = [to_delivery(row) for row in connection.execute(query).mappings()]
-        for delivery in found:
-            taken = update(deliveries).where(_key(delivery)).values(owner=owner, lease=now + lease)
-            connection.execute(taken)
-        return found
+        due = [to_delivery(row) for row in connection.execute(query).mappings()]
+        for delivery in due:
+            claim = update(deliveries).where(_key(delivery)).values(owner=owner, lease=now + lease)
+            connection.execute(claim)
+        return due
 
     @transaction
     def next_due(
@@ -80,8 +80,8 @@ class Outbox(Database):
             deliveries.c.owner.is_(None),
             deliveries.c.destination.in_(tuple(destinations)),
         )
-        found = connection.execute(query).scalar()
-        return None if found is None else float(found)
+        earliest = connection.execute(query).scalar()
+        return None if earliest is None else float(earliest)
 
     @transaction
     def attempted(

@@ -31,13 +31,13 @@ class RunOutcome:
 
     Attributes:
         state: the job's next one; without meaning when it is queued again.
-        made: the result.
+        result: the try-on.
         reason: why there is none.
         again: not None: queue it again; whether the attempt counts.
     """
 
     state: State
-    made: TryOn | None = None
+    result: TryOn | None = None
     reason: JobError | None = None
     again: bool | None = None
 
@@ -56,7 +56,7 @@ def outcome_of(run: asyncio.Task[TryOn], cancelled: bool, *, final: bool) -> Run
         return RunOutcome("queued", again=False)
     error = run.exception()
     if error is None:
-        return RunOutcome("delivering", made=run.result())
+        return RunOutcome("delivering", result=run.result())
     if isinstance(error, WorkflowError):
         if error.code == "cancelled":  # by the model itself: it is being unloaded
             return _lost(final)

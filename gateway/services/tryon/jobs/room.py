@@ -46,10 +46,10 @@ class Room:
         Raises:
             OSError: the folder cannot be asked.
         """
-        found = await asyncio.to_thread(os.statvfs, self._folder)
-        margin = min(self._margin, found.f_blocks * found.f_frsize // SMALL)
+        disk = await asyncio.to_thread(os.statvfs, self._folder)
+        margin = min(self._margin, disk.f_blocks * disk.f_frsize // SMALL)
         needed = margin + self._share * (self._unfinished() + self._arriving + 1)
-        return {"free": found.f_bavail * found.f_frsize, "needed": needed}
+        return {"free": disk.f_bavail * disk.f_frsize, "needed": needed}
 
     async def check(self) -> None:
         """Check that one more job can be accepted.
@@ -58,8 +58,8 @@ class Room:
             NoRoomError: it cannot.
             OSError: the folder cannot be asked.
         """
-        found = await self.measure()
-        if found["free"] < found["needed"]:
+        room = await self.measure()
+        if room["free"] < room["needed"]:
             raise NoRoomError(retry_after=RETRY_SECONDS)
 
     @contextmanager

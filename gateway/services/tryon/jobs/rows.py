@@ -21,7 +21,7 @@ def job_values(job: NewJob) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def to_job(row: RowMapping, found: Sequence[Delivery] = ()) -> Job:
+def to_job(row: RowMapping, job_deliveries: Sequence[Delivery] = ()) -> Job:
     """Return the record of a row of `tryon_jobs` and its deliveries."""
     error = JobError(row["error_code"], row["error_step"]) if row["error_code"] else None
     return Job(
@@ -32,7 +32,7 @@ def to_job(row: RowMapping, found: Sequence[Delivery] = ()) -> Job:
         cancelling=bool(row["cancelling"]), started=row["started"], finished=row["finished"],
         expires=row["expires"], progress=row["progress"], step=row["step"], result=row["result"],
         content_type=row["content_type"], report=json.loads(row["report"]), error=error,
-        deliveries=tuple(found),
+        deliveries=tuple(job_deliveries),
     )  # fmt: skip
 
 
@@ -53,10 +53,10 @@ def read_job(connection: Connection, job_id: str, *, lock: bool = False) -> Job 
 def deliveries_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Delivery]]:
     """Return the deliveries of several jobs by job, the asset service's first."""
     query = select(deliveries).where(deliveries.c.job_id.in_(ids))
-    found: dict[str, list[Delivery]] = {}
+    by_job: dict[str, list[Delivery]] = {}
     for row in connection.execute(query.order_by(deliveries.c.destination)).mappings():
-        found.setdefault(row["job_id"], []).append(to_delivery(row))
-    return found
+        by_job.setdefault(row["job_id"], []).append(to_delivery(row))
+    return by_job
 
 
 def write_deliveries(connection: Connection, new: Sequence[Delivery]) -> None:

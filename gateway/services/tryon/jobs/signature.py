@@ -63,11 +63,11 @@ def own_secret(file: Path) -> str:
         OSError: the file can be neither read nor written.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     part = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with open(descriptor, "w", encoding="ascii") as opened:
-        opened.write(made + "\n")
+        opened.write(secret + "\n")
     try:
         with contextlib.suppress(FileExistsError):  # of two gateways one wins
             os.link(part, file)

@@ -87,8 +87,8 @@ def boot_id() -> str:
 
 def _read(file: Path) -> dict[str, float]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        anchors = {str(boot): float(anchor) for boot, anchor in found.items()}
+        content = json.loads(file.read_text(encoding="utf-8"))
+        anchors = {str(boot): float(anchor) for boot, anchor in content.items()}
         return {boot: anchor for boot, anchor in anchors.items() if math.isfinite(anchor)}
     except FileNotFoundError:
         return {}

@@ -86,8 +86,8 @@ class JobStore(Outbox):
         if before:
             query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*before))
         rows = connection.execute(query).mappings().all()
-        found = deliveries_of(connection, [row["id"] for row in rows])
-        return [to_job(row, found.get(row["id"], ())) for row in rows]
+        by_job = deliveries_of(connection, [row["id"] for row in rows])
+        return [to_job(row, by_job.get(row["id"], ())) for row in rows]
 
     @transaction
     def counts(self, connection: Connection) -> dict[State, int]:
@@ -116,11 +116,11 @@ class JobStore(Outbox):
         chosen = connection.execute(oldest).scalar()
         if chosen is None:
             return None
-        taken = {
+        claim = {
             "state": "running", "owner": owner, "node": node, "lease": now + lease, "started": now,
             "attempts": jobs.c.attempts + 1, "progress": 0.0, "step": None,
         }  # fmt: skip
-        connection.execute(update(jobs).where(jobs.c.id == chosen).values(taken))
+        connection.execute(update(jobs).where(jobs.c.id == chosen).values(claim))
         return read_job(connection, chosen)
 
     @transaction
@@ -249,11 +249,11 @@ class JobStore(Outbox):
         """Mark jobs whose files have had their time, and return the files' folders."""
         pending = exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.state == "pending")
         over = and_(jobs.c.expires <= now, jobs.c.state != "expired", ~pending)
-        found = connection.execute(select(jobs.c.id, jobs.c.folder).where(over)).all()
-        if found:
-            gone = jobs.c.id.in_([row[0] for row in found])
+        expired = connection.execute(select(jobs.c.id, jobs.c.folder).where(over)).all()
+        if expired:
+            gone = jobs.c.id.in_([row[0] for row in expired])
             connection.execute(update(jobs).where(gone).values(state="expired"))
-        return [row[1] for row in found]
+        return [row[1] for row in expired]
 
     @transaction
     def folders(self, connection: Connection) -> set[str]:

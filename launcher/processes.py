@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 
-class Unit(Protocol):
+class ManagedProcess(Protocol):
     """A process that can be started again."""
 
     name: str
@@ -39,7 +39,7 @@ class Unit(Protocol):
         """End it at once."""
 
 
-class TritonUnit:
+class TritonProcess:
     """The embedded tritonserver."""
 
     name = "triton"
@@ -49,21 +49,21 @@ class TritonUnit:
         self._server = server
 
     def start(self) -> subprocess.Popen[bytes]:
-        """See Unit."""
+        """See ManagedProcess."""
         self._server.start()
         return self._server.process
 
     def stop(self, timeout: float) -> None:
-        """See Unit."""
+        """See ManagedProcess."""
         self._server.stop(timeout)
 
     def kill(self) -> None:
-        """See Unit."""
+        """See ManagedProcess."""
         if self._server.running:
             self._server.process.kill()
 
 
-class GatewayUnit:
+class GatewayProcess:
     """`python -m gateway serve`.
 
     Its listening sockets are opened once, here, and handed to every process that serves them: while
@@ -76,23 +76,23 @@ class GatewayUnit:
         self,
         settings: Settings,
         environment: Mapping[str, str],
-        given: Sequence[socket.socket] = (),
+        handed_over: Sequence[socket.socket] = (),
     ) -> None:
         """Nothing is opened or runs yet.
 
         Args:
             settings: The configuration.
             environment: The whole environment of the process.
-            given: Listening sockets that were handed over; others are opened at the first start.
+            handed_over: Listening sockets; others are opened at the first start.
         """
-        self._given = given
+        self._handed_over = handed_over
         self._settings = settings
         self._environment = environment
         self._sockets: list[socket.socket] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
-        """See Unit."""
+        """See ManagedProcess."""
         if not self._sockets:
             self._sockets = self._listen()
         self._process = child.spawn(
@@ -105,15 +105,15 @@ class GatewayUnit:
 
     def _listen(self) -> list[socket.socket]:
         try:
-            found = listening(self._settings, self._given)
+            by_service = listening(self._settings, self._handed_over)
         except ListenError as error:
             raise LauncherError(f"the gateway cannot listen on {error.strerror}") from None
         except ValueError as error:
             raise LauncherError(str(error)) from None
-        return [sock for sockets in found.values() for sock in sockets]
+        return [sock for sockets in by_service.values() for sock in sockets]
 
     def stop(self, timeout: float) -> None:
-        """See Unit."""
+        """See ManagedProcess."""
         for sock in self._sockets:  # the gateway closes its own: from then on all are refused
             sock.close()
         if self._process is not None:
@@ -127,12 +127,12 @@ class GatewayUnit:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-class Keeper:
-    """Keeps one unit running: starts it again, with growing pauses, when it ends."""
+class Restarter:
+    """Keeps one process running: starts it again, with growing pauses, when it ends."""
 
     def __init__(
         self,
-        unit: Unit,
+        process: ManagedProcess,
         backoff: Backoff,
         log: LogStream,
         started: Callable[[int], None] = lambda pid: None,
@@ -140,16 +140,16 @@ class Keeper:
         """Nothing runs yet.
 
         Args:
-            unit: What is kept running.
+            process: What is kept running.
             backoff: Its pauses.
             log: Where its output goes.
             started: Told the process id of every process that is started.
         """
-        self.unit = unit
+        self.process = process
         self._backoff = backoff
         self._log = log
         self._note = started
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: subprocess.Popen[bytes] | None = None
         self._pump: threading.Thread | None = None
         self._started = 0.0
         self._next_start = 0.0
@@ -157,30 +157,30 @@ class Keeper:
     @property
     def exit_status(self) -> int | None:
         """Status with which the last process ended; None while it runs."""
-        return None if self._process is None else self._process.poll()
+        return None if self._running is None else self._running.poll()
 
     def start(self) -> None:
-        """Start the unit now.
+        """Start the process now.
 
         Raises:
             LauncherError: It cannot be started at all.
             OSError: There is no process, memory or disk for it.
         """
         self._started = time.monotonic()
-        self._process = self.unit.start()
+        self._running = self.process.start()
         self._next_start = 0.0
-        self._note(self._process.pid)
-        if self._process.stdout is not None:
-            self._pump = self._log.follow(self.unit.name, self._process.stdout)
+        self._note(self._running.pid)
+        if self._running.stdout is not None:
+            self._pump = self._log.follow(self.process.name, self._running.stdout)
 
     def stop(self, timeout: float) -> None:
-        """End the unit, politely for `timeout` seconds, and write the rest of its log."""
-        self.unit.stop(timeout)
+        """End the process, politely for `timeout` seconds, and write the rest of its log."""
+        self.process.stop(timeout)
         if self._pump is not None:
             self._pump.join(1)
 
     def tend(self) -> None:
-        """Notice an end, and start the unit again when its pause is over; called often.
+        """Notice an end, and start the process again when its pause is over; called often.
 
         A start that fails is tried again, too: what is missing may come back.
         """
@@ -195,9 +195,9 @@ class Keeper:
                 reason = error.strerror if isinstance(error, OSError) else error
                 self._pause(f"cannot be started ({reason})")
 
-    def _pause(self, what: str) -> None:
+    def _pause(self, cause: str) -> None:
         now = time.monotonic()
         pause = self._backoff.pause(now - self._started)
         self._next_start = now + pause
         when = f"in {pause:.1f} s" if pause else "at once"
-        self._log.write("supervisor", f"{self.unit.name} {what}; starting it again {when}")
+        self._log.write("supervisor", f"{self.process.name} {cause}; starting it again {when}")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.callback_receiver import COMPLETE, RESULT, Received, Receiver, always
-from tests.triton.jobs.conftest import Make, Standing
+from tests.triton.tryon.jobs.conftest import Make, Standing
 
 
 @pytest.mark.parametrize("status", [500, 0, -1], ids=["500", "cut", "hanging"])

@@ -17,7 +17,7 @@ import pytest
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_tenants import audio, frames
 from tests.support.waiting import until
-from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
+from tests.triton.lipsync.gateway.conftest import TENANTS, LipsyncStack
 
 CLOSE = 1e-5
 CALLS = 24  # per worker

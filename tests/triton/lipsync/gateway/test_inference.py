@@ -19,7 +19,7 @@ from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_model import MODEL, LipsyncModel
 from tests.support.lipsync_tenants import audio, frames
 from tests.support.stack import ROOT, Stack
-from tests.triton.gateway_lipsync.conftest import TENANTS, LipsyncStack
+from tests.triton.lipsync.gateway.conftest import TENANTS, LipsyncStack
 
 CLOSE = 1e-5
 CANCELLED = 20  # calls; all their frames together take many seconds

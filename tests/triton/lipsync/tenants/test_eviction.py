@@ -18,7 +18,7 @@ from tests.contract.test_lipsync_rest import pixels
 from tests.support.gateway import Running
 from tests.support.lipsync_tenants import Plain, with_masked
 from tests.support.waiting import PATIENCE, until
-from tests.triton.tenants.conftest import TENANTS, Opener
+from tests.triton.lipsync.tenants.conftest import TENANTS, Opener
 
 INPUT = with_masked(FACE.astype(np.float32) / 255)
 AUDIO = np.frombuffer(SILENCE, np.float32).reshape(1, 32, 16, 16)

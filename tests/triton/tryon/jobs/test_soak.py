@@ -6,7 +6,7 @@ import random
 import time
 
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver, always, failing
-from tests.triton.jobs.conftest import Make, ScriptedTriton
+from tests.triton.tryon.jobs.conftest import Make, ScriptedTriton
 
 JOBS, KILLS, SHARE = 20, 3, 0.3
 

@@ -10,7 +10,7 @@ import grpc
 
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_tenants import audio, frames
-from tests.triton.gateway_lipsync.conftest import LipsyncStack
+from tests.triton.lipsync.gateway.conftest import LipsyncStack
 
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 

@@ -11,7 +11,7 @@ import httpx
 from tests.support.callback_receiver import COMPLETE
 from tests.support.tryon_gateway import tryon_form
 from tests.support.waiting import usual
-from tests.triton.jobs.conftest import Make, ScriptedTriton, Standing
+from tests.triton.tryon.jobs.conftest import Make, ScriptedTriton, Standing
 
 
 def test_errors_progress_and_deadlines(standing: Standing, scripted_triton: ScriptedTriton) -> None:

@@ -10,7 +10,7 @@ import psutil
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver, always
 from tests.support.tryon_processes import GatewayProcess
 from tests.support.waiting import wait_for
-from tests.triton.jobs.conftest import Make, ScriptedTriton
+from tests.triton.tryon.jobs.conftest import Make, ScriptedTriton
 
 
 def delivered(gateway: GatewayProcess, receiver: Receiver, job_id: str) -> None:

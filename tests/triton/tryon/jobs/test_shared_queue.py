@@ -10,7 +10,7 @@ import pytest
 from tests.support.callback_receiver import COMPLETE, RESULT, Receiver
 from tests.support.postgres import postgres
 from tests.support.waiting import wait_for
-from tests.triton.jobs.conftest import Make, ScriptedTriton
+from tests.triton.tryon.jobs.conftest import Make, ScriptedTriton
 
 
 @pytest.fixture(scope="module")
