@@ -63,7 +63,7 @@ class Metrics:
         self.call_limits = Gauge(
             "pentad_network_call",
             "How a model calls its network: most rows, padded tokens, calls in flight.",
-            ["model", "network", "limit", "source"], registry=registry, multiprocess_mode="max",
+            ["model", "network", "limit"], registry=registry, multiprocess_mode="max",
         )  # fmt: skip
         self.reloads = Counter(
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
@@ -105,8 +105,7 @@ class Metrics:
         self.canary_seconds.labels(model).set(seconds)
         for network, told in dict(info.get("calls") or {}).items():
             for limit in ("rows", "tokens", "in_flight"):
-                labels = (model, network, limit, str(told["source"]))
-                self.call_limits.labels(*labels).set(told[limit])
+                self.call_limits.labels(model, network, limit).set(told[limit])
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

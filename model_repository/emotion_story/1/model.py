@@ -81,9 +81,8 @@ class TritonPythonModel:
         self._large = BoundedPool("large", 1, number["max_waiting_bytes"])
         self._asking = BoundedPool("vlm", number["vlm_in_flight"], number["max_vlm_bytes"])
         self._watch = CancelWatch(self._cancel_vlm)
-        self._timeline = None
-        if not self._tuning.due:
-            self._start()
+        self._readers = []
+        self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
     def _start(self):
@@ -93,14 +92,15 @@ class TritonPythonModel:
         pb_utils.Logger.log_info(f"{self._detector} is called with {values.calls}: {values.source}")
         # One more than are in the detector or on a core, so that none waits.
         threads = max(len(os.sched_getaffinity(0)), values.calls.in_flight) + 1
-        self._readers = ThreadPoolExecutor(self._reading_threads or threads, "reader")
+        readers = ThreadPoolExecutor(self._reading_threads or threads, "reader")
+        self._readers.append(readers)  # clips that are being read keep the earlier ones
         reader = FaceReader(
             self._detect,
             self._classify,
             self._searched,
             self._detection_side,
             self._facts["input_size"],
-            self._readers,
+            readers,
         )
         self._timeline = TimelineEngine(reader, self._facts["labels"], self._facts["model"])
 
@@ -113,8 +113,7 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Queues the requests; their answers come from the threads."""
-        if self._timeline is None:  # only now may networks be called
-            self._tuning.run(self._try)
+        if self._tuning.renewed(self._try):
             self._start()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
@@ -125,10 +124,11 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the threads finish."""
+        self._tuning.stop()
         for pool in (self._pool, self._large, self._asking, self._watch):
             pool.stop()
-        if self._timeline is not None:
-            self._readers.shutdown()
+        for readers in self._readers:
+            readers.shutdown()
 
     def _queue(self, request, sender):
         options = read_options(*(b"".join(_values(request, key)) for key in ("ENGINE", "OPTIONS")))

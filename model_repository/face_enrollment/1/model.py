@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from faces.vector import pooled
 from network_facts import network_facts
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
-from tuning import SECONDS, Tuning
+from tuning import Tuning
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures run side by side already
@@ -80,9 +81,7 @@ class TritonPythonModel:
         self._is_large = partial(is_large, max_pixels=options.max_pixels)
         self._searchers = int(parameters["searchers"])
         self._detection_side = options.detection_side
-        self._enroller = None
-        if not any(tuning.due for tuning in self._tunings):
-            self._start()
+        self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
     def _start(self):
@@ -100,14 +99,6 @@ class TritonPythonModel:
             is_large=self._is_large,
         )
 
-    def _tune(self):
-        searches, crops = self._tunings
-        seconds = SECONDS / sum(tuning.due for tuning in self._tunings)
-        if searches.due:
-            searches.run(self._try_search, seconds)
-        if crops.due:
-            crops.run(self._try_crops, seconds)
-
     def _try_search(self, _, __):
         """One call of the detector, of a picture of 4:3, as the searchers make it."""
         network = self._detector
@@ -120,9 +111,11 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
-        if self._enroller is None:  # only now may networks be called
-            self._tune()
+        searches, crops = self._tunings
+        if searches.renewed(self._try_search) | crops.renewed(self._try_crops):
+            old = self._enroller
             self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -132,8 +125,9 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
-        if self._enroller is not None:
-            self._enroller.stop()
+        for tuning in self._tunings:
+            tuning.stop()
+        self._enroller.stop()
 
     def _queue(self, request, sender):
         images, poses, wishes = (_values(request, name) for name in ("IMAGES", "POSES", "OPTIONS"))

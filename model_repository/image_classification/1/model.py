@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -50,9 +51,7 @@ class TritonPythonModel:
         )
         self._decoders = int(parameters["decoders"]) or len(os.sched_getaffinity(0))
         self._max_waiting_bytes = int(parameters["max_waiting_bytes"])
-        self._pipeline = None
-        if not self._tuning.due:
-            self._start()
+        self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
     def _start(self):
@@ -79,9 +78,10 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
-        if self._pipeline is None:  # only now may networks be called
-            self._tuning.run(self._try)
+        if self._tuning.renewed(self._try):
+            old = self._pipeline
             self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -91,8 +91,8 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
-        if self._pipeline is not None:
-            self._pipeline.stop()
+        self._tuning.stop()
+        self._pipeline.stop()
 
     def _queue(self, request, sender):
         images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)

@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -48,9 +49,7 @@ class TritonPythonModel:
         )
         self._pad_token_id = metadata["pad_token_id"]
         self._max_waiting_rows = int(parameters["max_waiting_rows"])
-        self._encoding = None
-        if not self._tuning.due:
-            self._start()
+        self._start()
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
     def _start(self):
@@ -73,9 +72,10 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
-        if self._encoding is None:  # only now may networks be called
-            self._tuning.run(self._try)
+        if self._tuning.renewed(self._try):
+            old = self._encoding
             self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             refuse = partial(_refuse, sender)
@@ -88,8 +88,8 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
-        if self._encoding is not None:
-            self._encoding.stop()
+        self._tuning.stop()
+        self._encoding.stop()
 
     def _queue(self, request, sender, refuse):
         raw = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)

@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -28,11 +29,15 @@ FOLDER = "PENTAD_CALIBRATION"
 ENGINES = "PENTAD_ENGINES"
 """Environment variable: the folder where the embedded server's backends tell where they compute."""
 SECONDS = 1.5
-"""Of one model, shared by its networks."""
+"""Of one measurement."""
 LOCK_SECONDS = 6.0
-"""How long a model waits for others that measure: beside each other they would measure that."""
-QUIET_SECONDS = 3.0
-"""How long it waits until nothing else computes."""
+"""How long a model waits for others that measure."""
+FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
+"""Seconds between looks whether something else computes."""
+TRIES = 5
+"""Measurements without a result after which the usual values stay until the next start."""
+CANARIES = 2
+"""Executions beside a measurement that do not spoil it: the gateway's canaries come every 5 s."""
 VERSION = 1
 """Of the files: other measurements, or other sizes, are not those of this module."""
 LARGEST_FILE = 65_536
@@ -67,9 +72,10 @@ class Values:
 class Tuning:
     """The values of one caller for one network.
 
-    A network can be called only once the model executes, so a model asks `due` when it is loaded
-    and, where that is true, measures before its first execution: the gateway's canary, which a
-    service is not ready without.
+    A network can be called only once the model executes, and a start is no time to measure:
+    everything loads. So a model begins with the usual values, or those that were kept, and a thread
+    measures as soon as nothing else computes. The model takes the new values over between two
+    executions.
     """
 
     def __init__(
@@ -105,42 +111,83 @@ class Tuning:
         folder = os.environ.get(FOLDER)
         self._file = Path(folder, f"{kind.name}.{network.name}.json") if folder else None
         self._key = fingerprint(network, asdict(self._limits)) if folder and not fixed else ""
-        self.due = bool(folder) and not fixed
-        if self.due and self._file and (figures := read(self._file, self._key)):
-            self._take(figures, choose(figures, self._limits), "kept")
-            self.due = False
+        self._due = bool(folder) and not fixed
+        self._executions = 0
+        self._changed = False
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        if self._due:
+            self.values = replace(self.values, reason="not measured yet")
+            self._due = not self._found()
 
-    def run(self, call: Callable[[int, int], None], seconds: float = SECONDS) -> Values:
-        """Measure, choose and keep; where the network cannot be called the usual values stay.
+    def renewed(self, call: Callable[[int, int], None]) -> bool:
+        """Whether the values have changed since the last time; to be asked at each execution.
+
+        The first time begins to measure, where that is due.
 
         Args:
             call: Makes a call of so many rows of so many tokens, and waits for it.
-            seconds: How long it may last.
         """
-        self.due = False
-        with _alone(self._file):
-            if self._file and (figures := read(self._file, self._key)):  # by another model
-                self._take(figures, choose(figures, self._limits), "kept")
-            else:
-                self._measure(call, seconds)
-        return self.values
+        self._executions += 1
+        if self._due:
+            self._due = False
+            self._thread = threading.Thread(
+                target=self._measure_when_quiet, args=(call,), name="tuning", daemon=True
+            )
+            self._thread.start()
+        changed, self._changed = self._changed, False
+        return changed
 
-    def _measure(self, call: Callable[[int, int], None], seconds: float) -> None:
+    def stop(self) -> None:
+        """End the thread; a call under way is finished."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _measure_when_quiet(self, call: Callable[[int, int], None]) -> None:
+        def watched(rows: int, length: int) -> None:
+            if self._stopping.is_set():
+                raise InterruptedError
+            call(rows, length)
+
+        pause, tries = FIRST_PAUSE, 0
+        while tries < TRIES and not self._stopping.wait(pause):
+            with _alone(self._file, self._stopping):
+                if self._found():
+                    self._changed = True
+                    return
+                if not disturbed():
+                    tries += 1
+                    if self._measured(watched):
+                        self._changed = True
+                        return
+            pause = min(2 * pause, LAST_PAUSE)
+
+    def _measured(self, call: Callable[[int, int], None]) -> bool:
+        """Measure, choose and keep; whether that was worth it."""
+        before = self._executions
         try:
-            quiet = _wait_for_quiet()
-            figures = measure(call, self._limits, seconds) if quiet else []
-            quiet = quiet and not disturbed()
+            figures = measure(call, self._limits, SECONDS)
         except Exception as error:
             self.values = replace(self.values, reason=f"not measured: {type(error).__name__}")
-            return
+            return False
         choice = choose(figures, self._limits)
-        if quiet and choice.steady and figures:
-            self._take(figures, choice, "measured")
-            if self._file:
-                write(self._file, self._key, figures)
-        else:
-            reason = "the machine was too busy to measure"
+        busy = self._executions - before > CANARIES or disturbed() or not choice.steady
+        if busy or not figures:
+            reason = "the machine was too busy to measure" if busy else "too slow to measure"
             self.values = replace(self.values, figures=tuple(figures), reason=reason)
+            return False
+        self._take(figures, choice, "measured")
+        if self._file:
+            write(self._file, self._key, figures)
+        return True
+
+    def _found(self) -> bool:
+        """Whether figures are kept, by an earlier start or by another model; takes them."""
+        figures = read(self._file, self._key) if self._file else []
+        if figures:
+            self._take(figures, choose(figures, self._limits), "kept")
+        return bool(figures)
 
     def _wanted(self) -> dict[str, str]:
         """Return the words that count: callers of rows without tokens say nothing of those."""
@@ -196,19 +243,12 @@ def _engines(network: str) -> list[Any]:
     return [sorted(told), {name: os.environ.get(name) for name in _TRITON}]
 
 
-def _wait_for_quiet() -> bool:
-    """Whether nothing else computes, at once or within QUIET_SECONDS: at a start others load."""
-    end = time.monotonic() + QUIET_SECONDS
-    while disturbed():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
-
-
 @contextlib.contextmanager
-def _alone(file: Path | None) -> Iterator[None]:
-    """Hold the folder's lock, or go on without it after LOCK_SECONDS or where there is none."""
+def _alone(file: Path | None, stopping: threading.Event) -> Iterator[None]:
+    """Hold the folder's lock; go on without it after LOCK_SECONDS or where there is none.
+
+    Two models that measure at the same time would measure each other.
+    """
     if file is None:
         yield
         return
@@ -223,7 +263,8 @@ def _alone(file: Path | None) -> Iterator[None]:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                time.sleep(0.05)
+                if stopping.wait(0.05):
+                    break
         yield
 
 
