@@ -129,13 +129,13 @@ class Tuning:
             call: Makes a call of so many rows of so many tokens, and waits for it.
         """
         self._executions += 1
+        changed, self._changed = self._changed, False
         if self._due:
             self._due = False
             self._thread = threading.Thread(
                 target=self._measure_when_quiet, args=(call,), name="tuning", daemon=True
             )
             self._thread.start()
-        changed, self._changed = self._changed, False
         return changed
 
     def stop(self) -> None:
