@@ -124,7 +124,9 @@ async def measured(tree: str, work: Work, found: Stack, metrics: str, seconds: f
     before, begin = await asyncio.to_thread(_counted, metrics, network), time.perf_counter()
     first = len(times)
     await asyncio.sleep(seconds)
-    while len(times) < first + 2:  # a slow machine: calls may last longer than that
+    for _ in range(120):  # a slow machine: calls may last longer than that
+        if len(times) >= first + 2:
+            break
         await asyncio.sleep(0.5)
     lasted, took = time.perf_counter() - begin, times[first:]
     after = await asyncio.to_thread(_counted, metrics, network)
