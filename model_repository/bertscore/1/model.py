@@ -55,8 +55,7 @@ class TritonPythonModel:
 
     def _start(self):
         values = self._tuning.values
-        told = {"calls": {self._encoder: values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        self._describe()
         pb_utils.Logger.log_info(f"{self._encoder} is called with {values.calls}: {values.source}")
         self._encoding = RowEncoding(
             RowQueue(values.calls.rows, values.calls.tokens),
@@ -65,6 +64,11 @@ class TritonPythonModel:
             workers=values.calls.in_flight,
             max_waiting=self._max_waiting_rows,
         )
+
+    def _describe(self):
+        self._values = self._tuning.values
+        told = {"calls": {self._encoder: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
 
     def _try(self, rows, length):
         """One call of the encoder, as the workers make it."""
@@ -77,6 +81,8 @@ class TritonPythonModel:
             old = self._encoding
             self._start()
             threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             refuse = partial(_refuse, sender)

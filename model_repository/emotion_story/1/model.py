@@ -87,8 +87,7 @@ class TritonPythonModel:
 
     def _start(self):
         values = self._tuning.values
-        told = {"calls": {self._detector: values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        self._describe()
         pb_utils.Logger.log_info(f"{self._detector} is called with {values.calls}: {values.source}")
         # One more than are in the detector or on a core, so that none waits.
         threads = max(len(os.sched_getaffinity(0)), values.calls.in_flight) + 1
@@ -104,6 +103,11 @@ class TritonPythonModel:
         )
         self._timeline = TimelineEngine(reader, self._facts["labels"], self._facts["model"])
 
+    def _describe(self):
+        self._values = self._tuning.values
+        told = {"calls": {self._detector: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
     def _try(self, _, __):
         """One call of the detector, of a picture of 4:3, as the readers make it."""
         network = self._searched
@@ -115,6 +119,8 @@ class TritonPythonModel:
         """Queues the requests; their answers come from the threads."""
         if self._tuning.renewed(self._try):
             self._start()
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:

@@ -86,8 +86,7 @@ class TritonPythonModel:
 
     def _start(self):
         searches, crops = (tuning.values for tuning in self._tunings)
-        told = dict(zip(self._networks, (searches.as_json(), crops.as_json()), strict=True))
-        self._info = json.dumps({**self._facts, "calls": told})
+        self._describe()
         for network, values in zip(self._networks, (searches, crops), strict=True):
             pb_utils.Logger.log_info(f"{network} is called with {values.calls}: {values.source}")
         # Pictures are decoded by the threads that search them, so there is one for each core.
@@ -98,6 +97,12 @@ class TritonPythonModel:
             max_waiting_bytes=self._max_waiting_bytes,
             is_large=self._is_large,
         )
+
+    def _describe(self):
+        self._values = [tuning.values for tuning in self._tunings]
+        told = (values.as_json() for values in self._values)
+        calls = dict(zip(self._networks, told, strict=True))
+        self._info = json.dumps({**self._facts, "calls": calls})
 
     def _try_search(self, _, __):
         """One call of the detector, of a picture of 4:3, as the searchers make it."""
@@ -116,6 +121,8 @@ class TritonPythonModel:
             old = self._enroller
             self._start()
             threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if any(old is not one.values for old, one in zip(self._values, self._tunings, strict=True)):
+            self._describe()  # they stayed, and there is a reason
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:

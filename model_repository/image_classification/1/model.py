@@ -56,8 +56,7 @@ class TritonPythonModel:
 
     def _start(self):
         values = self._tuning.values
-        told = {"calls": {self._classifier: values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        self._describe()
         pb_utils.Logger.log_info(
             f"{self._classifier} is called with {values.calls}: {values.source}"
         )
@@ -71,6 +70,11 @@ class TritonPythonModel:
             max_waiting_bytes=self._max_waiting_bytes,
         )
 
+    def _describe(self):
+        self._values = self._tuning.values
+        told = {"calls": {self._classifier: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
     def _try(self, rows, _):
         """One call of the network, as the workers make it."""
         side = self._facts["input_size"]
@@ -82,6 +86,8 @@ class TritonPythonModel:
             old = self._pipeline
             self._start()
             threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
