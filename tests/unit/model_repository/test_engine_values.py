@@ -11,6 +11,7 @@ import pytest
 from engine_values import (
     CROPS,
     EMBEDDINGS,
+    PAIRS,
     PICTURES,
     TOKEN_STATES,
     Calls,
@@ -30,7 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
 GPU = NetworkEngine(on_gpu=True, instances=2, most_rows=128)
 CALLERS = {
     "text_embedding": (EMBEDDINGS, "sentence_encoder", Calls(16, 512, 2), Calls(64, 16_384, 4)),
-    "reranking": (EMBEDDINGS, "cross_encoder", Calls(16, 512, 2), Calls(64, 16_384, 4)),
+    "reranking": (PAIRS, "cross_encoder", Calls(16, 512, 2), Calls(64, 16_384, 4)),
     "bertscore": (TOKEN_STATES, "token_encoder", Calls(8, 512, 2), Calls(64, 8_192, 4)),
     "image_classification": (PICTURES, "image_classifier", Calls(4, 0, 2), Calls(32, 0, 4)),
     "face_enrollment": (CROPS, "face_embedder", Calls(3, 0, 2), Calls(64, 0, 4)),
