@@ -60,10 +60,11 @@ def test_every_verb_of_the_own_ci_is_run(commands: dict[str, list[str]]) -> None
 def test_every_layer_is_run(commands: dict[str, list[str]]) -> None:
     everything = "\n".join(one for many in commands.values() for one in many)
     for layer in LAYERS:
-        # No GPU there; vlm: `make test-vlm`; the job `images` runs the real images.
-        if layer not in ("gpu", "vlm", "containers"):
+        # No GPU there; the job `images` runs the real images; the others have targets.
+        if layer not in ("gpu", "vlm", "netns", "containers"):
             assert f"PYTEST_ARGS=tests/{layer}\n" in everything + "\n"
     assert "make test-vlm" in everything
+    assert "make test-netns" in everything
 
 
 def test_the_images_are_built_and_started(commands: dict[str, list[str]]) -> None:
