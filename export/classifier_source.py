@@ -104,7 +104,6 @@ class Classifier:
 
     Attributes:
         interpolation: Filter of the resizing, by torchvision's name.
-        origin: Where the weights came from, for people.
         license: SPDX identifier, or "unknown".
     """
 

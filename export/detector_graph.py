@@ -34,7 +34,6 @@ class Family:
     Attributes:
         strides: Pixels between the places of each grid.
         anchors: Predictions at a place.
-        form: What the networks want of a picture.
         score_threshold: Of a face, as the family's own code has it.
         nms_iou: Overlap of two faces, likewise.
         parts: Numbers per prediction in each group of outputs.

@@ -23,8 +23,6 @@ class Weights(NamedTuple):
     """Weights of one network.
 
     Attributes:
-        name: What answers call it.
-        source: Where they come from.
         version: Of that package; empty for a hub, whose revision the operator chooses.
         sha256: Of that package's file; empty for a hub.
         licence: SPDX identifier.

@@ -24,7 +24,6 @@ class Outcome:
     """What became of a model's plan.
 
     Attributes:
-        record: Of the plan that is installed.
         changed: Whether it was not there before.
         refused: What was tried before it, and why it was not good enough.
     """

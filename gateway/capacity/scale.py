@@ -91,7 +91,6 @@ class Engine:
     """How the GPU engine runs the documented network, by what it moves in the card's memory.
 
     Attributes:
-        name: of it.
         maps: bytes a frame in FP16, without weights: what every kernel reads and writes.
         kernels: one after the other, of a step.
     """
@@ -121,7 +120,6 @@ class Card:
     """A GPU by its data sheet.
 
     Attributes:
-        name: of the card.
         bandwidth: bytes a second of its memory.
         reached: share of it that a network of many small layers reaches; an assumption.
     """

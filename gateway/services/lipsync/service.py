@@ -33,8 +33,6 @@ class LipsyncService(Service):
     """Tenants on devices behind one admission.
 
     Attributes:
-        pool: which tenants are where.
-        inference: calls on them.
         admission: calls taken in, those that wait for a load included.
         models: one per device, and the audio encoder.
         encoder: None where `raw_audio` is refused.

@@ -43,12 +43,7 @@ TOKENS_GIVEN = (
 
 
 class ParameterError(BadRequestError):
-    """A value of the body is wrong.
-
-    Args:
-        param: the field.
-        detail: what is wrong with it.
-    """
+    """A value of the body is wrong."""
 
     def __init__(self, param: str, detail: str) -> None:
         super().__init__(detail)

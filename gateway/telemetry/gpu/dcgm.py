@@ -80,7 +80,6 @@ class DcgmSource:
     Args:
         address: ``host:port`` of a running host engine; none starts one inside this process.
         field_ids: fields to prefer (see :func:`chosen_fields`).
-        load: returns the bindings.
         clock: seconds since the epoch.
         visible: ``CUDA_VISIBLE_DEVICES``; None: as it is set. Without meaning for a host engine at
             an address, which may be another machine's.
