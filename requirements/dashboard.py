@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from steps import Step, on_terminal
+from steps import Step, as_command, on_terminal
 
 DASHBOARD = Path(__file__).resolve().parents[1] / "dashboard"
 PACKAGES = ("package-lock.json", ".npmrc", "types/package.json")
@@ -149,7 +149,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -22,7 +22,7 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
-from steps import Step, on_terminal
+from steps import Step, as_command, on_terminal
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent / "pyproject.toml"  # an image is made of the locks alone
@@ -243,7 +243,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

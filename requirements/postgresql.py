@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from steps import as_command
+
 VERSIONS = Path("/usr/lib/postgresql")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 
@@ -52,7 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(main)
