@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from launcher.pbtxt import parse
+from gateway.triton.model_config import read_config
 
 _ENGINE = ("backend", "platform")
 
@@ -36,7 +36,7 @@ def _subfolders(repository: Path) -> list[Path]:
 
 def _complete(file: Path) -> bool:
     try:
-        config = parse(file.read_text(encoding="utf-8"))
+        config = read_config(file)
     except (OSError, ValueError):
         return False
     described = any(map(config.get, _ENGINE)) and all(map(config.get, ("input", "output")))
