@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.visible import shown_places
+from gateway.visible_cards import shown_places
 
 # Field number -> figure it can stand for. Of several for one figure the first is the default.
 # Power is in watts already and memory in MiB.
