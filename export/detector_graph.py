@@ -143,7 +143,7 @@ def _compare_detector(original: bytes, graph: Path, family: Family, heads: list[
     for rows, size in ((2, (32, 32)), (1, (320, 256)), (3, (160, 224))):
         images = pictures(rows, size)
         outputs = [run(original, heads, {name: family.form(image[None])}) for image in images]
-        expected = np.stack([_rows(one, family) for one in outputs])
+        expected = np.stack([_rows(output, family) for output in outputs])
         got = run(graph.read_bytes(), None, {IMAGE: images})[0]
         worst = max(worst, difference(expected, got))
     return judged(worst)

