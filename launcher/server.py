@@ -27,7 +27,6 @@ from launcher.layout import (
     find_wheel,
 )
 from launcher.options import ServerOptions, command_line
-from launcher.triton_grpc import connected
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -169,6 +168,9 @@ class TritonServer:
         Raises:
             LauncherError: A certificate cannot be read.
         """
+        # gRPC takes longer to import than Triton to be started: it is imported while that starts.
+        from launcher.triton_grpc import connected
+
         with connected(self.options) as triton:
             return triton.live()
 

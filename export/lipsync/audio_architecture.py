@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export.lipsync.audio_encoder import FEATURES, MEL_SHAPE
+from export.lipsync.audio_encoder_graph import FEATURES, MEL_SHAPE
 
 _STAGES = (
     # Channels, and by how much bands and columns shrink: 80x16 becomes 1x1.

@@ -14,7 +14,7 @@ from export.progress import Progress
 from gateway.settings import Settings
 
 STAMP = ".demo.json"
-VERSION = 1
+VERSION = 2
 """Raised when the same settings would give other demo tenants."""
 
 

@@ -67,6 +67,14 @@ class Metrics:
             "pentad_inference_retries", "Inferences asked again after a process had ended.",
             ["model", "cause"], registry=registry,
         )  # fmt: skip
+        self.cached_texts = Counter(
+            "pentad_embedding_cache_texts", "Texts looked up in the cache of embeddings.",
+            ["model", "outcome"], registry=registry,
+        )  # fmt: skip
+        self.cached_bytes = Gauge(
+            "pentad_embedding_cache_bytes", "Memory of the cache of embeddings.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self.connections = Gauge(
             "pentad_connections", "Open connections of an HTTP port.",
             ["port"], registry=registry, multiprocess_mode="livesum",

@@ -30,6 +30,22 @@ class _Member:
         self.deadline = deadline
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.call: _Call | None = None
+        self.answered = False
+
+    def answer_with(self, reply: Answer | GatewayError) -> None:
+        """Hand over what came of the call, unless the request has left it."""
+        if self.answer.done():
+            return
+        self.answered = True
+        if isinstance(reply, GatewayError):
+            self.answer.set_exception(reply)
+        else:
+            self.answer.set_result(reply)
+
+    def expire(self) -> None:
+        """Take note that the request's time is over."""
+        if not self.answer.done():
+            self.answer.set_exception(DeadlineError())
 
 
 class _Call:
@@ -82,18 +98,16 @@ class Coalescer:
                 self._finished()
         member = _Member(inputs, time.monotonic() + timeout)
         self._pending.append(member)
-        done = None
+        # A timer and a future: asyncio.wait costs five times as much.
+        timer = asyncio.get_running_loop().call_later(timeout, member.expire)
         try:
-            done, _ = await asyncio.wait({member.answer}, timeout=timeout)
+            return await member.answer
         finally:
-            if not done:
+            timer.cancel()
+            if not member.answered:
                 self._leave(member)
-        if not done:
-            raise DeadlineError
-        return member.answer.result()
 
     def _leave(self, member: _Member) -> None:
-        member.answer.cancel()
         if member.call:
             member.call.leave()
         else:
@@ -125,15 +139,13 @@ class Coalescer:
             )
         except GatewayError as error:
             for member in members:
-                if not member.answer.done():
-                    member.answer.set_exception(copy.copy(error))
+                member.answer_with(copy.copy(error))
         else:
             start = 0
             for member in members:
                 rows = slice(start, start + member.rows)
                 start += member.rows
-                if not member.answer.done():
-                    member.answer.set_result({name: reply[name][rows] for name in self._outputs})
+                member.answer_with({name: reply[name][rows] for name in self._outputs})
         finally:
             self._finished()
 

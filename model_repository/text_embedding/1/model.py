@@ -1,4 +1,4 @@
-"""Triton model `text_embedding`: UTF-8 text in, sentence embeddings out.
+"""Triton model `text_embedding`: UTF-8 text in, sentence embeddings out, or its tokens.
 
 Tokenises, batches rows of all requests by length and calls the encoder named by the parameter
 `encoder` through BLS. `execute` only queues: answers are sent by the workers as soon as they are
@@ -9,6 +9,7 @@ import gc
 import json
 import locale
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +20,13 @@ from engine_values import EMBEDDINGS, calls, network_engine
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
+from token_listing import TokenLister
 from tokenizers import Tokenizer
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
+
+END, START, NONE = SIDES = ("END", "START", "NONE")
 
 
 class TritonPythonModel:
@@ -35,8 +39,13 @@ class TritonPythonModel:
         folder = Path(args["model_repository"], args["model_version"])
         self._info = (folder / "metadata.json").read_bytes()
         metadata = json.loads(self._info)
+        self._max_tokens = metadata["max_tokens"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(metadata["max_tokens"])
+        self._tokenizer.enable_truncation(self._max_tokens)
+        self._others = {}
+        self._lister = TokenLister(folder / "tokenizer.json")
+        # Lists of tokens are made beside `execute`: whoever wants vectors does not wait for them.
+        self._listing = ThreadPoolExecutor(1, "listing")
         self._encoder = parameters["encoder"]
         chunks = calls(
             EMBEDDINGS,
@@ -69,27 +78,69 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
+        self._listing.shutdown()
         self._encoding.stop()
 
     def _queue(self, request, sender, refuse):
         raw = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
         texts = [item.decode() for item in raw]
-        distinct = list(dict.fromkeys(texts))
-        encoded = self._tokenizer.encode_batch_fast(distinct)
-        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
-        extras = self._extras(set(request.requested_output_names()), texts, rows)
-        job = EmbeddingJob(texts, partial(_answer, sender, extras), refuse, sender.is_cancelled)
+        wanted = set(request.requested_output_names())
+        if wanted == {"TOKENS"}:
+            self._listing.submit(self._list, texts, sender, refuse)
+        else:
+            cut = pb_utils.get_input_tensor_by_name(request, "TRUNCATE")
+            side = END if cut is None else cut.as_numpy().flat[0].decode()
+            if side in SIDES:
+                self._embed(texts, side, wanted, sender, refuse)
+            else:
+                refuse(f"TRUNCATE must be one of {SIDES}", pb_utils.TritonError.INVALID_ARG)
+
+    def _list(self, texts, sender, refuse):
+        try:
+            if sender.is_cancelled():
+                refuse("cancelled")
+            else:
+                _send(sender, [_column("TOKENS", self._lister.listed(texts))])
+        except Exception as error:
+            refuse(f"tokenisation failed: {error}")
+
+    def _embed(self, texts, side, wanted, sender, refuse):
+        # Rows are shared by what they are made of, which is the text alone where its end is cut.
+        keys = texts if side == END else [(side, text) for text in texts]
+        distinct = dict(zip(keys, texts, strict=True))
+        encoded = self._side(side).encode_batch_fast(list(distinct.values()))
+        rows = {key: item.ids for key, item in zip(distinct, encoded, strict=True)}
+        if side == NONE and (long := _first_longer(keys, rows, self._max_tokens)) is not None:
+            words = f"text_too_long: index={long}: truncate is NONE"
+            refuse(words, pb_utils.TritonError.INVALID_ARG)
+            return
+        extras = self._extras(wanted, texts, keys, rows)
+        job = EmbeddingJob(keys, partial(_answer, sender, extras), refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
             refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
 
-    def _extras(self, wanted, texts, rows):
+    def _side(self, side):
+        """Return the tokenizer that cuts texts there; but for the usual one made when needed."""
+        if side == END:
+            return self._tokenizer
+        if side not in self._others:
+            tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+            if side == NONE:
+                tokenizer.no_truncation()
+            else:
+                tokenizer.enable_truncation(self._max_tokens, direction="left")
+            self._others[side] = tokenizer
+        return self._others[side]
+
+    def _extras(self, wanted, texts, keys, rows):
         extras = []
         if "TOKEN_COUNT" in wanted:
-            counts = np.array([[len(rows[text])] for text in texts], dtype=np.int32)
+            counts = np.array([[len(rows[key])] for key in keys], dtype=np.int32)
             extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
+        if "TOKENS" in wanted:
+            extras.append(_column("TOKENS", self._lister.listed(texts)))
         if "MODEL_INFO" in wanted:
-            info = np.full((len(texts), 1), self._info, dtype=np.object_)
-            extras.append(pb_utils.Tensor("MODEL_INFO", info))
+            extras.append(_column("MODEL_INFO", [self._info] * len(texts)))
         return extras
 
     def _encode(self, ids, mask):
@@ -104,8 +155,19 @@ class TritonPythonModel:
         return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
 
 
+def _first_longer(keys, rows, most):
+    return next((place for place, key in enumerate(keys) if len(rows[key]) > most), None)
+
+
+def _column(name, items):
+    return pb_utils.Tensor(name, np.array(items, dtype=np.object_).reshape(-1, 1))
+
+
 def _answer(sender, extras, embeddings):
-    tensors = [pb_utils.Tensor("EMBEDDING", embeddings), *extras]
+    _send(sender, [pb_utils.Tensor("EMBEDDING", embeddings), *extras])
+
+
+def _send(sender, tensors):
     sender.send(
         pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     )

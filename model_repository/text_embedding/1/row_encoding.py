@@ -55,7 +55,7 @@ class RowEncoding:
             if self._stopping or len(self._queue) + len(encoded) > self._max_waiting:
                 return False
             self._queue.add(job, encoded)
-            self._changed.notify(len(self._threads))
+            self._changed.notify()
             return True
 
     def stop(self) -> None:
@@ -81,6 +81,8 @@ class RowEncoding:
             while True:
                 self._drop_cancelled()
                 if chunk := self._queue.take():
+                    if len(self._queue):  # one worker wakes the next: mostly one is enough
+                        self._changed.notify()
                     return chunk
                 if self._stopping:
                     return []

@@ -118,11 +118,12 @@ def test_lipsync_client(whole: Stack, tmp_path: Path, options: list[str]) -> Non
 def test_there_is_a_curl_for_every_endpoint() -> None:
     commands = " ".join(command for command, _ in COMMANDS)
     text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
+    pairs = ("/v1/rerank", "/v1/score", "/text/similarity", "/text/tokenize", "/v1/tokenize")
     vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
     iot = ("/iot/vectorizer", "/iot/emotions", "/iot/health", "/iot/models")
     tryon = ("/vton/tryon", "/vton/jobs/", "localhost:8080/infer")
     operations = ("/healthz", "/readyz", "/services", "/metrics")
-    for path in (*text, *vision, *iot, *tryon, "/lipsync/tenants", *operations):
+    for path in (*text, *pairs, *vision, *iot, *tryon, "/lipsync/tenants", *operations):
         assert path in commands
 
 

@@ -11,6 +11,7 @@ MODELS = (
     "emotion_story",
     "face_enrollment",
     "image_classification",
+    "reranking",
     "text_embedding",
     "vlm",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from gateway.services.lipsync.grpc.options import server_options
 from gateway.services.lipsync.grpc.reflection import add_reflection
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
+from gateway.sockets import is_held
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,12 @@ class GrpcServer(Background):
         """
         host, settings = self._context.settings.server.host, self._settings
         head_seconds = self._context.settings.server.connections.head_seconds
-        options = server_options(settings, self._lifecycle.connections, head_seconds)
+        options = server_options(
+            settings,
+            self._lifecycle.connections,
+            head_seconds,
+            held=is_held(settings.port, os.environ),
+        )
         server = grpc.aio.server(options=options)
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))

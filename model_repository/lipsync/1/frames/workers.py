@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lipsync_errors import CancelledError, DeadlineError
 
+from frames.denormals import flush_denormals
 from frames.scheduler import FrameQueue, Job, Step
 
 CANCEL_PERIOD = 0.05
@@ -100,6 +101,7 @@ class FrameWorkers:
             thread.join()
 
     def _loop(self, worker: int) -> None:
+        flush_denormals()  # of activations: the weights have none
         while (step := self._next()) is not None:
             work: Work = step.job.work
             try:
