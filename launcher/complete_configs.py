@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gateway.triton.model_config import read_config
+from launcher.pbtxt import parse
 
 _ENGINE = ("backend", "platform")
 
@@ -36,7 +36,7 @@ def _subfolders(repository: Path) -> list[Path]:
 
 def _complete(file: Path) -> bool:
     try:
-        config = read_config(file)
+        config = parse(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     described = any(map(config.get, _ENGINE)) and all(map(config.get, ("input", "output")))

@@ -22,9 +22,9 @@ from typing import Any
 
 from gateway.capacity import facts
 from gateway.settings.lipsync import CALLS_ON_A_CPU, CALLS_PER_GPU_SLOT
-from gateway.triton.model_config import parameters, read_config
 from launcher.errors import LauncherError
 from launcher.leftovers import SHM
+from launcher.pbtxt import parse
 
 MIB = 2**20
 REGION_BYTES = MIB
@@ -52,7 +52,7 @@ def needed_bytes(repository: Path, profile: str) -> int:
         config = folder / "configs" / f"{profile}.pbtxt"
         config = config if config.is_file() else folder / "config.pbtxt"
         if config.is_file():
-            total += model_bytes(read_config(config))
+            total += model_bytes(parse(config.read_text(encoding="utf-8")))
     return total
 
 
@@ -71,19 +71,19 @@ def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
     """
     profiles = {path.stem for path in repository.glob("*/configs/*.pbtxt")} | {"default"}
     models = max(needed_bytes(repository, name) for name in profiles)
-    further = model_bytes(read_config(repository / "lipsync" / "config.pbtxt"))
+    further = model_bytes(parse((repository / "lipsync" / "config.pbtxt").read_text("utf-8")))
     calls = CALLS_PER_GPU_SLOT * facts.GPU_SLOTS // CALLS_ON_A_CPU
     total = models + regions + (calls * devices - 1) * further
     return -(-total // STEP) * STEP
 
 
-def model_bytes(config: dict[str, Any]) -> int:
+def model_bytes(config: dict[str, list[Any]]) -> int:
     """Shared memory that one model needs, in bytes."""
     groups = config.get("instance_group", [{}])
-    instances = sum(int(group.get("count", 1)) for group in groups)
-    if stated := parameters(config).get("shm_mib"):
+    instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
+    if stated := _parameter(config, "shm_mib"):
         return instances * int(stated) * MIB
-    batch = max(1, int(config.get("max_batch_size", 0)))
+    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
     tensors = config.get("input", []) + config.get("output", [])
     return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
 
@@ -95,12 +95,9 @@ def check_shm(repository: Path, profile: str) -> str:
         A sentence for the person who started the check.
 
     Raises:
-        LauncherError: It is too small, or a model's configuration cannot be read.
+        LauncherError: It is too small.
     """
-    try:
-        needed = needed_bytes(repository, profile) if repository.is_dir() else 0
-    except ValueError as error:
-        raise LauncherError(str(error)) from None
+    needed = needed_bytes(repository, profile) if repository.is_dir() else 0
     usage = shutil.disk_usage(SHM)
     sentence = (
         f"{SHM} has {usage.free // MIB} of {usage.total // MIB} MiB free, "
@@ -114,8 +111,15 @@ def check_shm(repository: Path, profile: str) -> str:
     return sentence
 
 
-def _tensor_bytes(tensor: dict[str, Any]) -> int:
-    kind = tensor.get("data_type", "")
+def _parameter(config: dict[str, list[Any]], key: str) -> str | None:
+    for item in config.get("parameters", []):
+        if item.get("key") == [key]:
+            return str(item["value"][0]["string_value"][0])
+    return None
+
+
+def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:
+    kind = tensor.get("data_type", [""])[0]
     sizes = [int(size) for size in tensor.get("dims", [])]
     open_sizes = [VARIABLE_DIM] * len(sizes)
     if kind == "TYPE_UINT8" and sizes[-1:] == [3]:

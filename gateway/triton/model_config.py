@@ -18,21 +18,9 @@ def read_config(file: Path) -> dict[str, Any]:
         ValueError: it is no model configuration.
     """
     try:
-        return parse_config(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is no model configuration: {error}") from None
-
-
-def parse_config(text: str) -> dict[str, Any]:
-    """Return the text of a ``config.pbtxt`` as JSON-like values; int64 are strings.
-
-    Raises:
-        ValueError: it is no model configuration.
-    """
-    try:
-        message = Parse(text, model_config_pb2.ModelConfig())
+        message = Parse(file.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
     except ParseError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"{file} is no model configuration: {error}") from None
     return dict(MessageToDict(message, preserving_proto_field_name=True))
 
 
