@@ -23,6 +23,8 @@ class Weights(NamedTuple):
     """Weights of one network.
 
     Attributes:
+        name: What answers call it.
+        source: Where they come from.
         version: Of that package; empty for a hub, whose revision the operator chooses.
         sha256: Of that package's file; empty for a hub.
         licence: SPDX identifier.
@@ -67,8 +69,8 @@ def default_weights() -> list[Weights]:
 def configured_weights() -> list[Weights]:
     """Return what a configuration may name beside them: the default of the model `vlm`."""
     text = (ROOT / "model_repository" / "vlm" / "config.pbtxt").read_text()
-    origin = re.search(r'key: "source" value: { string_value: "([^",]+), ([^"]+)"', text)
-    if not origin:
+    found = re.search(r'key: "source" value: { string_value: "([^",]+), ([^"]+)"', text)
+    if not found:
         raise ValueError("model_repository/vlm/config.pbtxt names no source of its weights")
-    source, licence = origin.groups()
+    source, licence = found.groups()
     return [Weights(source.rpartition("/")[2], source, "", "", licence, "only with iot.vlm")]

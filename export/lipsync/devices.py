@@ -20,15 +20,15 @@ _DEVICE = re.compile(r'(key: "device" value: \{ string_value: ")([a-z]+)(?::\d+)
 def model_settings(settings: Settings) -> dict[str, str]:
     """Parameters of the model that the configuration sets."""
     lipsync = settings.lipsync
-    parameters = {
+    found = {
         "mask": ",".join(map(str, lipsync.mask)),
         "device_memory_gb": str(lipsync.gpus.memory_gb_per_gpu),
     }
     if lipsync.gpus.enabled is False:
-        parameters["device"] = "cpu"
+        found["device"] = "cpu"
     if lipsync.blob_folder is not None:
-        parameters["blob_folder"] = str(lipsync.blob_folder.resolve())
-    return parameters
+        found["blob_folder"] = str(lipsync.blob_folder.resolve())
+    return found
 
 
 def devices_are_current(settings: Settings) -> bool:
@@ -70,14 +70,14 @@ def _files(settings: Settings) -> dict[Path, str]:
     if not _DEVICE.search(text):
         raise ExportError(f"{MODEL}/config.pbtxt has no parameter device")
     own = json.dumps(model_settings(settings), indent=1, sort_keys=True) + "\n"
-    files = {repository / MODEL / "1" / FILE: own}
+    found = {repository / MODEL / "1" / FILE: own}
     for number, name in enumerate(settings.lipsync.device_models):
         if number and name.startswith(MODEL):
             folder = repository / name
             config = text.replace(f'name: "{MODEL}"', f'name: "{name}"', 1)
-            files[folder / "config.pbtxt"] = _DEVICE.sub(rf"\g<1>\g<2>:{number}\g<3>", config)
-            files[folder / ".gitignore"] = "*\n"
-    return files
+            found[folder / "config.pbtxt"] = _DEVICE.sub(rf"\g<1>\g<2>:{number}\g<3>", config)
+            found[folder / ".gitignore"] = "*\n"
+    return found
 
 
 def _present(settings: Settings) -> set[Path]:
