@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
+.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,13 @@ stock-client-env: env-test ## the clients that people already use (.venv-stock-c
 
 openapi: env ## regenerate dashboard/openapi.json, which the dashboard's types are made of
 	@$(PY) -m gateway openapi --defaults > var/openapi.json && mv var/openapi.json dashboard/openapi.json
+
+containers-env:
+	@$(PYTHON) requirements/containers.py
+
+# Without xdist: one stack for all of them, and what they say is for whoever reads the output.
+test-containers: env-test dashboard browser containers-env ## build the images without Docker, run compose.cpu.yaml (root, Debian, 15 GB)
+	@$(PY) -m pytest tests/containers -p no:randomly -o timeout=3600 $(PYTEST_ARGS)
 
 vlm-env: ## the environment of the vision-language model (.venv-vlm)
 	@$(PYTHON) requirements/vlm.py .venv-vlm $(DEVICE)

@@ -210,4 +210,9 @@ class Supervisor:
 def _server(settings: Settings) -> TritonServer:
     profile = choose_profile(settings.embedded.profile, settings.paths.repository)
     options = replace(options_from(settings, profile), extra_repositories=(REPOSITORY,))
-    return TritonServer(options, state=settings.paths.state, output=subprocess.PIPE)
+    return TritonServer(
+        options,
+        state=settings.paths.state,
+        output=subprocess.PIPE,
+        calibrate=settings.embedded.calibrate,
+    )

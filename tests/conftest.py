@@ -53,7 +53,18 @@ LONG = (
     "triton/vision/test_other_classifiers.py",
     "unit/gpu_check/test_bare_environment.py",
 )
-LAYERS = ("unit", "contract", "media", "triton", "netns", "clients", "browser", "vlm", "gpu")
+LAYERS = (
+    "unit",
+    "contract",
+    "media",
+    "triton",
+    "netns",
+    "clients",
+    "browser",
+    "vlm",
+    "gpu",
+    "containers",
+)
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -12,6 +12,8 @@ from export.errors import ExportError
 from export.folders import derive
 from export.progress import Progress
 
+DEMO = 2
+"""Version of the demo's encoder."""
 MODEL = "audio_encoder"
 GRAPH = "model.onnx"
 
@@ -21,7 +23,7 @@ class AudioEncoderExport:
     """An audio encoder.
 
     Attributes:
-        file: The operator's ONNX file, or where the demo's random one is written.
+        file: The operator's ONNX file, or where the demo's own is written.
         demo: Whether to write that one.
         name: Triton model; another one than `audio_encoder` is derived from it.
     """
@@ -40,11 +42,11 @@ class AudioEncoderExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
-        if self.demo and not self.file.is_file():
+        if self.demo:
             # Imported late: it brings torch, and mostly there is nothing to make.
-            from export.lipsync.audio_architecture import write_random_encoder
+            from export.lipsync.audio_architecture import write_loudness_encoder
 
-            write_random_encoder(self.file)
+            write_loudness_encoder(self.file)
         if not self.file.is_file():
             raise ExportError(f"{self.file} is no file")
         # onnx takes a second to import: only when there is something to make.
@@ -60,7 +62,7 @@ class AudioEncoderExport:
         ):
             worst, flushed = write_encoder(self.file, scratch / GRAPH)
             facts = {
-                "model": "random weights (demo)" if self.demo else self.file.stem,
+                "model": "loudness, not trained (demo)" if self.demo else self.file.stem,
                 "parity_max_difference": worst,
                 KEY: flushed,
             }
@@ -69,4 +71,4 @@ class AudioEncoderExport:
 
     def _made_from(self) -> dict[str, Any]:
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
-        return {"sha256": digest, "demo": self.demo}
+        return {"sha256": digest, "demo": DEMO if self.demo else None}

@@ -79,8 +79,9 @@ class TextSettings(ServiceSection):
     """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
     chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
-    calls_before_joining: int = Field(6, ge=1)
-    """Calls to a model under way from which on small requests travel together."""
+    calls_before_joining: int = Field(4, ge=1)
+    """Texts in work, of late, up to which every small request is a call of its own; of more, those
+    that are there travel together."""
     embed_cache_bytes: int = Field(0, ge=0)
     """Memory for vectors of texts that have been embedded before, over all processes; 0: none."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)

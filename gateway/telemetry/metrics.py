@@ -60,6 +60,11 @@ class Metrics:
             "pentad_canary_seconds", "Duration of the last successful canary inference.",
             ["model"], registry=registry, multiprocess_mode="max",
         )  # fmt: skip
+        self.call_limits = Gauge(
+            "pentad_network_call",
+            "How a model calls its network: most rows, padded tokens, calls in flight.",
+            ["model", "network", "limit"], registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
         self.reloads = Counter(
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
@@ -102,6 +107,13 @@ class Metrics:
         if model not in self._rows:
             self._rows[model] = self.batch_rows.labels(model)
         self._rows[model].observe(count)
+
+    def canary(self, model: str, seconds: float, info: Mapping[str, Any]) -> None:
+        """Note a canary that passed, and what its model tells of itself."""
+        self.canary_seconds.labels(model).set(seconds)
+        for network, told in dict(info.get("calls") or {}).items():
+            for limit in ("rows", "tokens", "in_flight"):
+                self.call_limits.labels(model, network, limit).set(told[limit])
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

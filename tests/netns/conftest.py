@@ -210,6 +210,7 @@ def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         stack.callback(receiver.stop)
         for server in tritons.values():
             server.wait_live()
+            stack.callback(server.process.terminate)  # both at once, before either is waited for
         made = Site(network, tritons, receiver, url, runs, folder)
         yield made
         for gateway in made.gateways:

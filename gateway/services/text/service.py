@@ -39,7 +39,7 @@ COUNTED = ("EMBEDDING", "TOKEN_COUNT")
 CANARY_TEXT = "canary"
 MAX_ROWS = 128  # max_batch_size of text_embedding, bertscore and reranking
 SMALL = 4  # rows; larger requests are worth a call of their own
-JOINED_ROWS = 16  # two chunks of the encoder, so that nobody waits for many
+JOINED_ROWS = 32  # a call of the encoder where that pays, two where it does not
 
 
 class TextService(Service):

@@ -9,17 +9,19 @@ import gc
 import json
 import locale
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
-from engine_values import PICTURES, calls, network_engine
+from engine_values import PICTURES, network_engine
 from image_pipeline import ImagePipeline, Job
 from image_preparation import FILTERS, Preparation
 from pictures.decoding import ImageError, open_picture
 from response_sender import ThreadSafeSender
+from tuning import Tuning
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 
@@ -32,8 +34,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         folder = Path(args["model_repository"], args["model_version"])
-        self._info = (folder / "metadata.json").read_bytes()
-        metadata = json.loads(self._info)
+        self._facts = metadata = json.loads((folder / "metadata.json").read_bytes())
         labels = (folder / metadata["labels"]).read_text(encoding="utf-8").splitlines()
         self._labels = np.array([label.encode() for label in labels], dtype=np.object_)
         self._classifier = parameters["classifier"]
@@ -41,26 +42,52 @@ class TritonPythonModel:
         self._preparation = Preparation(
             metadata["input_size"], metadata["resize_size"], FILTERS[metadata["interpolation"]]
         )
-        batches = calls(
+        self._tuning = Tuning(
             PICTURES,
             network_engine(parameters, self._classifier),
+            folder.parents[1] / self._classifier,
             rows=parameters["batch_rows"],
             in_flight=parameters["batches_in_flight"],
         )
-        pb_utils.Logger.log_info(f"{self._classifier} is called with {batches}")
+        self._decoders = int(parameters["decoders"]) or len(os.sched_getaffinity(0))
+        self._max_waiting_bytes = int(parameters["max_waiting_bytes"])
+        self._start()
+        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _start(self):
+        values = self._tuning.values
+        self._describe()
+        pb_utils.Logger.log_info(
+            f"{self._classifier} is called with {values.calls}: {values.source}"
+        )
         self._pipeline = ImagePipeline(
             self._read,
             self._prepare,
             self._classify,
-            decoders=int(parameters["decoders"]) or len(os.sched_getaffinity(0)),
-            batches=batches.in_flight,
-            batch_rows=batches.rows,
-            max_waiting_bytes=int(parameters["max_waiting_bytes"]),
+            decoders=self._decoders,
+            batches=values.calls.in_flight,
+            batch_rows=values.calls.rows,
+            max_waiting_bytes=self._max_waiting_bytes,
         )
-        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _describe(self):
+        self._values = self._tuning.values
+        told = {"calls": {self._classifier: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
+    def _try(self, rows, _):
+        """One call of the network, as the workers make it."""
+        side = self._facts["input_size"]
+        self._classify(np.zeros((rows, side, side, 3), np.uint8))
 
     def execute(self, requests):
         """Queues the requests; their answers come from the workers."""
+        if self._tuning.renewed(self._try):
+            old = self._pipeline
+            self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -70,6 +97,7 @@ class TritonPythonModel:
 
     def finalize(self):
         """Lets the workers finish."""
+        self._tuning.stop()
         self._pipeline.stop()
 
     def _queue(self, request, sender):

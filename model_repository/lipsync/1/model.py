@@ -36,6 +36,7 @@ from lipsync_request import (  # noqa: E402
     FRAMES,
     MOUTHS,
     check_audio,
+    check_due,
     check_frames,
     check_tenant,
     mouth_output,
@@ -105,6 +106,7 @@ class TritonPythonModel:
         audio = check_audio(_array(request, "AUDIO"), len(frames))
         output = mouth_output(request.requested_output_names())
         tenant = check_tenant(_first(request, "TENANT"))
+        due, spacing = check_due(_array(request, "DUE"))
         resident = self._table.acquire(tenant)
         work = MouthWork(
             resident,
@@ -118,7 +120,8 @@ class TritonPythonModel:
             sender.is_cancelled,
             deadline=_deadline(request),
         )
-        if not self._workers.submit(Job(tenant, len(frames), work)):
+        job = Job(tenant, len(frames), work, time.monotonic() + due, spacing)
+        if not self._workers.submit(job):
             work.release()
             raise QueueFullError
 
@@ -136,6 +139,7 @@ class TritonPythonModel:
             "device": engine.device(),
             "tenants": self._control.stats(),
             "engine": engine.name,
+            "frames_per_second": self._workers.frames_per_second,
             "model": self._model,
         }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from embedding_job import EmbeddingJob
-from engine_values import EMBEDDINGS, calls, network_engine
+from engine_values import PAIRS, calls, network_engine
 from pair_tokens import activated, packed, unpacked
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
@@ -41,7 +41,7 @@ class TritonPythonModel:
         self._tokenizer.enable_truncation(metadata["max_tokens"])  # the longer text of a pair first
         self._encoder = parameters["encoder"]
         chunks = calls(
-            EMBEDDINGS,
+            PAIRS,
             network_engine(parameters, self._encoder),
             rows=parameters["chunk_rows"],
             tokens=parameters["chunk_tokens"],

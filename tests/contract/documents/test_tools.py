@@ -19,6 +19,7 @@ JOB = "generated-client"
 PICTURE = {"$bytes": base64.b64encode(png()).decode()}
 PAIR = {"masked_user_image": PICTURE, "garment_image": PICTURE}
 TEXT = base64.b64encode(png()).decode()
+SOUND = base64.b64encode((ROOT / "docs/pictures/voice.wav").read_bytes()).decode()
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "embed": {"body": {"texts": ["a text", "ein Text"]}},
     "bertscore": {"body": {"candidates": ["a"], "references": ["b"]}},
@@ -39,6 +40,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "emotions": {"body": {"images": [{"data": TEXT}]}},
     "load": {"tenant": TENANT, "body": {"force_reload": True}},
     "preview": {"tenant": TENANT},
+    "clip": {"tenant": TENANT, "body": {"sound": SOUND}},
     "unload": {"tenant": TENANT},
     "tryon": {
         "body": {
