@@ -15,14 +15,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from steps import as_command
+
 VERSIONS = Path("/usr/lib/postgresql")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 
 
 def programs() -> Path | None:
     """Return the folder of the newest installed version's programs, or None."""
-    found = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
-    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+    folders = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
+    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
 
 
 def install() -> None:
@@ -52,7 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(main)

@@ -23,7 +23,6 @@ class Choice:
     """A configuration to load.
 
     Attributes:
-        config: for the load API.
         plan: digest of the plan's key; empty for ONNX.
     """
 

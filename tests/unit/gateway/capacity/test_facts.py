@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import pytest
 
-from gateway.capacity import facts, scale
+from gateway.capacity import facts
 from gateway.triton.model_config import parameters, read_config
+from load_tests.lipsync import scale
 from tests.support import frame_traffic
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
