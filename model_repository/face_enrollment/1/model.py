@@ -7,14 +7,16 @@ queues: answers are sent by the workers as soon as they are ready.
 
 import gc
 import json
-import locale
 import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
+import model_io
+import model_settings
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from embedder_thresholds import thresholds
@@ -24,23 +26,22 @@ from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector
-from faces.search import SearchOptions, search
+from faces.search import Found, SearchOptions, search
 from faces.vector import pooled
 from network_facts import network_facts
+from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures run side by side already
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the networks' declarations and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        parameters = model_settings.parameters(args)
         repository = Path(args["model_repository"]).parent
         self._networks = parameters["detector"], parameters["embedder"]
         folders = [repository / name / "1" for name in self._networks]
@@ -73,7 +74,7 @@ class TritonPythonModel:
         )
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
@@ -82,23 +83,25 @@ class TritonPythonModel:
             except Exception as error:  # raised, it would leak the batch's shared memory
                 _refuse(sender, error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         self._enroller.stop()
 
-    def _queue(self, request, sender):
-        images, poses, wishes = (_values(request, name) for name in ("IMAGES", "POSES", "OPTIONS"))
+    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        images, poses, wishes = (
+            model_io.elements(request, name) for name in ("IMAGES", "POSES", "OPTIONS")
+        )
         if len(images) != len(poses):
             raise RefusedError("poses_mismatch", "as many poses as images are needed")
-        if not len(images):
+        if not images:
             raise RefusedError("images_missing", "at least one image is needed")
         wanted = frozenset(request.requested_output_names())
-        wish = chosen(wishes[0] if len(wishes) else b"{}", self._wishes)
+        wish = chosen(wishes[0] if wishes else b"{}", self._wishes)
         # Shared out beforehand, so that the same pictures always get the same answer.
         options = replace(wish.search, extra_views=wish.search.extra_views // len(images))
         declared = [pose.decode("utf-8", "replace") for pose in poses]
         job = Job(
-            list(images),
+            images,
             partial(self._search, options, sender.is_cancelled),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
@@ -107,10 +110,16 @@ class TritonPythonModel:
             is_cancelled=sender.is_cancelled,
         )
         if not self._enroller.submit(job):
-            _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
+            model_io.fail(sender, "too many pictures are waiting", "UNAVAILABLE")
 
-    def _search(self, options, is_cancelled, data, with_thumbnail):
-        def go_on():
+    def _search(
+        self,
+        options: SearchOptions,
+        is_cancelled: Callable[[], bool],
+        data: bytes,
+        with_thumbnail: bool,
+    ) -> Found:
+        def go_on() -> None:
             if is_cancelled():
                 raise CancelledError
 
@@ -123,38 +132,47 @@ class TritonPythonModel:
             go_on=go_on,
         )
 
-    def _detect(self, image):
-        return _call(self._networks[0], image[None], "predictions")[0]
+    def _detect(self, image: NDArray[Any]) -> NDArray[Any]:
+        batch = {"image": image[None]}
+        predictions: NDArray[Any] = model_io.call(self._networks[0], batch, "predictions")[0][0]
+        return predictions
 
-    def _embed(self, crops):
-        return _call(self._networks[1], crops, "embedding")
+    def _embed(self, crops: NDArray[Any]) -> NDArray[Any]:
+        return model_io.call(self._networks[1], {"image": crops}, "embedding")[0]
 
-    def _answer(self, sender, wanted, wish, poses, job):
+    def _answer(
+        self,
+        sender: ThreadSafeSender,
+        wanted: Collection[str],
+        wish: Wishes,
+        poses: Sequence[str],
+        job: Job,
+    ) -> None:
         refuse_pictures(job.found, strict=wish.strict, needed=job.embedded)
         found, counted, threshold = job.found, job.embeddings, wish.consistency
         if wish.search.quality == "strict" and threshold is not None:
             found, counted = without_odd_ones(found, counted, threshold)
         told = reports(found, poses, job.embeddings, counted, threshold)
-        tensors = {"IMAGE_REPORT": _text(json.dumps(told)), "MODEL_INFO": _text(self._info)}
+        outputs = {
+            "IMAGE_REPORT": model_io.strings(json.dumps(told)),
+            "MODEL_INFO": model_io.strings(self._info),
+        }
         if "VECTOR" in wanted:
             parts = [part for part in counted if part is not None]
-            tensors["VECTOR"] = pooled(parts, unit=wish.unit)
+            outputs["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
             portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
-            tensors["THUMBNAIL"] = np.array([portrait], dtype=np.object_)
-        kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
-        sender.send(
-            pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        )
+            outputs["THUMBNAIL"] = model_io.strings(portrait)
+        model_io.finish(sender, outputs, wanted)
 
 
-def _portrait(poses):
+def _portrait(poses: Sequence[bytes]) -> int:
     """Place of the last front view, else of the first picture."""
     fronts = [place for place, pose in enumerate(poses) if pose.lower() == b"front"]
     return fronts[-1] if fronts else 0
 
 
-def _thumbnail(job, found, only_used):
+def _thumbnail(job: Job, found: Sequence[Found], only_used: bool) -> bytes:
     portrait = found[job.portrait]
     if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
         return portrait.thumbnail
@@ -164,35 +182,6 @@ def _thumbnail(job, found, only_used):
     return b"" if place is None else job.search(job.images[place], True).thumbnail
 
 
-def _call(model, images, output):
-    response = pb_utils.InferenceRequest(
-        model_name=model,
-        requested_output_names=[output],
-        inputs=[pb_utils.Tensor("image", images)],
-        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-    ).exec()
-    if response.has_error():
-        raise RuntimeError(f"{model} failed: {response.error().message()}")
-    return pb_utils.get_output_tensor_by_name(response, output).as_numpy().copy()
-
-
-def _values(request, name):
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return () if tensor is None else tensor.as_numpy().reshape(-1)
-
-
-def _text(text):
-    return np.array([text.encode()], dtype=np.object_)
-
-
-def _refuse(sender, error):
-    bad_input = isinstance(error, RefusedError)
-    code = pb_utils.TritonError.INVALID_ARG if bad_input else pb_utils.TritonError.INTERNAL
-    _send_error(sender, str(error) or type(error).__name__, code)
-
-
-def _send_error(sender, message, code):
-    error = pb_utils.TritonError(message, code)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
+    code = "INVALID_ARG" if isinstance(error, RefusedError) else "INTERNAL"
+    model_io.fail(sender, str(error) or type(error).__name__, code)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 BEST = 5
 """Classes in an answer."""
 
 
-def confidences(logits: np.ndarray) -> np.ndarray:
+def confidences(logits: NDArray[Any]) -> NDArray[Any]:
     """Softmax over the last axis; FP32 [..., classes] in and out."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def best_classes(scores: np.ndarray, count: int = BEST) -> np.ndarray:
+def best_classes(scores: NDArray[Any], count: int = BEST) -> NDArray[Any]:
     """Classes of the highest scores, best first; the lower class first where they are equal.
 
     Args:

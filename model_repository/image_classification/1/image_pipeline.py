@@ -14,9 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Picture(Protocol):
@@ -38,7 +39,7 @@ class Outcome:
         execution_ms: Its batch in the network.
     """
 
-    logits: np.ndarray
+    logits: NDArray[Any]
     batch_size: int
     preparation_ms: float
     execution_ms: float
@@ -99,7 +100,7 @@ class CancelledError(Exception):
 class _Row:
     job: Job
     place: int
-    pixels: np.ndarray | None = None
+    pixels: NDArray[Any] | None = None
     preparation_ms: float = 0.0
 
 
@@ -109,8 +110,8 @@ class ImagePipeline:
     def __init__(
         self,
         read: Callable[[bytes], Picture],
-        prepare: Callable[[Picture], np.ndarray],
-        classify: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        prepare: Callable[[Picture], NDArray[Any]],
+        classify: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]],
         *,
         decoders: int,
         batches: int,

@@ -7,8 +7,10 @@ conversion to floats, which is in the network's graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 FILTERS = {
@@ -41,7 +43,7 @@ class Preparation:
     resize_size: int
     filter: Image.Resampling
 
-    def __call__(self, image: Image.Image) -> np.ndarray:
+    def __call__(self, image: Image.Image) -> NDArray[Any]:
         """Return the centre of a picture.
 
         Args:

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from frames.pixels import AUDIO_SHAPE, IMAGE_CHANNELS, NETWORK_CHANNELS, SIDE
 from lipsync_errors import RefusedError
+from numpy.typing import NDArray
 
 FRAMES = {
     "FRAMES_FP32": np.dtype(np.float32),
@@ -83,7 +85,7 @@ def check_tenant(raw: bytes | None) -> str:
     return tenant
 
 
-def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
+def check_frames(given: Mapping[str, NDArray[Any]], limit: int) -> NDArray[Any]:
     """Return the one input of FRAMES that a request has.
 
     Args:
@@ -108,7 +110,7 @@ def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
     return frames
 
 
-def check_audio(audio: np.ndarray | None, frames: int) -> np.ndarray:
+def check_audio(audio: NDArray[Any] | None, frames: int) -> NDArray[Any]:
     """Return the audio features, one block for all frames or one for each.
 
     Raises:

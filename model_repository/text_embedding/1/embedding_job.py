@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from text_rows import Job
 
 
@@ -14,7 +16,7 @@ class EmbeddingJob(Job):
     def __init__(
         self,
         texts: Sequence[str],
-        answer: Callable[[np.ndarray], None],
+        answer: Callable[[NDArray[Any]], None],
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],
     ) -> None:

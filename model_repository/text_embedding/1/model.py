@@ -7,32 +7,33 @@ ready, so this model is free for the next request at once.
 
 import gc
 import json
-import locale
 import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Any
 
+import model_io
+import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from embedding_job import EmbeddingJob
 from engine_values import EMBEDDINGS, calls, network_engine
+from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
 from tokenizers import Tokenizer
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the artefacts and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._info = (folder / "metadata.json").read_bytes()
         metadata = json.loads(self._info)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -55,64 +56,55 @@ class TritonPythonModel:
         )
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
-            refuse = partial(_refuse, sender)
+            refuse = partial(model_io.fail, sender)
             try:
                 self._queue(request, sender, refuse)
             except UnicodeDecodeError:
-                refuse("TEXT is not valid UTF-8", pb_utils.TritonError.INVALID_ARG)
+                refuse("TEXT is not valid UTF-8", "INVALID_ARG")
             except Exception as error:  # raised, it would leak the batch's shared memory
                 refuse(f"tokenisation failed: {error}")
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         self._encoding.stop()
 
-    def _queue(self, request, sender, refuse):
-        raw = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
-        texts = [item.decode() for item in raw]
+    def _queue(
+        self,
+        request: pb_utils.InferenceRequest,
+        sender: ThreadSafeSender,
+        refuse: Callable[..., None],
+    ) -> None:
+        texts = [item.decode() for item in model_io.elements(request, "TEXT")]
         distinct = list(dict.fromkeys(texts))
         encoded = self._tokenizer.encode_batch_fast(distinct)
-        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
+        rows: dict[str, Sequence[int]] = {
+            text: item.ids for text, item in zip(distinct, encoded, strict=True)
+        }
         extras = self._extras(set(request.requested_output_names()), texts, rows)
         job = EmbeddingJob(texts, partial(_answer, sender, extras), refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
-            refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
+            refuse("too many texts are waiting", "UNAVAILABLE")
 
-    def _extras(self, wanted, texts, rows):
-        extras = []
+    def _extras(
+        self, wanted: Collection[str], texts: Sequence[str], rows: Mapping[str, Sequence[int]]
+    ) -> dict[str, NDArray[Any]]:
+        extras: dict[str, NDArray[Any]] = {}
         if "TOKEN_COUNT" in wanted:
-            counts = np.array([[len(rows[text])] for text in texts], dtype=np.int32)
-            extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
+            extras["TOKEN_COUNT"] = np.array([[len(rows[text])] for text in texts], np.int32)
         if "MODEL_INFO" in wanted:
-            info = np.full((len(texts), 1), self._info, dtype=np.object_)
-            extras.append(pb_utils.Tensor("MODEL_INFO", info))
+            extras["MODEL_INFO"] = np.full((len(texts), 1), self._info, dtype=np.object_)
         return extras
 
-    def _encode(self, ids, mask):
-        response = pb_utils.InferenceRequest(
-            model_name=self._encoder,
-            requested_output_names=["embedding"],
-            inputs=[pb_utils.Tensor("input_ids", ids), pb_utils.Tensor("attention_mask", mask)],
-            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
-        return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy().copy()
+    def _encode(self, ids: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return model_io.call(self._encoder, inputs, "embedding")[0]
 
 
-def _answer(sender, extras, embeddings):
-    tensors = [pb_utils.Tensor("EMBEDDING", embeddings), *extras]
-    sender.send(
-        pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
-
-
-def _refuse(sender, message, code=None):
-    error = pb_utils.TritonError(message, code or pb_utils.TritonError.INTERNAL)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+def _answer(
+    sender: ThreadSafeSender, extras: Mapping[str, NDArray[Any]], embeddings: NDArray[Any]
+) -> None:
+    model_io.finish(sender, {"EMBEDDING": embeddings, **extras})

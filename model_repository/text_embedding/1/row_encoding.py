@@ -6,8 +6,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from text_rows import Job, Row, RowQueue
 
 
@@ -17,7 +19,7 @@ class RowEncoding:
     def __init__(
         self,
         queue: RowQueue,
-        encode: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        encode: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
         *,
         pad_token_id: int,
         workers: int,
@@ -93,7 +95,7 @@ class RowEncoding:
             self._queue.drop(job)
             _refuse(job, "cancelled")
 
-    def _deliver(self, values: list[tuple[Row, np.ndarray]]) -> None:
+    def _deliver(self, values: list[tuple[Row, NDArray[Any]]]) -> None:
         finished = []
         with self._changed:
             for row, value in values:
@@ -116,7 +118,7 @@ class RowEncoding:
             _refuse(job, message)
 
 
-def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[np.ndarray, np.ndarray]:
+def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Token ids as one rectangle.
 
     Args:

@@ -7,10 +7,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import av
 import numpy as np
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from clips.display_matrix import display_matrix, upright
 from clips.errors import ClipError, ClipLimits
@@ -56,7 +58,7 @@ class SampledClip:
         truncated: Whether the file ends early or is damaged.
     """
 
-    frames: np.ndarray
+    frames: NDArray[Any]
     timestamps: tuple[float, ...]
     duration: float
     truncated: bool
@@ -152,7 +154,7 @@ class _Sampler:
             self._truncated = True
         return sorted(times), sorted(keys)
 
-    def _decode(self, wanted: list[int], keys: list[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _decode(self, wanted: list[int], keys: list[int]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Time and pixels of the wanted frames, as far as they can be decoded."""
         end = time.monotonic() + self._sampling.max_decode_seconds
         place = 0
@@ -186,7 +188,7 @@ class _Sampler:
                 "clip_too_large", f"more than {self._sampling.limits.max_pixels} pixels"
             )
 
-    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+    def _pixels(self, frame: av.VideoFrame) -> NDArray[Any]:
         self._check_pixels(frame.width, frame.height)
         # A stream may change its size on its way; all frames come in that of the first one.
         self._look = self._look or (self._size_of(frame), display_matrix(frame))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def pooled(embeddings: Sequence[np.ndarray], *, unit: bool = True) -> np.ndarray:
+def pooled(embeddings: Sequence[NDArray[Any]], *, unit: bool = True) -> NDArray[Any]:
     """Mean of all embeddings, each with the length the network gave it.
 
     Args:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tryon_errors import PoseError
 
 from body.pose import EARS, ELBOWS, FINGERS, HIPS, MOUTH, NOSE, SHOULDERS, WRISTS, BodyPose
@@ -33,20 +35,20 @@ class BodyFrame:
         face: Nose and two ears and corners of the mouth, float64 [5, 2].
     """
 
-    origin: np.ndarray
-    across: np.ndarray
-    down: np.ndarray
+    origin: NDArray[Any]
+    across: NDArray[Any]
+    down: NDArray[Any]
     half: float
     length: float
-    arms: np.ndarray
-    hands: np.ndarray
-    face: np.ndarray
+    arms: NDArray[Any]
+    hands: NDArray[Any]
+    face: NDArray[Any]
 
-    def at(self, across: float, down: float) -> np.ndarray:
+    def at(self, across: float, down: float) -> NDArray[Any]:
         """Return the pixel at `across` half shoulder widths and `down` torso lengths."""
         return self.origin + across * self.half * self.across + down * self.length * self.down
 
-    def coordinates(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def coordinates(self, size: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Both coordinates of every pixel, float32 [height, width]; `size` is width, height."""
         x = np.arange(size[0], dtype=np.float32)[None] - np.float32(self.origin[0])
         y = np.arange(size[1], dtype=np.float32)[:, None] - np.float32(self.origin[1])
@@ -92,7 +94,7 @@ def frame_of(pose: BodyPose, whole: bool = True) -> BodyFrame:
     )
 
 
-def hand_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def hand_mask(frame: BodyFrame, size: tuple[int, int]) -> NDArray[Any]:
     """uint8 [height, width], 1 on the hands; `size` is width, height."""
     mask = np.zeros(size[::-1], np.uint8)
     thick = max(3, round(frame.half * 0.3))
@@ -107,7 +109,7 @@ def hand_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def face_mask(frame: BodyFrame, size: tuple[int, int]) -> NDArray[Any]:
     """uint8 [height, width], 1 on the face with the chin; `size` is width, height."""
     mask = np.zeros(size[::-1], np.uint8)
     nose, mouth = frame.face[0], frame.face[3:].mean(0)
@@ -119,11 +121,11 @@ def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def throat_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def throat_mask(frame: BodyFrame, size: tuple[int, int]) -> NDArray[Any]:
     """Return a mask, bool [height, width] of `size` (width, height): the throat."""
     across, down = frame.coordinates(size)
     return np.asarray((across / 0.4) ** 2 + ((down / frame.lift + 0.62) / 0.4) ** 2 < 1)
 
 
-def _pixel(point: np.ndarray) -> tuple[int, int]:
+def _pixel(point: NDArray[Any]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 HUE = (50, 70)
 """OpenCV's hue of pure green is 60."""
@@ -13,7 +16,7 @@ FRINGE = 7
 """Width in pixels of the band around the mask where compression and scaling leave green."""
 
 
-def find_green(picture: np.ndarray) -> np.ndarray | None:
+def find_green(picture: NDArray[Any]) -> NDArray[Any] | None:
     """Return the masked area with its fringe, bool [height, width]; None when there is no mask."""
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]

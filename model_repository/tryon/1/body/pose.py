@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tryon_errors import PipelineError
 
 from body.pose_anchors import SIDE, best_body, square_of
@@ -32,9 +33,9 @@ class BodyPose:
         mask: float32 [height, width], probability of the person.
     """
 
-    points: np.ndarray
-    visibility: np.ndarray
-    mask: np.ndarray
+    points: NDArray[Any]
+    visibility: NDArray[Any]
+    mask: NDArray[Any]
 
     @property
     def shoulder_width(self) -> float:
@@ -62,7 +63,7 @@ class BodyNetworks:
             words = f"the body networks cannot be loaded ({type(error).__name__}): `make models`"
             raise PipelineError(words) from error
 
-    def pose(self, picture: np.ndarray) -> BodyPose | None:
+    def pose(self, picture: NDArray[Any]) -> BodyPose | None:
         """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
         boxed, scale, offset = _letterboxed(picture)
         raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
@@ -90,8 +91,8 @@ class BodyNetworks:
         return BodyPose(points[:33], visibility, mask.astype(np.float32))
 
     def _read(
-        self, picture: np.ndarray, hips: np.ndarray, reach: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        self, picture: NDArray[Any], hips: NDArray[Any], reach: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None:
         """Points [39, 2], visibility [33] and mask logits [height, width] of the body there."""
         matrix = square_of(hips, reach).matrix(LANDMARK_SIDE)
         size = (LANDMARK_SIDE, LANDMARK_SIDE)
@@ -122,7 +123,7 @@ class _Network:
         self._input = interpreter.get_input_details()[0]["index"]
         self._outputs = interpreter.get_output_details()
 
-    def run(self, picture: np.ndarray, channels: tuple[int, ...]) -> list[np.ndarray]:
+    def run(self, picture: NDArray[Any], channels: tuple[int, ...]) -> list[NDArray[Any]]:
         """Return the first outputs; check that their last dimensions are `channels`."""
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
@@ -135,7 +136,7 @@ class _Network:
         return found
 
 
-def _letterboxed(picture: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def _letterboxed(picture: NDArray[Any]) -> tuple[NDArray[Any], float, NDArray[Any]]:
     """Return the picture in the middle of the detector's square; scale and offset of its pixels."""
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)

@@ -6,12 +6,15 @@ touched comes from the photo.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask
 from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
 from garment.worn import find_worn
+from numpy.typing import NDArray
 from PIL import Image
 from tryon_errors import PoseError
 
@@ -45,8 +48,8 @@ def restore(
 
 
 def changed_region(
-    picture: np.ndarray, networks: BodyNetworks | None, seed: int
-) -> np.ndarray | None:
+    picture: NDArray[Any], networks: BodyNetworks | None, seed: int
+) -> NDArray[Any] | None:
     """Return a mask, bool [height, width]: the green one, or the garment with a margin."""
     green = find_green(picture)
     if green is not None:
@@ -61,7 +64,9 @@ def changed_region(
     return _around_garment(picture, pose, frame, seed)
 
 
-def _around_garment(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) -> np.ndarray:
+def _around_garment(
+    picture: NDArray[Any], pose: BodyPose, frame: BodyFrame, seed: int
+) -> NDArray[Any]:
     worn = find_worn(picture, pose, frame, seed)
     size = picture.shape[1::-1]
     wide = round(GROWN * frame.half) | 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from body.frame import BodyFrame, face_mask, hand_mask
 from body.pose import BodyPose
+from numpy.typing import NDArray
 
 SKIN_DISTANCE = 3.0
 """Mahalanobis distance from the face's colour, in a* and b*, up to which a pixel is skin."""
@@ -26,12 +28,12 @@ class WornGarment:
         person: bool [height, width].
     """
 
-    mask: np.ndarray
-    skin: np.ndarray
-    person: np.ndarray
+    mask: NDArray[Any]
+    skin: NDArray[Any]
+    person: NDArray[Any]
 
 
-def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) -> WornGarment:
+def find_worn(picture: NDArray[Any], pose: BodyPose, frame: BodyFrame, seed: int) -> WornGarment:
     """Return the garment on a person's upper body, all layers of it.
 
     Args:
@@ -64,7 +66,7 @@ def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) 
     return WornGarment(mask, skin, person)
 
 
-def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
+def skin_mask(picture: NDArray[Any], frame: BodyFrame) -> NDArray[Any]:
     """Return a mask, bool [height, width]: pixels in the colour of the face."""
     nose, mouth = frame.face[0], frame.face[3:].mean(0)
     radius = max(3, round(float(np.hypot(*(frame.face[1] - frame.face[2]))) * 0.28))
@@ -85,7 +87,7 @@ def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
     return (distance < SKIN_DISTANCE**2) & light
 
 
-def hem_of(mask: np.ndarray, frame: BodyFrame) -> float:
+def hem_of(mask: NDArray[Any], frame: BodyFrame) -> float:
     """Torso lengths from the shoulders to a worn garment's hem, 0 where there is none.
 
     Args:
@@ -98,13 +100,13 @@ def hem_of(mask: np.ndarray, frame: BodyFrame) -> float:
 
 
 def _seeds(
-    body: np.ndarray,
-    skin: np.ndarray,
-    across: np.ndarray,
-    down: np.ndarray,
-    core: np.ndarray,
+    body: NDArray[Any],
+    skin: NDArray[Any],
+    across: NDArray[Any],
+    down: NDArray[Any],
+    core: NDArray[Any],
     frame: BodyFrame,
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Return what GrabCut starts from, uint8 [height, width] of its labels."""
     size = body.shape[1::-1]
     zone = (np.abs(across) < 1.35) & (down > -0.62 * frame.lift) & (down < 1.3)
@@ -125,7 +127,7 @@ def _seeds(
     return labels
 
 
-def _grab_cut(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def _grab_cut(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray[Any]:
     """uint8 [height, width], 1 on the foreground; computed in a smaller picture."""
     height, width = labels.shape
     ys, xs = np.nonzero(labels)
@@ -146,7 +148,7 @@ def _grab_cut(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     return mask
 
 
-def cut_out(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def cut_out(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray[Any]:
     """GrabCut (Rother et al., 2004) from `labels`; uint8 [height, width], 1 on the foreground."""
     certain = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if not certain.any() or certain.all():
@@ -159,7 +161,7 @@ def cut_out(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     return np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def _largest(mask: NDArray[Any]) -> NDArray[Any]:
     """Return the largest part, and others of at least a twentieth of it (cut-off sleeves)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from body.frame import BodyFrame
 from garment.parts import GarmentParts, along_arm, covered_share
+from numpy.typing import NDArray
 
 WIDTH = (0.95, 0.8)
 """Widths around upper arm and forearm in half shoulder widths: with a wide old sleeve."""
@@ -15,7 +18,7 @@ TORSO = 0.8
 """Half shoulder widths from the axis within which the torso is."""
 
 
-def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, int]) -> np.ndarray:
+def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, int]) -> NDArray[Any]:
     """Where the arms are that the garment leaves free, bool [height, width].
 
     Args:
@@ -32,7 +35,7 @@ def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, int]) 
     return (found > 0) & (np.abs(across) > TORSO)
 
 
-def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, int]) -> np.ndarray:
+def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, int]) -> NDArray[Any]:
     """One arm from a share of its way to behind the wrist, cut straight at its beginning."""
     arm = frame.arms[side]
     start, direction = along_arm(arm, share)
@@ -51,5 +54,5 @@ def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, int]) -> n
     return made
 
 
-def _pixel(point: np.ndarray) -> tuple[int, int]:
+def _pixel(point: NDArray[Any]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
