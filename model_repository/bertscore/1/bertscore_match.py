@@ -46,7 +46,8 @@ def token_weights(ids: Sequence[int], unweighted: frozenset[int]) -> NDArray[Any
         FP32 [tokens] summing to 1, or all zeros when no token carries weight.
     """
     counted = np.fromiter((token not in unweighted for token in ids), np.float32, count=len(ids))
-    return counted / max(counted.sum(), np.float32(1))
+    shares: NDArray[Any] = counted / max(counted.sum(), np.float32(1))
+    return shares
 
 
 def score(

@@ -101,7 +101,8 @@ class CropBatches:
             waiting.missing -= 1
             complete = not waiting.missing
         if complete:
-            waiting.future.set_result(np.stack(waiting.embeddings))
+            rows = [row for row in waiting.embeddings if row is not None]  # all of them are there
+            waiting.future.set_result(np.stack(rows))
 
     def _fail(self, waiting: _Waiting, error: Exception) -> None:
         with self._arrived:

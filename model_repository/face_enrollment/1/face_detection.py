@@ -124,7 +124,7 @@ def letterbox(
         image = cv2.resize(image, fitted, interpolation=kind)
     below, right = (_padding(size, side, multiple, step) for size in image.shape[:2])
     if below or right:
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     return image, scale
 
 
@@ -135,7 +135,7 @@ def _padding(length: int, side: int, multiple: int, step: int) -> int:
 
 
 def find_faces(
-    predictions: NDArray[Any], size: tuple[int, int], scale: float, detector: Detector
+    predictions: NDArray[Any], size: tuple[int, ...], scale: float, detector: Detector
 ) -> Faces:
     """Read the network's answer for one picture.
 
@@ -161,7 +161,7 @@ def find_faces(
 
 
 @lru_cache(maxsize=16)
-def _grid(size: tuple[int, int], detector: Detector) -> tuple[NDArray[Any], NDArray[Any]]:
+def _grid(size: tuple[int, ...], detector: Detector) -> tuple[NDArray[Any], NDArray[Any]]:
     """Column and row in pixels FP32 [places, 2], and stride FP32 [places], of every prediction."""
     corners, strides = [], []
     for stride in detector.strides:
@@ -227,4 +227,5 @@ def keep_strongest(boxes: NDArray[Any], scores: NDArray[Any], iou: float) -> NDA
 
 
 def _areas(boxes: NDArray[Any]) -> NDArray[Any]:
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    sizes: NDArray[Any] = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    return sizes

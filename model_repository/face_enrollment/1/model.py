@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import model_io
@@ -26,6 +26,7 @@ from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector
+from faces.quality import Mode
 from faces.search import Found, SearchOptions, search
 from faces.vector import pooled
 from network_facts import network_facts
@@ -54,7 +55,7 @@ class TritonPythonModel:
             min_face=int(parameters["min_face"]),
             varied=parameters["variants"] == "true",
             max_pixels=int(parameters["max_pixels"]),
-            quality=parameters["quality"],
+            quality=cast("Mode", parameters["quality"]),
             extra_views=int(parameters["extra_views"]),
         )
         threshold = thresholds(json.loads(self._info)["model"]).consistency
@@ -173,13 +174,13 @@ def _portrait(poses: Sequence[bytes]) -> int:
 
 
 def _thumbnail(job: Job, found: Sequence[Found], only_used: bool) -> bytes:
-    portrait = found[job.portrait]
+    portrait = found[job.portrait or 0]
     if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
         return portrait.thumbnail
     # The picture that was to make it is none, or somebody else's: the first one that counts does.
     used = (place for place, one in enumerate(found) if one.crops is not None)
     place = next(used, None)
-    return b"" if place is None else job.search(job.images[place], True).thumbnail
+    return b"" if place is None else job.search(job.images[place], True).thumbnail or b""
 
 
 def _refuse(sender: ThreadSafeSender, error: Exception) -> None:

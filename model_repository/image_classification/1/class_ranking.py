@@ -14,7 +14,8 @@ BEST = 5
 def confidences(logits: NDArray[Any]) -> NDArray[Any]:
     """Softmax over the last axis; FP32 [..., classes] in and out."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    ranked: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+    return ranked
 
 
 def best_classes(scores: NDArray[Any], count: int = BEST) -> NDArray[Any]:
@@ -29,4 +30,5 @@ def best_classes(scores: NDArray[Any], count: int = BEST) -> NDArray[Any]:
     """
     count = min(count, len(scores))
     best = np.argpartition(-scores, count - 1)[:count]
-    return best[np.lexsort((best, -scores[best]))].astype(np.int32)
+    ranked: NDArray[Any] = best[np.lexsort((best, -scores[best]))].astype(np.int32)
+    return ranked

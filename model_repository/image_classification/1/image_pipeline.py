@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ class Picture(Protocol):
     @property
     def is_large(self) -> bool:
         """Whether it takes long to decode."""
+
+
+AnyPicture = TypeVar("AnyPicture", bound=Picture)
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,13 @@ class _Row:
     preparation_ms: float = 0.0
 
 
-class ImagePipeline:
+class ImagePipeline(Generic[AnyPicture]):
     """Threads that decode, and threads that run batches."""
 
     def __init__(
         self,
-        read: Callable[[bytes], Picture],
-        prepare: Callable[[Picture], NDArray[Any]],
+        read: Callable[[bytes], AnyPicture],
+        prepare: Callable[[AnyPicture], NDArray[Any]],
         classify: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]],
         *,
         decoders: int,
@@ -255,7 +258,8 @@ class ImagePipeline:
         while rows := self._next_batch():
             started = time.monotonic()
             try:
-                logits, sizes = self._classify(np.stack([row.pixels for row in rows]))
+                pixels = [row.pixels for row in rows if row.pixels is not None]  # all are prepared
+                logits, sizes = self._classify(np.stack(pixels))
                 if len(logits) != len(rows):
                     raise RuntimeError(f"{len(logits)} answers for {len(rows)} pictures")
             except Exception as error:

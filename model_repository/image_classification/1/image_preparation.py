@@ -61,7 +61,10 @@ class Preparation:
             resized = image.resize((width, height), self.filter)
             return np.asarray(resized.crop((left, top, left + side, top + side)))
         across, down = image.width / width, image.height / height
-        box = (left * across, top * down, (left + side) * across, (top + side) * down)
-        limits = (image.width, image.height) * 2
-        box = tuple(min(edge, limit) for edge, limit in zip(box, limits, strict=True))
+        box = (
+            min(left * across, image.width),
+            min(top * down, image.height),
+            min((left + side) * across, image.width),
+            min((top + side) * down, image.height),
+        )
         return np.asarray(image.resize((side, side), self.filter, box=box))

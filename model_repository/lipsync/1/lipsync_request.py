@@ -19,7 +19,7 @@ FRAMES = {
     "FRAMES_UINT8": np.dtype(np.uint8),
 }
 """Inputs of which a request has one."""
-MOUTHS = {
+MOUTHS: dict[str, np.dtype[Any]] = {
     "MOUTH_FP32": np.dtype(np.float32),
     "MOUTH_FP16": np.dtype(np.float16),
     "MOUTH_UINT8": np.dtype(np.uint8),

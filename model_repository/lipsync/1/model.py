@@ -102,7 +102,7 @@ class TritonPythonModel:
         self,
         request: pb_utils.InferenceRequest,
         sender: ThreadSafeSender,
-        refuse: Callable[[Exception], None],
+        refuse: Callable[[BaseException], None],
     ) -> None:
         arrays = {name: model_io.optional_array(request, name) for name in FRAMES}
         given = {name: array for name, array in arrays.items() if array is not None}
@@ -145,11 +145,14 @@ class TritonPythonModel:
         }
 
     def _answer(self, sender: ThreadSafeSender, output: str, work: MouthWork) -> None:
+        mouths = work.mouths
+        if mouths is None:
+            raise RuntimeError("no frame was computed")
         timing = np.array([work.queue_ms, work.compute_ms], np.float32)
-        self._metrics.count("answered", len(work.mouths), work.compute_ms / 1e3)
-        model_io.finish(sender, {output: work.mouths, "TIMING": timing})
+        self._metrics.count("answered", len(mouths), work.compute_ms / 1e3)
+        model_io.finish(sender, {output: mouths, "TIMING": timing})
 
-    def _refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+    def _refuse(self, sender: ThreadSafeSender, error: BaseException) -> None:
         self._metrics.count(_FAILURES.get(type(error), _UNKNOWN)[0])
         _send_error(sender, error)
 
@@ -170,7 +173,7 @@ def _report(sender: ThreadSafeSender, report: dict[str, Any]) -> None:
     model_io.finish(sender, {"REPORT": model_io.strings(json.dumps(report))})
 
 
-def _send_error(sender: ThreadSafeSender, error: Exception) -> None:
+def _send_error(sender: ThreadSafeSender, error: BaseException) -> None:
     """Answers with an exception; of unknown ones only the type is told."""
     _, code, message = _FAILURES.get(type(error), _UNKNOWN)
     if code == "INTERNAL":

@@ -87,7 +87,7 @@ class TritonPythonModel:
             **context.report,
             "step_ms": context.step_ms,
         }
-        outputs = {"IMAGE": context.image, "REPORT": json.dumps(report)}
+        outputs: dict[str, str | bytes] = {"IMAGE": context.image, "REPORT": json.dumps(report)}
         if context.comparison is not None:
             outputs["COMPARISON"] = context.comparison
         self._metrics.count("answered", context.step_ms)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from guarded_metrics import GuardedMetrics
+from guarded_metrics import GuardedMetrics, Series
 
 OUTCOMES = ("answered", "refused", "cancelled", "deadline", "dead", "failed")
 TOKENS = ("prompt_tokens", "completion_tokens", "reasoning_tokens")
@@ -26,7 +26,9 @@ class VlmMetrics(GuardedMetrics):
 
     def count(self, outcome: str, usage: Mapping[str, int] | None = None) -> None:
         """Count one request of OUTCOMES and, when it was answered, its tokens."""
-        amounts = {("tokens_total", kind): tokens for kind, tokens in (usage or {}).items()}
+        amounts: dict[Series, float] = {
+            ("tokens_total", kind): tokens for kind, tokens in (usage or {}).items()
+        }
         self.increment({("requests_total", outcome): 1, **amounts})
 
     def show_load(self, generating: int, waiting: int) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """Return the 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
-    found = frame.side_data.get("DISPLAYMATRIX")
+    found: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
 
 

@@ -74,7 +74,7 @@ def sample_clip(data: bytes, sampling: Sampling) -> SampledClip:
     header = (read_webm if is_webm else read_header)(data, sampling.limits)
     # Also for the decoder that FFmpeg runs while it opens the file: a stream may say another size
     # than the header, and would get its memory.
-    guard = {"max_pixels": str(sampling.limits.max_pixels), "threads": "1"}
+    guard: Any = {"max_pixels": str(sampling.limits.max_pixels), "threads": "1"}
     try:
         with av.open(
             io.BytesIO(header.data),
@@ -113,6 +113,8 @@ class _Sampler:
         if not times:
             code = "clip_truncated" if self._truncated else "clip_invalid"
             raise ClipError(code, "no frame")
+        if self._stream.time_base is None:
+            raise ClipError("clip_invalid", "a stream without a unit of time")
         unit = float(self._stream.time_base)
         # The last frame lasts as long as frames do on average.
         whole = (times[-1] - times[0]) * unit

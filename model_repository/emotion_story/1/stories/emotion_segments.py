@@ -65,7 +65,8 @@ def smoothed(probabilities: NDArray[Any]) -> NDArray[Any]:
     A single frame is one expression of many while somebody speaks.
     """
     padded = np.pad(probabilities, ((1, 1), (0, 0)), mode="edge")
-    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    weighted: NDArray[Any] = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return weighted
 
 
 def find_segments(spans: NDArray[Any], probabilities: NDArray[Any]) -> list[Segment]:

@@ -89,14 +89,16 @@ class FaceReader:
         return ReadFaces(boxes, self.classify(crops))
 
 
-def _inside(boxes: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _inside(boxes: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     """Boxes whose middle is inside the picture."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return boxes[((middle >= 0) & (middle < (size[1], size[0]))).all(axis=1)]
+    kept_boxes: NDArray[Any] = boxes[((middle >= 0) & (middle < (size[1], size[0]))).all(axis=1)]
+    return kept_boxes
 
 
 def _largest(boxes: NDArray[Any]) -> NDArray[Any]:
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
     kept = order[sides[order].min(axis=1) >= MIN_SIDE]
-    return boxes[kept[:MAX_FACES]]
+    kept_boxes: NDArray[Any] = boxes[kept[:MAX_FACES]]
+    return kept_boxes

@@ -45,4 +45,5 @@ def large_faces(faces: Faces, chosen: int) -> int:
 
 def areas(faces: Faces) -> NDArray[Any]:
     """FP32 [n], square pixels."""
-    return np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    sizes: NDArray[Any] = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    return sizes

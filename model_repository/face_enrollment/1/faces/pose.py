@@ -44,7 +44,8 @@ def _head() -> NDArray[Any]:
     """Landmarks of a generic head looking into the camera, FP64 [5, 3]: right, down, ahead."""
     height = TEMPLATE[3:, 1].mean() - TEMPLATE[:2, 1].mean()
     head = np.column_stack((TEMPLATE, [0, 0, NOSE_DEPTH * height, 0, 0]))
-    return head - head.mean(axis=0)
+    centred: NDArray[Any] = head - head.mean(axis=0)
+    return centred
 
 
 HEAD = _head()

@@ -32,7 +32,8 @@ def face_thumbnail(image: NDArray[Any], box: NDArray[Any], landmarks: NDArray[An
     scale = min(1.0, SIDE * _FINEST / extent.max())
     width, height = (max(1, round(side * scale)) for side in extent.tolist())
     part, middle = _around(image, middle, math.hypot(*extent) / 2 + 1)
-    turn = cv2.getRotationMatrix2D(middle.tolist(), math.degrees(math.atan2(down, across)), scale)
+    angle = math.degrees(math.atan2(down, across))
+    turn: NDArray[Any] = cv2.getRotationMatrix2D(middle.tolist(), angle, scale)
     turn[:, 2] += np.array((width, height)) / 2 - middle
     upright = cv2.warpAffine(part, turn, (width, height), flags=cv2.INTER_LINEAR)
     return thumbnail(upright)

@@ -60,7 +60,8 @@ def face_crops(image: NDArray[Any], matrix: NDArray[Any], *, varied: bool) -> ND
     Returns:
         UINT8 [6 or 1, 112, 112, 3] in the order of `NAMES`.
     """
-    region = region_of(matrix, *image.shape[:2], _MARGIN, _BLOCK)
+    height, width = image.shape[:2]
+    region = region_of(matrix, height, width, _MARGIN, _BLOCK)
     part, matrix = reduced(image[region], shifted(matrix, region), PIXELS_PER_CROP_PIXEL)
     parts = _variants(np.ascontiguousarray(part)) if varied else [part]
     return np.stack([warped(part, matrix) for part in parts])

@@ -27,4 +27,5 @@ def pooled(embeddings: Sequence[NDArray[Any]], *, unit: bool = True) -> NDArray[
     length = np.linalg.norm(mean)
     if not (np.isfinite(length) and length > 0):
         raise ValueError("the embeddings have no direction")
-    return (mean / length if unit else mean).astype(np.float32)
+    vector: NDArray[Any] = (mean / length if unit else mean).astype(np.float32)
+    return vector

@@ -25,7 +25,7 @@ class MouthArrays:
         self._lock = threading.Lock()
         self._kept: list[NDArray[Any]] = []
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array without gaps, not set to anything."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self._lock:

@@ -38,7 +38,7 @@ class MouthWork:
     arrays: MouthArrays
     frames: NDArray[Any]
     audio: NDArray[Any]
-    kind: np.dtype
+    kind: np.dtype[Any]
     answer: Callable[[MouthWork], None]
     refuse: Callable[[BaseException], None]
     cancelled: Callable[[], bool]

@@ -74,7 +74,8 @@ def network_input(frames: NDArray[Any], mask: Mask, scratch: NDArray[Any]) -> ND
         ready[:, :channels] = frames
     if channels == IMAGE_CHANNELS:
         ready[:, IMAGE_CHANNELS:] = ready[:, :IMAGE_CHANNELS]
-        ready[(slice(None), slice(IMAGE_CHANNELS, None), *mask.area)] = 0
+        rows, columns = mask.area
+        ready[:, IMAGE_CHANNELS:, rows, columns] = 0
     return ready
 
 

@@ -118,9 +118,15 @@ class OpenBlob:
         return np.frombuffer(self._map, self._dtype, count)
 
     def golden(self) -> NDArray[Any]:
-        """Return what the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320]."""
-        shape = GOLDEN_SHAPE
-        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), self.manifest.golden)
+        """Return what the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320].
+
+        Raises:
+            ValueError: The blob is of a layout without it.
+        """
+        shape, offset = GOLDEN_SHAPE, self.manifest.golden
+        if offset is None:
+            raise ValueError("the blob holds no golden frame")
+        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), offset)
         return found.reshape(shape).astype(np.float32)
 
 
@@ -233,12 +239,12 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _bytes(weight: Placed, dtype: np.dtype) -> int:
+def _bytes(weight: Placed, dtype: np.dtype[Any]) -> int:
     return math.prod(weight.shape) * dtype.itemsize
 
 
 def _write_weights(
-    path: Path, parted: Parted, dtype: np.dtype, golden: NDArray[Any] | None
+    path: Path, parted: Parted, dtype: np.dtype[Any], golden: NDArray[Any] | None
 ) -> tuple[list[Placed], str, int]:
     digest, placed, offset = hashlib.sha256(), [], 0
     with path.open("wb") as file:

@@ -121,7 +121,7 @@ def _quality(parted: Parted, expected: NDArray[Any], layout: str) -> dict[str, f
 def _run(model: bytes, inputs: dict[str, NDArray[Any]], optimise: bool = True) -> NDArray[Any]:
     level = _LEVELS.ORT_ENABLE_ALL if optimise else _LEVELS.ORT_DISABLE_ALL
     session = ort.InferenceSession(model, session_options(level), CPU)
-    (output,) = session.run(["output"], inputs)
+    output: NDArray[Any] = session.run(["output"], inputs)[0]
     if output.shape != (1, *OUTPUTS["output"]) or output.dtype != np.float32:
         raise RefusedError("tenant_contract", f"output is {list(output.shape)}")
     if not np.isfinite(output).all():

@@ -71,12 +71,13 @@ class BodyNetworks:
         if found is None:
             return None
         hips, reach = (found[0] - offset) / scale
-        landmarks = None
-        for _ in range(2):  # the first landmarks aim the square better than the detector does
-            landmarks = self._read(picture, hips, reach)
-            if landmarks is None:
-                return None
-            hips, reach = landmarks[0][33], landmarks[0][34]
+        aimed = self._read(picture, hips, reach)
+        if aimed is None:
+            return None
+        # The first landmarks aim the square better than the detector does.
+        landmarks = self._read(picture, aimed[0][33], aimed[0][34])
+        if landmarks is None:
+            return None
         points, visibility, logits = landmarks
         body = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
         mask = np.maximum(body, 0.0)
@@ -109,7 +110,7 @@ class BodyNetworks:
             matrix,
             picture.shape[1::-1],
             flags=cv2.INTER_LINEAR,
-            borderValue=-60.0,
+            borderValue=(-60.0,),
         )
         return points.astype(np.float32), visibility.astype(np.float32), back
 

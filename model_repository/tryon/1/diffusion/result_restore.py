@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask
 from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
@@ -72,10 +73,11 @@ def _around_garment(
     wide = round(GROWN * frame.half) | 1
     arms = np.zeros(worn.mask.shape, np.uint8)
     for arm in frame.arms.round().astype(np.int32):
-        cv2.polylines(arms, [arm], False, 1, wide)  # new skin, or new sleeves
+        cv2.polylines(arms, [arm], False, ONE, wide)  # new skin, or new sleeves
     grown = cv2.dilate(np.maximum(worn.mask, arms), np.ones((wide, wide), np.uint8)) > 0
     down = frame.coordinates(size)[1] / frame.lift
     head = worn.person & (worn.mask == 0) & (down < -0.62)
     keep = (face_mask(frame, size) > 0) | head
     keep |= (hand_mask(frame, size) > 0) & worn.person & (worn.mask == 0)
-    return grown & ~keep
+    garment: NDArray[Any] = grown & ~keep
+    return garment

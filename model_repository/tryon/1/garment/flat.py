@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE
 from numpy.typing import NDArray
 from tryon_errors import GarmentError
 
@@ -42,7 +43,7 @@ def cut_flat(picture: NDArray[Any], alpha: NDArray[Any] | None, seed: int) -> ND
     scale = min(1.0, CUT_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels = _seeds(small)
-    found = cut_out(small, labels, seed) * ~shadow_of(small, labels)
+    found: NDArray[Any] = cut_out(small, labels, seed) * ~shadow_of(small, labels)
     likely = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     if found.sum() < 0.6 * likely.sum():  # as light as its background: the outline must do
         found = likely
@@ -72,7 +73,7 @@ def _seeds(picture: NDArray[Any]) -> NDArray[Any]:
     labels[:3] = labels[-3:] = cv2.GC_BGD
     labels[:, :3] = labels[:, -3:] = cv2.GC_BGD
     # Shadows and prints: what the outline encloses belongs to it.
-    outline = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    outline: NDArray[Any] = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     outline = cv2.morphologyEx(outline, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     outline = _filled(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8)))
     inner = cv2.erode(outline, np.ones((9, 9), np.uint8)) > 0
@@ -157,7 +158,7 @@ def flat_parts(mask: NDArray[Any]) -> GarmentParts:
         edges[0][0],
         tips[0],
     ]
-    cv2.fillPoly(region, [np.array(outline).round().astype(np.int32)], 1)
+    cv2.fillPoly(region, [np.array(outline).round().astype(np.int32)], ONE)
     edge = max(3, round(0.006 * max(mask.shape)) | 1)
     mask = cv2.erode(mask, np.ones((edge, edge), np.uint8))  # its edge is half background
     grown = cv2.dilate(region, np.ones((7, 7), np.uint8))
@@ -258,5 +259,5 @@ def _bottom(mask: NDArray[Any], x: float) -> float:
 def _filled(mask: NDArray[Any]) -> NDArray[Any]:
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     made = np.zeros_like(mask)
-    cv2.drawContours(made, outlines, -1, 1, -1)
+    cv2.drawContours(made, outlines, -1, ONE, -1)
     return made

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import NOTHING, ONE, pixel
 from body.frame import BodyFrame, face_mask, hand_mask
 from body.pose import BodyPose
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def skin_mask(picture: NDArray[Any], frame: BodyFrame) -> NDArray[Any]:
     radius = max(3, round(float(np.hypot(*(frame.face[1] - frame.face[2]))) * 0.28))
     spot = np.zeros(picture.shape[:2], np.uint8)
     center = (nose * 1.35 - mouth * 0.35).round().astype(int)
-    cv2.circle(spot, (int(center[0]), int(center[1])), radius, 1, -1)
+    cv2.circle(spot, (int(center[0]), int(center[1])), radius, ONE, -1)
     lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.5), cv2.COLOR_RGB2LAB)
     if not spot.any():
         return np.zeros(picture.shape[:2], bool)
@@ -84,7 +85,8 @@ def skin_mask(picture: NDArray[Any], frame: BodyFrame) -> NDArray[Any]:
     inverse = np.linalg.inv(spread).astype(np.float32)
     distance = np.einsum("hwi,ij,hwj->hw", apart, inverse, apart, optimize=True)
     light = lab[..., 0] > 0.45 * np.median(sample[:, 0])
-    return (distance < SKIN_DISTANCE**2) & light
+    skin: NDArray[Any] = (distance < SKIN_DISTANCE**2) & light
+    return skin
 
 
 def hem_of(mask: NDArray[Any], frame: BodyFrame) -> float:
@@ -112,9 +114,9 @@ def _seeds(
     zone = (np.abs(across) < 1.35) & (down > -0.62 * frame.lift) & (down < 1.3)
     arms = np.zeros(body.shape, np.uint8)
     for shoulder, elbow, wrist in frame.arms.round().astype(int):
-        cv2.line(arms, tuple(map(int, shoulder)), tuple(map(int, elbow)), 1, _odd(frame.half, 0.95))
+        cv2.line(arms, pixel(shoulder), pixel(elbow), ONE, _odd(frame.half, 0.95))
         end = wrist + (wrist - elbow) // 5  # cuffs reach beyond the wrist
-        cv2.line(arms, tuple(map(int, elbow)), tuple(map(int, end)), 1, _odd(frame.half, 0.8))
+        cv2.line(arms, pixel(elbow), pixel(end), ONE, _odd(frame.half, 0.8))
     zone |= arms > 0
     labels = np.full(body.shape, cv2.GC_BGD, np.uint8)
     likely = zone & (body > 0.3)
@@ -154,10 +156,10 @@ def cut_out(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray[A
     if not certain.any() or certain.all():
         return certain.astype(np.uint8)
     marks = labels.copy()
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(seed % 2**31)
     bgr = np.ascontiguousarray(picture[..., ::-1])
-    cv2.grabCut(bgr, marks, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(bgr, marks, NOTHING, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     return np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 

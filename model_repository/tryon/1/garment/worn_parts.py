@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE, pixel
 from body.frame import BodyFrame
 from numpy.typing import NDArray
 from tryon_errors import GarmentError
@@ -56,11 +57,11 @@ def _edge(mask: NDArray[Any], frame: BodyFrame, sign: int, down: float) -> float
     return CHEST
 
 
-def _capsule(frame: BodyFrame, side: int, size: tuple[int, int]) -> NDArray[Any]:
+def _capsule(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
-    shoulder, elbow, wrist = (tuple(map(int, point)) for point in frame.arms[side].round())
-    cv2.line(made, shoulder, elbow, 1, max(3, round(frame.half * 0.66)))
-    cv2.line(made, elbow, wrist, 1, max(3, round(frame.half * 0.56)))
+    shoulder, elbow, wrist = (pixel(point) for point in frame.arms[side].round())
+    cv2.line(made, shoulder, elbow, ONE, max(3, round(frame.half * 0.66)))
+    cv2.line(made, elbow, wrist, ONE, max(3, round(frame.half * 0.56)))
     return made
 
 

@@ -31,7 +31,8 @@ def nearest_colours(colours: NDArray[Any], known: NDArray[Any], blur: float) -> 
     table = np.zeros((int(labels.max()) + 1, 3), np.float32)
     smooth = cv2.GaussianBlur(colours, (0, 0), 1)
     table[labels[known]] = smooth[known]
-    return cv2.GaussianBlur(table[labels], (0, 0), blur)
+    filled: NDArray[Any] = cv2.GaussianBlur(table[labels], (0, 0), blur)
+    return filled
 
 
 def shading(picture: NDArray[Any], old: NDArray[Any], half: float) -> NDArray[Any]:
@@ -128,4 +129,5 @@ def _blurred(values: NDArray[Any], inside: NDArray[Any], sigma: float) -> NDArra
     sums = cv2.resize(values * inside, size, interpolation=cv2.INTER_AREA)
     blur = [cv2.GaussianBlur(part, (0, 0), sigma / step) for part in (sums, weights)]
     mean = blur[0] / np.maximum(blur[1], 1e-3)
-    return cv2.resize(mean, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    filled: NDArray[Any] = cv2.resize(mean, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return filled

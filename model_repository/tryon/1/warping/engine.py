@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask, throat_mask
 from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
@@ -41,7 +42,7 @@ class WarpEngine:
     name = "warp"
     model = "mediapipe-pose + thin-plate-spline warp"
     photorealistic = False
-    unused = ("steps", "cfg", "prompt", "mode", "restore")
+    unused: tuple[str, ...] = ("steps", "cfg", "prompt", "mode", "restore")
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings
@@ -176,7 +177,7 @@ def _warped(
     parts: GarmentParts,
     frame: BodyFrame,
     torso: NDArray[Any],
-    size: tuple[int, int],
+    size: tuple[int, ...],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the garment on the body: float32 RGB and how much of it is there, [height, width]."""
     pieces = [(parts.mask, torso, parts.torso)]
@@ -196,15 +197,15 @@ def _warped(
     return colour / np.maximum(alpha, 1e-3)[..., None], alpha
 
 
-def _around(target: NDArray[Any], frame: BodyFrame, size: tuple[int, int]) -> NDArray[Any]:
+def _around(target: NDArray[Any], frame: BodyFrame, size: tuple[int, ...]) -> NDArray[Any]:
     """float32 [height, width], 1 near the points: further away a spline goes anywhere."""
     near = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(near, cv2.convexHull(target.round().astype(np.int32)), 1)
+    cv2.fillConvexPoly(near, cv2.convexHull(target.round().astype(np.int32)), ONE)
     wide = round(0.3 * frame.half) | 1
     return cv2.dilate(near, np.ones((wide, wide), np.uint8)).astype(np.float32)
 
 
-def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> NDArray[Any]:
+def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, ...]) -> NDArray[Any]:
     """Return a mask, bool [height, width]: face, hair, neck and hands."""
     across, down = frame.coordinates(size)
     down = down / frame.lift  # half shoulder widths, as across
@@ -212,7 +213,8 @@ def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> NDAr
     head = rest & ((down < -0.62) | throat_mask(frame, size)) & (np.abs(across) < 1.2)
     hair = rest & ~worn.skin & (down < 0.75) & (np.abs(across) < 1.0)
     hands = stay_of_hands(hand_mask(frame, size) > 0, rest, worn.skin)
-    return head | hair | hands | (face_mask(frame, size) > 0)
+    staying: NDArray[Any] = head | hair | hands | (face_mask(frame, size) > 0)
+    return staying
 
 
 def stay_of_hands(found: NDArray[Any], rest: NDArray[Any], skin: NDArray[Any]) -> NDArray[Any]:
@@ -223,9 +225,10 @@ def stay_of_hands(found: NDArray[Any], rest: NDArray[Any], skin: NDArray[Any]) -
         rest: bool, the person without the old garment.
         skin: bool.
     """
-    hands = found & rest
+    hands: NDArray[Any] = found & rest
     bare = hands & skin
     if bare.sum() < BARE_HAND * hands.sum():
         return hands
     grown = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return hands & grown
+    near_skin: NDArray[Any] = hands & grown
+    return near_skin

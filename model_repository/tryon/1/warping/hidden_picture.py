@@ -87,7 +87,7 @@ def spread(picture: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
         picture: uint8 or float32 RGB [height, width, 3].
         known: bool [height, width], at least one of them.
     """
-    weights = known.astype(np.float32)
+    weights: NDArray[Any] = known.astype(np.float32)
     levels = [(picture * weights[..., None], weights)]
     while min(levels[-1][1].shape) > 2 and (levels[-1][1] == 0).any():
         sums, mass = levels[-1]
@@ -96,13 +96,14 @@ def spread(picture: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
         scale = 1 / np.maximum(mass, 0.25)  # a quarter of a square is enough to know it
         levels.append((sums * scale[..., None], mass * scale))
     sums, mass = levels[-1]
-    made = sums / np.maximum(mass, 1e-6)[..., None]
+    made: NDArray[Any] = sums / np.maximum(mass, 1e-6)[..., None]
     made[mass == 0] = sums.sum((0, 1)) / max(float(mass.sum()), 1e-6)
     for sums, mass in levels[-2::-1]:
         made = cv2.resize(made, mass.shape[::-1], interpolation=cv2.INTER_LINEAR)
         made = cv2.GaussianBlur(made, (0, 0), 1.0)
         made = sums + made * (1 - np.minimum(mass, 1))[..., None]
-    return made
+    completed: NDArray[Any] = made
+    return completed
 
 
 def _mirrored(picture: NDArray[Any], known: NDArray[Any], row: int) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE, pixel
 from body.frame import BodyFrame, face_mask, hand_mask
 from body.pose import HIPS, KNEES, WRISTS, BodyPose
 from garment.parts import GarmentParts, along_arm, covered_share
@@ -111,10 +112,11 @@ def joined(
     )
     wide = round(2 * GAP * frame.half) | 1
     ends = [_dilated(mask, (wide, 1)) for mask in (part, beside)]
-    return part | ends[0] & ends[1] & green
+    whole: NDArray[Any] = part | ends[0] & ends[1] & green
+    return whole
 
 
-def _dilated(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _dilated(mask: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     return cv2.dilate(mask.astype(np.uint8), np.ones(size[::-1], np.uint8)) > 0
 
 
@@ -225,7 +227,7 @@ def _leg_at(
 
 
 def _arm(
-    frame: BodyFrame, side: int, start: float, end: float, size: tuple[int, int]
+    frame: BodyFrame, side: int, start: float, end: float, size: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return a bare arm between two shares of its length."""
     outer, inner = [], []
@@ -238,11 +240,11 @@ def _arm(
     return _filled([*outer, *inner[::-1]], size)
 
 
-def _hand(frame: BodyFrame, side: int, size: tuple[int, int]) -> NDArray[Any]:
+def _hand(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
     wrist, tips = frame.arms[side, 2], frame.hands[side]
     end = wrist + 1.15 * (tips.mean(0) - wrist)
-    cv2.line(made, _pixel(wrist), _pixel(end), 1, max(3, round(0.26 * frame.half)))
+    cv2.line(made, pixel(wrist), pixel(end), ONE, max(3, round(0.26 * frame.half)))
     return made > 0
 
 
@@ -271,11 +273,7 @@ def _hidden(point: NDArray[Any], green: NDArray[Any]) -> bool:
     return not (0 <= x < width and 0 <= y < height) or bool(green[y, x])
 
 
-def _filled(outline: list[NDArray[Any]], size: tuple[int, int]) -> NDArray[Any]:
+def _filled(outline: list[NDArray[Any]], size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
-    cv2.fillPoly(made, [np.array(outline).round().astype(np.int32)], 1)
+    cv2.fillPoly(made, [np.array(outline).round().astype(np.int32)], ONE)
     return made > 0
-
-
-def _pixel(point: NDArray[Any]) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))

@@ -15,7 +15,7 @@ STIFFNESS = 1e-3
 
 
 def spline_maps(
-    target: NDArray[Any], source: NDArray[Any], size: tuple[int, int]
+    target: NDArray[Any], source: NDArray[Any], size: tuple[int, ...]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Where each pixel of the target comes from.
 
