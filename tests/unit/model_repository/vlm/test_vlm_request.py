@@ -19,7 +19,7 @@ from vlm_request import (
 from vlm_settings import read_settings
 
 from launcher.pbtxt import parse
-from tests.unit.model_repository.conftest import REPOSITORY
+from tests.support.model_code import REPOSITORY
 
 LIMITS = Limits(frames=8, side=448, tokens=100, thinking=50, seconds=30)
 TOKENS = ["<|im_start|>", "<|im_end|>", "<think>", "</think>"]
