@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model_config import load
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,10 +30,7 @@ def test_the_repository_holds_only_models() -> None:
 
 def test_every_config_names_its_folder() -> None:
     for config in tracked("model_repository/*.pbtxt"):
-        found = re.search(r'^name: "([^"]+)"', config.read_text(), re.M)
-        model = config.relative_to(ROOT / "model_repository").parts[0]
-        assert found, f"{config} has no name"
-        assert found.group(1) == model
+        assert load(config).name == config.relative_to(ROOT / "model_repository").parts[0], config
 
 
 def test_code_of_models_shadows_nothing() -> None:

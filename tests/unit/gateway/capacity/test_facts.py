@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from gateway.capacity import facts, scale
-from gateway.triton.model_config import parameters, read_config
+from gateway.model_config import parameters, read_config
 from tests.support import frame_traffic
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
