@@ -32,5 +32,7 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if not item.path.is_relative_to(HERE):  # this hook is called for every test
+        return (yield)
     with code_of(model_of(item.path)):
         return (yield)
