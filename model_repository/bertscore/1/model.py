@@ -5,6 +5,8 @@ parameter `encoder` through BLS and matches the token states. `execute` only que
 sent by the workers as soon as they are ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

@@ -5,6 +5,8 @@ or the vision-language model, through BLS. `execute` only queues: answers are se
 so several clips are under way at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

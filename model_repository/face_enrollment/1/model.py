@@ -5,6 +5,8 @@ the crops of all requests in shared batches (embedder); both networks through BL
 queues: answers are sent by the workers as soon as they are ready.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

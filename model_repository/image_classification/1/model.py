@@ -5,6 +5,8 @@ named by the parameter `classifier`, through BLS. `execute` only queues: answers
 workers as soon as they are ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

@@ -4,6 +4,8 @@
 answer is sent when its last frame is done; tenants are loaded and unloaded beside that.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

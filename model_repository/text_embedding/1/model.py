@@ -5,6 +5,8 @@ Tokenises, batches rows of all requests by length and calls the encoder named by
 ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os

@@ -3,6 +3,8 @@
 `execute` only queues; a thread takes one job at a time through the workflow's steps.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import sys

@@ -4,6 +4,8 @@
 and each answer is sent when it is complete.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import threading
@@ -96,7 +98,7 @@ class TritonPythonModel:
         self._calls.add(call)
         self._engine.submit(self._serve(call, work))
 
-    async def _serve(self, call: "_Call", work: Coroutine[Any, Any, Answer]) -> None:
+    async def _serve(self, call: _Call, work: Coroutine[Any, Any, Answer]) -> None:
         """Answers one request; in the engine's loop."""
         try:
             answer = await watched(
