@@ -22,6 +22,7 @@ from tryon_progress import JobWatch
 from tryon_request import parse_command, parse_options
 from tryon_service import TryonService
 from tryon_settings import read_settings
+from tryon_steps import Inference
 from tryon_workflow import JobContext
 
 CODES = {"input": "INVALID_ARG", "pose": "INVALID_ARG", "garment": "INVALID_ARG"} | {
@@ -89,6 +90,8 @@ class TritonPythonModel:
             **context.report,
             "step_ms": context.step_ms,
         }
+        if (inference := context.step_ms.get(Inference.name)) is not None:
+            report["inference_time_ms"] = round(inference)
         outputs: dict[str, str | bytes] = {"IMAGE": context.image, "REPORT": json.dumps(report)}
         if context.comparison is not None:
             outputs["COMPARISON"] = context.comparison
