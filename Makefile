@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint types perf load bench lock clean env env-test browser promtool postgresql test-long client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
+.PHONY: help run triton gateway models dashboard check test lint types perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ promtool:
 
 postgresql:
 	@$(PYTHON) requirements/postgresql.py
+
+namespaces:
+	@$(PYTHON) requirements/namespaces.py
 
 run: env models dashboard ## set up, export models, start Triton and the gateway, print the URLs
 	@exec $(PY) -m launcher run
@@ -57,8 +60,11 @@ test: env-test models dashboard browser promtool ## run the test suite
 	@$(PYTHON) requirements/dashboard.py $(VENV) test
 	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
-test-long: env-test models dashboard postgresql client-env stock-client-env gpu-check-env ## crashes, floods, other engines than the default ones, clients
+test-long: env-test models dashboard postgresql namespaces client-env stock-client-env gpu-check-env ## crashes, floods, other engines than the default ones, clients
 	@$(PY) -m pytest -m long $(PYTEST_ARGS)
+
+test-netns: env-test models postgresql namespaces ## networks that break, in network namespaces (root)
+	@$(PY) -m pytest tests/netns $(PYTEST_ARGS)
 
 client-env: env ## the environment of the tests of clients and their generators (.venv-clients)
 	@$(PYTHON) requirements/install.py .venv-clients clients
@@ -68,6 +74,13 @@ stock-client-env: env-test ## the clients that people already use (.venv-stock-c
 
 openapi: env ## regenerate dashboard/openapi.json, which the dashboard's types are made of
 	@$(PY) -m gateway openapi --defaults > var/openapi.json && mv var/openapi.json dashboard/openapi.json
+
+containers-env:
+	@$(PYTHON) requirements/containers.py
+
+# Without xdist: one stack for all of them, and what they say is for whoever reads the output.
+test-containers: env-test dashboard browser containers-env ## build the images without Docker, run compose.cpu.yaml (root, Debian, 15 GB)
+	@$(PY) -m pytest tests/containers -p no:randomly -o timeout=3600 $(PYTEST_ARGS)
 
 vlm-env: ## the environment of the vision-language model (.venv-vlm)
 	@$(PYTHON) requirements/vlm.py .venv-vlm $(DEVICE)

@@ -23,6 +23,9 @@ COPY launcher launcher
 COPY embedded embedded
 COPY export export
 COPY model_repository model_repository
+# User 1000 cannot write here: what is not compiled now is compiled by every start.
+RUN /opt/pentad/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+    gateway launcher embedded export
 COPY docker/config.yaml config.yaml
 COPY docker/healthy.sh healthy.sh
 ENV PATH=/opt/pentad/venv/bin:${PATH} \

@@ -16,7 +16,7 @@ from export.lipsync import command
 from export.lipsync.audio_encoder import MODEL as AUDIO_ENCODER
 from export.progress import Progress
 from export.selection import FACES, MODELS, add_options, named_models, select
-from export.tensorrt import command as plans
+from export.tensorrt import COMMAND as PLANS
 from export.tryon import demo
 from gateway.services.registry import NAMES, SERVICES
 from gateway.settings import Settings, load_settings
@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m export") -> 
     given = sys.argv[1:] if arguments is None else arguments
     if command.concerns(given, MODELS):
         return command.main(given)
-    if given[:1] == [plans.NAME]:
+    if given[:1] == [PLANS]:
+        from export.tensorrt import command as plans  # late: it brings Triton's client
+
         return plans.main(given[1:])
     if given[:1] == [demo.COMMAND]:
         return demo.main(given[1:])
@@ -67,7 +69,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"models to make with what they call ({', '.join((*MODELS, FACES))}); "
         f"default: those of the services; `{command.IMPORT} FILE...` imports tenants, "
         f"`{command.DEMO}` writes some, `{demo.COMMAND} FOLDER` writes pictures to try on, "
-        f"`{plans.NAME}` makes TensorRT plans, `{repository.COMMAND} FOLDER` copies the repository",
+        f"`{PLANS}` makes TensorRT plans, `{repository.COMMAND} FOLDER` copies the repository",
     )
     parser.add_argument(
         "--services",

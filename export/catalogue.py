@@ -224,5 +224,5 @@ INSIGHTFACE_LICENSE = "InsightFace model pack: non-commercial research only"
 FALLBACK_TOKENS = 512
 """Truncation for tokenizers that name no usable maximum (DeBERTa's say 1e30)."""
 
-EXPORTER_VERSION = 1
+EXPORTER_VERSION = 2
 """Raised when the same source would give other artefacts, so that they are made anew."""

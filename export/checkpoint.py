@@ -46,6 +46,51 @@ def load_encoder(source: str, layers: int | None = None) -> Any:
     return model.eval()
 
 
+def load_classifier(source: str) -> Any:
+    """Return a cross-encoder in fp32 and evaluation mode: a sequence classifier of one label.
+
+    Raises:
+        ExportError: It cannot be loaded, or is none.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(source)
+        names = config.architectures or []
+        if not any(name.endswith("ForSequenceClassification") for name in names):
+            raise ExportError(
+                f"{source} is no sequence classifier but {', '.join(names) or 'none'}"
+            )
+        if config.num_labels != 1:
+            raise ExportError(f"{source} has {config.num_labels} labels: one score is needed")
+        activation(config)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, config=config, attn_implementation="eager", dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{source} is not a loadable classifier checkpoint") from error
+    return model.eval()
+
+
+def activation(config: Any) -> str:
+    """Return what makes a cross-encoder's score of its logit: `sigmoid` or `identity`.
+
+    sentence-transformers writes it into a checkpoint's configuration, under another name before
+    release 4, and takes a sigmoid where nothing is written.
+
+    Raises:
+        ExportError: Something else.
+    """
+    declared = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+    declared = declared or getattr(config, "sbert_ce_default_activation_function", None)
+    names = {None: "sigmoid", "Sigmoid": "sigmoid", "Identity": "identity"}
+    name = declared and declared.rpartition(".")[2]
+    if name not in names:
+        raise ExportError(f"the activation {declared} is not known: Sigmoid and Identity are")
+    return names[name]
+
+
 def load_tokenizer(source: str, *, for_matching: bool = False) -> Any:
     """Return the tokenizer of a checkpoint, as transformers sets it up.
 

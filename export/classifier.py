@@ -55,6 +55,8 @@ class ClassifierExport:
             )
         # torch takes seconds to import: only when there is something to make.
         from export.classifier_graph import check_graph, export_graph, load_network
+        from export.flush import KEY, flush_graph, tell
+        from export.graph_parity import pictures
 
         with progress.steps(f"export {NETWORK} ({classifier.architecture})", STEPS) as done:
             model = load_network(library, classifier)
@@ -72,6 +74,8 @@ class ClassifierExport:
                 graph = scratch / "model.onnx"
                 export_graph(model, graph, classifier.input_size)
                 done("graph written")
+                size = (classifier.input_size, classifier.input_size)
+                flushed = flush_graph(graph, lambda: [{"image": pictures(4, size)}])
                 difference = check_graph(model, graph, classifier.input_size)
                 done(f"parity {difference:.0e}")
             facts = {
@@ -85,11 +89,13 @@ class ClassifierExport:
                 "classes": len(classifier.labels),
                 "labels": LABELS,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             with artefacts.publish(self._folder(CALLER), made_from) as scratch:
                 (scratch / LABELS).write_text("\n".join(classifier.labels) + "\n", encoding="utf-8")
                 artefacts.write_json(scratch / "metadata.json", facts)
             done(f"parity {difference:.0e}")
+        tell(progress, NETWORK, flushed)
 
     def _folder(self, model: str) -> Path:
         name = derived_name(model, self.suffix) if self.suffix else model

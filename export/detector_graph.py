@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import numpy.typing as npt
 from onnx import helper
 
 from export.errors import ExportError
+from export.face_families import FAMILIES, Family
+from export.flush import flush_graph
 from export.graph_parity import difference, input_name, judged, pictures, run
 from export.pixels import (
     IMAGE,
-    PixelFormat,
     accept_pixels,
     constant,
     finish,
@@ -27,42 +27,15 @@ PREDICTIONS = "predictions"
 """Output: FP32 [batch, places, 15]."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """Detectors that are read alike.
-
-    Attributes:
-        strides: Pixels between the places of each grid.
-        anchors: Predictions at a place.
-        form: What the networks want of a picture.
-        score_threshold: Of a face, as the family's own code has it.
-        nms_iou: Overlap of two faces, likewise.
-        parts: Numbers per prediction in each group of outputs.
-    """
-
-    strides: tuple[int, ...]
-    anchors: int
-    form: PixelFormat
-    score_threshold: float
-    nms_iou: float
-    parts: tuple[int, ...]
+_SIZES = ((32, 32), (320, 256), (160, 224))
+"""Of the pictures that a graph is compared on."""
 
 
-FAMILIES = {
-    # Star-Clouds/CenterFace: one grid; heatmap, log sizes, offsets, landmarks.
-    "centerface": Family((4,), 1, PixelFormat("rgb", 0.0, 1.0), 0.5, 0.3, (1, 2, 2, 10)),
-    # InsightFace, det_10g.onnx and its smaller sisters: scores, distances, key points.
-    "scrfd": Family((8, 16, 32), 2, PixelFormat("rgb", 127.5, 128.0), 0.5, 0.4, (1, 4, 10)),
-}
-MULTIPLE = 32
-"""Both families halve a picture five times."""
-
-
-def write_detector(source: Path, decoder: str, target: Path) -> float:
+def write_detector(source: Path, decoder: str, target: Path) -> tuple[float, dict[str, Any]]:
     """Write a detector with UINT8 pictures in and one tensor of predictions out.
 
     Returns:
-        The largest difference to the original's outputs.
+        The largest difference to the original's outputs, and what `flush_graph` says.
 
     Raises:
         ExportError: It is no such detector, or the graph differs from it.
@@ -76,7 +49,8 @@ def write_detector(source: Path, decoder: str, target: Path) -> float:
     joined = _join_grid(model, heads) if decoder == "centerface" else _join_anchors(model, heads)
     shape: list[str | int] = ["batch", "places", 15]
     finish(model, PREDICTIONS, joined, shape, target)
-    return _compare_detector(original.SerializeToString(), target, family, heads)
+    flushed = flush_graph(target, lambda: ({IMAGE: pictures(2, size)} for size in _SIZES))
+    return _compare_detector(original.SerializeToString(), target, family, heads), flushed
 
 
 def _join_grid(model: Any, heads: list[str]) -> str:
@@ -141,7 +115,7 @@ def _by_picture(graph: Any, head: str, width: int, anchors: int) -> str:
 def _compare_detector(original: bytes, graph: Path, family: Family, heads: list[str]) -> float:
     """Pictures in batches through the graph against one by one through the original."""
     worst, name = 0.0, input_name(original)
-    for rows, size in ((2, (32, 32)), (1, (320, 256)), (3, (160, 224))):
+    for rows, size in zip((2, 1, 3), _SIZES, strict=True):
         images = pictures(rows, size)
         outputs = [run(original, heads, {name: family.form(image[None])}) for image in images]
         expected = np.stack([_rows(one, family) for one in outputs])

@@ -9,10 +9,11 @@ import numpy as np
 from onnx import numpy_helper
 
 from export.errors import ExportError
+from export.face_families import CROP, DIMENSIONS, PixelFormat
+from export.flush import flush_graph
 from export.graph_parity import difference, input_name, judged, pictures, run
 from export.pixels import (
     IMAGE,
-    PixelFormat,
     accept_pixels,
     finish,
     free_sizes,
@@ -23,16 +24,12 @@ from export.pixels import (
 EMBEDDING = "embedding"
 """Output: FP32 [batch, dimensions]."""
 
-CROP = 112
-"""Side of an aligned face in pixels, of all networks of the ArcFace family."""
-DIMENSIONS = 512
 
-
-def write_embedder(source: Path, form: PixelFormat, target: Path) -> float:
+def write_embedder(source: Path, form: PixelFormat, target: Path) -> tuple[float, dict[str, Any]]:
     """Write an embedder with UINT8 crops in and embeddings, not normalised, out.
 
     Returns:
-        The largest difference to the original's output.
+        The largest difference to the original's output, and what `flush_graph` says.
 
     Raises:
         ExportError: It is no such network, or the graph differs from it.
@@ -50,6 +47,7 @@ def write_embedder(source: Path, form: PixelFormat, target: Path) -> float:
     split_prelu(model)
     accept_pixels(model, form)
     finish(model, EMBEDDING, output, ["batch", DIMENSIONS], target)
+    flushed = flush_graph(target, lambda: [{IMAGE: pictures(4, (CROP, CROP))}])
     worst = 0.0
     for rows in (1, 2, 5):
         images = pictures(rows, (CROP, CROP))
@@ -57,7 +55,7 @@ def write_embedder(source: Path, form: PixelFormat, target: Path) -> float:
         expected = np.concatenate(outputs)
         got = run(target.read_bytes(), None, {IMAGE: images})[0]
         worst = max(worst, difference(expected, got))
-    return judged(worst)
+    return judged(worst), flushed
 
 
 def _free_batch(model: Any) -> None:

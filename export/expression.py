@@ -54,13 +54,14 @@ class ExpressionExport:
         source = checkpoint_folder(packaged.package, self.cache, progress) / packaged.file
         # onnx takes a second to import: only when there is something to make.
         from export.expression_graph import write_classifier
+        from export.flush import KEY, tell
 
         folder = artefacts.version_folder(self.repository, NETWORK)
         with (
             progress.busy(f"export {NETWORK} ({packaged.model})"),
             artefacts.publish(folder, _made_from()) as scratch,
         ):
-            difference = write_classifier(
+            difference, flushed = write_classifier(
                 source,
                 scratch / "model.onnx",
                 packaged.input_size,
@@ -79,8 +80,10 @@ class ExpressionExport:
                 "input_size": packaged.input_size,
                 "color": COLOR,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "metadata.json", facts)
+        tell(progress, NETWORK, flushed)
 
 
 def _made_from() -> dict[str, Any]:

@@ -15,6 +15,9 @@ from onnx import helper, numpy_helper
 
 from export import pixels
 from export.errors import ExportError
+from export.face_families import PixelFormat
+from export.flush import flush_graph
+from export.graph_parity import pictures
 from export.parity import FloatArray
 
 LUMA = (0.299, 0.587, 0.114)
@@ -25,10 +28,12 @@ TOLERANCE = 1e-4
 
 OUTPUT = "probabilities"
 BATCHES = (1, 2, 5)
-_AS_THEY_ARE = pixels.PixelFormat("rgb", 0.0, 1.0)
+_AS_THEY_ARE = PixelFormat("rgb", 0.0, 1.0)
 
 
-def write_classifier(source: Path, target: Path, size: int, classes: int, color: float) -> float:
+def write_classifier(
+    source: Path, target: Path, size: int, classes: int, color: float
+) -> tuple[float, dict[str, Any]]:
     """Write the graph and compare it with the original.
 
     Input `image` UINT8 [batch, size, size, 3], RGB; output `probabilities` FP32 [batch, classes].
@@ -42,7 +47,7 @@ def write_classifier(source: Path, target: Path, size: int, classes: int, color:
         color: Share of the colours that is kept: 1 keeps all, 0 makes pictures grey.
 
     Returns:
-        The largest difference of a probability.
+        The largest difference of a probability, and what `flush_graph` says.
 
     Raises:
         ExportError: The file is another network, or the difference exceeds `TOLERANCE`.
@@ -61,7 +66,8 @@ def write_classifier(source: Path, target: Path, size: int, classes: int, color:
     pixels.free_sizes(model, (size, size))
     pixels.accept_pixels(model, _AS_THEY_ARE)
     pixels.finish(model, OUTPUT, OUTPUT, ["batch", classes], target)
-    return _difference(source, target, size, color)
+    flushed = flush_graph(target, lambda: [{pixels.IMAGE: pictures(4, (size, size))}])
+    return _difference(source, target, size, color), flushed
 
 
 def fold_color(weights: FloatArray, color: float) -> FloatArray:

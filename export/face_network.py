@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export import artefacts
-from export.detector_graph import FAMILIES, MULTIPLE, write_detector
-from export.embedder_graph import CROP, DIMENSIONS, write_embedder
+from export.face_families import CROP, DIMENSIONS, FAMILIES, MULTIPLE
 from export.face_source import DetectorSource, EmbedderSource
 from export.insightface_pack import PackDetector, PackEmbedder
 from export.progress import Progress
@@ -38,6 +37,10 @@ class DetectorExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
+        # onnx takes a second to import: only when there is something to make.
+        from export.detector_graph import write_detector
+        from export.flush import KEY, tell
+
         network = self.source.resolve(self.cache, progress)
         decoder = self.source.decoder
         family = FAMILIES[decoder]
@@ -46,7 +49,7 @@ class DetectorExport:
             progress.busy(f"export {DETECTOR} ({network.facts['model']})"),
             artefacts.publish(folder, self.source.made_from()) as scratch,
         ):
-            difference = write_detector(network.file, decoder, scratch / GRAPH)
+            difference, flushed = write_detector(network.file, decoder, scratch / GRAPH)
             facts = {
                 **network.facts,
                 "decoder": decoder,
@@ -59,8 +62,10 @@ class DetectorExport:
                 "mean": network.form.mean,
                 "std": network.form.std,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "detector.json", facts)
+        tell(progress, DETECTOR, flushed)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,9 @@ class EmbedderExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
+        from export.embedder_graph import write_embedder
+        from export.flush import KEY, tell
+
         network = self.source.resolve(self.cache, progress)
         form = network.form
         folder = artefacts.version_folder(self.repository, EMBEDDER)
@@ -85,7 +93,7 @@ class EmbedderExport:
             progress.busy(f"export {EMBEDDER} ({network.facts['model']})"),
             artefacts.publish(folder, self.source.made_from()) as scratch,
         ):
-            difference = write_embedder(network.file, form, scratch / GRAPH)
+            difference, flushed = write_embedder(network.file, form, scratch / GRAPH)
             facts = {
                 **network.facts,
                 "dimensions": DIMENSIONS,
@@ -94,5 +102,7 @@ class EmbedderExport:
                 "mean": form.mean,
                 "std": form.std,
                 "parity_max_difference": difference,
+                KEY: flushed,
             }
             artefacts.write_json(scratch / "metadata.json", facts)
+        tell(progress, EMBEDDER, flushed)

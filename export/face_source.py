@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from export.catalogue import CENTERFACE, FACEPLUGIN_EMBEDDER, PackagedFaceNetwork
-from export.detector_graph import FAMILIES
 from export.errors import ExportError
+from export.face_families import FAMILIES, Color, PixelFormat
 from export.fetch import checkpoint_folder, sha256_of
-from export.pixels import Color, PixelFormat
 from export.progress import Progress
 
 PACKAGED_DECODER = "centerface"

@@ -15,8 +15,8 @@ TOLERANCE = 1e-3
 rows by 0.1 and more."""
 
 
-def run(model: bytes, outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
-    """Run a graph in ONNX Runtime as it is written, without optimisations.
+def run(model: bytes | str, outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
+    """Run a graph, its bytes or its file's path, in ONNX Runtime without optimisations.
 
     Raises:
         ExportError: It does not take these inputs.

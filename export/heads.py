@@ -23,17 +23,30 @@ class _Headed(nn.Module):  # type: ignore[misc]  # torch's types are not followe
 
 
 class SentenceHead(_Headed):
-    """Mean over the unmasked tokens, then unit length: sentence-transformers' Pooling + Normalize.
+    """Sentence vectors as sentence-transformers' Pooling and Normalize make them.
 
     Inputs INT64 [batch, length]; output FP32 [batch, hidden].
+
+    Args:
+        encoder: Gives the tokens' states.
+        pooling: `mean` over the unmasked tokens, or `cls`, the first one's state.
+        normalized: Whether vectors get unit length.
     """
+
+    def __init__(self, encoder: Any, *, pooling: str = "mean", normalized: bool = True) -> None:
+        super().__init__(encoder)
+        self.pooling = pooling
+        self.normalized = normalized
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embeddings of a padded batch."""
         states = self.hidden_states(input_ids, attention_mask)
-        weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-        return nn.functional.normalize(mean, dim=1)
+        if self.pooling == "cls":
+            pooled = states[:, 0]
+        else:
+            weights = attention_mask.unsqueeze(-1).to(states.dtype)
+            pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        return nn.functional.normalize(pooled, dim=1) if self.normalized else pooled
 
 
 class TokenHead(_Headed):
@@ -48,3 +61,28 @@ class TokenHead(_Headed):
         # No lower bound on the norm in bert-score; padding of DeBERTa may be all zeros, though,
         # and 0/0 there would only put NaN into rows that the matcher has to skip anyway.
         return states / states.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+class PairHead(nn.Module):  # type: ignore[misc]  # torch's types are not followed
+    """A sequence classifier of one label, which reads two texts at once.
+
+    Inputs INT64 [batch, length]; output FP32 [batch, 1].
+
+    Args:
+        encoder: The classifier.
+        takes_types: Whether it is told which token is of which text.
+    """
+
+    def __init__(self, encoder: Any, *, takes_types: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        known = "token_type_ids" in inspect.signature(encoder.forward).parameters
+        self.takes_types = takes_types and known
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Logits of a padded batch."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.takes_types:
+            return self.encoder(**inputs, token_type_ids=token_type_ids).logits
+        # All graphs have the same inputs, so that one configuration serves them.
+        return self.encoder(**inputs).logits + 0.0 * token_type_ids[:, :1]

@@ -17,12 +17,10 @@ from typing import Any
 
 from export import packages
 from export.catalogue import INSIGHTFACE, INSIGHTFACE_LICENSE
-from export.detector_graph import FAMILIES
-from export.embedder_graph import CROP
 from export.errors import ExportError
+from export.face_families import CROP, FAMILIES, PixelFormat
 from export.face_source import NetworkFile
 from export.fetch import sha256_of
-from export.pixels import PixelFormat
 from export.progress import Progress
 
 LOCK = Path(__file__).with_name("insightface.lock")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from export import artefacts
 from export.checkpoint import (
-    load_encoder,
+    activation,
     load_tokenizer,
     special_ids,
     tokenizer_json,
@@ -15,6 +16,7 @@ from export.checkpoint import (
 )
 from export.fetch import sha256_of
 from export.progress import Progress
+from export.sentence_config import SentenceConfig, sentence_config
 from export.source import Source
 from export.task import Task
 
@@ -61,6 +63,17 @@ class PairExport:
         return self.task.named(self.suffix) if self.suffix else self.task
 
 
+def vectors_facts(config: Any, sentences: SentenceConfig) -> dict[str, Any]:
+    """Return what the caller of an embedding model has to know beside the plain facts.
+
+    `matryoshka_dimensions`, in a checkpoint's own configuration, are the lengths to which its
+    vectors may be cut.
+    """
+    declared = getattr(config, "matryoshka_dimensions", None)
+    cut = {"matryoshka_dimensions": sorted(map(int, declared))} if declared else {}
+    return {**sentences.facts(), **cut}
+
+
 def export_pair(
     task: Task, source: Source, repository: Path, cache: Path, progress: Progress
 ) -> int:
@@ -75,25 +88,29 @@ def export_pair(
     layer = task.layer(source)
     place = source.fetch(cache, progress)
     # torch and transformers take seconds to import: only when there is something to make.
-    from export.parity import check_parity
+    from export.flush import KEY, flush_graph, tell
+    from export.parity import check_parity, sample_feed
     from export.precision import measure_bf16
     from export.tracing import export_onnx
 
     with progress.steps(f"export {task.caller} ({source.model})", STEPS) as done:
         tokenizer = load_tokenizer(place, for_matching=task.is_matching)
-        encoder = load_encoder(place, layer)
-        max_tokens = task.tokens(source) or usable_length(tokenizer, encoder)
+        encoder = task.load(place, layer)
+        sentences = sentence_config(place) if task.is_embedding else SentenceConfig()
+        most = usable_length(tokenizer, encoder)
+        max_tokens = task.tokens(source) or min(most, sentences.max_tokens or most)
         dimensions = int(encoder.config.hidden_size)
-        head = task.headed(encoder)
+        head = task.headed(encoder, tokenizer, sentences)
         done("checkpoint loaded")
         folder = artefacts.version_folder(repository, task.encoder)
         with artefacts.publish(folder, task.made_from(source)) as scratch:
             graph = scratch / "model.onnx"
-            export_onnx(head, graph, task.output, task.output_rank)
+            export_onnx(head, graph, task)
             done("graph written")
-            difference = check_parity(head, graph, tokenizer, max_tokens)
+            flushed = flush_graph(graph, lambda: [sample_feed(tokenizer, max_tokens, task)])
+            difference = check_parity(head, graph, tokenizer, max_tokens, task)
             done(f"parity {difference:.0e}")
-            if not task.is_matching:
+            if task.is_embedding:
                 verdict = measure_bf16(graph, tokenizer, max_tokens)
                 artefacts.write_json(scratch / "openvino.json", verdict)
             digest = sha256_of(graph)
@@ -102,10 +119,13 @@ def export_pair(
             "source": source.origin,
             "license": source.license,
             "max_tokens": max_tokens,
-            "dimensions": dimensions,
+            **({} if task.is_ranking else {"dimensions": dimensions}),
             "sha256": digest,
             "parity_max_difference": difference,
+            KEY: flushed,
             **({"layer": layer} if layer is not None else {}),
+            **(vectors_facts(encoder.config, sentences) if task.is_embedding else {}),
+            **({"activation": activation(encoder.config)} if task.is_ranking else {}),
             **special_ids(tokenizer),
         }
         folder = artefacts.version_folder(repository, task.caller)
@@ -113,4 +133,5 @@ def export_pair(
             (scratch / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
             artefacts.write_json(scratch / "metadata.json", facts)
         done(f"parity {difference:.0e}")
+    tell(progress, task.encoder, flushed)
     return dimensions

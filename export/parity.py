@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import ExportError
-from export.samples import varied_texts
+from export.samples import varied_pairs, varied_texts
+from export.task import Task
 
 TOLERANCE = 5e-5
 """Largest difference of a component of a unit vector. fp32 kernels of two engines differ by about
@@ -18,8 +19,15 @@ TOLERANCE = 5e-5
 FloatArray = npt.NDArray[np.float32]
 
 
-def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> float:
+def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task: Task) -> float:
     """Run `model` and the ONNX file `graph` on varied texts and compare the unmasked outputs.
+
+    Args:
+        model: Module of `export.heads`.
+        graph: The file.
+        tokenizer: Of the checkpoint.
+        max_tokens: Longest sequence.
+        task: Pairs of texts are compared where it ranks.
 
     Returns:
         The largest absolute difference.
@@ -34,14 +42,13 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> fl
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     worst = 0.0
-    for texts in _batches(varied_texts(60)):
-        encoded = tokenizer(
-            texts, padding=True, truncation=True, max_length=max_tokens, return_tensors="pt"
-        )
-        inputs = (encoded["input_ids"], encoded["attention_mask"])
+    samples: list[Any] = varied_pairs(60) if task.is_ranking else varied_texts(60)
+    for batch in _batches(samples):
+        encoded = _encoded(tokenizer, batch, max_tokens, task)
+        inputs = tuple(encoded[name] for name in task.inputs)
         with torch.no_grad():
             expected = model.eval()(*inputs).numpy()
-        feed = dict(zip(("input_ids", "attention_mask"), (x.numpy() for x in inputs), strict=True))
+        feed = dict(zip(task.inputs, (x.numpy() for x in inputs), strict=True))
         got = session.run(None, feed)[0]
         if expected.ndim == 3:
             kept = inputs[1].numpy().astype(bool)
@@ -52,7 +59,22 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int) -> fl
     return worst
 
 
-def _batches(texts: list[str]) -> list[list[str]]:
+def sample_feed(tokenizer: Any, max_tokens: int, task: Task) -> dict[str, npt.NDArray[np.int64]]:
+    """Return a graph's inputs by name, each INT64 [12, length], for varied texts or pairs."""
+    samples: list[Any] = varied_pairs(12) if task.is_ranking else varied_texts(12)
+    encoded = _encoded(tokenizer, samples, max_tokens, task)
+    return {name: encoded[name].numpy().astype(np.int64) for name in task.inputs}
+
+
+def _encoded(tokenizer: Any, samples: list[Any], max_tokens: int, task: Task) -> Any:
+    texts = zip(*samples, strict=True) if task.is_ranking else (samples,)
+    return tokenizer(
+        *map(list, texts), padding=True, truncation=True, max_length=max_tokens,
+        return_tensors="pt", return_token_type_ids=True,
+    )  # fmt: skip
+
+
+def _batches(texts: list[Any]) -> list[list[Any]]:
     """Return batches: of one, of even length, several ragged ones with the longest text."""
     return [texts[3:4], [texts[4]] * 3, *(texts[i : i + 12] for i in range(0, len(texts), 12))]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,31 +11,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
+from export.face_families import PixelFormat
 
-Color = Literal["rgb", "bgr"]
 IMAGE = "image"
 """Input of every graph that takes pictures: UINT8 [batch, height, width, 3], RGB."""
-
-
-@dataclass(frozen=True)
-class PixelFormat:
-    """What a network wants of a picture: (x - mean) / std in this order of channels.
-
-    Attributes:
-        color: Order of the channels.
-        mean: Subtracted from 0..255.
-        std: Divides the rest.
-    """
-
-    color: Color
-    mean: float
-    std: float
-
-    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """UINT8 [n, h, w, 3], RGB, to what the original network takes: FP32 [n, 3, h, w]."""
-        ordered = images[..., ::-1] if self.color == "bgr" else images
-        values = (ordered.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
-        return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def load_graph(file: Path) -> Any:

@@ -81,6 +81,10 @@ class Progress:
         yield lambda note: self._bars.update(task, advance=1, note=note)
         self._finish(task, what)
 
+    def note(self, text: str) -> None:
+        """Write a line that stays."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def _finish(self, task: TaskID, what: str) -> None:
         self._bars.update(task, total=1, completed=1, note="")
         if not self._console.is_terminal:

@@ -171,8 +171,11 @@ def _plan(model: str, given: list[str], options: argparse.Namespace, settings: S
         if options.suffix:
             raise ExportError(f"--as is not for {model}")
         return TryonExport(settings)
+    task = TASKS[model]
+    if task.is_ranking and not options.checkpoint:
+        raise ExportError(f"{model} needs --checkpoint: no package has weights for it")
     checkpoint = named(options.checkpoint, options.layer) if options.checkpoint else packaged()
-    return PairExport(TASKS[model], checkpoint, paths.repository, paths.cache, options.suffix)
+    return PairExport(task, checkpoint, paths.repository, paths.cache, options.suffix)
 
 
 def _classifier(

@@ -12,8 +12,12 @@ from export.checkpoint import allow_hub
 from export.errors import ExportError
 from export.fetch import checkpoint_folder, sha256_of
 from export.progress import Progress
+from export.sentence_config import FILES
 
-_READ = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
+_READ = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json"),
+    *FILES,
+)
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 

@@ -1,4 +1,4 @@
-"""The two tasks of the text service, each a pair of Triton models: an encoder and its caller."""
+"""The tasks of the text service, each a pair of Triton models: a network and its caller."""
 
 from __future__ import annotations
 
@@ -6,34 +6,63 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from export.checkpoint import load_classifier, load_encoder
 from export.errors import ExportError
 from export.folders import derive, derived_name, set_sizes
+from export.sentence_config import SentenceConfig
 from export.source import Source
+
+IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What differs between embedding and matching.
+    """What differs between embedding, matching and ranking.
 
     Attributes:
         caller: Triton model that takes text.
         encoder: Triton model that runs the network for it.
         output: Name of the network's output.
-        output_rank: Its rank.
+        inputs: Names of its inputs.
     """
 
     caller: str
     encoder: str
     output: str
-    output_rank: int
+    inputs: tuple[str, ...] = (IDS, MASK)
 
     @property
     def is_matching(self) -> bool:
         """Whether it compares tokens of one hidden layer instead of whole sentences."""
-        return self.output_rank == 3
+        return self.output == "token_embeddings"
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether its network reads two texts at once and has a head of its own."""
+        return self.output == "logit"
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether its network makes one vector of a text."""
+        return self.output == "embedding"
+
+    @property
+    def output_rank(self) -> int:
+        """Rank of the output: 3 where each token has one, else 2."""
+        return 3 if self.is_matching else 2
+
+    def load(self, place: str, layer: int | None) -> Any:
+        """Return the network of a checkpoint.
+
+        Raises:
+            ExportError: It cannot be loaded, or is not one for this task.
+        """
+        return load_classifier(place) if self.is_ranking else load_encoder(place, layer)
 
     def tokens(self, source: Source) -> int | None:
         """Return the truncation that the source asks for; None lets the tokenizer decide."""
+        if self.is_ranking:
+            return None
         return source.matching_tokens if self.is_matching else source.embedding_tokens
 
     def layer(self, source: Source) -> int | None:
@@ -48,11 +77,16 @@ class Task:
             raise ExportError(f"--layer is needed: which layer of {source.model} to compare")
         return source.layer
 
-    def headed(self, encoder: Any) -> Any:
+    def headed(self, encoder: Any, tokenizer: Any, sentences: SentenceConfig) -> Any:
         """Return the encoder with the task's head behind it."""
-        from export.heads import SentenceHead, TokenHead
+        from export.heads import PairHead, SentenceHead, TokenHead
 
-        return TokenHead(encoder) if self.is_matching else SentenceHead(encoder)
+        if self.is_ranking:
+            return PairHead(encoder, takes_types=TYPES in tokenizer.model_input_names)
+        if self.is_matching:
+            return TokenHead(encoder)
+        pooling, normalized = sentences.pooling, sentences.normalized
+        return SentenceHead(encoder, pooling=pooling, normalized=normalized)
 
     def made_from(self, source: Source) -> dict[str, Any]:
         """Return what the artefacts depend on."""
@@ -85,6 +119,7 @@ class Task:
 
 
 TASKS = {
-    "text_embedding": Task("text_embedding", "sentence_encoder", "embedding", 2),
-    "bertscore": Task("bertscore", "token_encoder", "token_embeddings", 3),
+    "text_embedding": Task("text_embedding", "sentence_encoder", "embedding"),
+    "bertscore": Task("bertscore", "token_encoder", "token_embeddings"),
+    "reranking": Task("reranking", "cross_encoder", "logit", (IDS, MASK, TYPES)),
 }

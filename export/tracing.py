@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
+from export.task import IDS, MASK, TYPES, Task
+
 OPSET = 17
 """First with LayerNormalization; read by ONNX Runtime >= 1.13, OpenVINO >= 2023 and TensorRT 10."""
 
-INPUTS = ("input_ids", "attention_mask")
 _EXTERNAL_DATA_ABOVE = 1_800_000_000  # bytes; protobuf ends at 2 GiB
 
 
@@ -55,19 +56,21 @@ def _traceable(encoder: Any) -> Iterator[None]:
             setattr(module, name, original)
 
 
-def export_onnx(model: Any, target: Path, output: str, output_rank: int) -> None:
+def export_onnx(model: Any, target: Path, task: Task) -> None:
     """Write `model` (a module of `export.heads`) as ONNX.
 
     Args:
-        model: Module with the inputs of `INPUTS`.
+        model: Module with the inputs of `task`, each INT64 [batch, length].
         target: File to write; weights too large for one file go beside it.
-        output: Name of the output.
-        output_rank: 2 for [batch, hidden], 3 for [batch, length, hidden].
+        task: Names the inputs and the output, and tells its rank.
     """
-    ids = torch.tensor([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]])
-    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
-    axes = {name: {0: "batch", 1: "length"} for name in INPUTS}
-    axes[output] = {0: "batch"} if output_rank == 2 else {0: "batch", 1: "length"}
+    samples = {
+        IDS: torch.tensor([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]),
+        MASK: torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
+        TYPES: torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 0, 0]]),
+    }
+    axes = {name: {0: "batch", 1: "length"} for name in task.inputs}
+    axes[task.output] = {0: "batch"} if task.output_rank == 2 else {0: "batch", 1: "length"}
     size = sum(parameter.nbytes for parameter in model.parameters())
     # Above protobuf's limit torch writes the weights beside the graph, which needs a real path.
     sink: Any = str(target) if size > _EXTERNAL_DATA_ABOVE else io.BytesIO()
@@ -76,12 +79,12 @@ def export_onnx(model: Any, target: Path, output: str, output_rank: int) -> None
         warnings.simplefilter("ignore")  # tracer warnings; the parity check is what counts
         torch.onnx.export(
             model,
-            (ids, mask),
+            tuple(samples[name] for name in task.inputs),
             sink,
             dynamo=False,  # the newer exporter needs onnxscript and specialises DeBERTa's lengths
             opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=[output],
+            input_names=list(task.inputs),
+            output_names=[task.output],
             dynamic_axes=axes,
         )
     if isinstance(sink, io.BytesIO):

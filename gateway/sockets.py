@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 FIRST_DESCRIPTOR = 3
+HELD = "LISTEN_HELD"
+"""Variable with a port that its own server opens, and that the launcher listens at beside it."""
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -58,6 +60,11 @@ def activated(environ: MutableMapping[str, str], pid: int) -> list[socket.socket
     if not (count.isascii() and count.isdigit() and len(count) <= 3):
         raise ValueError("LISTEN_FDS is not a number of descriptors")
     return adopted(range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count)))
+
+
+def is_held(port: int | None, environ: Mapping[str, str]) -> bool:
+    """Whether the launcher listens at a port, too, for the time in which its server is away."""
+    return port is not None and environ.get(HELD) == str(port)
 
 
 def adopted(descriptors: Iterable[int]) -> list[socket.socket]:

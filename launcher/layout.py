@@ -22,6 +22,8 @@ PYTHON_BASED = ("onnxruntime", "openvino", "tensorrt")
 SHARED = "pentad_backend"
 COMPILED = "PENTAD_COMPILED"
 """Environment variable that tells the openvino backend where compiled graphs are kept."""
+CALIBRATION = "PENTAD_CALIBRATION"
+"""Environment variable that tells models where what they measured of their networks is kept."""
 DEFAULTS = {
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     "OPENBLAS_NUM_THREADS": "1",
@@ -108,6 +110,13 @@ def compiled_graphs(state: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for begun in folder.glob("*/tmp*"):
         shutil.rmtree(begun, ignore_errors=True)
+    return folder
+
+
+def calibration(state: Path) -> Path:
+    """Return the folder of what models have measured; this user's alone, as it decides."""
+    folder = (state / "triton" / "calibration").resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 

@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.sockets import ListenError, listening
+from gateway.sockets import HELD, ListenError, listening
 from launcher import child
 from launcher.backoff import Backoff
 from launcher.errors import LauncherError
+from launcher.held_port import HeldPort
 from launcher.logs import LogStream
 from launcher.server import TritonServer
 
@@ -67,7 +69,8 @@ class GatewayProcess:
     """`python -m gateway serve`.
 
     Its listening sockets are opened once, here, and handed to every process that serves them: while
-    one is started again, connections wait instead of being refused.
+    one is started again, connections wait instead of being refused. The port of gRPC, whose server
+    takes no socket, is held for that time.
     """
 
     name = "gateway"
@@ -89,15 +92,18 @@ class GatewayProcess:
         self._settings = settings
         self._environment = environment
         self._sockets: list[socket.socket] = []
+        self._held: HeldPort | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
         """See ManagedProcess."""
         if not self._sockets:
             self._sockets = self._listen()
+            self._hold()
+        held = {HELD: str(self._settings.lipsync.port)} if self._held else {}
         self._process = child.spawn(
             [sys.executable, "-m", "gateway", "serve"],
-            env=self._environment,
+            env={**self._environment, **held},
             output=subprocess.PIPE,
             sockets=self._sockets,
         )
@@ -112,10 +118,22 @@ class GatewayProcess:
             raise LauncherError(str(error)) from None
         return [sock for sockets in by_service.values() for sock in sockets]
 
+    def _hold(self) -> None:
+        host, port = self._settings.server.host, self._settings.lipsync.port
+        if "lipsync" not in self._settings.services or not port or not _is_address(host):
+            return
+        held = HeldPort(host, port)
+        try:
+            self._held = held if held.open() else None
+        except ListenError as error:
+            raise LauncherError(f"the gateway cannot listen on {error.strerror}") from None
+
     def stop(self, timeout: float) -> None:
         """See ManagedProcess."""
         for sock in self._sockets:  # the gateway closes its own: from then on all are refused
             sock.close()
+        if self._held:
+            self._held.close()
         if self._process is not None:
             child.terminate(self._process, timeout)
             self.kill()
@@ -125,6 +143,13 @@ class GatewayProcess:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 class Restarter:

@@ -19,15 +19,16 @@ from launcher import child, door, leftovers
 from launcher.backends.pentad_backend.placement import FOLDER as VARIABLE
 from launcher.errors import LauncherError
 from launcher.layout import (
+    CALIBRATION,
     COMPILED,
     assemble_backends,
     backends_folder,
+    calibration,
     compiled_graphs,
     environment,
     find_wheel,
 )
 from launcher.options import ServerOptions, command_line
-from launcher.triton_grpc import connected
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
@@ -44,6 +45,7 @@ class TritonServer:
         *,
         state: Path,
         output: IO[bytes] | int | None = None,
+        calibrate: bool = False,
     ) -> None:
         """Prepare a server; nothing runs yet.
 
@@ -51,11 +53,13 @@ class TritonServer:
             options: What to start.
             state: Folder for run-time files; the backends are copied below it.
             output: Where the log goes: a file, `subprocess.PIPE`, or None to inherit.
+            calibrate: Whether models measure their networks (`embedded.calibrate`).
         """
         self.options = options
         self.shm_prefix = leftovers.new_prefix()
         self._state = state
         self._output = output
+        self._calibrate = calibrate
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -69,6 +73,7 @@ class TritonServer:
         state: Path | None = None,
         log: Path | None = None,
         live_timeout: float = 60.0,
+        calibrate: bool = False,
         **options: object,
     ) -> Iterator[TritonServer]:
         """Return a live server at a socket file of its own, stopped when the block ends.
@@ -82,6 +87,7 @@ class TritonServer:
             state: Folder for run-time files; a temporary one by default.
             log: File that receives Triton's log; inherited output by default.
             live_timeout: Seconds until it must answer.
+            calibrate: Whether models measure their networks.
             **options: Further fields of ServerOptions.
 
         Raises:
@@ -102,7 +108,7 @@ class TritonServer:
                 **options,  # type: ignore[arg-type]
             )
             output = stack.enter_context(log.open("ab")) if log else None
-            server = cls(settings, state=state, output=output)
+            server = cls(settings, state=state, output=output, calibrate=calibrate)
             stack.callback(server.stop)
             server.start()
             server.wait_live(live_timeout)
@@ -147,7 +153,8 @@ class TritonServer:
             door.prepare(self.options.socket)
         backends = assemble_backends(wheel, backends_folder(self._state))
         compiled = {COMPILED: str(compiled_graphs(self._state))}
-        variables = {**environment(wheel), **compiled}
+        measured = {CALIBRATION: str(calibration(self._state))} if self._calibrate else {}
+        variables = {**environment(wheel), **compiled, **measured}
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix, variables),
             env={**variables, VARIABLE: str(self._empty_reports())},
@@ -169,6 +176,9 @@ class TritonServer:
         Raises:
             LauncherError: A certificate cannot be read.
         """
+        # gRPC takes longer to import than Triton to be started: it is imported while that starts.
+        from launcher.triton_grpc import connected
+
         with connected(self.options) as triton:
             return triton.live()
 

@@ -29,7 +29,7 @@ from launcher.open_doors import open_doors
 from launcher.options import options_from
 from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess
 from launcher.profile import choose_profile
-from launcher.selftest import REPOSITORY, check_round_trip
+from launcher.selftest import REPOSITORY, check_round_trip_once
 from launcher.server import TritonServer
 from launcher.wakeups import Wakeups
 
@@ -126,7 +126,7 @@ class Supervisor:
             self._server.wait_live(cancelled=lambda: self._stopping)
             if self._stopping:
                 return 0
-            check_round_trip(self._server)
+            check_round_trip_once(self._server, self._settings.paths.state)
             self._log.write("supervisor", f"Triton answers at {self._server.grpc_url} (gRPC)")
         if self._has_gateway:
             threading.Thread(target=self._report, name="report", daemon=True).start()
@@ -210,4 +210,9 @@ class Supervisor:
 def _server(settings: Settings) -> TritonServer:
     profile = choose_profile(settings.embedded.profile, settings.paths.repository)
     options = replace(options_from(settings, profile), extra_repositories=(REPOSITORY,))
-    return TritonServer(options, state=settings.paths.state, output=subprocess.PIPE)
+    return TritonServer(
+        options,
+        state=settings.paths.state,
+        output=subprocess.PIPE,
+        calibrate=settings.embedded.calibrate,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ DEADLINE = 120.0
 NARROW = 0.125
 """Width of the lip-sync tenant: an eighth of the documented network's channels, so that frames
 are many and what hands them on is busy, as it is beside a GPU."""
+APART = 7
+"""Bodies between the first ones of two clients."""
 
 Ask = Callable[[], Awaitable[str]]
 """Sends one call; returns what it came to, `ok` as in load_tests.mixed."""
@@ -86,7 +89,8 @@ def narrow_tenant(folder: Path) -> dict[str, str]:
 
 
 def _posts(path: str, bodies: Callable[[Stack], list[Body]]) -> Callable[[Stack], Ask]:
-    return lambda found: HttpCall(found.main, path, bodies(found), DEADLINE)
+    places = itertools.count(step=APART)
+    return lambda found: HttpCall(found.main, path, bodies(found), DEADLINE, next(places))
 
 
 def _json(field: str, requests: list[list[str]]) -> list[Body]:

@@ -78,13 +78,16 @@ class HttpCall:
         path: below it.
         bodies: what to post.
         deadline: seconds for an answer.
+        first: place of the first one: clients that post the same texts in step would share them.
     """
 
-    def __init__(self, address: Address, path: str, bodies: list[Body], deadline: float) -> None:
+    def __init__(
+        self, address: Address, path: str, bodies: list[Body], deadline: float, first: int = 0
+    ) -> None:
         self._requests = [build_request(address, "POST", path, body) for body in bodies]
         self._connection = Connection(address)
         self._deadline = deadline
-        self._next = 0
+        self._next = first
 
     async def __call__(self) -> str:
         """Post one body; returns what it came to, 200 and 202 as ``ok``."""

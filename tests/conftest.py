@@ -25,6 +25,7 @@ LONG = (
     "clients/stock/",
     "unit/packaging/test_wheel.py",
     "contract/test_tryon_leases.py",
+    "netns/test_core.py",
     "triton/launcher/test_ports.py",
     "contract/connections/test_patience.py",
     "contract/connections/test_process.py",
@@ -34,6 +35,7 @@ LONG = (
     "contract/documents/",
     "media/test_decoder_fuzz.py",
     "triton/launcher/test_supervisor.py",
+    "triton/catalogue/",
     "triton/emotions/test_vlm_stories.py",
     "triton/gateway/test_elsewhere.py",
     "triton/gateway/test_full_memory.py",
@@ -51,7 +53,18 @@ LONG = (
     "triton/vision/test_other_classifiers.py",
     "unit/gpu_check/test_bare_environment.py",
 )
-LAYERS = ("unit", "contract", "media", "triton", "clients", "browser", "vlm", "gpu")
+LAYERS = (
+    "unit",
+    "contract",
+    "media",
+    "triton",
+    "netns",
+    "clients",
+    "browser",
+    "vlm",
+    "gpu",
+    "containers",
+)
 # A shell starts background jobs with Ctrl-C ignored, and the tests' processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -71,7 +84,7 @@ def group(path: PurePosixPath) -> str:
     ``path`` is relative to this folder. Those with servers sort first: they take the longest.
     """
     layer, *folders = path.parts[:-1] or (path.name,)
-    if layer in ("browser", "clients"):  # one stack for all of them
+    if layer in ("browser", "clients", "netns"):  # one stack for all of them
         return f"0 {layer}"
     if layer == "triton" and folders and folders[0] != "launcher":  # a server for each module there
         return "1 " + "/".join(folders)

@@ -31,7 +31,11 @@ def main(arguments: list[str]) -> int:
     """Run a command line that `concerns` this module; return the exit status."""
     settings = load_settings()
     if arguments[0] == DEMO:
-        return _demo(_demo_parser().parse_args(arguments[1:]), settings)
+        parser = _demo_parser()
+        options = parser.parse_args(arguments[1:])
+        if options.width != 1 and not options.random:
+            parser.error("a face needs the full width: say --random with another --width")
+        return _demo(options, settings)
     return _import(_import_parser().parse_args(arguments[1:]), settings)
 
 
@@ -58,11 +62,19 @@ def _import_parser() -> argparse.ArgumentParser:
 def _demo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m export {DEMO}",
-        description="Writes tenants with seeded random weights, tenant_0001.onnx and so on.",
+        description="Writes seeded tenants that give the face back with a mouth that opens with "
+        "the sound, tenant_0001.onnx and so on. Nothing of them is trained.",
     )
     parser.add_argument("--tenants", type=int, default=2, metavar="N", help="default: 2")
     parser.add_argument(
-        "--width", type=float, default=1.0, metavar="FACTOR", help="of the network; default: 1"
+        "--random", action="store_true", help="random weights, whose mouth is noise"
+    )
+    parser.add_argument(
+        "--width",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="of the network; default: 1, the only one that shows a face",
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="default: the demo's own")
     parser.add_argument("--seed", type=int, default=0, help="of the first tenant; default: 0")
@@ -103,6 +115,7 @@ def _demo(options: argparse.Namespace, settings: Settings) -> int:
             width=options.width,
             seed=options.seed,
             static_batch=options.static,
+            face=not options.random,
             written=step,
         )
     print(folder)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Tenants with random weights: real files of the documented network that say nothing sensible."""
+"""Tenants without training: real files of the documented network, random or with a face."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from export.lipsync.architecture import (
     LipNetwork,
     residual_projections,
 )
+from export.lipsync.face_weights import wire_face
 
 OPSET = 11
 """What the published exporter writes."""
@@ -38,13 +39,28 @@ class Template:
         self._model = onnx.load_model_from_string(to_onnx(network, static_batch=static_batch))
         self._residual = residual_projections(network)
 
-    def write(self, file: Path, seed: int) -> None:
-        """Write a tenant; the same seed gives the same weights."""
+    def write(self, file: Path, seed: int, *, face: bool = False) -> None:
+        """Write a tenant; the same seed gives the same weights.
+
+        Args:
+            file: Replaced when it is there.
+            seed: Of all weights.
+            face: Whether the network gives the face back (`wire_face`); full width only.
+        """
         random = np.random.default_rng(seed)
-        for tensor in self._model.graph.initializer:
-            if tensor.name.endswith((".weight", ".bias")):
-                values = self._values(random, tensor.name, tuple(tensor.dims))
-                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        tensors = {
+            tensor.name: tensor
+            for tensor in self._model.graph.initializer
+            if tensor.name.endswith((".weight", ".bias"))
+        }
+        values = {
+            name: self._values(random, name, tuple(tensor.dims)) for name, tensor in tensors.items()
+        }
+        if face:
+            wire_face(values, seed)
+        for name, tensor in tensors.items():
+            tensor.CopyFrom(numpy_helper.from_array(values[name], name))
+        self._model.doc_string = f"Pentad's demo, not trained: {'a face' if face else 'random'}"
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
         part.write_bytes(self._model.SerializeToString())
@@ -103,9 +119,10 @@ def write_tenants(
     width: float = 1.0,
     seed: int = 0,
     static_batch: bool = False,
+    face: bool = False,
     written: Callable[[str], None] = lambda name: None,
 ) -> list[Path]:
-    """Write seeded random tenants.
+    """Write seeded tenants.
 
     Args:
         folder: Created when missing.
@@ -113,13 +130,14 @@ def write_tenants(
         width: Factor on the network's widths; 1 gives 12.15 million weights, 48.6 MB.
         seed: Of the first; the next ones follow.
         static_batch: See `Template`.
+        face: See `Template.write`; otherwise their weights are random.
         written: Told each finished file.
     """
     template = Template(width, static_batch=static_batch)
     files = []
     for number in range(1, tenants + 1):
         file = folder / tenant_name(number)
-        template.write(file, seed + number - 1)
+        template.write(file, seed + number - 1, face=face)
         files.append(file)
         written(file.name)
     return files

@@ -14,7 +14,7 @@ from export.progress import Progress
 from gateway.settings import Settings
 
 STAMP = ".demo.json"
-VERSION = 1
+VERSION = 2
 """Raised when the same settings would give other demo tenants."""
 
 
@@ -61,8 +61,8 @@ class LipsyncExport:
 
         folder, count = self._folder, self.settings.lipsync.demo_tenants
         (folder / STAMP).unlink(missing_ok=True)
-        with progress.steps("demo tenants with random weights", 2 * count) as step:
-            files = write_tenants(folder, count, written=step)
+        with progress.steps("demo tenants, not trained", 2 * count) as step:
+            files = write_tenants(folder, count, face=True, written=step)
             results = import_files(
                 files,
                 self.settings.paths.repository,

@@ -3,3 +3,5 @@
 Everything but `engine` works and is tested without a GPU. `engine` is written against the Python
 API of TensorRT 10.16 and has not been run: no GPU was at hand.
 """
+
+COMMAND = "plans"

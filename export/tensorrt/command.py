@@ -7,18 +7,17 @@ import sys
 from pathlib import Path
 
 from export.errors import ExportError
+from export.tensorrt import COMMAND
 from export.tensorrt.build import make_plan, retire_foreign
 from export.tensorrt.machine import PlanMachine, this_machine
 from export.tensorrt.store import PlanStore
 from gateway.settings import load_settings
 from gateway.triton.tensorrt_plans.declared import declared
 
-NAME = "plans"
-
 
 def main(given: list[str]) -> int:
     """Run the command; 1: a model stays on ONNX, or plans cannot be built here."""
-    parser = argparse.ArgumentParser(prog=f"python -m export {NAME}", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m export {COMMAND}", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a plan")
     parser.add_argument(
         "--retire",

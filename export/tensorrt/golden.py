@@ -13,12 +13,11 @@ import numpy.typing as npt
 from export.errors import ExportError
 from export.graph_parity import difference, pictures
 from export.parity import cosines
-from export.samples import varied_texts
-from export.task import TASKS
+from export.samples import varied_pairs, varied_texts
+from export.task import IDS, MASK, TASKS, TYPES
 from gateway.triton.tensorrt_plans.declared import Guard, PlanDeclaration, Shape
 
 Feed = dict[str, npt.NDArray[Any]]
-IDS, MASK = "input_ids", "attention_mask"
 
 
 def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
@@ -30,8 +29,9 @@ def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
     names = list(declaration.inputs)
     for bound in ("smallest", "tuned", "largest"):
         shapes = {name: getattr(one, bound) for name, one in declaration.inputs.items()}
-        if set(names) == {IDS, MASK}:
-            yield _texts(declaration, repository, shapes[IDS])
+        if {IDS, MASK} <= set(names):
+            found = _texts(declaration, repository, shapes[IDS])
+            yield {name: found[name] for name in names}
         else:
             yield {name: _values(shape) for name, shape in shapes.items()}
 
@@ -44,7 +44,7 @@ def _values(shape: Shape) -> npt.NDArray[Any]:
 
 
 def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed:
-    """Varied texts as the caller's tokenizer reads them, INT64 [rows, length] and their mask."""
+    """Varied texts, or pairs of them, as the caller's tokenizer reads them, INT64 of that shape."""
     from tokenizers import Tokenizer
 
     folder = repository / _caller(declaration.model) / "1"
@@ -62,11 +62,13 @@ def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed
     rows, length = shape
     tokenizer.enable_truncation(length) if length > 2 else tokenizer.no_truncation()
     tokenizer.no_padding()
-    ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for row, encoding in enumerate(tokenizer.encode_batch(varied_texts(rows))):
+    feed: Feed = {name: np.zeros(shape, np.int64) for name in (IDS, MASK, TYPES)}
+    given: list[Any] = varied_pairs(rows) if TYPES in declaration.inputs else varied_texts(rows)
+    for row, encoding in enumerate(tokenizer.encode_batch(given)):
         kept = encoding.ids[:length]
-        ids[row, : len(kept)], mask[row, : len(kept)] = kept, 1
-    return {IDS: ids, MASK: mask}
+        feed[IDS][row, : len(kept)], feed[MASK][row, : len(kept)] = kept, 1
+        feed[TYPES][row, : len(kept)] = encoding.type_ids[:length]
+    return feed
 
 
 def _caller(encoder: str) -> str:

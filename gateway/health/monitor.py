@@ -338,7 +338,7 @@ class HealthMonitor:
         model.state, model.detail, model.late = "ready", None, 0
         model.canary_seconds = now - begin
         model.succeeded()
-        self._metrics.canary_seconds.labels(model.triton_model).set(model.canary_seconds)
+        self._metrics.canary(model.triton_model, model.canary_seconds, model.info)
 
     async def _canary(self, service: Probed, model: ModelState) -> dict[str, Any]:
         """Run a canary; its answer is not waited for from a process that is gone.

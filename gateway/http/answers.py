@@ -6,7 +6,7 @@ document says, and nothing is validated or serialised again on the way out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -61,7 +61,9 @@ class Error(TypedDict):
 
 
 def answer(
-    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    content: Mapping[str, Any] | Sequence[Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a JSON answer; arrays of NumPy are written as lists."""
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -88,7 +88,10 @@ def _services(context: Context, lifecycle: Lifecycle, urls: dict[str, list[str]]
                 "state": known["state"],
                 "detail": next(broken, None),
                 "urls": urls.get(service.name, []),
-                "models": known["models"],
+                "models": [
+                    {**told, "calls": model.info.get("calls") or {}}
+                    for told, model in zip(known["models"], service.models, strict=True)
+                ],
                 "queue": {
                     "slots": admission.slots,
                     "in_flight": admission.in_flight,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from typing_extensions import TypeAliasType, TypedDict
+from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from gateway.health.state import State
 from gateway.http.answers import described
@@ -80,6 +80,45 @@ class ServiceError(TypedDict):
 
 
 @described
+class CallFigure(TypedDict):
+    """What a size of call took when the model measured its network."""
+
+    rows: int
+    length: int
+    """Tokens of each row; 1 where rows have none."""
+    in_flight: int
+    """Such calls under way at the same time."""
+    ms: float
+    """Median."""
+    fastest_ms: float
+
+
+@described
+class NetworkCalls(TypedDict):
+    """How a model calls a network."""
+
+    rows: int
+    """Most rows in a call."""
+    tokens: int
+    """Most padded tokens in a call; 0 where rows have none."""
+    in_flight: int
+    """Calls under way at the same time."""
+    source: Literal["configured", "usual", "measured", "kept"]
+    """`kept`: measured at an earlier start on this machine."""
+    reason: NotRequired[str]
+    """Why the usual values hold, where something was to be measured."""
+    figures: list[CallFigure]
+
+
+@described
+class CallingModel(ServiceModel):
+    """One model of a service, and how it calls its networks."""
+
+    calls: dict[str, NetworkCalls]
+    """By network, once the model has answered."""
+
+
+@described
 class ServiceQueue(TypedDict):
     """Requests in work and waiting."""
 
@@ -96,7 +135,7 @@ class Service(TypedDict):
     state: ServiceState
     detail: str | None
     urls: list[str]
-    models: list[ServiceModel]
+    models: list[CallingModel]
     queue: ServiceQueue
     requests_per_second: float
     errors_per_second: float

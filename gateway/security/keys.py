@@ -6,9 +6,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, get_args
-
-from limits import RateLimitItem
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
 from gateway.security.rate_limit import MovingWindows
@@ -16,6 +14,9 @@ from gateway.settings import Settings
 from gateway.settings.doors import doors, twins
 from gateway.settings.keys import ApiKey, KeyService, rates
 from gateway.settings.keys_file import KeysFile, KeysFileError
+
+if TYPE_CHECKING:  # it is imported where a limit is configured
+    from limits import RateLimitItem
 
 log = logging.getLogger(__name__)
 KEY_HEADER = "x-api-key"

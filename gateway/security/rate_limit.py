@@ -10,8 +10,10 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from limits import RateLimitItem
+if TYPE_CHECKING:  # it is imported where a limit is configured
+    from limits import RateLimitItem
 
 
 class MovingWindows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import limits
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import ErrorDetails
 
@@ -18,6 +17,8 @@ OPERATIONS = "metrics"
 CONTROL = "lipsync-control"
 """What keys call loading and unloading, where `lipsync.separate_control_key` is set."""
 if TYPE_CHECKING:
+    import limits
+
     KeyService = str
     AnyService = str
 else:
@@ -44,6 +45,9 @@ def rates(text: str) -> list[limits.RateLimitItem]:
     Raises:
         ValueError: it names none, or one of no request at all.
     """
+    # Imported late: its package takes as long as half of the settings, and mostly there is no rate.
+    import limits
+
     try:
         rates = limits.parse_many(text)
     except ValueError:

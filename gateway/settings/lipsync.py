@@ -60,6 +60,11 @@ class LipsyncServerSettings(Section):
     """Longest time for one call, whatever deadline the client has set."""
     message_seconds: float = Field(30, gt=0)
     """Longest time in which the message of a call must have arrived."""
+    stream_seconds: float = Field(900, gt=0)
+    """Longest time for one InferStream call; its client goes on with another one."""
+    stream_share: float = Field(0.95, gt=0)
+    """Share of the frames that the devices make, by the model's own measure, which streams with a
+    `delay_ms` may need; the next one is refused. The first is always taken."""
     keepalive_seconds: float = Field(10, gt=0)
     """Idle time of a connection after which the server pings."""
     keepalive_timeout_seconds: float = Field(3, gt=0)
@@ -192,7 +197,8 @@ class LipsyncSettings(ServiceSection):
     metrics_tenants: int = Field(50, ge=0, le=1000)
     """Tenants that get their own labels in Prometheus; all further ones are `other`."""
     demo_tenants: int = Field(2, ge=0)
-    """Tenants with random weights that `make models` makes when none is configured."""
+    """Tenants that `make models` makes when none is configured: not trained, they give the face
+    back with a mouth that opens with the sound."""
     max_body_bytes: int = Field(2**20, ge=1024)
     """Largest body of a REST request in bytes."""
 
@@ -275,7 +281,7 @@ class LipsyncSettings(ServiceSection):
 
     @property
     def uses_demo(self) -> bool:
-        """Whether the demo's random tenants (and audio encoder) stand in for real ones."""
+        """Whether the demo's tenants (and audio encoder) stand in for real ones."""
         return not self.models and self.watch_folder is None and self.demo_tenants > 0
 
     def demo_folder(self, state: Path) -> Path:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,8 +31,24 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _rows(kind, f"{prefix}{name}.")
         else:
-            text = " ".join((field.description or "").split())
-            yield f"{prefix}{name}", _default(field), text
+            text = field.description or _docstrings(model).get(name, "")
+            yield f"{prefix}{name}", _default(field), " ".join(text.split())
+
+
+@cache
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstrings of a section's attributes, those of its bases included."""
+    docstrings: dict[str, str] = {}
+    for kind in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
+        (section,) = ast.parse(dedent(inspect.getsource(kind))).body
+        for attribute, text in pairwise(section.body if isinstance(section, ast.ClassDef) else ()):
+            match attribute, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str() as words)),
+                ):
+                    docstrings[name] = words
+    return docstrings
 
 
 def _default(field: FieldInfo) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,10 @@ class TextModel(Section):
     """Other names accepted for it; the response names the model that really ran."""
     languages: list[str] = ["en"]
     """Languages it is meant for (BERTScore's `lang`); `*` for any."""
+    prompts: dict[str, str] = {}
+    """Embeddings: text in front of every text, by name; beside those of the checkpoint."""
+    dimensions: list[Annotated[int, Field(ge=1)]] = []
+    """Embeddings: lengths that vectors may be cut to; empty: those that the checkpoint declares."""
 
 
 def _embed_models() -> dict[str, TextModel]:
@@ -41,6 +45,11 @@ def _bertscore_models() -> dict[str, TextModel]:
         aliases=["microsoft/deberta-xlarge-mnli"],
     )
     return {"all-MiniLM-L6-v2": entry}
+
+
+def _names(catalogue: dict[str, TextModel]) -> list[str]:
+    """Return every name and alias."""
+    return [name for key, entry in catalogue.items() for name in (key, *entry.aliases)]
 
 
 class TextSettings(ServiceSection):
@@ -70,8 +79,11 @@ class TextSettings(ServiceSection):
     """Texts sent to Triton at a time from one request; environment `GPU_EMBED_BATCH`."""
     chunks_in_flight: int = Field(4, ge=1)
     """Chunks of one request in Triton at once."""
-    calls_before_joining: int = Field(6, ge=1)
-    """Calls to a model under way from which on small requests travel together."""
+    calls_before_joining: int = Field(4, ge=1)
+    """Texts in work, of late, up to which every small request is a call of its own; of more, those
+    that are there travel together."""
+    embed_cache_bytes: int = Field(0, ge=0)
+    """Memory for vectors of texts that have been embedded before, over all processes; 0: none."""
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     """Largest request body in bytes."""
     embed_model: str = "all-MiniLM-L6-v2"
@@ -82,21 +94,29 @@ class TextSettings(ServiceSection):
     """Catalogue of embedding models by name."""
     bertscore_models: dict[str, TextModel] = Field(default_factory=_bertscore_models)
     """Catalogue of BERTScore encoders by name."""
+    rerank_model: str = ""
+    """Model of a request to rank or score that names none; empty: `embed_model`, by cosine."""
+    rerank_models: dict[str, TextModel] = Field(default_factory=dict)
+    """Catalogue of cross-encoders by name, for `/v1/rerank` and `/v1/score`; none comes along."""
 
     @model_validator(mode="after")
     def _defaults_are_in_the_catalogue(self) -> TextSettings:
-        for field, catalogue in (
-            ("embed_model", self.embed_models),
-            ("bertscore_model", self.bertscore_models),
+        embed, rerank = _names(self.embed_models), _names(self.rerank_models)
+        for field, names in (
+            ("embed_model", embed),
+            ("bertscore_model", _names(self.bertscore_models)),
+            ("rerank_model", ["", *rerank, *embed]),
         ):
-            names = [name for key, entry in catalogue.items() for name in (key, *entry.aliases)]
             if getattr(self, field) not in names:
-                raise ValueError(f"{field} is not in the catalogue; it has {sorted(names)}")
+                known = sorted(filter(None, names))
+                raise ValueError(f"{field} is not in the catalogue; it has {known}")
+        if twice := sorted(set(embed) & set(rerank)):
+            raise ValueError(f"rerank_models and embed_models both have {twice}")
         return self
 
     @property
     def _entries(self) -> Iterator[TextModel]:
-        for catalogue in (self.embed_models, self.bertscore_models):
+        for catalogue in (self.embed_models, self.bertscore_models, self.rerank_models):
             yield from catalogue.values()
 
     def called_networks(self) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,6 @@ class Settings(BaseSettings):
         frozen=True,
         env_prefix="PENTAD_",
         env_nested_delimiter="__",
-        use_attribute_docstrings=True,
     )
 
     services: list[ServiceName] = Field(list(NAMES), min_length=1)

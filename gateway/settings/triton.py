@@ -153,6 +153,9 @@ class EmbeddedSettings(Section):
     profile: Literal["auto", "default", "openvino", "tensorrt"] = "auto"
     """Which `configs/<profile>.pbtxt` models use. `auto`: openvino where the CPU computes in
     bfloat16 and the exported model passed the cosine rule, else default."""
+    calibrate: bool = True
+    """Whether models measure, once on a machine, what sizes of calls suit their networks; else
+    hand-set values hold. `/services` tells them."""
     log_verbose: int = Field(0, ge=0, le=5)
     """Triton's log verbosity."""
     exit_timeout_seconds: int = Field(8, ge=1)

@@ -63,11 +63,16 @@ class LineWriter:
         self._reason = ""
         self._within = False  # whether the last byte written was not the end of a line
 
-    def write(self, text: str) -> None:
-        """Write one line, or several that belong together; without the last line end."""
+    def write(self, text: str, lines: int = 1) -> None:
+        """Write one line, or several that belong together; without the last line end.
+
+        Args:
+            text: what is written.
+            lines: how many are lost with it, if it is.
+        """
         data = text.encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
-            line = _Line(self._word() + data, said=self._unsaid)
+            line = _Line(self._word() + data, said=self._unsaid, counts=lines)
             self._unsaid = 0
             if self._drainer is None and not self._terminal:
                 self._send(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -60,12 +60,25 @@ class Metrics:
             "pentad_canary_seconds", "Duration of the last successful canary inference.",
             ["model"], registry=registry, multiprocess_mode="max",
         )  # fmt: skip
+        self.call_limits = Gauge(
+            "pentad_network_call",
+            "How a model calls its network: most rows, padded tokens, calls in flight.",
+            ["model", "network", "limit"], registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
         self.reloads = Counter(
             "pentad_model_reloads", "Reloads of a failing model.", ["model"], registry=registry
         )
         self.retries = Counter(
             "pentad_inference_retries", "Inferences asked again after a process had ended.",
             ["model", "cause"], registry=registry,
+        )  # fmt: skip
+        self.cached_texts = Counter(
+            "pentad_embedding_cache_texts", "Texts looked up in the cache of embeddings.",
+            ["model", "outcome"], registry=registry,
+        )  # fmt: skip
+        self.cached_bytes = Gauge(
+            "pentad_embedding_cache_bytes", "Memory of the cache of embeddings.",
+            registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self.connections = Gauge(
             "pentad_connections", "Open connections of an HTTP port.",
@@ -94,6 +107,13 @@ class Metrics:
         if model not in self._rows:
             self._rows[model] = self.batch_rows.labels(model)
         self._rows[model].observe(count)
+
+    def canary(self, model: str, seconds: float, info: Mapping[str, Any]) -> None:
+        """Note a canary that passed, and what its model tells of itself."""
+        self.canary_seconds.labels(model).set(seconds)
+        for network, told in dict(info.get("calls") or {}).items():
+            for limit in ("rows", "tokens", "in_flight"):
+                self.call_limits.labels(model, network, limit).set(told[limit])
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

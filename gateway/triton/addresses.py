@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
+
+from gateway.lookups import look_up
 
 DNS = "dns:///"
 LOOKUP_SECONDS = 5.0  # a name server that is silent must not hold up the looks at the servers
@@ -26,11 +27,8 @@ async def _addresses(url: str) -> list[str]:
     if not url.startswith(DNS):
         return [url]
     host, _, port = url.removeprefix(DNS).rpartition(":")
-    loop = asyncio.get_running_loop()
-    lookup = loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     try:
-        entries = await asyncio.wait_for(lookup, LOOKUP_SECONDS)
+        hosts = await asyncio.wait_for(look_up(host.strip("[]"), int(port)), LOOKUP_SECONDS)
     except (OSError, UnicodeError, asyncio.TimeoutError):
         return []
-    hosts = sorted({str(entry[4][0]) for entry in entries})
-    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

@@ -9,6 +9,9 @@ import grpc
 
 from gateway.settings.triton import TritonSettings
 
+CONNECT_MS = 3_000
+"""Milliseconds that connecting may take: a lost SYN is sent again after one second."""
+
 
 def credentials(settings: TritonSettings) -> grpc.ChannelCredentials | None:
     """Return what proves both sides, None where nothing does. The files are read once.
@@ -48,8 +51,9 @@ def open_channel(settings: TritonSettings, address: str) -> grpc.aio.Channel:
         ("grpc.max_receive_message_length", size),
         # A restarted Triton must be found again at once, not after gRPC's default 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 300),
+        # Despite its name the time that connecting may take: four round trips with TLS.
+        ("grpc.min_reconnect_backoff_ms", CONNECT_MS),
         # A Triton that vanished without closing the connection is noticed in 20 s.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 5_000),

@@ -13,16 +13,23 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from gateway.errors import DeadlineError
+from gateway.errors import DeadlineError, GatewayError
 from gateway.large_work import rest, worked
 from gateway.settings.triton import TritonSettings
 from gateway.triton.channel import open_channel
-from gateway.triton.status import ModelDeadError, in_band_error, to_gateway_error
+from gateway.triton.status import (
+    LostError,
+    ModelDeadError,
+    ServerGoneError,
+    in_band_error,
+    to_gateway_error,
+)
 from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor, to_array
 
 # Triton's prefix for the key of a protocol restricted with --grpc-restricted-protocol.
 ADMIN_HEADER = "triton-grpc-protocol-triton-admin-key"
 SERVICE = "/inference.GRPCInferenceService/"
+CONTROL = ""  # in the place of a model's name, for calls that infer nothing
 CONTROL_TIMEOUT = 10.0  # seconds for calls that only read state
 LOADING_POLL = 0.5  # seconds between two looks at a load that somebody else has begun
 
@@ -52,7 +59,7 @@ class TritonClient:
         )
         self._admin = ((ADMIN_HEADER, admin_key),) if admin_key else ()
         self._calls: dict[str, set[Any]] = {}
-        self._aborted: set[Any] = set()
+        self._aborted: dict[Any, LostError] = {}
 
     async def infer(
         self,
@@ -72,19 +79,7 @@ class TritonClient:
         metadata = (*headers.items(), *self._admin) if headers else self._admin
         seconds = max(end - time.monotonic(), 0.001)
         call = self._infer(message, timeout=seconds, metadata=metadata)
-        running = self._calls.setdefault(model, set())
-        running.add(call)
-        try:
-            reply = await call
-        except grpc.RpcError as error:
-            raise to_gateway_error(error) from None
-        except asyncio.CancelledError:
-            if call in self._aborted:
-                raise ModelDeadError(model) from None
-            raise
-        finally:
-            running.discard(call)
-            self._aborted.discard(call)
+        reply = await self._answer(model, call)
         return {
             output.name: to_array(output.datatype, output.shape, data)
             for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
@@ -119,18 +114,26 @@ class TritonClient:
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
         except asyncio.CancelledError:
-            if call in self._aborted:
-                raise ModelDeadError(model) from None
+            if lost := self._aborted.get(call):
+                raise lost from None
             raise
         finally:
             call.cancel()
             running.discard(call)
-            self._aborted.discard(call)
+            self._aborted.pop(call, None)
 
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`."""
+        self._end(model, ModelDeadError(model))
+
+    def hang_up(self) -> None:
+        """End all running calls; they raise ServerGoneError: nobody is at the other end."""
+        for model in tuple(self._calls):
+            self._end(model, ServerGoneError(ran=True))
+
+    def _end(self, model: str, lost: LostError) -> None:
         for call in tuple(self._calls.get(model, ())):
-            self._aborted.add(call)
+            self._aborted[call] = lost
             call.cancel()
 
     async def register_memory(self, name: str, size: int) -> None:
@@ -148,14 +151,13 @@ class TritonClient:
         request = pb.SystemSharedMemoryStatusRequest()
         await self._control(self._stub.SystemSharedMemoryStatus, request, CONTROL_TIMEOUT)
 
-    async def live(self) -> bool:
-        """See :meth:`TritonPort.live`."""
+    async def live(self, timeout: float = CONTROL_TIMEOUT) -> bool:
+        """See :meth:`TritonPort.live`; ``timeout`` is in seconds."""
+        request = pb.ServerLiveRequest()
+        call = self._stub.ServerLive(request, timeout=timeout, metadata=self._admin)
         try:
-            request = pb.ServerLiveRequest()
-            reply = await self._stub.ServerLive(
-                request, timeout=CONTROL_TIMEOUT, metadata=self._admin
-            )
-        except grpc.RpcError:
+            reply = await self._answer(CONTROL, call)
+        except GatewayError:
             return False
         return bool(reply.live)
 
@@ -235,10 +237,31 @@ class TritonClient:
         await self._channel.close(None)
 
     async def _control(self, method: Any, request: Any, timeout: float) -> Any:
+        return await self._answer(CONTROL, method(request, timeout=timeout, metadata=self._admin))
+
+    async def _answer(self, key: str, call: Any) -> Any:
+        """Wait for a call's one answer.
+
+        Args:
+            key: the model that is asked, or CONTROL.
+            call: of gRPC, begun.
+
+        Raises:
+            GatewayError: it fails, or is ended by :meth:`abort` or :meth:`hang_up`.
+        """
+        running = self._calls.setdefault(key, set())
+        running.add(call)
         try:
-            return await method(request, timeout=timeout, metadata=self._admin)
+            return await call
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
+        except asyncio.CancelledError:
+            if lost := self._aborted.get(call):
+                raise lost from None
+            raise
+        finally:
+            running.discard(call)
+            self._aborted.pop(call, None)
 
 
 def _size(inputs: Mapping[str, Tensor | PlacedTensor]) -> int:

@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton.addresses import resolve
 from gateway.triton.client import TritonClient
+from gateway.triton.heartbeat import Heartbeat
 from gateway.triton.member import Member
 from gateway.triton.placing import was_changed
 from gateway.triton.status import (
@@ -57,6 +58,7 @@ class Members:
         self._loading: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
+        self._heartbeat = Heartbeat(self.live, self._fell_silent)
 
     def live(self) -> list[Member]:
         """Return those that answer."""
@@ -113,12 +115,19 @@ class Members:
         else:
             log.warning("Triton does not answer", extra={"address": member.address})
 
+    def _fell_silent(self, member: Member) -> None:
+        if member.live:
+            self.note(member, False)
+            member.client.hang_up()
+            self.lost.set()  # the health monitor is to look when it is back
+
     async def find(self) -> None:
         """Look the names up again, and open and close channels accordingly.
 
         A server that has left its name, such as a pod that ends, finishes what it has; it is let
         go when it is idle and others are there with all of its models.
         """
+        self._heartbeat.start()
         addresses, complete = await resolve(self._settings.urls)
         known = {member.address for member in self.everyone}
         for address in addresses:
@@ -214,6 +223,7 @@ class Members:
 
     async def close(self) -> None:
         """Close all channels; running calls are cancelled."""
+        await self._heartbeat.stop()
         tasks = [*self.repairs.values(), *self._closing, *self._watches.values()]
         for task in tasks:
             task.cancel()

@@ -37,6 +37,8 @@ from gateway.triton.totals import added
 
 log = logging.getLogger(__name__)
 RETRIES = 2
+BACK_SECONDS = 2.0
+"""For a server that was away to say that it is back."""
 # No other server would answer otherwise.
 _FINAL = (AdminKeyError, MemoryRefusedError, RegionUnknownError)
 
@@ -156,10 +158,16 @@ class TritonPool:
         """See :meth:`TritonPort.live`: whether any does. Looks for servers that came or went."""
         await self.members.find()
         members = list(self.members.everyone)
-        states = await asyncio.gather(*(member.client.live() for member in members))
+        states = await asyncio.gather(*map(self._answers, members))
         for member, live in zip(members, states, strict=True):
             self.members.note(member, live)
         return any(states)
+
+    async def _answers(self, member: Member) -> bool:
+        """Whether a server does; one that did not when last asked holds nobody up."""
+        if not member.live:
+            return await member.client.live(BACK_SECONDS)
+        return await member.client.live() and member.live  # it may have fallen silent meanwhile
 
     async def lost(self) -> None:
         """See :meth:`TritonPort.lost`: any of the servers'."""

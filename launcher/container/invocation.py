@@ -10,10 +10,12 @@ from gateway.settings import Settings
 from gateway.visible_cards import IN_BUS_ORDER
 from launcher import leftovers
 from launcher.layout import (
+    CALIBRATION,
     COMPILED,
     DEFAULTS,
     Wheel,
     assemble_backends,
+    calibration,
     compiled_graphs,
     environment,
     find_wheel,
@@ -33,16 +35,19 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
             cannot be served.
     """
     wanted, prefix = settings.embedded.profile, leftovers.new_prefix()
+    measured = {}
+    if settings.embedded.calibrate:
+        measured = {CALIBRATION: str(calibration(settings.paths.state))}
     if not NVIDIA.is_dir():
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
         compiled = {COMPILED: str(compiled_graphs(settings.paths.state))}
-        variables = {**environment(wheel), **compiled}
+        variables = {**environment(wheel), **compiled, **measured}
         return command_line(options, wheel, backends, prefix, variables), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
-    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER}
+    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER, **measured}
     return command_line(options, _nvidia(), NVIDIA / "backends", prefix, variables), variables
 
 

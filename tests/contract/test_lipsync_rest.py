@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import struct
+import wave
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.errors import GatewayError
+from gateway.services.lipsync.audio.alignment import per_frame
+from gateway.services.lipsync.audio.features import mel_windows
 from gateway.services.lipsync.preview import FACE
 from tests.support.gateway import Running, running_gateway, until
-from tests.support.lipsync_triton import LipsyncTriton, mark
+from tests.support.lipsync_triton import LipsyncTriton, mark, mouth
 
 ROW = {
     "id", "state", "device", "pinned", "preferred_device", "usage_count", "frames",
@@ -142,6 +148,72 @@ async def test_a_preview_is_the_tenants_own_frame(tmp_path: Path) -> None:
         assert (row["usage_count"], row["frames"], row["inference_ms_total"]) == (1, 1, 12.5)
         assert (await running.main.get("/lipsync/tenants/nobody/preview")).status_code == 404
         assert (await running.main.get("/lipsync/tenants/tenant-02/preview")).status_code == 422
+
+
+def wav(samples: np.ndarray[Any, Any], rate: int = 16_000, channels: int = 1) -> str:
+    """A WAV file of 16-bit samples in base64."""
+    sink = io.BytesIO()
+    with wave.open(sink, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+async def test_a_clip_has_a_frame_for_every_25th_of_a_second(tmp_path: Path) -> None:
+    lipsync = {"audio_encoder": tmp_path / "encoder.onnx"}
+    noise = np.random.default_rng(0).normal(0, 3000, 6 * 640 - 100)
+    async with gateway(tmp_path, lipsync=lipsync) as running:
+        url = "/lipsync/tenants/tenant-01/clip"
+        reply = await running.main.post(url, json={"sound": wav(noise)})
+        assert reply.status_code == 200
+        assert reply.headers["content-type"] == "image/png"
+        strip = pixels(reply.content)
+        assert strip.shape == (6 * 320, 320, 3)
+        raw = (noise.astype("<i2") / 32768).astype("<f4")
+        found, rows = mel_windows(memoryview(raw.tobytes()), 6)
+        vectors = np.repeat(found.mean(axis=(1, 2))[:, None], 512, axis=1)
+        audio = per_frame(vectors.astype(np.float32), rows, 6)
+        made = mouth(np.repeat(FACE, 6, axis=0) / 255, audio, "tenant-01")
+        expected = np.clip(np.round(made * 255), 0, 255)[:, ::-1].transpose(0, 2, 3, 1)
+        assert np.abs(strip.reshape(6, 320, 320, 3) - expected).max() <= 1
+        assert (await running.main.get("/lipsync/devices")).json()["hears"] is True
+
+
+BAD_SOUNDS = {
+    "no base64": "?",
+    "no WAV file": base64.b64encode(b"RIFF, but nothing else").decode(),
+    "cut off in its header": wav(np.zeros(640))[:40],
+    "stereo": wav(np.zeros(1280), channels=2),
+    "another rate": wav(np.zeros(640), rate=44_100),
+    "no sound": wav(np.zeros(0)),
+    "too long": wav(np.zeros(32_001)),
+}
+
+
+async def test_sounds_that_no_clip_is_made_of(tmp_path: Path) -> None:
+    lipsync = {"audio_encoder": tmp_path / "encoder.onnx"}
+    async with gateway(tmp_path, lipsync=lipsync) as running:
+        for name, sound in BAD_SOUNDS.items():
+            reply = await running.main.post(
+                "/lipsync/tenants/tenant-01/clip", json={"sound": sound}
+            )
+            assert reply.status_code == 422, name
+            assert "sound" in reply.json()["detail"], name
+        assert running.triton.calls == []
+        good = {"sound": wav(np.zeros(640))}
+        reply = await running.main.post("/lipsync/tenants/nobody/clip", json=good)
+        assert reply.status_code == 404
+        running.triton.encoder_failures.append(GatewayError())
+        reply = await running.main.post("/lipsync/tenants/tenant-01/clip", json=good)
+        assert (reply.status_code, "encoder failed" in reply.text) == (502, True)
+    async with gateway(tmp_path) as running:
+        reply = await running.main.post("/lipsync/tenants/tenant-01/clip", json=good)
+        assert reply.status_code == 404
+        assert "lipsync.audio_encoder" in reply.json()["detail"]
+        told = (await running.main.get("/lipsync/devices")).json()
+        assert (told["demo"], told["hears"]) == (False, False)
 
 
 async def test_a_preview_nobody_waits_for_is_cancelled(tmp_path: Path) -> None:

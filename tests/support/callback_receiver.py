@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
@@ -38,7 +39,7 @@ class Received:
     def event_id(self) -> str:
         return self.headers["webhook-id"]
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """Fields of a form (files as bytes), or the JSON object."""
         kind = self.headers["content-type"]
@@ -78,6 +79,7 @@ class Receiver:
     """The server; ``behave`` decides each answer."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     behave: Callable[[Received], tuple[int, dict[str, str]]] = field(default=always(200))
     delay: float = 0.0
     received: list[Received] = field(default_factory=list)
@@ -98,7 +100,7 @@ class Receiver:
 
     def start(self) -> None:
         """Listen, on the same port as before."""
-        self._server = _Server(("127.0.0.1", self.port), _handler(self))
+        self._server = _Server((self.host, self.port), _handler(self))
         self.port = self._server.server_address[1]
         if self._kept:
             self._kept.close()
@@ -119,7 +121,7 @@ class Receiver:
             # Bound without listening: connections are refused, and nobody else takes the port.
             self._kept = socket.socket()
             self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._kept.bind(("127.0.0.1", self.port))
+            self._kept.bind((self.host, self.port))
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         size = int(handler.headers.get("content-length", "0"))

@@ -17,7 +17,8 @@ helm = pytest.importorskip("helm_python", reason="helm-python-sdk (PyPI) is not 
 CHART = DOCKER / "helm" / "pentad"
 LIPSYNC = {
     "name": "talk", "replicas": 1, "gpus": 1, "lipsync": True, "sharedMemory": "4864Mi",
-    "resources": {"requests": {"cpu": "4"}, "limits": {"memory": "64Gi"}}, "storage": "50Gi",
+    "resources": {"requests": {"cpu": "4", "memory": "32Gi"}, "limits": {"memory": "64Gi"}},
+    "storage": "50Gi",
 }  # fmt: skip
 COMMON = {**LIPSYNC, "name": "gpu", "lipsync": False}
 

@@ -35,12 +35,13 @@ _V2: dict[str, Any] = {
 }
 
 
-def write_checkpoint(folder: Path, architecture: str) -> Path:
+def write_checkpoint(folder: Path, architecture: str, **config: Any) -> Path:
     """Writes a checkpoint of 4 layers with a byte-level BPE tokenizer of no usable maximum.
 
     Args:
         folder: Created.
         architecture: bert, deberta or deberta-v2.
+        config: Further members of its configuration.
     """
     import torch
     from transformers import (
@@ -53,17 +54,76 @@ def write_checkpoint(folder: Path, architecture: str) -> Path:
     )
 
     torch.manual_seed(0)
+    shape = {**_SHAPE, **config}
     model = {
-        "bert": lambda: BertModel(BertConfig(**_SHAPE)),
-        "deberta": lambda: DebertaModel(DebertaConfig(**_SHAPE, **_RELATIVE)),
-        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**_SHAPE, **_RELATIVE, **_V2)),
+        "bert": lambda: BertModel(BertConfig(**shape)),
+        "deberta": lambda: DebertaModel(DebertaConfig(**shape, **_RELATIVE)),
+        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**shape, **_RELATIVE, **_V2)),
     }[architecture]()
     model.save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    small_tokenizer().save_pretrained(folder)
     return folder
 
 
-def _tokenizer() -> Any:
+def write_sentence_transformer(
+    folder: Path, *, prompts: dict[str, str], default_prompt_name: str | None = None
+) -> Path:
+    """Writes a model of sentence-transformers: the first token's state, at unit length.
+
+    Its checkpoint declares vectors of 16 and 32 of the 64 components.
+
+    Args:
+        folder: Created.
+        prompts: By name.
+        default_prompt_name: Of the one used where none is named.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    encoder = folder.with_name(f"{folder.name}-encoder")
+    write_checkpoint(encoder, "bert", matryoshka_dimensions=[32, 16])
+    modules = [Transformer(str(encoder), max_seq_length=48), Pooling(64, "cls"), Normalize()]
+    model = SentenceTransformer(
+        modules=modules, prompts=prompts, default_prompt_name=default_prompt_name, device="cpu"
+    )
+    model.save(str(folder))
+    return folder
+
+
+def write_cross_encoder(folder: Path, architecture: str, **config: Any) -> Path:
+    """Writes a sequence classifier of one label, and its tokenizer.
+
+    Args:
+        folder: Created.
+        architecture: bert, which is told which token is of which text, or roberta, which is not.
+        config: Further members of its configuration.
+    """
+    import torch
+    from transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        RobertaConfig,
+        RobertaForSequenceClassification,
+    )
+
+    torch.manual_seed(0)
+    shape = {**_SHAPE, "num_labels": 1, **config}
+    if architecture == "bert":
+        model = BertForSequenceClassification(BertConfig(**shape))
+    else:
+        shape |= {"type_vocab_size": 1, "max_position_embeddings": 514}  # two for padding
+        model = RobertaForSequenceClassification(RobertaConfig(**shape))
+    model.save_pretrained(folder)
+    small_tokenizer(types=architecture == "bert").save_pretrained(folder)
+    return folder
+
+
+def small_tokenizer(*, types: bool = False) -> Any:
+    """Return a byte-level BPE tokenizer of 600 tokens, with BERT's specials.
+
+    Args:
+        types: Whether it tells which token is of which text of a pair.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -78,7 +138,7 @@ def _tokenizer() -> Any:
     tokenizer.train_from_iterator(varied_texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
     return PreTrainedTokenizerFast(
@@ -88,4 +148,5 @@ def _tokenizer() -> Any:
         sep_token="[SEP]",
         unk_token="[UNK]",
         mask_token="[MASK]",
+        model_input_names=["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
     )

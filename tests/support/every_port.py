@@ -60,7 +60,11 @@ def _is_ready(address: str) -> bool:
 async def _serve(folder: Path, numbers: dict[str, int]) -> None:
     file = folder / f"{TENANT}.onnx"
     file.write_text("weights")
-    lipsync = {"models": {TENANT: {"model_path": str(file)}}, "transport": "grpc"}
+    lipsync = {
+        "models": {TENANT: {"model_path": str(file)}},
+        "transport": "grpc",
+        "audio_encoder": str(folder / "encoder.onnx"),
+    }
     values: dict[str, Any] = {
         "server": {"port": numbers["main"]},
         "tryon": {"server": {"port": numbers["tryon"]}, "jobs": {"poll_seconds": 0.05}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ ENCODER_CONFIG = {
 
 
 NETWORKS = ("face_detector", "face_embedder", "expression_classifier")
-TEXTS = {"model": "all-MiniLM-L6-v2", "dimensions": 2}
+TEXTS = {"model": "all-MiniLM-L6-v2", "dimensions": 2, "max_tokens": 256}
 FACES = {
     "model": "some-embedder",
     "dimensions": 512,
@@ -40,6 +41,19 @@ def _refuse(items: list[bytes]) -> None:
     for place, item in enumerate(items):
         if item.startswith((b"image_", b"face_", b"clip_")):
             raise RefusedInputError(item.decode(), place)
+
+
+def _words(text: str) -> bytes:
+    """Return a text's words as its tokens, between two that are added."""
+    places = [(found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+    told = {
+        "ids": [101, *(1000 + place for place in range(len(places))), 102],
+        "tokens": ["[CLS]", *(text[start:stop].lower() for start, stop in places), "[SEP]"],
+        "special": [1, *(0 for _ in places), 1],
+        "starts": [0, *(start for start, _ in places), 0],
+        "stops": [0, *(stop for _, stop in places), 0],
+    }
+    return json.dumps(told).encode()
 
 
 @dataclass
@@ -59,6 +73,8 @@ class FakeTriton:
     broken: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     """Models whose process is gone while their requests are kept, until they are loaded again."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the text models tell of themselves beside :data:`TEXTS`."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the connection ends."""
     gate: asyncio.Event = field(default_factory=opened)
@@ -96,7 +112,8 @@ class FakeTriton:
             self.cancelled += 1
             raise
         found = getattr(self, f"_{model}")(columns)
-        info = json.dumps(FACES if model == "face_enrollment" else TEXTS).encode()
+        facts = FACES if model == "face_enrollment" else TEXTS | self.facts
+        info = json.dumps(facts).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
 
@@ -107,10 +124,26 @@ class FakeTriton:
     @staticmethod
     def _text_embedding(columns: Columns) -> dict[str, Array]:
         texts = [item.decode() for item in columns["TEXT"]]
+        for place, cut in enumerate(columns.get("TRUNCATE", ())):
+            if cut == b"NONE" and len(texts[place]) > 256:
+                raise RefusedInputError("text_too_long", place)
+            texts[place] = texts[place][-256:]
         rows = [(len(text), ord(text[0]) if text else 0) for text in texts]
         return {
             "EMBEDDING": np.array(rows, np.float32),
             "TOKEN_COUNT": np.array([[len(text.split()) + 2] for text in texts], np.int32),
+            "TOKENS": np.array([[_words(text)] for text in texts], object),
+        }
+
+    @staticmethod
+    def _reranking(columns: Columns) -> dict[str, Array]:
+        """Score by the difference of the lengths."""
+        pairs = list(zip(columns["QUERY"], columns["DOCUMENT"], strict=True))
+        return {
+            "SCORE": np.array([[1 / (1 + abs(len(q) - len(d)))] for q, d in pairs], np.float32),
+            "TOKEN_COUNT": np.array(
+                [[len((q + b" " + d).split()) + 3] for q, d in pairs], np.int32
+            ),
         }
 
     @staticmethod

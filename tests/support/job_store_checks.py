@@ -58,7 +58,9 @@ async def delivering(store: JobStore, job_id: str, plan: RetryPolicy = PLAN) -> 
 async def accepts_once(open_store: Open) -> None:
     store = open_store()
     assert await store.add(new("a"), 1) is True
-    assert await store.add(new("a"), 1) is False  # not a question of room
+    again = new("a", folder="of the second upload")
+    assert await store.add(again, 1) is False  # not a question of room
+    assert await store.add(new("a"), 1) is True  # the very same one: its first end was not heard
     with pytest.raises(JobConflictError):
         await store.add(new("a", digest="other"), 9)
     with pytest.raises(QueueFullError):
@@ -72,7 +74,12 @@ async def accepts_once(open_store: Open) -> None:
 
 async def races_for_ids(open_store: Open) -> None:
     stores = [open_store() for _ in range(4)]
-    added = await asyncio.gather(*(store.add(new("same"), 99) for store in stores * 5))
+    added = await asyncio.gather(
+        *(
+            store.add(new("same", folder=f"upload-{number}"), 99)
+            for number, store in enumerate(stores * 5)
+        )
+    )
     assert added.count(True) == 1
 
 

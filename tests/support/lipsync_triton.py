@@ -57,6 +57,8 @@ class LipsyncTriton(FakeTriton):
     encoder_failures: list[GatewayError] = field(default_factory=list)
     transports: list[str] = field(default_factory=list)
     """How the frames of every inference came."""
+    due: list[tuple[float, float]] = field(default_factory=list)
+    """Milliseconds until the first frame is due and between two, of inferences that say so."""
     timeouts: list[float] = field(default_factory=list)
     seconds: float = 0.0
     """How long an inference takes."""
@@ -65,6 +67,8 @@ class LipsyncTriton(FakeTriton):
     """Whether a cancelled inference runs on and writes its answer, as Triton's may."""
     late_gate: asyncio.Event = field(default_factory=opened)
     """Such an inference ends when it is open."""
+    frames_per_second: float | None = None
+    """What it says of its speed."""
     commands: list[tuple[str, str]] = field(default_factory=list)
     """Operation and tenant of every command."""
     stragglers: set[asyncio.Task[None]] = field(default_factory=set)
@@ -97,6 +101,8 @@ class LipsyncTriton(FakeTriton):
         if tenant not in self.tenants.get(model, {}):
             raise RefusedInputError("tenant_not_loaded")
         (name,) = (one for one in inputs if one.startswith("FRAMES_"))
+        if "DUE" in inputs:
+            self.due.append(tuple(self._array(inputs["DUE"]).tolist()))
         if tell_timeout:  # else it is a canary
             self.calls.append((tenant, inputs[name].shape[0]))
             self.transports.append("grpc" if isinstance(inputs[name], Tensor) else "shared_memory")
@@ -191,7 +197,10 @@ class LipsyncTriton(FakeTriton):
         told = {
             name: {**one, "in_flight": self.running.get(name, 0)} for name, one in table.items()
         }
-        return {"device": device, "tenants": told, "engine": "toy", "model": model}
+        return {
+            "device": device, "tenants": told, "engine": "toy", "model": model,
+            "frames_per_second": self.frames_per_second,
+        }  # fmt: skip
 
     @staticmethod
     def _file(path: Path) -> str:

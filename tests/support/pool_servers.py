@@ -11,7 +11,7 @@ import numpy as np
 from gateway.errors import GatewayError, UnavailableError
 from gateway.settings.triton import TritonSettings
 from gateway.triton import TritonPool
-from gateway.triton.status import ModelDeadError
+from gateway.triton.status import ModelDeadError, ServerGoneError
 
 NEEDS = ("encoder", "embedding")
 
@@ -22,6 +22,9 @@ class Server:
     def __init__(self, address: str) -> None:
         self.address = address
         self.up = True
+        self.silent = False
+        """Whether it drops what it is sent."""
+        self.hung_up_on = False
         self.loaded: list[str] = []
         self.configs: list[Any] = []
         self.running: dict[str, dict[str, Any]] = {}  # parts of loaded configurations
@@ -44,6 +47,8 @@ class Server:
         if self.gate:
             await self.gate.wait()
             self._check()
+            if self.hung_up_on:
+                raise ServerGoneError(ran=True)
         if self.failures:
             raise self.failures.pop(0)
         if model not in self.loaded:
@@ -77,8 +82,15 @@ class Server:
     async def check_memory(self) -> None:
         self._check()
 
-    async def live(self) -> bool:
-        return self.up
+    async def live(self, timeout: float = 10.0) -> bool:
+        if self.silent:
+            await asyncio.sleep(timeout)
+        return self.up and not self.silent
+
+    def hang_up(self) -> None:
+        self.hung_up_on = True
+        if self.gate:
+            self.gate.set()
 
     async def ready_models(self) -> set[str]:
         self._check()

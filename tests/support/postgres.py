@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -31,8 +31,15 @@ def binaries() -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run a server for the block and yield the SQLAlchemy URL of an empty database."""
+def postgres(
+    host: str = "127.0.0.1", within: AbstractContextManager[None] | None = None
+) -> Iterator[str]:
+    """Run a server for the block and yield the SQLAlchemy URL of an empty database.
+
+    Args:
+        host: address that it listens at; its own network may connect.
+        within: what it is started in, such as a network namespace.
+    """
     programs = binaries()
     folder = Path(tempfile.mkdtemp(prefix="pentad-postgres-"))
     account = {}
@@ -43,8 +50,10 @@ def postgres() -> Iterator[str]:
     data, (port,) = folder / "data", free_ports(1)
     make = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8"]
     subprocess.run(make, check=True, capture_output=True, cwd=folder, **account)
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all samenet trust\n")
     options = {
-        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": folder,
+        "port": port, "listen_addresses": host, "unix_socket_directories": folder,
         "fsync": "off",  # the machine does not crash in these tests, only processes do
         "max_connections": 60,
     }  # fmt: skip
@@ -52,10 +61,10 @@ def postgres() -> Iterator[str]:
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     log = folder / "log"
-    with log.open("wb") as output:
+    with log.open("wb") as output, within or nullcontext():
         server = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, **account)
     try:
-        address = f"{USER}@127.0.0.1:{port}/{USER}"
+        address = f"{USER}@{host}:{port}/{USER}"
         _wait(server, f"postgresql://{address}", log)
         yield f"postgresql+psycopg://{address}"
     finally:

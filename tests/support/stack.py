@@ -55,6 +55,7 @@ class Stack:
             "PENTAD_SERVICES": json.dumps(WITHOUT_TENANTS),
             "PENTAD_PATHS__STATE": str(self.state),
             "PENTAD_HEALTH__CANARY_INTERVAL_SECONDS": "1",
+            "PENTAD_EMBEDDED__CALIBRATE": "false",  # seconds of every start with a new state folder
             **self.variables,
         }
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import LAYERS, ROOT
+from tests.support.containers import COMPOSE, DOCKERFILES, compose
 
 FILE = ROOT / ".github" / "workflows" / "ci.yml"
 
@@ -59,7 +60,8 @@ def test_every_verb_of_the_own_ci_is_run(commands: dict[str, list[str]]) -> None
 def test_every_layer_is_run(commands: dict[str, list[str]]) -> None:
     everything = "\n".join(one for many in commands.values() for one in many)
     for layer in LAYERS:
-        if layer not in ("gpu", "vlm"):  # no GPU there; vlm: `make test-vlm`
+        # No GPU there; vlm: `make test-vlm`; the job `images` runs the real images.
+        if layer not in ("gpu", "vlm", "containers"):
             assert f"PYTEST_ARGS=tests/{layer}\n" in everything + "\n"
     assert "make test-vlm" in everything
 
@@ -69,6 +71,11 @@ def test_the_images_are_built_and_started(commands: dict[str, list[str]]) -> Non
     for name in ("docker/triton.Dockerfile", "docker/compose.yaml", "docker/versions.env"):
         assert name in everything
         assert (ROOT / name).is_file()
+    budget = re.search(
+        r"^GATEWAY_MB = (\d+)$", (ROOT / "tests/containers/test_images.py").read_text(), re.M
+    )
+    assert budget
+    assert f"-le {budget[1]}000000" in everything
     secrets = set(re.findall(r"docker/secrets/([\w.-]+)", everything))
     compose = yaml.safe_load((ROOT / "docker" / "compose.cpu.yaml").read_text())
     needed = {
@@ -78,3 +85,21 @@ def test_the_images_are_built_and_started(commands: dict[str, list[str]]) -> Non
         for name in service.get("secrets", [])
     }
     assert secrets == needed
+
+
+def test_a_tag_publishes_every_image_with_its_bill_of_materials() -> None:
+    content: dict[Any, Any] = yaml.safe_load(FILE.read_text())
+    assert content[True]["push"]["tags"] == ["v*"]
+    job = content["jobs"]["publish"]
+    assert job["if"] == "startsWith(github.ref, 'refs/tags/v')"
+    assert set(job["needs"]) == content["jobs"].keys() - {"publish"}, "only what passed"
+    rows = job["strategy"]["matrix"]["include"]
+    assert {row["file"] for row in rows} == {f"docker/{path.name}" for path in DOCKERFILES}
+    (build,) = (step["with"] for step in job["steps"] if "build-push" in step.get("uses", ""))
+    assert (build["push"], build["sbom"], build["provenance"]) == (True, True, "mode=max")
+    given = set(re.findall(r"^(\w+)=", build["build-args"], re.M))
+    for path in DOCKERFILES:
+        assert set(re.findall(r"^ARG (\w+)$", path.read_text(), re.M)) <= given
+    names = {service["image"] for path in COMPOSE for service in compose(path)["services"].values()}
+    own = {name.split(":")[0] for name in names if name.startswith("pentad-")}
+    assert {row["image"] for row in rows} == own

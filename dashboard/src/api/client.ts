@@ -255,12 +255,21 @@ export async function previewTenant(id: string, signal?: AbortSignal): Promise<B
   return response.blob();
 }
 
+/** Return a PNG of the frames in which a drawn face says a sound, one below the other. */
+export async function clipOfTenant(id: string, sound: Blob, signal?: AbortSignal): Promise<Blob> {
+  const body = JSON.stringify({ sound: await encodeBase64(sound) });
+  const response = await answered({ path: `${tenantPath(id)}/clip`, body, person: true, signal });
+  return response.blob();
+}
+
 /** Return a file that comes with the dashboard (`public/samples`), as if it had been chosen. */
 export async function fetchSample(name: string, signal?: AbortSignal): Promise<File> {
   const response = await answered({ path: `/samples/${name}`, person: true, signal });
-  const type = name.endsWith(".mp4") ? "video/mp4" : "image/jpeg";
+  const type = TYPES[name.slice(name.lastIndexOf("."))] ?? "image/jpeg";
   return new File([await response.blob()], name, { type });
 }
+
+const TYPES: Readonly<Record<string, string>> = { ".mp4": "video/mp4", ".wav": "audio/wav" };
 
 function tenantPath(id: string): string {
   return `/lipsync/tenants/${encodeURIComponent(id)}`;

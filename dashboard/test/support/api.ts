@@ -289,6 +289,8 @@ export function lipsyncDevices(values: Partial<LipsyncDevice> = {}): LipsyncDevi
       },
     ],
     engine: "onnxruntime cpu",
+    demo: false,
+    hears: true,
     queue: { in_flight: 4, waiting: 0, slots: 20 },
   };
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
@@ -50,7 +50,7 @@ class RequestContext:
             return
         begin = time.perf_counter()
         sent = Headers(scope=scope).get("x-request-id", "")
-        identifier = sent if _SANE_ID.match(sent) else uuid.uuid4().hex
+        identifier = sent if _SANE_ID.match(sent) else secrets.token_hex(16)
         token = request_id.set(identifier)
         status = 0
         header = (_HEADER, identifier.encode())

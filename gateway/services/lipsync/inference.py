@@ -16,7 +16,7 @@ from gateway.errors import ClientGoneError, DeadlineError, GatewayError, Unavail
 from gateway.services.lipsync.request import MouthRequest
 from gateway.services.lipsync.tenants.lease import Lease, leased
 from gateway.services.lipsync.tenants.pool import TenantPool
-from gateway.triton import TritonPort
+from gateway.triton import Tensor, TritonPort
 from gateway.triton.region_files import RegionFile
 from gateway.triton.shared_memory import RegionLease, Regions
 from gateway.triton.status import (
@@ -32,6 +32,24 @@ _STATS_TIMEOUT = 5.0
 _SLACK = 30.0  # seconds after its deadline in which a model has certainly noticed it
 _INLINE = 2**22  # bytes, 0.5 ms of copying: about what asking a thread costs under load
 _UNCLEAN = (asyncio.CancelledError, DeadlineError, ClientGoneError, UnavailableError)
+
+
+@dataclass(frozen=True)
+class Due:
+    """When frames have to be there.
+
+    Attributes:
+        first: the first one, by the monotonic clock.
+        spacing: seconds between two.
+    """
+
+    first: float
+    spacing: float = 0.0
+
+    def tensor(self, now: float) -> Tensor:
+        """Return the model's input."""
+        values = np.array([self.first - now, self.spacing], np.float32) * 1000
+        return Tensor("FP32", (2,), values.tobytes())
 
 
 @dataclass(frozen=True)
@@ -85,12 +103,16 @@ class MouthInference:
             return MouthResult(data, result.device, result.queue_ms, result.compute_ms)
 
     @asynccontextmanager
-    async def running(self, request: MouthRequest, timeout: float) -> AsyncIterator[MouthResult]:
+    async def running(
+        self, request: MouthRequest, timeout: float, due: Due | None = None
+    ) -> AsyncIterator[MouthResult]:
         """Run a tenant's network; the answer's bytes are valid in the block.
 
         Args:
             request: frames and audio of one call.
             timeout: seconds for everything, a load of the tenant included.
+            due: when its frames have to be there; the model computes others' first that are due
+                earlier.
 
         Raises:
             UnknownTenantError: there is no such tenant.
@@ -106,13 +128,18 @@ class MouthInference:
             region = held.region if held else None
             if region:
                 await _fill(request, region)
-            reply = await self._compute(lease, request, held, deadline)
+            reply = await self._compute(lease, request, held, deadline, due)
             queue_ms, compute_ms = (float(number) for number in reply["TIMING"].reshape(-1)[:2])
             lease.report(request.frames, compute_ms)
             yield MouthResult(request.answer(region, reply), lease.device, queue_ms, compute_ms)
 
     async def _compute(
-        self, lease: Lease, request: MouthRequest, held: RegionLease | None, deadline: float
+        self,
+        lease: Lease,
+        request: MouthRequest,
+        held: RegionLease | None,
+        deadline: float,
+        due: Due | None,
     ) -> dict[str, Array]:
         """Infer on the lease's model, which may lose the tenant or the region meanwhile, or die."""
         inputs, outputs, placed = request.tensors(held.region if held else None)
@@ -122,6 +149,8 @@ class MouthInference:
             seconds = deadline - began
             if seconds <= 0:
                 raise DeadlineError
+            if due is not None:
+                inputs["DUE"] = due.tensor(began)
             try:
                 return await self._triton.infer(
                     lease.model, inputs, outputs,

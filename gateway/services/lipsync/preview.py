@@ -1,4 +1,4 @@
-"""The preview: one frame of a tenant, made now from a drawn face and silence."""
+"""What a tenant makes of a drawn face: one frame in silence, or those of a sound."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 320  # pixels
+SAMPLES_PER_FRAME = 640  # 16 kHz at 25 frames a second
+MAX_SECONDS = 2.0
+"""Of sound: as many frames as one call may have."""
 AUDIO_VALUES = 32 * 16 * 16
 SILENCE = memoryview(bytes(AUDIO_VALUES * 4))
 """Audio features of one call: float32 zeros [1,32,16,16]."""
@@ -38,7 +41,12 @@ FACE = _draw()
 """The input of every preview, uint8 [1,3,320,320] B,G,R; the model adds the masked half."""
 
 
-def as_rgb(mouth: memoryview | NDArray[Any]) -> NDArray[np.uint8]:
-    """Return the network's answer, uint8 [1,3,320,320] B,G,R, as uint8 [320,320,3] R,G,B."""
-    planes = np.frombuffer(mouth, np.uint8).reshape(3, SIDE, SIDE)
-    return np.ascontiguousarray(planes[::-1].transpose(1, 2, 0))
+def frames_of(sound: NDArray[np.float32]) -> int:
+    """Return the frames in which samples, [n] at 16 kHz, are heard."""
+    return -(-len(sound) // SAMPLES_PER_FRAME)
+
+
+def as_rgb(mouths: memoryview | NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the network's answer, uint8 [n,3,320,320] B,G,R, as uint8 [n*320,320,3] R,G,B."""
+    planes = np.frombuffer(mouths, np.uint8).reshape(-1, 3, SIDE, SIDE)
+    return np.ascontiguousarray(planes[:, ::-1].transpose(0, 2, 3, 1)).reshape(-1, SIDE, 3)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import pybase64
 from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.context import Context
+from gateway.errors import NotFoundError, RefusedError
 from gateway.http.answers import PNG, answer
 from gateway.http.application import service_application
 from gateway.http.body import read_body, read_query
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.security import presented_keys
+from gateway.services.lipsync.audio.wav import samples_of
+from gateway.services.lipsync.preview import MAX_SECONDS
 from gateway.services.lipsync.schemas import (
+    ClipRequest,
     LipsyncDevices,
     LoadedTenant,
     LoadRequest,
@@ -60,6 +65,8 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         body = {
             "devices": [device_json(row) for row in rows],
             "engine": rows[0].engine,
+            "demo": settings.uses_demo,
+            "hears": service.audio is not None,
             "queue": {
                 "in_flight": service.admission.in_flight,
                 "waiting": service.admission.waiting,
@@ -74,6 +81,21 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
     )  # fmt: skip
     async def preview(request: Request) -> Response:
         picture = await unless_gone(request, service.preview(request.path_params["tenant"]))
+        return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @declare(
+        app, "POST", "/tenants/{tenant}/clip",
+        "Frames of a drawn face that says a sound, 25 a second, one below the other",
+        body=ClipRequest, answer=PNG, errors=(*_TENANT, NotFoundError, RefusedError),
+    )  # fmt: skip
+    async def clip(request: Request) -> Response:
+        asked = await read_body(request, ClipRequest)
+        try:
+            file = pybase64.b64decode(asked.sound, validate=True)
+        except ValueError:
+            raise RefusedError("The sound is no base64") from None
+        making = service.clip(request.path_params["tenant"], samples_of(file, MAX_SECONDS))
+        picture = await unless_gone(request, making)
         return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     @declare(

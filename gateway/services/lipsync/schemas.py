@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
@@ -28,6 +28,15 @@ class LoadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     force_reload: StrictBool = False
+
+
+class ClipRequest(BaseModel):
+    """What a face is to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sound: StrictStr = Field(min_length=1, max_length=2**20, json_schema_extra={"format": "byte"})
+    """Base64 of a WAV file, 16 kHz, mono, 16 bits a sample, two seconds at most."""
 
 
 TenantState = TypeAliasType("TenantState", RowState)
@@ -118,6 +127,10 @@ class LipsyncDevices(TypedDict):
 
     devices: list[LipsyncDevice]
     engine: str
+    demo: bool
+    """The tenants are the demo's, which are not trained."""
+    hears: bool
+    """There is an audio encoder: clips and `raw_audio` are answered."""
     queue: LipsyncQueue
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from gateway.admission import Admission
 from gateway.context import Context, Service
+from gateway.errors import InferenceError, NotFoundError, UnavailableError
+from gateway.health.attempts import Asking
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
+from gateway.services.lipsync.audio.features import AudioAwayError, AudioError, AudioFeatures
+from gateway.services.lipsync.audio.lasting import LastingAudio
+from gateway.services.lipsync.audio.mel import Floats
 from gateway.services.lipsync.inference import MouthInference
-from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb
+from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb, frames_of
 from gateway.services.lipsync.request import MouthRequest
 from gateway.services.lipsync.tenants.device import Commands, Device
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
@@ -37,7 +45,7 @@ class LipsyncService(Service):
         inference: calls on them.
         admission: calls taken in, those that wait for a load included.
         models: one per device, and the audio encoder.
-        encoder: None where `raw_audio` is refused.
+        audio: makes features of sound; None where no encoder is configured.
     """
 
     name = "lipsync"
@@ -49,10 +57,12 @@ class LipsyncService(Service):
         devices = [self._device(index, name) for index, name in enumerate(settings.device_models)]
         self._by_model = {device.model.triton_model: device for device in devices}
         self.models = [device.model for device in devices]
-        self.encoder: ModelState | None = None
+        self.audio: LastingAudio | None = None
         if encoder := settings.audio_encoder_model:
-            self.encoder = ModelState("audio features", encoder, ())
-            self.models.append(self.encoder)
+            state = ModelState("audio features", encoder, ())
+            features = AudioFeatures(context.triton, encoder)
+            self.audio = LastingAudio(features, partial(Asking, context.monitor, state))
+            self.models.append(state)
         metrics = PoolMetrics(context.metrics, settings.metrics_tenants)
         self.pool = TenantPool(settings, devices, context.monitor, metrics)
         context.metrics.add(PoolCollector(self.pool.device_rows, self.pool.rows))
@@ -110,6 +120,12 @@ class LipsyncService(Service):
             await self._frame(device, timeout)
         return {"model": stats.info.get("model", model.triton_model), "engine": stats.engine}
 
+    def frames_per_second(self) -> float | None:
+        """Return what all devices make while they are busy, as far as they have said so."""
+        told = [device.stats.frames_per_second for device in self.pool.devices]
+        known = [made for made in told if made is not None]
+        return sum(known) if known and len(known) == len(told) else None
+
     async def preview(self, tenant: str) -> bytes:
         """Return a PNG of one frame that the tenant makes of a drawn face and silence.
 
@@ -122,6 +138,34 @@ class LipsyncService(Service):
             mouths = MouthRequest.of(tenant, (FACE, "UINT8", 1, 3), (SILENCE, 1), "UINT8")
             result = await self.inference.run(mouths, self.settings.server.deadline_seconds)
         return await asyncio.to_thread(png_rgb, as_rgb(result.data))
+
+    async def clip(self, tenant: str, sound: Floats) -> bytes:
+        """Return a PNG of the frames in which a drawn face says a sound, one below the other.
+
+        Args:
+            tenant: id.
+            sound: float32 [n] from -1 to 1, 16 kHz; `preview.MAX_SECONDS` at most.
+
+        Raises:
+            NotFoundError: no audio encoder is configured.
+            UnknownTenantError: no such tenant.
+            TenantLoadError: it cannot be loaded.
+            GatewayError: busy, down, deadline or failed inference.
+        """
+        if self.audio is None:
+            raise NotFoundError("No audio encoder is configured (lipsync.audio_encoder)")
+        count, longest = frames_of(sound), self.settings.server.deadline_seconds
+        async with self.admission.slot():
+            try:
+                audio = await self.audio.of_frames(memoryview(sound.tobytes()), count, longest)
+            except AudioAwayError as error:
+                raise UnavailableError(str(error)) from None
+            except AudioError as error:
+                raise InferenceError(str(error)) from None
+            faces = np.repeat(FACE, count, axis=0)
+            mouths = MouthRequest.of(tenant, (faces, "UINT8", count, 3), (audio, count), "UINT8")
+            result = await self.inference.run(mouths, longest)
+        return await asyncio.to_thread(lambda: png_rgb(as_rgb(result.data)))
 
     async def _frame(self, device: Device, timeout: float) -> None:
         """Run one frame of the tenant that was used last; that it is answered is the proof.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.http.assembly import Assembly, Checks
 from gateway.services.text import routes
-from gateway.services.text.openai import openai_application, openai_error
+from gateway.services.text.openai import openai_application
+from gateway.services.text.openai_errors import openai_error
 from gateway.services.text.service import TextService
 
 

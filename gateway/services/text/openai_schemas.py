@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from gateway.http.answers import described
+from gateway.services.text.embedding_options import InputType, Truncate
+from gateway.services.text.openai_errors import MAX_INPUTS
 
-MAX_INPUTS = 2048  # OpenAI's own limit per request
-_TEXTS = {
+TEXTS = {
     "anyOf": [
         {"type": "string"},
         {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_INPUTS},
@@ -21,10 +22,13 @@ _TEXTS = {
 class EmbeddingsRequest(BaseModel):
     """Body of ``POST /v1/embeddings``; null is the same as leaving a field out."""
 
-    input: Annotated[Any, WithJsonSchema(_TEXTS)]  # checked later, up to the first fault
+    input: Annotated[Any, WithJsonSchema(TEXTS)]  # checked later, up to the first fault
     model: str
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
+    input_type: InputType | None = None
+    prompt_name: str | None = None
+    truncate: Truncate | None = None
     user: str | None = None
 
 

@@ -1,4 +1,8 @@
-"""`/health /info /status /bertscore /embed`, as the replaced server spoke them."""
+"""`/health /info /status /bertscore /embed`, as the replaced server spoke them.
+
+`/similarity` and `/tokenize` are those of text-embeddings-inference:
+https://huggingface.github.io/text-embeddings-inference/
+"""
 
 from __future__ import annotations
 
@@ -17,20 +21,27 @@ from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.outline import Bounds
 from gateway.services.text.device import DeviceReader
+from gateway.services.text.embedding_options import EmbeddingOptions
+from gateway.services.text.ranking import Ranking
 from gateway.services.text.schemas import (
     BertScore,
     BertscoreRequest,
     Embeddings,
     EmbedRequest,
+    Similarities,
+    SimilarityRequest,
     TextHealth,
     TextInfo,
     TextStatus,
+    TokenizeRequest,
+    Tokens,
     documented,
 )
 from gateway.services.text.service import SCORES, TextService
+from gateway.services.text.tokenization import listing
 from gateway.triton.status import RETRY_AFTER
 
-DESCRIPTION = "BERTScore and sentence embeddings."
+DESCRIPTION = "BERTScore, sentence embeddings, their similarity, and tokens."
 HEADER = "x-api-key"
 OPEN_PATHS = ("/health",)
 
@@ -41,7 +52,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     settings = service.settings
     limits = {"items": settings.max_batch_size, "characters": settings.max_text_length}
     bounds = Bounds(values=max(BOUNDS.values, 4 * settings.max_batch_size))
-    device = DeviceReader(context)
+    device, ranking = DeviceReader(context), Ranking(service)
 
     @declare(
         app, "GET", "/health", "Whether requests will be served, and the device",
@@ -81,7 +92,11 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     async def embed(request: Request) -> Response:
         body = await read_body(request, EmbedRequest, limits, bounds=bounds)
         entry = service.embedders.find(body.model)
-        vectors = await unless_gone(request, service.embed(body.texts, entry))
+        options = EmbeddingOptions(
+            body.prompt_name, body.input_type, body.dimensions, body.truncate
+        )
+        preparation = await service.prepare(entry, options)
+        vectors = await unless_gone(request, service.embed(body.texts, entry, preparation))
         name = body.model or settings.embed_model
         return answer({"embeddings": vectors, "model": name, "dimensions": vectors.shape[1]})
 
@@ -97,5 +112,28 @@ def text_application(service: TextService, context: Context) -> FastAPI:
         # As the old server: float32 widened to double, so every digit of the score is there.
         lists = {name.lower(): scores[name].astype(float) for name in SCORES}
         return answer({**lists, "model": entry.model.name or entry.name})
+
+    @declare(
+        app, "POST", "/similarity", "How alike a text is to others", answer=Similarities,
+        body=documented(SimilarityRequest, service.embedders.names, limits), errors=WORK,
+    )  # fmt: skip
+    async def similarity(request: Request) -> Response:
+        body = await read_body(request, SimilarityRequest, limits, bounds=bounds)
+        entry, inputs = service.embedders.find(body.model), body.inputs
+        work = ranking.score([inputs.source_sentence], inputs.sentences, entry)
+        scores, _ = await unless_gone(request, work)
+        return answer(scores.tolist())
+
+    @declare(
+        app, "POST", "/tokenize", "The tokens of texts", answer=Tokens,
+        body=documented(TokenizeRequest, service.embedders.names, limits), errors=WORK,
+        name="tokenize_texts",
+    )  # fmt: skip
+    async def tokenize(request: Request) -> Response:
+        body = await read_body(request, TokenizeRequest, limits, bounds=bounds)
+        entry = service.embedders.find(body.model)
+        texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+        listed = await unless_gone(request, service.tokenize(texts, entry))
+        return answer(await listing(texts, listed, special=body.add_special_tokens))
 
     return app

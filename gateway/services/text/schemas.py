@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
 from gateway.http.declaration import told
+from gateway.services.text.embedding_options import InputType, Truncate
 
 
 class Limits(dict[str, int]):
@@ -32,11 +33,26 @@ def _within_limits(texts: list[str], info: ValidationInfo) -> list[str]:
     return texts
 
 
+def _short_enough(text: str, info: ValidationInfo) -> str:
+    characters = (info.context or {}).get("characters", 10_000)
+    if len(text) > characters:
+        raise ValueError(
+            f"{info.field_name} length {len(text)} exceeds max text length of {characters}"
+        )
+    return text
+
+
 class EmbedRequest(BaseModel):
     """Body of ``POST /embed``."""
 
     texts: list[str] = Field(description="Up to GPU_MAX_BATCH_SIZE texts; may be empty.")
     model: str = Field("", description="A name of the catalogue; empty: the default model.")
+    dimensions: int | None = Field(None, ge=1, description="One of the model's lengths.")
+    input_type: InputType | None = Field(None, description="Chooses the model's prompt.")
+    prompt_name: str | None = Field(None, description="The model's name of a prompt.")
+    truncate: Truncate | None = Field(
+        None, description="What is cut off a text that is too long; NONE: it is refused."
+    )
 
     check_texts = field_validator("texts")(_within_limits)
 
@@ -52,6 +68,38 @@ class BertscoreRequest(BaseModel):
     check_texts = field_validator("candidates", "references")(_within_limits)
 
 
+class SimilarityInputs(BaseModel):
+    """A text, and those that it is compared with."""
+
+    source_sentence: str
+    sentences: list[str] = Field(min_length=1)
+
+    check_texts = field_validator("sentences")(_within_limits)
+    check_text = field_validator("source_sentence")(_short_enough)
+
+
+class SimilarityRequest(BaseModel):
+    """Body of ``POST /similarity``."""
+
+    inputs: SimilarityInputs
+    model: str = Field("", description="A name of the catalogue; empty: the default model.")
+
+
+class TokenizeRequest(BaseModel):
+    """Body of ``POST /tokenize``."""
+
+    inputs: str | list[str] = Field(description="A text, or up to GPU_MAX_BATCH_SIZE of them.")
+    add_special_tokens: bool = Field(True, description="Whether those of the model are told too.")
+    model: str = Field("", description="A name of the catalogue; empty: the default model.")
+
+    @field_validator("inputs")
+    @classmethod
+    def _bounded(cls, inputs: str | list[str], info: ValidationInfo) -> str | list[str]:
+        if isinstance(inputs, str):
+            return _short_enough(inputs, info)
+        return _within_limits(inputs, info)
+
+
 def documented(
     model: type[BaseModel], names: Sequence[str], limits: Mapping[str, int]
 ) -> type[BaseModel]:
@@ -65,7 +113,7 @@ def documented(
 
     def extend(schema: dict[str, Any]) -> None:
         for name, field in schema["properties"].items():
-            if field["type"] == "array":
+            if field.get("type") == "array":
                 field["maxItems"] = limits["items"]
                 field["items"]["maxLength"] = limits["characters"]
             elif name.startswith("model"):
@@ -146,3 +194,24 @@ class BertScore(TypedDict):
     recall: list[float]
     f1: list[float]
     model: str
+
+
+@described
+class Token(TypedDict):
+    """A token of a text, and where it is."""
+
+    id: int
+    text: str
+    """Of the text as it was given; a special token's own name."""
+    special: bool
+    """Whether the tokenizer has added it."""
+    start: int | None
+    """First of its characters (code points); null where it was added."""
+    stop: int | None
+    """Behind its last one."""
+
+
+Similarities = TypeAliasType("Similarities", list[float])
+"""One cosine per sentence, in order."""
+Tokens = TypeAliasType("Tokens", list[list[Token]])
+"""The tokens of each text, in order."""

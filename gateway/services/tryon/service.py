@@ -21,7 +21,7 @@ from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
 from gateway.services.tryon.jobs.models import ACTIVE, Job, NewJob
 from gateway.services.tryon.jobs.room import NoRoomError
 from gateway.services.tryon.jobs.slot import Slot
-from gateway.services.tryon.jobs.store import QueueFullError
+from gateway.services.tryon.jobs.store import JobConflictError, QueueFullError
 from gateway.services.tryon.metrics import DocumentedMetrics
 from gateway.services.tryon.upload import Form
 
@@ -169,18 +169,20 @@ class TryonService(Service):
             provider=fields["provider"], options=options, created=now, deadline=now + seconds,
         )  # fmt: skip
         await self.jobs.files.adopt(job.folder, form.folder)
-        accepted, form.temporary = False, False
+        form.temporary = False
         try:
             accepted = await self.jobs.store.add(job, self._capacity())
-        except QueueFullError:
-            self.slot.reject("busy")
+        except (QueueFullError, JobConflictError) as error:
+            if isinstance(error, QueueFullError):
+                self.slot.reject("busy")
+            await self.jobs.files.remove(job.folder)
             raise
-        finally:
-            if not accepted:
-                await self.jobs.files.remove(job.folder)
+        # After a StoreError the job may be there all the same; else the janitor finds its files.
         if accepted:
             self.slot.queued += 1
             self.jobs.job_waits.set()
+        else:
+            await self.jobs.files.remove(job.folder)
         return accepted
 
     async def direct(self, form: Form, options: Mapping[str, Any]) -> tuple[str, TryOn]:

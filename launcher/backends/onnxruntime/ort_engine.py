@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 class OrtEngine:
     """An inference session and the signature of its graph."""
 
+    version: str = ort.__version__
+
     def __init__(
         self,
         session: ort.InferenceSession,

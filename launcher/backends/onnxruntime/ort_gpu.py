@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from ort_accelerators import CUDA, TENSORRT
+from ort_options import FLUSH
 
 _LIBRARIES = {
     CUDA: "libonnxruntime_providers_cuda.so",
@@ -87,6 +88,7 @@ def _try_kernel(device: int) -> None:
     providers = [(CUDA, {"device_id": str(device)}), "CPUExecutionProvider"]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry(FLUSH, "1")  # only the first session of a process may say so
     session = ort.InferenceSession(_sum(), options, providers=providers, enable_fallback=0)
     if CUDA not in session.get_providers():
         raise RuntimeError("the session has no CUDA provider")

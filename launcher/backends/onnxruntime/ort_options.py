@@ -18,6 +18,7 @@ _LEVELS = {
 }
 _SESSION_ENTRIES = ("session.use_device_allocator_for_initializers",)
 _SPINNING = ("session.intra_op.allow_spinning", "session.inter_op.allow_spinning")
+FLUSH = "session.set_denormal_as_zero"
 _SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 
 
@@ -54,6 +55,10 @@ def session_options(config: Config) -> ort.SessionOptions:
     for key in _SPINNING:
         # Off unless asked for: threads that spin between requests starve the other instances.
         options.add_session_config_entry(key, "1" if bool_parameter(config, key) else "0")
+    # A denormal activation costs an Intel core some 150 cycles. This works for the first session of
+    # a process, which is the only one here.
+    flush = bool_parameter(config, FLUSH)
+    options.add_session_config_entry(FLUSH, "0" if flush is False else "1")
     bool_parameter(config, "share_session_between_instances")  # instances are processes here
     for library in (config.get("model_operations") or {}).get("op_library_filename", []):
         try:

@@ -33,6 +33,8 @@ _TYPES = {
 class OvEngine:
     """A compiled graph with one inference request."""
 
+    version: str = ov.__version__
+
     def __init__(self, compiled: ov.CompiledModel) -> None:
         """Read the signature and prepare the request."""
         self.inputs = {port.get_any_name(): _info(port) for port in compiled.inputs}

@@ -21,7 +21,8 @@ def device_properties(config: Config) -> dict[str, Any]:
         LoadError: A value is not allowed.
     """
     # Every instance is a process of its own here: pinned, they would all sit on the same cores.
-    properties: dict[str, Any] = {"ENABLE_CPU_PINNING": False}
+    # A denormal activation costs an Intel core some 150 cycles in place of one.
+    properties: dict[str, Any] = {"ENABLE_CPU_PINNING": False, "CPU_DENORMALS_OPTIMIZATION": True}
     for key in ("INFERENCE_NUM_THREADS", "COMPILATION_NUM_THREADS"):
         if parameter(config, key):
             properties[key] = int_parameter(config, key)

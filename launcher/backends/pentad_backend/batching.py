@@ -24,6 +24,10 @@ class Engine(Protocol):
         """Where it runs."""
 
     @property
+    def version(self) -> str:
+        """Version of the engine's library."""
+
+    @property
     def inputs(self) -> Mapping[str, TensorInfo]:
         """Required inputs."""
 

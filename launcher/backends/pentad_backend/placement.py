@@ -70,14 +70,21 @@ class Report:
     The folder is Pentad's own; `gateway.health.computed` reads it.
     """
 
-    def __init__(self, model: str, backend: str, computed: Computed) -> None:
-        """Write it, where the launcher named a folder."""
+    def __init__(self, model: str, backend: str, computed: Computed, version: str = "") -> None:
+        """Write it, where the launcher named a folder.
+
+        Args:
+            model: Name of it.
+            backend: Name of it.
+            computed: Where the instance computes.
+            version: Of the engine's library.
+        """
         folder = os.environ.get(FOLDER)
         self._file = Path(folder, f"{model}.{os.getpid()}.json") if folder else None
         if self._file is None:
             return
         scratch = self._file.with_suffix(".new")
-        content = json.dumps({"backend": backend, **asdict(computed)})
+        content = json.dumps({"backend": backend, "version": version, **asdict(computed)})
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             scratch.write_text(content, encoding="utf-8")

@@ -74,7 +74,9 @@ class EngineModel:
         check_outputs(config, self._engine.outputs)
         self._runner = Runner(self._engine, config)
         backend = config.get("backend", "")
-        self._report = Report(config.get("name", ""), backend, self._engine.computed)
+        self._report = Report(
+            config.get("name", ""), backend, self._engine.computed, self._engine.version
+        )
         gc.freeze()  # nothing of the above is garbage before the process ends
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

@@ -55,6 +55,7 @@ class TrtEngine:
         self.computed = Computed("tensorrt", f"cuda:{cuda.device}")
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        self.version = str(getattr(trt, "__version__", ""))
         self.inputs = {name: _info(trt, engine, name) for name in inputs}
         self.overridable: dict[str, TensorInfo] = {}
         self.outputs = {name: _info(trt, engine, name) for name in names if name not in inputs}

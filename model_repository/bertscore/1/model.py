@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,12 +20,13 @@ import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from bertscore_match import MatchingJob
-from engine_values import TOKEN_STATES, calls, network_engine
+from engine_values import TOKEN_STATES, network_engine
 from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
 from tokenizers import Tokenizer
+from tuning import Tuning
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
@@ -36,31 +38,54 @@ class TritonPythonModel:
         """Read the artefacts and start the workers."""
         parameters = model_settings.parameters(args)
         folder = model_settings.version_folder(args)
-        self._info = (folder / "metadata.json").read_bytes()
-        metadata = json.loads(self._info)
+        self._facts = metadata = json.loads((folder / "metadata.json").read_bytes())
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(metadata["max_tokens"])
         self._unweighted = frozenset((metadata["cls_token_id"], metadata["sep_token_id"]))
         self._encoder = parameters["encoder"]
-        chunks = calls(
+        self._tuning = Tuning(
             TOKEN_STATES,
             network_engine(parameters, self._encoder),
+            folder.parents[1] / self._encoder,
             rows=parameters["chunk_rows"],
             tokens=parameters["chunk_tokens"],
             in_flight=parameters["chunks_in_flight"],
         )
-        pb_utils.Logger.log_info(f"{self._encoder} is called with {chunks}")
-        self._encoding = RowEncoding(
-            RowQueue(chunks.rows, chunks.tokens),
-            self._encode,
-            pad_token_id=metadata["pad_token_id"],
-            workers=chunks.in_flight,
-            max_waiting=int(parameters["max_waiting_rows"]),
-        )
+        self._pad_token_id = metadata["pad_token_id"]
+        self._max_waiting_rows = int(parameters["max_waiting_rows"])
+        self._start()
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
+
+    def _start(self) -> None:
+        values = self._tuning.values
+        self._describe()
+        pb_utils.Logger.log_info(f"{self._encoder} is called with {values.calls}: {values.source}")
+        self._encoding = RowEncoding(
+            RowQueue(values.calls.rows, values.calls.tokens),
+            self._encode,
+            pad_token_id=self._pad_token_id,
+            workers=values.calls.in_flight,
+            max_waiting=self._max_waiting_rows,
+        )
+
+    def _describe(self) -> None:
+        self._values = self._tuning.values
+        told = {"calls": {self._encoder: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
+    def _try(self, rows: int, length: int) -> None:
+        """One call of the encoder, as the workers make it."""
+        ids = np.full((rows, length), self._pad_token_id, dtype=np.int64)
+        self._encode(ids, np.ones_like(ids))
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
+        if self._tuning.renewed(self._try):
+            old = self._encoding
+            self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             refuse = partial(model_io.fail, sender)
@@ -73,6 +98,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Lets the workers finish."""
+        self._tuning.stop()
         self._encoding.stop()
 
     def _queue(
@@ -88,7 +114,7 @@ class TritonPythonModel:
         job = MatchingJob(
             pairs, self._unweighted, partial(_answer, sender, info), refuse, sender.is_cancelled
         )
-        rows: dict[str, Sequence[int]] = {
+        rows: dict[Hashable, Sequence[int]] = {
             text: item.ids for text, item in zip(distinct, encoded, strict=True)
         }
         if not self._encoding.submit(job, rows):

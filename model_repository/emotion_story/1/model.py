@@ -26,8 +26,8 @@ from bounded_pool import BoundedPool
 from cancel_watch import CancelWatch
 from clips.errors import ClipError, ClipLimits
 from clips.sampling import SampledClip, Sampling, sample_clip
-from engine_values import network_engine, picture_step
-from face_detection import Detector
+from engine_values import SEARCHES, network_engine, picture_step
+from face_detection import Detector, letterbox
 from numpy.typing import NDArray
 from pictures.decoding import ImageError, is_large
 from response_sender import ThreadSafeSender
@@ -36,6 +36,7 @@ from stories.timeline_engine import TimelineEngine
 from stories.vlm_engine import Ask, VlmDeadlineError, VlmError, tell_clip, tell_images
 from story_images import decode_all
 from story_request import VLM, OptionsError, StoryOptions, read_options
+from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures are read side by side already
 
@@ -56,7 +57,7 @@ class TritonPythonModel:
         self._detector, self._classifier = parameters["detector"], parameters["classifier"]
         detector = repository / self._detector / "1"
         facts = json.loads((repository / self._classifier / "1" / "metadata.json").read_bytes())
-        self._info = json.dumps({**facts, "detector": _facts_of(detector)}).encode()
+        self._facts = {**facts, "detector": _facts_of(detector)}
         self._vlm = parameters["vlm"]
         self._max_pixels = number["max_image_pixels"]
         self._vlm_side = number["vlm_side"]
@@ -71,17 +72,14 @@ class TritonPythonModel:
             frames=number["frames"],
             side=number["frame_side"],
         )
-        cores = len(os.sched_getaffinity(0))
-        self._readers = ThreadPoolExecutor(number["reading_threads"] or cores + 1, "reader")
-        reader = FaceReader(
-            self._detect,
-            self._classify,
-            Detector.read(detector, step=picture_step(network_engine(parameters, self._detector))),
-            number["detection_side"],
-            facts["input_size"],
-            self._readers,
+        engine = network_engine(parameters, self._detector)
+        self._searched = Detector.read(detector, step=picture_step(engine))
+        self._detection_side = number["detection_side"]
+        self._reading_threads = number["reading_threads"]
+        self._tuning = Tuning(
+            SEARCHES, engine, detector.parent, rows="1", in_flight=parameters["reading_threads"]
         )
-        self._timeline = TimelineEngine(reader, facts["labels"], facts["model"])
+        cores = len(os.sched_getaffinity(0))
         self._pool = BoundedPool(
             "clip", number["jobs_in_flight"] or cores, number["max_waiting_bytes"]
         )
@@ -89,10 +87,46 @@ class TritonPythonModel:
         self._large = BoundedPool("large", 1, number["max_waiting_bytes"])
         self._asking = BoundedPool("vlm", number["vlm_in_flight"], number["max_vlm_bytes"])
         self._watch = CancelWatch(self._cancel_vlm)
+        self._readers: list[ThreadPoolExecutor] = []
+        self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _start(self) -> None:
+        values = self._tuning.values
+        self._describe()
+        pb_utils.Logger.log_info(f"{self._detector} is called with {values.calls}: {values.source}")
+        # One more than are in the detector or on a core, so that none waits.
+        threads = max(len(os.sched_getaffinity(0)), values.calls.in_flight) + 1
+        readers = ThreadPoolExecutor(self._reading_threads or threads, "reader")
+        self._readers.append(readers)  # clips that are being read keep the earlier ones
+        reader = FaceReader(
+            self._detect,
+            self._classify,
+            self._searched,
+            self._detection_side,
+            self._facts["input_size"],
+            readers,
+        )
+        self._timeline = TimelineEngine(reader, self._facts["labels"], self._facts["model"])
+
+    def _describe(self) -> None:
+        self._values = self._tuning.values
+        told = {"calls": {self._detector: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
+    def _try(self, _: int, __: int) -> None:
+        """One call of the detector, of a picture of 4:3, as the readers make it."""
+        network = self._searched
+        image = np.zeros((3 * self._detection_side // 4, self._detection_side, 3), np.uint8)
+        canvas = letterbox(image, self._detection_side, network.multiple, network.step)[0]
+        self._detect(canvas[None])
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the threads."""
+        if self._tuning.renewed(self._try):
+            self._start()
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -102,9 +136,11 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Lets the threads finish."""
+        self._tuning.stop()
         for pool in (self._pool, self._large, self._asking, self._watch):
             pool.stop()
-        self._readers.shutdown()
+        for readers in self._readers:
+            readers.shutdown()
 
     def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
         engine, options, clips, images = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,15 +20,17 @@ from typing import Any, cast
 import cv2
 import model_io
 import model_settings
+import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
 from embedder_thresholds import thresholds
-from engine_values import CROPS, calls, network_engine, picture_step
+from engine_values import CROPS, SEARCHES, network_engine, picture_step
 from enrollment.jobs import CancelledError, Enroller, Job
 from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
-from face_detection import Detector
+from face_detection import Detector, letterbox
+from faces.alignment import SIDE
 from faces.quality import Mode
 from faces.search import Found, SearchOptions, search
 from faces.vector import pooled
@@ -35,6 +38,7 @@ from network_facts import network_facts
 from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
+from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures run side by side already
 
@@ -50,7 +54,7 @@ class TritonPythonModel:
         folders = [repository / name / "1" for name in self._networks]
         detector, embedder = (network_engine(parameters, name) for name in self._networks)
         self._detector = Detector.read(folders[0], step=picture_step(detector))
-        self._info = network_facts(*folders)
+        self._facts = json.loads(network_facts(*folders))
         options = SearchOptions(
             detection_side=int(parameters["detection_side"]),
             rule=parameters["face"],
@@ -60,25 +64,70 @@ class TritonPythonModel:
             quality=cast("Mode", parameters["quality"]),
             extra_views=int(parameters["extra_views"]),
         )
-        threshold = thresholds(json.loads(self._info)["model"]).consistency
+        threshold = thresholds(self._facts["model"]).consistency
         self._wishes = Wishes(options, parameters["strict"] == "true", threshold)
-        batches = calls(
-            CROPS,
-            embedder,
-            rows=parameters["batch_rows"],
-            in_flight=parameters["batches_in_flight"],
+        self._tunings = (
+            Tuning(
+                SEARCHES,
+                detector,
+                folders[0].parent,
+                rows="1",
+                in_flight=parameters["searchers"],
+            ),
+            Tuning(
+                CROPS,
+                embedder,
+                folders[1].parent,
+                rows=parameters["batch_rows"],
+                in_flight=parameters["batches_in_flight"],
+            ),
         )
-        pb_utils.Logger.log_info(f"{self._networks[1]} is called with {batches}")
-        self._enroller = Enroller(
-            CropBatches(self._embed, batches=batches.in_flight, batch_rows=batches.rows),
-            searchers=int(parameters["searchers"]) or len(os.sched_getaffinity(0)),
-            max_waiting_bytes=int(parameters["max_waiting_bytes"]),
-            is_large=partial(is_large, max_pixels=options.max_pixels),
-        )
+        self._max_waiting_bytes = int(parameters["max_waiting_bytes"])
+        self._is_large = partial(is_large, max_pixels=options.max_pixels)
+        self._searchers = int(parameters["searchers"])
+        self._detection_side = options.detection_side
+        self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _start(self) -> None:
+        searches, crops = (tuning.values for tuning in self._tunings)
+        self._describe()
+        for network, values in zip(self._networks, (searches, crops), strict=True):
+            pb_utils.Logger.log_info(f"{network} is called with {values.calls}: {values.source}")
+        # Pictures are decoded by the threads that search them, so there is one for each core.
+        threads = max(len(os.sched_getaffinity(0)), searches.calls.in_flight)
+        self._enroller = Enroller(
+            CropBatches(self._embed, batches=crops.calls.in_flight, batch_rows=crops.calls.rows),
+            searchers=self._searchers or threads,
+            max_waiting_bytes=self._max_waiting_bytes,
+            is_large=self._is_large,
+        )
+
+    def _describe(self) -> None:
+        self._values = [tuning.values for tuning in self._tunings]
+        told = (values.as_json() for values in self._values)
+        calls = dict(zip(self._networks, told, strict=True))
+        self._info = json.dumps({**self._facts, "calls": calls})
+
+    def _try_search(self, _: int, __: int) -> None:
+        """One call of the detector, of a picture of 4:3, as the searchers make it."""
+        network = self._detector
+        image = np.zeros((3 * self._detection_side // 4, self._detection_side, 3), np.uint8)
+        self._detect(letterbox(image, self._detection_side, network.multiple, network.step)[0])
+
+    def _try_crops(self, rows: int, _: int) -> None:
+        """One call of the embedder, as the batches make it."""
+        self._embed(np.zeros((rows, SIDE, SIDE, 3), np.uint8))
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
+        searches, crops = self._tunings
+        if searches.renewed(self._try_search) | crops.renewed(self._try_crops):
+            old = self._enroller
+            self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if any(old is not one.values for old, one in zip(self._values, self._tunings, strict=True)):
+            self._describe()  # they stayed, and there is a reason
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -88,6 +137,8 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Lets the workers finish."""
+        for tuning in self._tunings:
+            tuning.stop()
         self._enroller.stop()
 
     def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import threading
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -19,12 +20,13 @@ import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
-from engine_values import PICTURES, calls, network_engine
+from engine_values import PICTURES, network_engine
 from image_pipeline import ImagePipeline, Job, Outcome
 from image_preparation import FILTERS, Preparation
 from numpy.typing import NDArray
 from pictures.decoding import ImageError, Picture, open_picture
 from response_sender import ThreadSafeSender
+from tuning import Tuning
 
 
 class TritonPythonModel:
@@ -34,8 +36,7 @@ class TritonPythonModel:
         """Read the artefacts and start the workers."""
         parameters = model_settings.parameters(args)
         folder = model_settings.version_folder(args)
-        self._info = (folder / "metadata.json").read_bytes()
-        metadata = json.loads(self._info)
+        self._facts = metadata = json.loads((folder / "metadata.json").read_bytes())
         labels = (folder / metadata["labels"]).read_text(encoding="utf-8").splitlines()
         self._labels = np.array([label.encode() for label in labels], dtype=np.object_)
         self._classifier = parameters["classifier"]
@@ -43,26 +44,52 @@ class TritonPythonModel:
         self._preparation = Preparation(
             metadata["input_size"], metadata["resize_size"], FILTERS[metadata["interpolation"]]
         )
-        batches = calls(
+        self._tuning = Tuning(
             PICTURES,
             network_engine(parameters, self._classifier),
+            folder.parents[1] / self._classifier,
             rows=parameters["batch_rows"],
             in_flight=parameters["batches_in_flight"],
         )
-        pb_utils.Logger.log_info(f"{self._classifier} is called with {batches}")
+        self._decoders = int(parameters["decoders"]) or len(os.sched_getaffinity(0))
+        self._max_waiting_bytes = int(parameters["max_waiting_bytes"])
+        self._start()
+        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _start(self) -> None:
+        values = self._tuning.values
+        self._describe()
+        pb_utils.Logger.log_info(
+            f"{self._classifier} is called with {values.calls}: {values.source}"
+        )
         self._pipeline = ImagePipeline(
             self._read,
             self._prepare,
             self._classify,
-            decoders=int(parameters["decoders"]) or len(os.sched_getaffinity(0)),
-            batches=batches.in_flight,
-            batch_rows=batches.rows,
-            max_waiting_bytes=int(parameters["max_waiting_bytes"]),
+            decoders=self._decoders,
+            batches=values.calls.in_flight,
+            batch_rows=values.calls.rows,
+            max_waiting_bytes=self._max_waiting_bytes,
         )
-        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+
+    def _describe(self) -> None:
+        self._values = self._tuning.values
+        told = {"calls": {self._classifier: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **told}).encode()
+
+    def _try(self, rows: int, _: int) -> None:
+        """One call of the network, as the workers make it."""
+        side = self._facts["input_size"]
+        self._classify(np.zeros((rows, side, side, 3), np.uint8))
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
+        if self._tuning.renewed(self._try):
+            old = self._pipeline
+            self._start()
+            threading.Thread(target=old.stop).start()  # once it has finished what it has
+        if self._values is not self._tuning.values:  # they stayed, and there is a reason
+            self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
             try:
@@ -72,6 +99,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Lets the workers finish."""
+        self._tuning.stop()
         self._pipeline.stop()
 
     def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:

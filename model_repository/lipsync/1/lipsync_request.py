@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,19 @@ def check_frames(given: Mapping[str, NDArray[Any]], limit: int) -> NDArray[Any]:
     if not 1 <= shape[0] <= limit:
         raise RefusedError("frames_invalid", f"{shape[0]} frames, 1 to {limit} are allowed")
     return frames
+
+
+def check_due(due: NDArray[Any] | None) -> tuple[float, float]:
+    """Return the seconds until the first frame is due, infinite without any, and between two.
+
+    Raises:
+        RefusedError: frames_invalid.
+    """
+    if due is None:
+        return math.inf, 0.0
+    if due.shape != (2,) or not np.isfinite(due).all() or due[1] < 0:
+        raise RefusedError("frames_invalid", "DUE must be two numbers of milliseconds")
+    return float(due[0]) / 1e3, float(due[1]) / 1e3
 
 
 def check_audio(audio: NDArray[Any] | None, frames: int) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ from lipsync_request import (
     MOUTHS,
     Command,
     check_audio,
+    check_due,
     check_frames,
     check_tenant,
     mouth_output,
@@ -112,6 +114,7 @@ class TritonPythonModel:
         audio = check_audio(model_io.optional_array(request, "AUDIO"), len(frames))
         output = mouth_output(request.requested_output_names())
         tenant = check_tenant(model_io.single(request, "TENANT"))
+        due, spacing = check_due(model_io.optional_array(request, "DUE"))
         resident = self._table.acquire(tenant)
         work = MouthWork(
             resident,
@@ -125,7 +128,8 @@ class TritonPythonModel:
             sender.is_cancelled,
             deadline=model_io.deadline(request),
         )
-        if not self._workers.submit(Job(tenant, len(frames), work)):
+        job = Job(tenant, len(frames), work, time.monotonic() + due, spacing)
+        if not self._workers.submit(job):
             work.release()
             raise QueueFullError
 
@@ -143,6 +147,7 @@ class TritonPythonModel:
             "device": engine.device(),
             "tenants": self._control.stats(),
             "engine": engine.name,
+            "frames_per_second": self._workers.frames_per_second,
             "model": self._model,
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ class EmbeddingJob(Job):
 
     def __init__(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Hashable],
         answer: Callable[[NDArray[Any]], None],
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],

@@ -4,10 +4,11 @@ The one place that decides them. A number in the model's configuration wins, 0 i
 the network runs on is told by whoever loaded it, in the parameter `networks` (the gateway's
 gateway/health/network_facts.py writes it); where nobody tells anything, it is a CPU.
 
-The values for CPUs were measured (load_tests/RESULTS.md). Those for GPUs are reasoned and were not
-measured: a call costs about a millisecond of Triton and of Python whatever is in it, so that it
-must hold several times as much work as it does on a CPU, and two calls for each instance let one
-compute while the other is copied.
+They are usual values: where a model may measure its network (calibration.py), it leaves them for
+what the network does on this machine, within the limits given here. Those for CPUs were measured
+(load_tests/RESULTS.md). Those for GPUs are reasoned and were not measured: a call costs about a
+millisecond of Triton and of Python whatever is in it, so that it must hold several times as much
+work as it does on a CPU, and two calls for each instance let one compute while the other is copied.
 """
 
 from __future__ import annotations
@@ -56,25 +57,43 @@ class Defaults:
     """What a kind of caller does by itself; attributes as of `Calls`.
 
     Attributes:
-        spare: Calls under way beyond the instances on a CPU, so that none waits for the next.
+        name: Of the kind, for the files that keep measurements.
+        cpu_most_rows: Most rows that a measurement may choose on a CPU; on a GPU the usual ones are
+            the most. Memory is planned with them (gateway/capacity).
+        cpu_most_tokens: Likewise.
+        most_in_flight: Most calls under way that a measurement may choose, unless there are more
+            instances.
+        lengths: Tokens of the short and of the long rows that are measured; one number where rows
+            have none.
+        longest_ms: Most milliseconds of a call, unless a single row takes longer. A short request
+            waits for one call at most, so it waits no longer than that.
     """
 
+    name: str
     cpu_rows: int
     gpu_rows: int
+    cpu_most_rows: int
     cpu_tokens: int = 0
     gpu_tokens: int = 0
-    spare: int = 0
+    cpu_most_tokens: int = 0
+    most_in_flight: int = 4
+    lengths: tuple[int, ...] = (1,)
+    longest_ms: float = 100.0
 
 
-# On a CPU 8 texts are enough for its vector units and keep the activations in its second-level
-# cache (16 cost 14 % more CPU time per short text).
-EMBEDDINGS = Defaults(cpu_rows=8, gpu_rows=64, cpu_tokens=512, gpu_tokens=16_384, spare=1)
-# Every token's state comes back through shared memory: 12 MiB a call.
-TOKEN_STATES = Defaults(cpu_rows=8, gpu_rows=64, cpu_tokens=512, gpu_tokens=8_192)
+# 16 texts: of 8 to 32 short ones a CPU takes about the same time each (7 to 10 % apart), and the
+# more there are in a call, the less its other costs weigh. 512 tokens are 32 of them.
+EMBEDDINGS = Defaults("embeddings", 16, 64, 64, 512, 16_384, 4_096, lengths=(16, 128))
+# Pairs of texts for a cross-encoder: as texts, and not measured.
+PAIRS = Defaults("pairs", 16, 64, 16, 512, 16_384, 512)
+# Every token's state comes back through shared memory: 12 MiB a call on a GPU.
+TOKEN_STATES = Defaults("token_states", 8, 64, 32, 512, 8_192, 2_048, lengths=(16, 128))
 # On a CPU 4 pictures keep the activations in the second-level cache.
-PICTURES = Defaults(cpu_rows=4, gpu_rows=32)
+PICTURES = Defaults("pictures", 4, 32, 8)
 # On a CPU 3 let both instances share one picture's six.
-CROPS = Defaults(cpu_rows=3, gpu_rows=64)
+CROPS = Defaults("crops", 3, 64, 16)
+# Pictures searched for faces, one in a call.
+SEARCHES = Defaults("searches", 1, 1, 1, most_in_flight=8)
 
 
 def network_engine(parameters: Mapping[str, str], network: str) -> NetworkEngine:
@@ -93,6 +112,15 @@ def network_engine(parameters: Mapping[str, str], network: str) -> NetworkEngine
         instances=int(told["instances"]),
         most_rows=int(told["most_rows"]) or None,
     )
+
+
+def most_calls(defaults: Defaults, engine: NetworkEngine) -> Calls:
+    """Return the most of each value that a measurement may choose."""
+    rows, tokens = defaults.cpu_most_rows, defaults.cpu_most_tokens
+    if engine.on_gpu:
+        rows, tokens = defaults.gpu_rows, defaults.gpu_tokens
+    in_flight = max(defaults.most_in_flight, calls(defaults, engine).in_flight)
+    return Calls(min(rows, engine.most_rows or rows), tokens, in_flight)
 
 
 def calls(
@@ -118,7 +146,7 @@ def calls(
     if engine.on_gpu:
         usual = Calls(defaults.gpu_rows, defaults.gpu_tokens, 2 * engine.instances)
     else:
-        usual = Calls(defaults.cpu_rows, defaults.cpu_tokens, engine.instances + defaults.spare)
+        usual = Calls(defaults.cpu_rows, defaults.cpu_tokens, engine.instances)
     return Calls(
         rows=int(rows) or min(usual.rows, engine.most_rows or usual.rows),
         tokens=int(tokens) or usual.tokens,

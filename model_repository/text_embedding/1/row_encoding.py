@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,13 @@ class RowEncoding:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job, encoded: dict[str, Sequence[int]]) -> bool:
+    def submit(self, job: Job, encoded: Mapping[Hashable, Sequence[int]]) -> bool:
         """Queues a job; False when too much waits already (the job is not closed then)."""
         with self._changed:
             if self._stopping or len(self._queue) + len(encoded) > self._max_waiting:
                 return False
             self._queue.add(job, encoded)
-            self._changed.notify(len(self._threads))
+            self._changed.notify()
             return True
 
     def stop(self) -> None:
@@ -83,6 +83,8 @@ class RowEncoding:
             while True:
                 self._drop_cancelled()
                 if chunk := self._queue.take():
+                    if len(self._queue):  # one worker wakes the next: mostly one is enough
+                        self._changed.notify()
                     return chunk
                 if self._stopping:
                     return []

@@ -94,3 +94,4 @@ def test_litellm(old: Old, expected: np.ndarray) -> None:
     found = run([PYTHON, PROGRAMS / "litellm_client.py"], old)
     assert same(found["vectors"], expected)
     assert found["refused"] == "NotFoundError"
+    assert found["best"] == [[1, "It is warm and sunny."]]

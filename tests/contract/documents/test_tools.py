@@ -19,10 +19,16 @@ JOB = "generated-client"
 PICTURE = {"$bytes": base64.b64encode(png()).decode()}
 PAIR = {"masked_user_image": PICTURE, "garment_image": PICTURE}
 TEXT = base64.b64encode(png()).decode()
+SOUND = base64.b64encode((ROOT / "docs/pictures/voice.wav").read_bytes()).decode()
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "embed": {"body": {"texts": ["a text", "ein Text"]}},
     "bertscore": {"body": {"candidates": ["a"], "references": ["b"]}},
     "embeddings": {"body": {"input": "a text", "model": "all-MiniLM-L6-v2"}},
+    "rerank": {"body": {"query": "a text", "documents": ["ein Text"]}},
+    "score": {"body": {"text_1": "a text", "text_2": "ein Text"}},
+    "tokenize": {"body": {"prompt": "a text"}},
+    "similarity": {"body": {"inputs": {"source_sentence": "a", "sentences": ["b"]}}},
+    "tokenize_texts": {"body": {"inputs": "a text"}},
     "model": {"model": "all-MiniLM-L6-v2"},
     "vectorizer": {"body": {"employee_id": "E-1", "images": [{"data": TEXT, "pose": "front"}]}},
     "compare_two": {"body": {"first": {"data": TEXT}, "second": {"data": TEXT}}},
@@ -34,6 +40,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "emotions": {"body": {"images": [{"data": TEXT}]}},
     "load": {"tenant": TENANT, "body": {"force_reload": True}},
     "preview": {"tenant": TENANT},
+    "clip": {"tenant": TENANT, "body": {"sound": SOUND}},
     "unload": {"tenant": TENANT},
     "tryon": {
         "body": {

@@ -117,7 +117,7 @@ PARTS = (
     _golden(
         "tryon",
         "try-on pictures",
-        "tryon/test_warp_jobs.py::test_pictures_look_as_they_were_judged",
+        "tryon/model/test_warp_jobs.py::test_pictures_look_as_they_were_judged",
         (),
         "ai_edge_litert",
         "PIL",

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import httpx
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -111,18 +113,27 @@ def test_lipsync_client(whole: Stack, tmp_path: Path, options: list[str]) -> Non
     client = ROOT / "examples" / "lipsync_client.py"
     command = [sys.executable, str(client), "--address", whole.lipsync, *options]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=180)
-    with Image.open(tmp_path / "mouth.png") as picture:
-        assert picture.size == (320, 320)
+    with av.open(str(tmp_path / "mouth.mp4")) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    with av.open(str(tmp_path / "mouth.mp4")) as clip:
+        heard = sum(frame.samples for frame in clip.decode(audio=0)) / 16_000
+    assert (len(frames), frames[0].shape) == (50, (320, 320, 3))
+    assert 1.9 < heard < 2.2
+    # The demo's mouth: shut at first, open in the middle of the first vowel; the eyes stay.
+    moved = np.abs(frames[8].astype(int) - frames[0]).max(axis=2)
+    assert moved[230:270, 120:200].max() > 80
+    assert moved[60:140].max() < 40
 
 
 def test_there_is_a_curl_for_every_endpoint() -> None:
     commands = " ".join(command for command, _ in COMMANDS)
     text = ("/text/bertscore", "/text/embed", "/v1/embeddings", "/health", "/info", "/status")
+    pairs = ("/v1/rerank", "/v1/score", "/text/similarity", "/text/tokenize", "/v1/tokenize")
     vision = ("/vision/infer", "/vision/infer/batch", "/metrics/gpu")
     iot = ("/iot/vectorizer", "/iot/emotions", "/iot/health", "/iot/models")
     tryon = ("/vton/tryon", "/vton/jobs/", "localhost:8080/infer")
     operations = ("/healthz", "/readyz", "/services", "/metrics")
-    for path in (*text, *vision, *iot, *tryon, "/lipsync/tenants", *operations):
+    for path in (*text, *pairs, *vision, *iot, *tryon, "/lipsync/tenants", *operations):
         assert path in commands
 
 

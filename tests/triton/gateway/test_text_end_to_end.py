@@ -7,10 +7,14 @@ import time
 from http.client import HTTPConnection
 
 import httpx
+import huggingface_hub
 import numpy as np
 import openai
+import transformers
 
+from export.samples import varied_texts
 from tests.support.stack import Stack
+from tests.support.text_models import checkpoint
 from tests.support.waiting import wait_for
 
 PAIR = {"candidates": ["A man plays the guitar."], "references": ["Someone is playing guitar."]}
@@ -132,3 +136,35 @@ def test_a_long_job_shows_progress_and_does_not_block_short_ones(stack: Stack) -
     assert all(0 <= job["progress"] < 1 for job in status["active_jobs"])
     assert unfinished >= 1, "the short request waited for all of the bulk"
     assert short < 60
+
+
+def test_ranking_by_the_embedding_model(stack: Stack) -> None:
+    documents = ["The cat sleeps.", "It is 30 degrees today.", "A man plays the guitar."]
+    body = {"query": "How warm is it?", "documents": documents}
+    ranked = post(stack.main + "/v1/rerank", body).json()
+    assert ranked["results"][0]["index"] == 1
+    texts = {"texts": [body["query"], *documents]}
+    vectors = np.array(post(stack.text + "/embed", texts).json()["embeddings"])
+    for one in ranked["results"]:
+        cosine = float(vectors[0] @ vectors[1 + one["index"]])
+        assert abs(one["relevance_score"] - cosine) < 1e-3  # bfloat16, in another batch
+    assert ranked["usage"]["total_tokens"] == sum(
+        len(tokens) for tokens in post(stack.text + "/tokenize", {"inputs": texts["texts"]}).json()
+    )
+
+
+def test_the_official_hub_client(stack: Stack) -> None:
+    client = huggingface_hub.InferenceClient(model=stack.main + "/text/similarity")
+    sentences = ["Someone is playing guitar.", "The cat sleeps."]
+    scores = client.sentence_similarity("A man plays the guitar.", other_sentences=sentences)
+    assert scores[0] > 0.7 > 0.3 > scores[1]
+
+
+def test_tokens_are_those_of_the_checkpoint(stack: Stack) -> None:
+    library = transformers.AutoTokenizer.from_pretrained(checkpoint())
+    texts = [text for text in varied_texts(60) if len(text) <= 10_000]
+    found = post(stack.text + "/tokenize", {"inputs": texts}).json()
+    for text, tokens in zip(texts, found, strict=True):
+        assert [one["id"] for one in tokens] == library.encode(text)
+    tokens = post(stack.main + "/v1/tokenize", {"prompt": "word " * 2000}).json()
+    assert (tokens["count"], tokens["max_model_len"]) == (2002, 256)  # all, not what is read

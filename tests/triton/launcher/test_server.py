@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -21,9 +22,9 @@ from gateway.telemetry.gpu.triton import TritonSource
 from gateway.triton import TritonClient
 from gateway.triton.shared_memory import Regions
 from gateway.triton.versions import untested
-from launcher import leftovers
+from launcher import leftovers, selftest
 from launcher.errors import LauncherError
-from launcher.selftest import MODEL, REPOSITORY, check_round_trip
+from launcher.selftest import MODEL, REPOSITORY, check_round_trip, check_round_trip_once
 from launcher.server import TritonServer
 from tests.support.waiting import wait_for
 
@@ -42,6 +43,27 @@ def test_round_trip(tmp_path: Path) -> None:
         wait_for(lambda: len(leftovers.processes(prefix)) == 2, 20)
     assert not leftovers.regions(prefix)
     assert not leftovers.processes(prefix)
+
+
+def test_a_round_trip_that_was_right_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, log = tmp_path / "state", tmp_path / "log"
+    with TritonServer.on_free_ports(REPOSITORY, state=state, log=log) as server:
+
+        def loads() -> int:
+            return log.read_text(errors="replace").count(f"successfully loaded '{MODEL}'")
+
+        check_round_trip_once(server, state)
+        assert loads() == 1
+        check_round_trip_once(server, state)
+        assert loads() == 1
+        (state / "triton" / selftest.PROOF).write_text("{", encoding="utf-8")
+        check_round_trip_once(server, state)
+        assert loads() == 2
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.99")
+        check_round_trip_once(server, state)
+        assert loads() == 3
 
 
 def test_folders_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

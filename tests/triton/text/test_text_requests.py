@@ -35,6 +35,35 @@ def test_model_info_names_the_weights(text_models: TextModels) -> None:
         assert len(facts["sha256"]) == 64
 
 
+def test_tokens_cost_the_encoder_nothing(text_models: TextModels) -> None:
+    before = text_models.executions("sentence_encoder")
+    wanted = [grpc.InferRequestedOutput("TOKENS")]
+    texts = [text_input("TEXT", ["a guitar", LONG])]
+    found = text_models.client.infer("text_embedding", texts, outputs=wanted).as_numpy("TOKENS")
+    counts = [len(json.loads(raw)["ids"]) for raw in found[:, 0]]
+    assert counts == [4, 602]  # beyond the 256 that the encoder reads
+    assert text_models.executions("sentence_encoder") == before
+
+
+def test_where_a_text_is_cut_that_is_too_long(text_models: TextModels) -> None:
+    def cut(side: str, *texts: str) -> np.ndarray:
+        sides = text_input("TRUNCATE", [side] * len(texts))
+        inputs = [text_input("TEXT", texts), sides]
+        outputs = [grpc.InferRequestedOutput("EMBEDDING")]
+        reply = text_models.client.infer("text_embedding", inputs, outputs=outputs)
+        return np.asarray(reply.as_numpy("EMBEDDING"))
+
+    ending = LONG + "guitar"
+    usual = text_models.embed([ending])
+    np.testing.assert_allclose(cut("END", ending), usual, atol=2e-6)
+    assert np.abs(cut("START", ending) - usual).max() > 0.001  # it ends otherwise
+    np.testing.assert_allclose(cut("NONE", "short"), text_models.embed(["short"]), atol=2e-6)
+    for side, words in (("NONE", "text_too_long: index=1"), ("MIDDLE", "must be one of")):
+        with pytest.raises(InferenceServerException, match=words) as raised:
+            cut(side, "short", ending)
+        assert raised.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
 def test_duplicates_and_order_are_kept(text_models: TextModels) -> None:
     texts = ["one", LONG, "two", "one", "", "two"]
     rows = text_models.embed(texts)

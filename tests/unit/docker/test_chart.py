@@ -96,11 +96,7 @@ def test_names_and_selectors_agree(manifests: list[dict[str, Any]]) -> None:
         if manifest["kind"] in ("Service", "PodDisruptionBudget", "Deployment", "StatefulSet"):
             labels = (wanted or {}).get("matchLabels", wanted)
             matching = [pod for pod in pods if labels.items() <= pod.items()]
-            name = manifest["metadata"]["name"]
-            lipsync_only = name == "demo-triton" and not any(
-                pod.get("pentad/pool") == "common" for pod in pods
-            )
-            assert matching or lipsync_only, name
+            assert matching, manifest["metadata"]["name"]
     targets = of_kind(manifests, "HorizontalPodAutoscaler") | of_kind(manifests, "ScaledObject")
     for one in targets.values():
         assert one["spec"]["scaleTargetRef"]["name"] in of_kind(manifests, "Deployment")

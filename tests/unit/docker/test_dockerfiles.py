@@ -97,6 +97,11 @@ def test_the_context_holds_what_is_copied(dockerfile: Path) -> None:
     assert kept("model_repository/tryon/1/pictures")
     assert not kept("model_repository/vlm/1/checkpoint/model.safetensors")
     assert not kept(".venv/bin/python")
+    for name in carried():
+        if name.startswith("model_repository/") and name.endswith(".py"):
+            assert kept(name), name
+            # Buildah, and Docker's builder of before, look into no excluded folder.
+            assert all(kept(str(folder)) for folder in list(Path(name).parents)[:-1]), name
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
@@ -158,6 +163,17 @@ def test_the_gateway_image_has_no_build_tools() -> None:
     assert not [run for run in last.all("RUN") if re.search(r"apt|gcc|pip install", run)]
     assert any("pip uninstall -y pip" in run for run in last.all("RUN"))
     assert "/readyz" in last.all("HEALTHCHECK")[0]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=named)
+def test_what_runs_is_compiled(dockerfile: Path) -> None:
+    """Nobody can write there afterwards, so that every start would compile it once more."""
+    (stage,) = (one for one in stages(dockerfile) if one.all("ENTRYPOINT"))
+    packages = {"gateway", "launcher", "embedded", "export"}
+    copied = {source for copy in stage.all("COPY") for source in copy.split()} & packages
+    (compiled,) = (run for run in stage.all("RUN") if "compileall" in run)
+    assert copied
+    assert copied <= set(compiled.split())
 
 
 def test_vllm_finds_a_compiler() -> None:

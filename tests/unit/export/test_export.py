@@ -6,19 +6,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from export import parity, samples
 from export.__main__ import main
 from export.artefacts import STAMP
-from export.checkpoint import usable_length
+from export.checkpoint import activation, usable_length
 from export.errors import ExportError
 from export.folders import derived_name
 from export.source import named
 from gateway.model_config import load
-from tests.support.checkpoints import write_checkpoint
+from tests.support.checkpoints import write_checkpoint, write_cross_encoder
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
 CODE = ("*.pbtxt", "configs/*.pbtxt", "1/*.py")
@@ -64,6 +66,61 @@ def test_bertscore_of_any_architecture(
     assert main(command) == 0
     assert "up to date" in capsys.readouterr().err
     assert (encoder / "1" / STAMP).stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_a_cross_encoder(architecture: str, tmp_path: Path, repository: Path) -> None:
+    folder = write_cross_encoder(tmp_path / "tiny", architecture)
+    assert main(["reranking", "--checkpoint", str(folder), "--as", "tiny"]) == 0
+    caller, encoder = repository / "reranking_tiny", repository / "cross_encoder_tiny"
+    facts = json.loads((caller / "1" / "metadata.json").read_text())
+    assert (facts["activation"], facts["max_tokens"]) == ("sigmoid", 512)
+    assert "dimensions" not in facts
+    assert 'string_value: "cross_encoder_tiny"' in (caller / "config.pbtxt").read_text()
+    assert (encoder / "1" / "model.onnx").is_file()
+    graph = onnxruntime.InferenceSession(str(encoder / "1" / "model.onnx"))
+    ids = np.ones((1, 4), np.int64)
+    logits = [
+        graph.run(None, {"input_ids": ids, "attention_mask": ids, "token_type_ids": types})[0]
+        for types in (np.zeros_like(ids), ids)
+    ]
+    assert (logits[0] != logits[1]) == (architecture == "bert")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({}, "sigmoid"),
+        (
+            {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}},
+            "identity",
+        ),
+        (
+            {"sentence_transformers": {"activation_fn": "torch.nn.Sigmoid", "version": "5"}},
+            "sigmoid",
+        ),
+        ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "identity"),
+        ({"sbert_ce_default_activation_function": "torch.nn.Tanh"}, None),
+    ],
+)
+def test_a_cross_encoders_activation(config: dict[str, object], told: str | None) -> None:
+    if told:
+        assert activation(SimpleNamespace(**config)) == told
+    else:
+        with pytest.raises(ExportError, match="Tanh is not known"):
+            activation(SimpleNamespace(**config))
+
+
+def test_what_is_no_cross_encoder(
+    tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = write_checkpoint(tmp_path / "encoder", "bert")
+    many = write_cross_encoder(tmp_path / "many", "bert", num_labels=3)
+    for folder, words in ((encoder, "no sequence classifier but BertModel"), (many, "3 labels")):
+        assert main(["reranking", "--checkpoint", str(folder), "--as", "tiny"]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["reranking"]) == 1
+    assert "reranking needs --checkpoint" in capsys.readouterr().err
 
 
 def test_a_wrong_graph_is_refused_and_leaves_nothing(

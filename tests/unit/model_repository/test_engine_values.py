@@ -11,12 +11,14 @@ import pytest
 from engine_values import (
     CROPS,
     EMBEDDINGS,
+    PAIRS,
     PICTURES,
     TOKEN_STATES,
     Calls,
     Defaults,
     NetworkEngine,
     calls,
+    most_calls,
     network_engine,
     picture_step,
 )
@@ -28,7 +30,8 @@ from gateway.triton.tensorrt_plans.declared import declared
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
 GPU = NetworkEngine(on_gpu=True, instances=2, most_rows=128)
 CALLERS = {
-    "text_embedding": (EMBEDDINGS, "sentence_encoder", Calls(8, 512, 3), Calls(64, 16_384, 4)),
+    "text_embedding": (EMBEDDINGS, "sentence_encoder", Calls(16, 512, 2), Calls(64, 16_384, 4)),
+    "reranking": (PAIRS, "cross_encoder", Calls(16, 512, 2), Calls(64, 16_384, 4)),
     "bertscore": (TOKEN_STATES, "token_encoder", Calls(8, 512, 2), Calls(64, 8_192, 4)),
     "image_classification": (PICTURES, "image_classifier", Calls(4, 0, 2), Calls(32, 0, 4)),
     "face_enrollment": (CROPS, "face_embedder", Calls(3, 0, 2), Calls(64, 0, 4)),
@@ -59,7 +62,7 @@ def test_no_call_is_larger_than_a_plan_or_the_graph_takes(caller: str) -> None:
     assert plan is not None
     rows = min(one.largest[0] for one in plan.inputs.values())
     onnx = int(read_config(REPOSITORY / network / "config.pbtxt")["max_batch_size"])
-    assert on_cpu.rows <= min(rows, onnx)
+    assert on_cpu.rows <= most_calls(kind, NetworkEngine()).rows <= min(rows, onnx)
     on_gpu = calls(kind, NetworkEngine(on_gpu=True, most_rows=min(rows, onnx)))
     assert on_gpu.rows <= min(rows, onnx)
 
@@ -85,7 +88,7 @@ def test_what_the_gateway_tells_is_read() -> None:
     assert network_engine({"networks": json.dumps(unknown)}, "encoder").most_rows is None
     on_cpu = {"encoder": {"device": "cpu", "instances": 3, "most_rows": 0}}
     found = network_engine({"networks": json.dumps(on_cpu)}, "encoder")
-    assert calls(Defaults(8, 64, spare=1), found).in_flight == 4
+    assert calls(Defaults("some", 8, 64, 8), found).in_flight == 3
 
 
 def test_pictures_have_few_sizes_on_a_gpu_only() -> None:
@@ -93,18 +96,20 @@ def test_pictures_have_few_sizes_on_a_gpu_only() -> None:
     assert picture_step(NetworkEngine()) == 1
 
 
-def test_the_plan_of_a_machine_counts_the_same_calls() -> None:
-    assert {
-        caller: ((kind.cpu_rows, kind.cpu_tokens), (kind.gpu_rows, kind.gpu_tokens))
+def test_the_plan_of_a_machine_counts_the_largest_calls() -> None:
+    most = {
+        caller: tuple(most_calls(kind, engine) for engine in (NetworkEngine(), GPU))
         for caller, (kind, *_) in CALLERS.items()
-    } == facts.CALLS
+    }
+    told = {name: tuple((one.rows, one.tokens) for one in found) for name, found in most.items()}
+    assert told == facts.CALLS
 
 
 def test_bertscores_chunks_fit_its_shared_memory() -> None:
     given = parameters(read_config(REPOSITORY / "bertscore" / "config.pbtxt"))
-    most = calls(TOKEN_STATES, GPU)
-    states = most.in_flight * most.tokens * 384 * 4
-    assert int(given["shm_mib"]) * 2**20 >= 2 * states
+    for most in (most_calls(TOKEN_STATES, GPU), most_calls(TOKEN_STATES, NetworkEngine())):
+        states = most.in_flight * most.tokens * 384 * 4
+        assert int(given["shm_mib"]) * 2**20 >= 2 * states
 
 
 @pytest.mark.parametrize("caller", CALLERS)

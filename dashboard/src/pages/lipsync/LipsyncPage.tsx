@@ -1,5 +1,7 @@
+import { useState } from "react";
 import { loadTenant, unloadTenant } from "../../api/client";
 import type { Tenant } from "../../api/types";
+import { Badge } from "../../components/Badge";
 import { Card } from "../../components/Card";
 import { Freshness } from "../../components/Freshness";
 import { EmptyState, Failure, Skeleton } from "../../components/Notice";
@@ -7,7 +9,9 @@ import { number } from "../../format";
 import { useAction } from "../../hooks/useAction";
 import { DeviceCard } from "./DeviceCard";
 import { Pager } from "./Pager";
+import { SpeakingFace } from "./SpeakingFace";
 import { TenantTable } from "./TenantTable";
+import { useClip } from "./useClip";
 import { usePreview } from "./usePreview";
 import { useTenants } from "./useTenants";
 
@@ -16,10 +20,15 @@ export default function LipsyncPage() {
   const { polled, search, find, turnTo } = useTenants();
   const { data, error, refresh } = polled;
   const moving = useAction<Tenant>("Lip-sync");
-  const { preview, busy, show } = usePreview();
+  const { preview, busy: drawing, show } = usePreview();
+  const { clip, busy: speaking, speak } = useClip();
+  const [speaks, setSpeaks] = useState(false);
+  const busy = drawing || speaking;
   const move = (action: (signal: AbortSignal) => Promise<Tenant>) =>
     void moving.run(action).then(refresh);
   const sample = data?.page.tenants.find(({ state }) => state === "resident" || state === "idle");
+  const shown = speaks && clip ? clip : preview;
+  const speaker = shown?.tenant ?? sample?.id;
   return (
     <>
       <div className="toolbar">
@@ -68,7 +77,10 @@ export default function LipsyncPage() {
                   busy={moving.busy}
                   onLoad={({ id }, reload) => move((signal) => loadTenant(id, reload, signal))}
                   onUnload={({ id }) => move((signal) => unloadTenant(id, signal))}
-                  onPreview={({ id }) => void show(id).then(refresh)}
+                  onPreview={({ id }) => {
+                    setSpeaks(false);
+                    void show(id).then(refresh);
+                  }}
                 />
               ) : (
                 <EmptyState icon="lips">
@@ -76,9 +88,15 @@ export default function LipsyncPage() {
                 </EmptyState>
               )}
             </Card>
-            <Card title={preview ? `Preview of ${preview.tenant}` : "Preview"} className="preview">
+            <Card
+              title={shown ? `Preview of ${shown.tenant}` : "Preview"}
+              className="preview"
+              aside={data.devices.demo && <Badge tone="quiet">demo, not trained</Badge>}
+            >
               <div className="preview-frame" aria-busy={busy}>
-                {preview ? (
+                {speaks && clip ? (
+                  <SpeakingFace clip={clip} />
+                ) : preview ? (
                   <img
                     src={preview.url}
                     alt={`Frame made by ${preview.tenant}`}
@@ -104,10 +122,25 @@ export default function LipsyncPage() {
                   </EmptyState>
                 )}
               </div>
+              {data.devices.hears && speaker && (
+                <button
+                  type="button"
+                  className="button"
+                  disabled={busy}
+                  onClick={() => {
+                    setSpeaks(true);
+                    void speak(speaker).then(refresh);
+                  }}
+                >
+                  Let it speak
+                </button>
+              )}
               <p className="quiet">
-                {busy
-                  ? "Making a frame…"
-                  : "One frame, made when asked for, of a drawn face and silence."}
+                {speaking
+                  ? "Making two seconds…"
+                  : drawing
+                    ? "Making a frame…"
+                    : "Made when asked for: a drawn face in silence, or with a sample sound."}
               </p>
             </Card>
           </div>

@@ -1,6 +1,6 @@
 import { render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { App } from "../../../src/App";
 import type { Tenant } from "../../../src/api/types";
 import { json, lipsyncDevices, type Received, stubApi, tenant } from "../../support/api";
@@ -119,6 +119,42 @@ describe("LipsyncPage", () => {
     await screen.findByRole("img", { name: "Frame made by bert" });
     expect(URL.revokeObjectURL).toHaveBeenCalledTimes(1);
     expect(received.filter(({ path }) => path.endsWith("/preview"))).toHaveLength(2);
+  });
+
+  it("lets a tenant speak a sample sound", async () => {
+    const drawn: number[][] = [];
+    const context = { drawImage: (_: unknown, ...place: number[]) => drawn.push(place) };
+    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(context as never);
+    const play = vi.spyOn(HTMLMediaElement.prototype, "play").mockResolvedValue();
+    vi.stubGlobal(
+      "Image",
+      class {
+        naturalHeight = 50 * 320;
+        onload: (() => void) | null = null;
+        set src(_: string) {
+          queueMicrotask(() => this.onload?.());
+        }
+      },
+    );
+    const received = serve([tenant("anna")], ({ path }) =>
+      path.startsWith("/samples/") || path.endsWith("/clip") ? new Response("x") : null,
+    );
+    render(<App />);
+    await userEvent.click(await screen.findByRole("button", { name: "Let it speak" }));
+    await screen.findByRole("img", { name: "anna speaks" });
+    expect(screen.getByRole("region", { name: "Preview of anna" })).toBeVisible();
+    await waitFor(() => expect(play).toHaveBeenCalled());
+    expect(drawn[0]).toEqual([0, 0, 320, 320, 0, 0, 320, 320]);
+    const sound = screen.getByLabelText("What it says") as HTMLAudioElement;
+    sound.currentTime = 1.0;
+    await waitFor(() => expect(drawn.at(-1)?.slice(0, 2)).toEqual([0, 25 * 320]));
+    sound.currentTime = 2.5; // longer than the frames: the last one stays
+    await waitFor(() => expect(drawn.at(-1)?.slice(0, 2)).toEqual([0, 49 * 320]));
+    expect(sent(received, "/clip").map(({ path, body }) => [path, body])).toEqual([
+      ["/lipsync/tenants/anna/clip", '{"sound":"eA=="}'],
+    ]);
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
   });
 
   it("says what the server says", async () => {

@@ -14,10 +14,10 @@ app.kubernetes.io/name: pentad
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Image of the component .component. */}}
+{{/* Image of the component .component; with its own tag .tag, if there is one. */}}
 {{- define "pentad.image" -}}
 {{- $image := .root.Values.image -}}
-{{- with $image.registry }}{{ . }}/{{ end }}pentad-{{ .component }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- with $image.registry }}{{ . }}/{{ end }}pentad-{{ .component }}:{{ .tag | default $image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{/* Whether any pool serves other services than lip-sync: "true" or nothing. */}}

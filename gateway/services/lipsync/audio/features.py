@@ -26,6 +26,13 @@ class AudioError(Exception):
     """`raw_audio` cannot be processed; the message is for the client."""
 
 
+class AudioAwayError(AudioError):
+    """The encoder does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(AWAY)
+
+
 class AudioFeatures:
     """Audio features of frames.
 
@@ -51,6 +58,19 @@ class AudioFeatures:
             GatewayError: the encoder is busy or too slow, or its process ended.
         """
         windows, rows = await asyncio.to_thread(mel_windows, raw, frames)
+        return per_frame(await self.of_windows(windows, timeout), rows, frames)
+
+    async def of_windows(self, windows: Floats, timeout: float) -> Floats:
+        """Return the vectors of windows, float32 [k, 512].
+
+        Args:
+            windows: float32 [k, 80, 16] of the mel spectrogram.
+            timeout: seconds for the encoder.
+
+        Raises:
+            AudioError: the encoder fails on them.
+            GatewayError: the encoder is busy or too slow, or its process ended.
+        """
         shape = (len(windows), 1, BANDS, WINDOW_ROWS)
         mel = Tensor("FP32", shape, windows.tobytes())
         try:
@@ -60,8 +80,9 @@ class AudioFeatures:
         except (BusyError, DeadlineError, LostError):
             raise
         except GatewayError as error:
-            raise AudioError(AWAY if error.status >= 503 else FAILED) from None
-        return per_frame(reply["audio_features"].reshape(len(windows), -1), rows, frames)
+            raise (AudioAwayError() if error.status >= 503 else AudioError(FAILED)) from None
+        vectors: Floats = reply["audio_features"].reshape(len(windows), -1)
+        return vectors
 
 
 def mel_windows(raw: memoryview, frames: int) -> tuple[Floats, int]:

@@ -27,12 +27,15 @@ from gateway.errors import (
     ForbiddenError,
     GatewayError,
     RateLimitedError,
+    RefusedError,
     UnauthorizedError,
     UnavailableError,
 )
 from gateway.security import presented_keys
 from gateway.services.lipsync.grpc.drain import Drain
 from gateway.services.lipsync.grpc.wire import MalformedError
+from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
+from gateway.services.lipsync.tenants.device import TenantLoadError
 from gateway.telemetry.log import request_id, where
 
 SERVICE = "lipsync"
@@ -49,6 +52,10 @@ _STATUS: tuple[tuple[type[GatewayError], grpc.StatusCode], ...] = (
     (UnavailableError, grpc.StatusCode.UNAVAILABLE),
     (DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BadRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    # What InferBatch has in its answers, InferStream ends with.
+    (UnknownTenantError, grpc.StatusCode.NOT_FOUND),
+    (TenantLoadError, grpc.StatusCode.FAILED_PRECONDITION),
+    (RefusedError, grpc.StatusCode.FAILED_PRECONDITION),
 )
 CLIENT_GONE = 499
 
@@ -106,6 +113,26 @@ class Call:
             raise DeadlineError
         return reading.result()
 
+    async def next(self, patience: float) -> bytes | None:
+        """Receive a further message of a client that streams; None: it has said all.
+
+        Raises:
+            DeadlineError: it does not come in so many seconds.
+        """
+        reading = asyncio.ensure_future(self._context.read())
+        try:
+            done, _ = await asyncio.wait({reading}, timeout=min(patience, self.time_left()))
+        finally:
+            reading.cancel()
+        if not done:
+            raise DeadlineError("The next message did not arrive in time")
+        message = reading.result()
+        return message if isinstance(message, bytes) else None
+
+    async def send(self, message: bytes) -> None:
+        """Send a message of a stream; waits while the client does not read."""
+        await self._context.write(message)
+
     def reading(self) -> asyncio.Task[bytes]:
         """Begin to receive the request's message; the task raises as :meth:`read`, in no time."""
         task = asyncio.create_task(self._first())
@@ -117,6 +144,11 @@ class Call:
         own = self._begin + self._longest - time.monotonic()
         seconds: float | None = self._context.time_remaining()
         return own if seconds is None else min(seconds, own)
+
+    def deadline(self) -> float | None:
+        """Return the client's own deadline by the monotonic clock; None where it has set none."""
+        left: float | None = self._context.time_remaining()
+        return None if left is None else time.monotonic() + left
 
     async def _first(self) -> bytes:
         # Not the iterator: its generator stays unfinished, in a cycle that keeps the message alive.
@@ -139,16 +171,24 @@ class Endpoint:
         drain: of the server; it knows every call under way.
         service: whose key it needs, by its name in keys; None: none, as clients ask for the
             server's health before they have one.
+        longest: seconds for a call; None: `deadline_seconds`.
     """
 
     def __init__(
-        self, context: Context, name: str, work: Work, drain: Drain, service: str | None = SERVICE
+        self,
+        context: Context,
+        name: str,
+        work: Work,
+        drain: Drain,
+        service: str | None = SERVICE,
+        longest: float | None = None,
     ) -> None:
         self._context = context
         self._drain = drain
         self._name = name
         self._work = work
         self._service = service
+        self._longest = longest
 
     async def serve(
         self, messages: AsyncIterator[bytes], context: ServicerContext[Any, Any]
@@ -164,7 +204,8 @@ class Endpoint:
                 self._drain.enter(context)
                 key = self._authorize(metadata)
                 server = self._context.settings.lipsync.server
-                call = Call(context, server.deadline_seconds, server.message_seconds)
+                longest = self._longest or server.deadline_seconds
+                call = Call(context, longest, server.message_seconds)
                 reply = await self._work(call)
         except GatewayError as error:
             reply, failed = Reply(b"", error.status, str(error.detail)), error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -16,9 +14,8 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.health.attempts import Asking
-from gateway.services.lipsync.audio.features import AWAY, AudioError, AudioFeatures
-from gateway.services.lipsync.audio.mel import Floats
+from gateway.services.lipsync.audio.features import AudioError
+from gateway.services.lipsync.audio.lasting import LastingAudio
 from gateway.services.lipsync.grpc.dialects import (
     Dialect,
     InferRequest,
@@ -29,7 +26,7 @@ from gateway.services.lipsync.grpc.dialects import (
 from gateway.services.lipsync.grpc.endpoint import Call, Reply
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.validation import FORMATS, answer_bytes, channels, problem_of
-from gateway.services.lipsync.inference import MouthInference
+from gateway.services.lipsync.inference import Due, MouthInference
 from gateway.services.lipsync.request import Data, Format, MouthRequest
 from gateway.services.lipsync.tenants.catalogue import UnknownTenantError
 from gateway.services.lipsync.tenants.device import TenantLoadError
@@ -39,27 +36,6 @@ INVALID = 400
 _ENVELOPE_BYTES = 4096  # what an answer holds besides its frames, at most
 # Conditions of the server and not of the request: statuses, which libraries and proxies act on.
 _STATUSES = (BusyError, UnavailableError, DeadlineError, BodyTooLargeError)
-
-
-@dataclass(frozen=True)
-class LastingAudio:
-    """Features of `raw_audio` from an encoder whose process may die meanwhile.
-
-    Attributes:
-        features: asks the encoder.
-        asking: asks it again until a deadline, by the monotonic clock.
-    """
-
-    features: AudioFeatures
-    asking: Callable[[float], Asking]
-
-    async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
-        """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
-        ask = self.asking(time.monotonic() + seconds)
-        try:
-            return await ask(lambda remaining: self.features.of_frames(raw, frames, remaining))
-        except UnavailableError:
-            raise AudioError(AWAY) from None
 
 
 class InferBatch:
@@ -129,7 +105,9 @@ class InferBatch:
         frames = (request.visual_frames, form, count, channels(request))
         output = _format(request.output_format)
         mouths = MouthRequest.of(request.model_id, frames, (audio, audio_rows), output)
-        async with self._inference.running(mouths, call.time_left()) as result:
+        deadline = call.deadline()
+        due = None if deadline is None else Due(deadline)
+        async with self._inference.running(mouths, call.time_left(), due) as result:
             message = success(
                 request.dialect,
                 result.frames(count),

@@ -12,9 +12,16 @@ class FrameFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FP32: _ClassVar[FrameFormat]
     FP16: _ClassVar[FrameFormat]
     UINT8: _ClassVar[FrameFormat]
+
+class SampleFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PCM16: _ClassVar[SampleFormat]
+    FLOAT32: _ClassVar[SampleFormat]
 FP32: FrameFormat
 FP16: FrameFormat
 UINT8: FrameFormat
+PCM16: SampleFormat
+FLOAT32: SampleFormat
 
 class InferBatchRequest(_message.Message):
     __slots__ = ("model_id", "visual_frames", "audio_features", "batch_size", "frame_format", "output_format", "input_channels", "audio_per_frame", "output_block", "raw_audio")
@@ -38,7 +45,7 @@ class InferBatchRequest(_message.Message):
     audio_per_frame: bool
     output_block: bool
     raw_audio: bytes
-    def __init__(self, model_id: _Optional[str] = ..., visual_frames: _Optional[bytes] = ..., audio_features: _Optional[bytes] = ..., batch_size: _Optional[int] = ..., frame_format: _Optional[_Union[FrameFormat, str]] = ..., output_format: _Optional[_Union[FrameFormat, str]] = ..., input_channels: _Optional[int] = ..., audio_per_frame: bool = ..., output_block: bool = ..., raw_audio: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., visual_frames: _Optional[bytes] = ..., audio_features: _Optional[bytes] = ..., batch_size: _Optional[int] = ..., frame_format: _Optional[_Union[FrameFormat, str]] = ..., output_format: _Optional[_Union[FrameFormat, str]] = ..., input_channels: _Optional[int] = ..., audio_per_frame: _Optional[bool] = ..., output_block: _Optional[bool] = ..., raw_audio: _Optional[bytes] = ...) -> None: ...
 
 class InferBatchResponse(_message.Message):
     __slots__ = ("outputs", "inference_time_ms", "success", "error", "worker_id", "gpu_id", "output_block", "audio_processing_ms")
@@ -58,13 +65,97 @@ class InferBatchResponse(_message.Message):
     gpu_id: int
     output_block: bytes
     audio_processing_ms: float
-    def __init__(self, outputs: _Optional[_Iterable[_Union[RawMouthRegion, _Mapping]]] = ..., inference_time_ms: _Optional[float] = ..., success: bool = ..., error: _Optional[str] = ..., worker_id: _Optional[int] = ..., gpu_id: _Optional[int] = ..., output_block: _Optional[bytes] = ..., audio_processing_ms: _Optional[float] = ...) -> None: ...
+    def __init__(self, outputs: _Optional[_Iterable[_Union[RawMouthRegion, _Mapping]]] = ..., inference_time_ms: _Optional[float] = ..., success: _Optional[bool] = ..., error: _Optional[str] = ..., worker_id: _Optional[int] = ..., gpu_id: _Optional[int] = ..., output_block: _Optional[bytes] = ..., audio_processing_ms: _Optional[float] = ...) -> None: ...
 
 class RawMouthRegion(_message.Message):
     __slots__ = ("data",)
     DATA_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class StreamRequest(_message.Message):
+    __slots__ = ("start", "sound", "frames")
+    START_FIELD_NUMBER: _ClassVar[int]
+    SOUND_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    start: StreamStart
+    sound: StreamSound
+    frames: StreamFrames
+    def __init__(self, start: _Optional[_Union[StreamStart, _Mapping]] = ..., sound: _Optional[_Union[StreamSound, _Mapping]] = ..., frames: _Optional[_Union[StreamFrames, _Mapping]] = ...) -> None: ...
+
+class StreamStart(_message.Message):
+    __slots__ = ("model_id", "sample_format", "sample_rate", "frame_format", "output_format", "input_channels", "still", "first_frame", "delay_ms", "drop_late")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    STILL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FRAME_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    DROP_LATE_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    sample_format: SampleFormat
+    sample_rate: int
+    frame_format: FrameFormat
+    output_format: FrameFormat
+    input_channels: int
+    still: bool
+    first_frame: int
+    delay_ms: int
+    drop_late: bool
+    def __init__(self, model_id: _Optional[str] = ..., sample_format: _Optional[_Union[SampleFormat, str]] = ..., sample_rate: _Optional[int] = ..., frame_format: _Optional[_Union[FrameFormat, str]] = ..., output_format: _Optional[_Union[FrameFormat, str]] = ..., input_channels: _Optional[int] = ..., still: _Optional[bool] = ..., first_frame: _Optional[int] = ..., delay_ms: _Optional[int] = ..., drop_late: _Optional[bool] = ...) -> None: ...
+
+class StreamSound(_message.Message):
+    __slots__ = ("samples",)
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    samples: bytes
+    def __init__(self, samples: _Optional[bytes] = ...) -> None: ...
+
+class StreamFrames(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class StreamResponse(_message.Message):
+    __slots__ = ("started", "mouth", "dropped")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    MOUTH_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    started: StreamStarted
+    mouth: StreamMouth
+    dropped: StreamDropped
+    def __init__(self, started: _Optional[_Union[StreamStarted, _Mapping]] = ..., mouth: _Optional[_Union[StreamMouth, _Mapping]] = ..., dropped: _Optional[_Union[StreamDropped, _Mapping]] = ...) -> None: ...
+
+class StreamStarted(_message.Message):
+    __slots__ = ("sound_frame", "first_frame")
+    SOUND_FRAME_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FRAME_FIELD_NUMBER: _ClassVar[int]
+    sound_frame: int
+    first_frame: int
+    def __init__(self, sound_frame: _Optional[int] = ..., first_frame: _Optional[int] = ...) -> None: ...
+
+class StreamMouth(_message.Message):
+    __slots__ = ("index", "timestamp_us", "data", "late")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    timestamp_us: int
+    data: bytes
+    late: bool
+    def __init__(self, index: _Optional[int] = ..., timestamp_us: _Optional[int] = ..., data: _Optional[bytes] = ..., late: _Optional[bool] = ...) -> None: ...
+
+class StreamDropped(_message.Message):
+    __slots__ = ("index", "count")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    count: int
+    def __init__(self, index: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -82,7 +173,7 @@ class LoadModelRequest(_message.Message):
     FORCE_RELOAD_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     force_reload: bool
-    def __init__(self, model_id: _Optional[str] = ..., force_reload: bool = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., force_reload: _Optional[bool] = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
     __slots__ = ("success", "error", "load_time_ms", "stats")
@@ -94,7 +185,7 @@ class LoadModelResponse(_message.Message):
     error: str
     load_time_ms: float
     stats: ModelStats
-    def __init__(self, success: bool = ..., error: _Optional[str] = ..., load_time_ms: _Optional[float] = ..., stats: _Optional[_Union[ModelStats, _Mapping]] = ...) -> None: ...
+    def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., load_time_ms: _Optional[float] = ..., stats: _Optional[_Union[ModelStats, _Mapping]] = ...) -> None: ...
 
 class UnloadModelRequest(_message.Message):
     __slots__ = ("model_id",)
@@ -108,7 +199,7 @@ class UnloadModelResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     success: bool
     error: str
-    def __init__(self, success: bool = ..., error: _Optional[str] = ...) -> None: ...
+    def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ...) -> None: ...
 
 class GetModelStatsRequest(_message.Message):
     __slots__ = ("model_id",)
@@ -150,7 +241,7 @@ class HealthResponse(_message.Message):
     gpu_count: int
     version: str
     gpus: _containers.RepeatedCompositeFieldContainer[GPUInfo]
-    def __init__(self, healthy: bool = ..., cuda_available: bool = ..., loaded_models: _Optional[int] = ..., max_models: _Optional[int] = ..., gpu_count: _Optional[int] = ..., version: _Optional[str] = ..., gpus: _Optional[_Iterable[_Union[GPUInfo, _Mapping]]] = ...) -> None: ...
+    def __init__(self, healthy: _Optional[bool] = ..., cuda_available: _Optional[bool] = ..., loaded_models: _Optional[int] = ..., max_models: _Optional[int] = ..., gpu_count: _Optional[int] = ..., version: _Optional[str] = ..., gpus: _Optional[_Iterable[_Union[GPUInfo, _Mapping]]] = ...) -> None: ...
 
 class GPUInfo(_message.Message):
     __slots__ = ("gpu_id", "name", "total_memory_bytes", "used_memory_bytes", "loaded_models")
@@ -178,7 +269,7 @@ class ModelInfo(_message.Message):
     model_path: str
     stats: ModelStats
     gpu_id: int
-    def __init__(self, model_id: _Optional[str] = ..., loaded: bool = ..., model_path: _Optional[str] = ..., stats: _Optional[_Union[ModelStats, _Mapping]] = ..., gpu_id: _Optional[int] = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., loaded: _Optional[bool] = ..., model_path: _Optional[str] = ..., stats: _Optional[_Union[ModelStats, _Mapping]] = ..., gpu_id: _Optional[int] = ...) -> None: ...
 
 class ModelStats(_message.Message):
     __slots__ = ("usage_count", "last_used_unix_ms", "total_inference_time_ms", "memory_bytes", "loaded_unix_ms")

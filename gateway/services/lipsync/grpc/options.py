@@ -14,7 +14,7 @@ _IDLE_SECONDS = 600  # without a call
 
 
 def server_options(
-    settings: LipsyncServerSettings, connections: int, head_seconds: float
+    settings: LipsyncServerSettings, connections: int, head_seconds: float, *, held: bool = False
 ) -> list[Option]:
     """Return the channel arguments of the server (names: grpc/impl/channel_arg_names.h).
 
@@ -22,6 +22,7 @@ def server_options(
         settings: of the listener.
         connections: open at once; further ones are closed as soon as they are accepted.
         head_seconds: for a connection to say that it speaks HTTP/2; until then it counts, too.
+        held: whether the launcher holds the port, which is shared with it then.
     """
     limit = settings.max_message_size_mb << 20
     return [
@@ -45,5 +46,5 @@ def server_options(
         # Streams that nobody ends, such as those of reflection, end with their connection.
         ("grpc.max_connection_age_grace_ms", round(settings.deadline_seconds * 1000)),
         # A port that another server has is an error, not a second server on it.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(held)),
     ]

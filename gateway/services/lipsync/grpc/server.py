@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
 
 from gateway.context import Context
-from gateway.health.attempts import Asking
 from gateway.lifecycle import Background, Lifecycle
-from gateway.services.lipsync.audio.features import AudioFeatures
 from gateway.services.lipsync.grpc.control import Control
 from gateway.services.lipsync.grpc.credentials import credentials
 from gateway.services.lipsync.grpc.drain import Drain
 from gateway.services.lipsync.grpc.endpoint import SERVICE, Call, Endpoint, Reply
 from gateway.services.lipsync.grpc.health import HEALTH, NAME, HealthService
-from gateway.services.lipsync.grpc.inference import InferBatch, LastingAudio
+from gateway.services.lipsync.grpc.inference import InferBatch
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.options import server_options
 from gateway.services.lipsync.grpc.reflection import add_reflection
+from gateway.services.lipsync.grpc.stream import InferStream
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
+from gateway.sockets import is_held
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ class GrpcServer(Background):
         self._server: grpc.aio.Server | None = None
         self._health = HealthService(self._serving)
         self._drain = Drain()
+        self.streams = StreamCapacity(
+            service.frames_per_second,
+            self._settings.stream_share,
+            lambda: context.metrics.rejected.labels(SERVICE, "stream_capacity").inc(),
+        )
         self.port = 0
 
     async def start(self) -> None:
@@ -56,7 +62,12 @@ class GrpcServer(Background):
         """
         host, settings = self._context.settings.server.host, self._settings
         head_seconds = self._context.settings.server.connections.head_seconds
-        options = server_options(settings, self._lifecycle.connections, head_seconds)
+        options = server_options(
+            settings,
+            self._lifecycle.connections,
+            head_seconds,
+            held=is_held(settings.port, os.environ),
+        )
         server = grpc.aio.server(options=options)
         handlers = grpc.method_handlers_generic_handler(NAME, self._handlers())
         server.add_generic_rpc_handlers((handlers,))
@@ -92,6 +103,7 @@ class GrpcServer(Background):
         changing = CONTROL if settings.separate_control_key else SERVICE
         return {
             "InferBatch": self._handler("InferBatch", self._infer_batch()),
+            "InferStream": grpc.stream_stream_rpc_method_handler(self._infer_stream().serve),
             "ListModels": self._handler("ListModels", control.list_models),
             "LoadModel": self._handler("LoadModel", control.load_model, changing),
             "UnloadModel": self._handler("UnloadModel", control.unload_model, changing),
@@ -108,15 +120,23 @@ class GrpcServer(Background):
         endpoint = Endpoint(self._context, name, work, self._drain, service)
         return grpc.stream_unary_rpc_method_handler(endpoint.serve)
 
+    def _infer_stream(self) -> Endpoint:
+        service, settings = self._service, self._settings
+        work = InferStream(
+            service.inference,
+            service.audio,
+            service.admission,
+            self.streams,
+            settings.message_seconds,
+        )
+        longest = settings.stream_seconds
+        return Endpoint(self._context, "InferStream", work, self._drain, SERVICE, longest)
+
     def _infer_batch(self) -> InferBatch:
-        context, settings, encoder = self._context, self._settings, self._service.encoder
-        audio = None
-        if encoder:
-            features = AudioFeatures(context.triton, encoder.triton_model)
-            audio = LastingAudio(features, partial(Asking, context.monitor, encoder))
+        settings = self._settings
         return InferBatch(
             self._service.inference,
-            audio,
+            self._service.audio,
             Intake(self._service.admission, settings.message_seconds),
             settings.max_message_size_mb << 20,
         )

@@ -95,6 +95,7 @@ class DeviceStats:
         memory_total_bytes: of the hardware.
         memory_used_bytes: of the hardware.
         engine: what computes.
+        frames_per_second: what it makes while it is busy; None: it has not made any.
         tenants: resident tenants by id.
         info: everything, as it came.
     """
@@ -105,6 +106,7 @@ class DeviceStats:
     memory_total_bytes: int = 0
     memory_used_bytes: int = 0
     engine: str = ""
+    frames_per_second: float | None = None
     tenants: Mapping[str, TenantStats] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
 
@@ -166,6 +168,7 @@ class Commands:
                 memory_total_bytes=int(device.get("memory_total_bytes") or 0),
                 memory_used_bytes=int(device.get("memory_used_bytes") or 0),
                 engine=str(reply.get("engine", "")),
+                frames_per_second=float(reply.get("frames_per_second") or 0) or None,
                 tenants={
                     str(tenant): TenantStats(
                         int(row.get("memory_bytes") or 0), str(row.get("graph") or "")

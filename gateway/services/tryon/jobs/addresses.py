@@ -7,8 +7,6 @@ and connected to, so that a second answer of the name server changes nothing.
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Iterator
 from ipaddress import (
     IPv4Address,
@@ -18,6 +16,8 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+
+from gateway.lookups import look_up
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -59,9 +59,7 @@ async def allowed_addresses(host: str, port: int, *, private: bool) -> list[str]
         OSError: the name cannot be resolved.
         ValueError: it is no name.
     """
-    loop = asyncio.get_running_loop()
-    answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = dict.fromkeys(str(entry[4][0]) for entry in answers)
+    addresses = await look_up(host, port)
     good = [address for address in addresses if is_allowed(ip_address(address), private=private)]
     if not good:
         raise ForbiddenAddressError

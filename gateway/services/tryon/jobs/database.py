@@ -35,6 +35,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D", bound="Database")
 SERVER_THREADS = 4  # transactions at once on a database server
+SERVER_SECONDS = 10.0
+"""How long a transaction on a database server may take, until it counts as failed."""
+OF_CLIENT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 8000,
+}
+"""Parameters of libpq: a server that is silent is given up after 8 s, not after a quarter hour."""
+OF_SERVER = {
+    "idle_in_transaction_session_timeout": "15s",
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
+"""Parameters of PostgreSQL's sessions: those of a gateway that is cut off hold no rows for long."""
 
 metadata = MetaData()
 
@@ -109,16 +126,24 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        threads = 1 if engine.dialect.name == "sqlite" else SERVER_THREADS
-        self._threads = ThreadPoolExecutor(threads, "jobs")
+        in_file = engine.dialect.name == "sqlite"
+        self._threads = ThreadPoolExecutor(1 if in_file else SERVER_THREADS, "jobs")
+        self._longest = None if in_file else SERVER_SECONDS
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run one transaction, durable when this returns.
 
         Raises:
-            StoreError: the database fails.
+            StoreError: the database fails, or has not answered in time; then the transaction may
+                have been done all the same, or may still be.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, work)
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._threads, self._transact, work)
+        done.add_done_callback(lambda late: late.cancelled() or late.exception())
+        if not (await asyncio.wait({done}, timeout=self._longest))[0]:
+            done.cancel()  # one that waits for a thread is not to begin
+            raise StoreError("late")
+        return done.result()
 
     async def close(self) -> None:
         """End the threads and close the connections."""
@@ -169,7 +194,11 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: _exec(connection, "BEGIN IMMEDIATE"))
     else:
-        engine = create_engine(parsed, pool_pre_ping=True, pool_size=4, max_overflow=4)
+        own = {k: v for k, v in OF_CLIENT.items() if k not in parsed.query}
+        engine = create_engine(
+            parsed, pool_pre_ping=True, pool_size=SERVER_THREADS, max_overflow=0, connect_args=own
+        )
+        event.listen(engine, "connect", _prepare_server)
     try:
         metadata.create_all(engine)
     except DBAPIError:  # another gateway that starts now was quicker
@@ -181,6 +210,13 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     connection.isolation_level = None  # the driver begins no transactions of its own
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_server(connection: Any, record: object) -> None:
+    names = ", ".join("set_config(%s, %s, false)" for _ in OF_SERVER)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {names}", [part for pair in OF_SERVER.items() for part in pair])
+    connection.commit()
 
 
 def _exec(connection: Any, text: str) -> None:

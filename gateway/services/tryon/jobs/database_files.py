@@ -9,25 +9,32 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, delete, insert, select
 
-from gateway.services.tryon.jobs.database import StoreError, files, jobs
+from gateway.services.tryon.jobs.database import Database, files, jobs
 from gateway.sightings import Sightings
 
 T = TypeVar("T")
 
 
 class DatabaseFiles:
-    """Implements :class:`gateway.services.tryon.jobs.files.JobFiles` in the table `tryon_files`."""
+    """Implements :class:`gateway.services.tryon.jobs.files.JobFiles` in the table `tryon_files`.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Every method raises StoreError when the database fails.
+
+    Args:
+        database: that of the jobs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._unknown = Sightings()
 
     async def adopt(self, folder: str, incoming: Path) -> None:
         """Insert the files of the upload and delete them."""
-        await asyncio.to_thread(self._adopt, folder, incoming)
+        found = await asyncio.to_thread(_read_all, incoming)
+        await self._run(_write_all, folder, found)
+        await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
 
     async def write(self, folder: str, name: str, data: bytes) -> None:
         """Insert or replace a file."""
@@ -54,20 +61,12 @@ class DatabaseFiles:
         await self._run(lambda connection: connection.execute(gone))
         return len(old)
 
-    def _adopt(self, folder: str, incoming: Path) -> None:
-        contents = [(file.name, file.read_bytes()) for file in incoming.iterdir()]
-        self._transact(_write_all, folder, contents)
-        shutil.rmtree(incoming, ignore_errors=True)
-
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
-        return await asyncio.to_thread(self._transact, work, *args)
+        return await self._database.run(lambda connection: work(connection, *args))
 
-    def _transact(self, work: Callable[..., T], *args: Any) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection, *args)
-        except SQLAlchemyError as error:
-            raise StoreError(type(error).__name__) from None
+
+def _read_all(folder: Path) -> list[tuple[str, bytes]]:
+    return [(file.name, file.read_bytes()) for file in folder.iterdir()]
 
 
 def _write_all(connection: Connection, folder: str, contents: list[tuple[str, bytes]]) -> None:

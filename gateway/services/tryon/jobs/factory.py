@@ -64,10 +64,11 @@ def open_jobs(settings: TryonSettings, state: Path, slot: Slot, metrics: JobMetr
         here = slot.queued + len(progress)
         return max(here, sum(metrics.counts.get(state, 0) for state in ACTIVE))
 
+    store = JobStore(engine, jobs.result_ttl_seconds, clock, retries.longest_pause + SKEW)
     return JobContext(
         settings=settings,
-        store=JobStore(engine, jobs.result_ttl_seconds, clock, retries.longest_pause + SKEW),
-        files=FolderFiles(folder / "files") if in_folder else DatabaseFiles(engine),
+        store=store,
+        files=FolderFiles(folder / "files") if in_folder else DatabaseFiles(store),
         incoming=incoming,
         clock=clock,
         retries=retries,

@@ -42,12 +42,14 @@ class JobStore(Outbox):
     def add(self, connection: Connection, job: NewJob, capacity: int) -> bool:
         """Accept a job; False when it is there already with the same body.
 
+        True also where it is there by an earlier try of this very call, whose end nobody heard.
+
         Raises:
             JobConflictError: it is there with another body.
             QueueFullError: ``capacity`` jobs of the node are queued or running.
         """
-        if _known(connection, job):
-            return False
+        if (folder := _folder_of(connection, job)) is not None:
+            return folder == job.folder
         active = select(func.count()).where(jobs.c.state.in_(ACTIVE), jobs.c.node == job.node)
         if connection.execute(active).scalar_one() >= capacity:
             raise QueueFullError
@@ -55,7 +57,7 @@ class JobStore(Outbox):
             with connection.begin_nested():
                 connection.execute(insert(jobs).values(job_values(job)))
         except IntegrityError:  # another gateway accepted it in this moment
-            return not _known(connection, job)
+            return _folder_of(connection, job) in (None, job.folder)
         return True
 
     @transaction
@@ -270,8 +272,12 @@ class JobStore(Outbox):
         return int(connection.execute(delete(jobs).where(old)).rowcount)
 
 
-def _known(connection: Connection, job: NewJob) -> bool:
-    digest = connection.execute(select(jobs.c.digest).where(jobs.c.id == job.id)).scalar()
-    if digest is not None and digest != job.digest:
+def _folder_of(connection: Connection, job: NewJob) -> str | None:
+    """Return the folder of the accepted job of that id, None where there is none."""
+    query = select(jobs.c.digest, jobs.c.folder).where(jobs.c.id == job.id)
+    accepted = connection.execute(query).one_or_none()
+    if accepted is None:
+        return None
+    if accepted.digest != job.digest:
         raise JobConflictError
-    return digest is not None
+    return str(accepted.folder)

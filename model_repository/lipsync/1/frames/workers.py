@@ -10,11 +10,15 @@ from typing import Protocol
 
 from lipsync_errors import CancelledError, DeadlineError
 
+from frames.denormals import flush_denormals
 from frames.scheduler import FrameQueue, Job, Step
 
 CANCEL_PERIOD = 0.05
 """Seconds between two questions whether a request was cancelled: each is a round trip to the
 server, and narrow networks compute a frame in less."""
+
+RECENT = 0.05
+"""Weight of the last step in the mean time of a frame."""
 
 
 class Work(Protocol):
@@ -66,6 +70,7 @@ class FrameWorkers:
         self._told = changed
         self._changed = threading.Condition()
         self._stopping = False
+        self._seconds = 0.0  # of a frame, a moving average
         self._threads = [
             threading.Thread(target=self._loop, args=(number,), name=f"frames-{number}")
             for number in range(workers)
@@ -91,6 +96,11 @@ class FrameWorkers:
         waiting = self._queue.waiting
         return len(self._queue) - waiting, waiting
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """What all threads together make while they are busy; None before the first frames."""
+        return len(self._threads) / self._seconds if self._seconds else None
+
     def stop(self) -> None:
         """Finishes what was queued, then ends the threads."""
         with self._changed:
@@ -100,16 +110,24 @@ class FrameWorkers:
             thread.join()
 
     def _loop(self, worker: int) -> None:
+        flush_denormals()  # of activations: the weights have none
         while (step := self._next()) is not None:
             work: Work = step.job.work
             try:
                 self._check(work)
+                begin = time.monotonic()
                 work.compute(worker, step.first, step.count)
+                self._measure((time.monotonic() - begin) / step.count)
             except BaseException as error:  # a worker never ends: the error is the request's
                 self._give_up(step, error)
             else:
                 self._deliver(step)
             del step, work  # an idle worker keeps no request's tensors
+
+    def _measure(self, seconds: float) -> None:
+        """Take the time of a frame into the mean; of two at once one may be lost."""
+        known = self._seconds
+        self._seconds = seconds if known == 0 else known + RECENT * (seconds - known)
 
     def _next(self) -> Step | None:
         with self._changed:

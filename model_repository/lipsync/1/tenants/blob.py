@@ -62,6 +62,7 @@ class Manifest:
         blob_sha256: Their digest.
         weights: Where each weight lies.
         quality: Figures of the golden frame.
+        tiny_weights: Bound below which weights were set to zero, and how many were (tiny_weights).
         golden: Offset in the blob of what the tenant's own file makes of the golden frame; None
             in layouts that are compared when they are imported only.
     """
@@ -76,6 +77,7 @@ class Manifest:
     blob_sha256: str
     weights: list[Placed]
     quality: dict[str, float]
+    tiny_weights: dict[str, float]
     golden: int | None = None
 
 
@@ -136,6 +138,7 @@ def write_blob(
     parted: Parted,
     sources: list[dict[str, Any]],
     quality: dict[str, float],
+    tiny_weights: dict[str, float],
     golden: NDArray[Any] | None = None,
 ) -> Manifest:
     """Write skeleton, weights and, last, the manifest; remove what they replace.
@@ -146,6 +149,7 @@ def write_blob(
         parted: What is written.
         sources: Of the manifest.
         quality: Of the manifest.
+        tiny_weights: Of the manifest.
         golden: What the original makes of the golden frame, FP32 [1, 3, 320, 320]; stored in FP16
             behind the weights.
 
@@ -168,6 +172,7 @@ def write_blob(
         blob_sha256=digest,
         weights=weights,
         quality=quality,
+        tiny_weights=tiny_weights,
         golden=behind,
     )
     os.replace(folder / "blob.part", folder / manifest.blob)

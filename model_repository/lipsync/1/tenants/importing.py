@@ -6,6 +6,7 @@ It runs in a process of its own (tenants/import_process.py): whatever the file d
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tenants.cost import frame_cost
 from tenants.golden import MAX_DIFFERENCE, MIN_PSNR, golden_inputs, max_difference, psnr
 from tenants.graph import Parted, part, remove_zero_pads
 from tenants.layout import BLOCKED, HALF
+from tenants.tiny_weights import BOUND, TinyWeights, flush_tiny_weights
 
 _LEVELS = ort.GraphOptimizationLevel
 CPU = ["CPUExecutionProvider"]
@@ -46,7 +48,7 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
     frame_cost(model)
     try:
         expected = _run(original, golden_inputs())
-        parted = _parted(model, layout)
+        parted, tiny = _parted(model, layout)
         quality = _quality(parted, expected, layout)
     except RefusedError:
         raise
@@ -58,7 +60,8 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
         if identity(file) != {key: before[key] for key in ("name", "bytes", "modified_ns")}:
             raise RefusedError("tenant_file_invalid", "the file changed while it was read")
     golden = expected if layout == HALF else None
-    return write_blob(folder, layout, parted, sources, quality, golden)
+    flushed = {"bound": BOUND, **asdict(tiny)}
+    return write_blob(folder, layout, parted, sources, quality, flushed, golden)
 
 
 def identity(file: Path, with_digest: bool = False) -> dict[str, Any]:
@@ -77,11 +80,15 @@ def session_options(level: Any = _LEVELS.ORT_ENABLE_ALL) -> ort.SessionOptions:
     return options
 
 
-def _parted(model: onnx.ModelProto, layout: str) -> Parted:
-    """Weights and graph, optimised as far as the layout says."""
+def _parted(model: onnx.ModelProto, layout: str) -> tuple[Parted, TinyWeights]:
+    """Weights and graph, optimised as far as the layout says; and which weights were too small.
+
+    These are looked for once normalisation is in the weights, which makes others small or large.
+    """
     plain = _optimised(model, _LEVELS.ORT_ENABLE_BASIC)
     remove_zero_pads(plain)
-    return part(plain if layout == HALF else _optimised(plain, _LEVELS.ORT_ENABLE_ALL))
+    tiny = flush_tiny_weights(plain)
+    return part(plain if layout == HALF else _optimised(plain, _LEVELS.ORT_ENABLE_ALL)), tiny
 
 
 def _optimised(model: onnx.ModelProto, level: Any) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-FORMAT = 1
+FORMAT = 2
 """Of blob and manifest; raised when they change."""
 ALIGNMENT = 64
 """Bytes; ONNX Runtime's kernels read aligned vectors."""

@@ -14,5 +14,10 @@ try:
     refused = ""
 except litellm.NotFoundError as error:
     refused = type(error).__name__
+ranked = litellm.rerank(
+    model=f"hosted_vllm/{model}", api_base=base, api_key=key, query=texts[0],
+    documents=[texts[1], "It is warm and sunny."], top_n=1,
+)  # fmt: skip
 vectors = [one["embedding"] for one in reply.data]
-print(json.dumps({"vectors": vectors, "refused": refused}))
+best = [[one["index"], one["document"]["text"]] for one in ranked.results]
+print(json.dumps({"vectors": vectors, "refused": refused, "best": best}))

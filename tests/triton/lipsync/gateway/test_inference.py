@@ -6,17 +6,19 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import av
 import grpc
 import numpy as np
 import pytest
-from PIL import Image
 
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
 from gateway.triton.region_files import PREFIX, SHM
 from tests.support.lipsync_model import MODEL, LipsyncModel
+from tests.support.lipsync_stream import faces, mouths, opened, said, sound, start
 from tests.support.lipsync_tenants import audio, frames
 from tests.support.stack import ROOT, Stack
 from tests.triton.lipsync.gateway.conftest import TENANTS, LipsyncStack
@@ -190,11 +192,49 @@ async def test_deadlines_end_calls(lipsync_stack: LipsyncStack) -> None:
         assert (await client.InferBatch(single)).success
 
 
+async def test_a_stream_gives_what_one_call_gives(lipsync_stack: LipsyncStack) -> None:
+    count = 30
+    given = frames(count, channels=3)
+    voice = np.random.default_rng(5).normal(0, 0.1, count * 640).astype("<f4")
+    async with lipsync_stack.channel() as channel:
+        client = lipsync_stack.client(channel)
+        whole = await client.InferBatch(
+            client.messages.InferBatchRequest(
+                model_id="tenant_1", batch_size=count, visual_frames=given.tobytes(),
+                input_channels=3, raw_audio=voice.tobytes(),
+            )
+        )  # fmt: skip
+        assert whole.success, whole.error
+        expected = np.stack([np.frombuffer(one.data, "<f4") for one in whole.outputs])
+        parts = [
+            start("tenant_1", sample_format=1, input_channels=3),
+            *(part for at in range(0, count, 3)
+              for part in (faces(given[at : at + 3]), sound(voice[at * 640 : (at + 3) * 640]))),
+        ]  # fmt: skip
+        indices, made = mouths((await said(opened(channel), parts))[1:])
+    assert indices == list(range(count))
+    np.testing.assert_allclose(made.reshape(count, -1), expected, atol=1e-3)
+
+
+def test_the_example_of_a_stream_writes_a_clip(lipsync_stack: LipsyncStack, tmp_path: Path) -> None:
+    target = tmp_path / "speaking.mp4"
+    out = subprocess.run(
+        [
+            sys.executable, "examples/lipsync_stream.py", "--address", lipsync_stack.address,
+            "--hasty", "--output", str(target),
+        ],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "50 mouths of tenant_0" in out.stdout
+    with av.open(str(target)) as clip:
+        assert sum(1 for _ in clip.decode(video=0)) == 50
+
+
 @pytest.mark.parametrize("arguments", [[], ["--compact"]])
-def test_the_example_client_writes_a_picture(
+def test_the_example_client_writes_a_clip(
     lipsync_stack: LipsyncStack, tmp_path: Any, arguments: list[str]
 ) -> None:
-    target = tmp_path / "mouth.png"
+    target = tmp_path / "mouth.mp4"
     out = subprocess.run(
         [
             sys.executable, "examples/lipsync_client.py", "--address", lipsync_stack.address,
@@ -203,6 +243,7 @@ def test_the_example_client_writes_a_picture(
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert "4 frames of tenant_0" in out.stdout
-    with Image.open(target) as picture:
-        assert picture.size == (320, 320)
-        assert picture.getextrema() != ((0, 0), (0, 0), (0, 0))
+    with av.open(str(target)) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(320, 320, 3)] * 4
+    assert min(np.ptp(frame) for frame in frames) > 100

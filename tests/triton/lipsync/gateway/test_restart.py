@@ -9,7 +9,9 @@ import time
 import grpc
 
 from gateway.triton.region_files import PREFIX, SHM
+from tests.support.knocker import Knocker
 from tests.support.lipsync_tenants import audio, frames
+from tests.support.waiting import until
 from tests.triton.lipsync.gateway.conftest import LipsyncStack
 
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -41,3 +43,23 @@ async def test_a_restarted_triton_serves_again_through_shared_memory(
                 await asyncio.sleep(0.2)
         assert [one.data for one in again.outputs] == [one.data for one in first.outputs]
     await asyncio.to_thread(lipsync_stack.stack.wait_ready, 120)
+
+
+async def test_a_killed_gateway_refuses_no_connection(lipsync_stack: LipsyncStack) -> None:
+    stack = lipsync_stack.stack
+    host, _, port = stack.lipsync.rpartition(":")
+    (gateway,) = stack.named("-m gateway serve")
+    with Knocker(host, int(port)) as knocker:
+        await until(lambda: knocker.outcomes["accepted"] > 50)
+        before = knocker.outcomes["accepted"]
+        gateway.send_signal(signal.SIGKILL)
+        async with lipsync_stack.channel() as channel:  # made while there is no gateway
+            client = lipsync_stack.client(channel)
+            answer = await client.ListModels(
+                client.messages.ListModelsRequest(), timeout=60, wait_for_ready=True
+            )
+        assert answer.models
+        await asyncio.to_thread(stack.wait_ready, 120)
+        assert knocker.outcomes["accepted"] > before
+    # Those that had just been accepted end with the process; their connection was made.
+    assert set(knocker.outcomes) == {"accepted"}

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
-from gateway.services.tryon.jobs.database import open_database
+from gateway.services.tryon.jobs.database import OF_SERVER, open_database
 from gateway.services.tryon.jobs.database_files import DatabaseFiles
 from gateway.services.tryon.jobs.store import JobStore
 from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
@@ -63,7 +63,8 @@ async def test_closed_connections_are_opened_again(empty: str) -> None:
 
 async def test_files_in_the_database(empty: str, tmp_path: Path) -> None:
     engine = open_database(empty)
-    files, store = DatabaseFiles(engine), JobStore(engine, TTL)
+    store = JobStore(engine, TTL)
+    files = DatabaseFiles(store)
     incoming = tmp_path / "upload"
     incoming.mkdir()
     person = os.urandom(2_000_000)
@@ -81,4 +82,23 @@ async def test_files_in_the_database(empty: str, tmp_path: Path) -> None:
     assert await files.read("folder-a", "person") == person
     await files.remove("folder-a")
     assert await files.read("folder-a", "person") is None
+    await store.close()
+
+
+async def test_sessions_end_with_gateways_that_are_cut_off(empty: str) -> None:
+    store = JobStore(open_database(empty), TTL)
+
+    def read(connection: Connection) -> dict[str, str]:
+        names = ", ".join(f"'{name}'" for name in OF_SERVER)
+        rows = connection.execute(
+            text(f"SELECT name, setting FROM pg_settings WHERE name IN ({names})")
+        )
+        return {str(name): str(value) for name, value in rows}
+
+    assert await store.run(read) == {
+        "idle_in_transaction_session_timeout": "15000",
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+    }
     await store.close()

@@ -167,7 +167,7 @@ def test_calls_on_a_gpu_hold_more() -> None:
         )
     )
     row, weights = facts.NETWORKS["sentence_encoder"].row, 90_364_401
-    assert on_host == pytest.approx(2 * (weights + 2 * row), rel=0.01)  # 512 tokens
+    assert on_host == pytest.approx(2 * (weights + 16 * row), rel=0.01)  # 4,096 tokens
     assert on_gpu == pytest.approx(2 * (weights + facts.ARENA_FACTOR * 64 * row), rel=0.01)
 
 

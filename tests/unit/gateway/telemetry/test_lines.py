@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import logging
@@ -148,3 +149,83 @@ def test_no_record_is_an_error(tmp_path: Path, message: str, arguments: tuple[ob
     (line,) = (tmp_path / "log").read_text().splitlines()
     assert json.loads(line)["message"] in (message, "a record cannot be written")
     assert "not a number" not in line
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+class _Writes(list[bytes]):
+    """What `os.write` was called with, on one descriptor."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+        super().__init__()
+        write = os.write
+
+        def counted(target: int, data: bytes) -> int:
+            if target == descriptor:
+                self.append(bytes(data))
+            return write(target, data)
+
+        monkeypatch.setattr(os, "write", counted)
+
+
+def record(level: int, message: str) -> logging.LogRecord:
+    return logging.LogRecord("x", level, "", 1, message, (), None)
+
+
+def handler_of(descriptor: int) -> LineHandler:
+    handler = LineHandler(descriptor)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
+
+
+async def test_lines_of_one_moment_are_written_together(
+    log: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, handler = _Writes(monkeypatch, log), handler_of(log)
+    for number in range(20):
+        handler.handle(record(logging.INFO, str(number)))
+    assert writes == []
+    await asyncio.sleep(0.05)
+    assert writes == ["".join(f"{number}\n" for number in range(20)).encode()]
+    handler.handle(record(logging.INFO, "later"))
+    await asyncio.sleep(0.05)
+    assert writes[1:] == [b"later\n"]
+    handler.close()
+
+
+async def test_a_warning_is_written_at_once_and_in_its_place(
+    log: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, handler = _Writes(monkeypatch, log), handler_of(log)
+    handler.handle(record(logging.INFO, "before"))
+    handler.handle(record(logging.WARNING, "warning"))
+    assert writes == [b"before\nwarning\n"]
+    handler.handle(record(logging.INFO, "after"))
+    handler.close()
+    assert writes[1:] == [b"after\n"]
+    await asyncio.sleep(0.05)
+    assert len(writes) == 2
+
+
+async def test_a_line_of_a_thread_does_not_pass_those_that_wait(pipe: tuple[int, int]) -> None:
+    handler = handler_of(pipe[1])
+    handler.handle(record(logging.INFO, "loop"))
+    await asyncio.to_thread(handler.handle, record(logging.INFO, "thread"))
+    assert read_lines(pipe[0], "thread") == ["loop", "thread"]
+    handler.close()
+
+
+async def test_lines_that_are_lost_together_are_counted_one_by_one() -> None:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    handler = handler_of(descriptor)
+    for number in range(7):
+        handler.handle(record(logging.INFO, str(number)))
+    handler.flush()
+    assert handler.lost == 7
+    handler.close()
+    os.close(descriptor)

@@ -87,7 +87,10 @@ def test_onnxruntime_refusals(bad: dict[str, Any]) -> None:
 def test_openvino_documented_parameters() -> None:
     from ov_options import device_properties
 
-    assert device_properties({}) == {"ENABLE_CPU_PINNING": False}
+    assert device_properties({}) == {
+        "ENABLE_CPU_PINNING": False,
+        "CPU_DENORMALS_OPTIMIZATION": True,
+    }
     config = parameters(
         INFERENCE_NUM_THREADS="1",
         COMPILATION_NUM_THREADS="2",
@@ -97,6 +100,7 @@ def test_openvino_documented_parameters() -> None:
     )
     assert device_properties(config) == {
         "ENABLE_CPU_PINNING": False,
+        "CPU_DENORMALS_OPTIMIZATION": True,
         "INFERENCE_NUM_THREADS": 1,
         "COMPILATION_NUM_THREADS": 2,
         "NUM_STREAMS": "AUTO",

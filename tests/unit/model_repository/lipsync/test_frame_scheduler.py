@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import pairwise
 
@@ -107,3 +108,53 @@ def test_waiting_counts_jobs_that_no_worker_has_begun() -> None:
     assert queue.waiting == 2
     queue.take(1)
     assert queue.waiting == 1
+
+
+def test_what_is_due_first_comes_first_within_a_round() -> None:
+    queue = FrameQueue(10)
+    for tenant, due in (("a", 3.0), ("b", 1.0), ("c", math.inf), ("d", 2.0)):
+        queue.add(Job(tenant, 2, due=due, spacing=0.04))
+    order = [step.job.tenant for step in drained(queue, 1)]
+    assert order == ["b", "d", "a", "c"] * 2
+
+
+def test_a_tenant_whose_frames_are_all_due_soon_keeps_nobody_waiting() -> None:
+    queue = FrameQueue(50)
+    for number in range(20):
+        queue.add(Job("greedy", 1, due=number / 1000))
+    queue.add(Job("modest", 1, due=99.0))
+    assert [step.job.tenant for step in drained(queue, 1)].index("modest") == 1
+    queue.add(Job("greedy", 1, due=0.0))
+    queue.take(1)
+    # Who comes back at once has had its turn of this round.
+    queue.add(Job("greedy", 1, due=0.0))
+    queue.add(Job("modest", 1, due=99.0))
+    assert [step.job.tenant for step in drained(queue, 1)] == ["modest", "greedy"]
+
+
+def test_a_tenants_own_jobs_come_by_their_next_frame() -> None:
+    queue = FrameQueue(10)
+    early, late = Job("a", 3, due=1.0, spacing=1.0), Job("a", 1, due=2.5)
+    queue.add(late)
+    queue.add(early)
+    assert [(step.job, step.first) for step in drained(queue, 1)] == [
+        (early, 0), (early, 1), (late, 0), (early, 2),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.floats(0, 9)), max_size=30))
+def test_every_frame_is_taken_once_whatever_is_dropped(
+    jobs: list[tuple[str, int, float]],
+) -> None:
+    queue = FrameQueue(100)
+    made = [Job(tenant, frames, due=due) for tenant, frames, due in jobs]
+    for job in made:
+        queue.add(job)
+    for job in made[::3]:
+        assert queue.drop(job)
+    steps = drained(queue, 1)
+    for step in steps:
+        queue.done(step)
+    taken = Counter(step.job for step in steps)
+    assert taken == Counter({job: job.frames for at, job in enumerate(made) if at % 3})
+    assert (len(queue), queue.waiting) == (0, 0)

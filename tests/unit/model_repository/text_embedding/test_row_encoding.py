@@ -136,3 +136,33 @@ def test_an_encoder_that_loses_rows_is_an_error(wrong: int) -> None:
     assert outcome.done.wait(60)
     running.stop()
     assert outcome.answer is None
+
+
+def test_one_request_keeps_every_worker_busy() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def meeting(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        together.wait()
+        return first_id(ids, mask)
+
+    running = encoding(meeting, workers=3)
+    outcome = Outcome([chr(ord("a") + number) * 60 for number in range(3)])  # a chunk for each
+    assert running.submit(outcome.job, outcome.rows)
+    assert outcome.done.wait(30)
+    assert outcome.reason == ""
+    running.stop()
+
+
+def test_a_single_row_wakes_a_single_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    take = RowQueue.take
+    monkeypatch.setattr(RowQueue, "take", lambda queue: looks.append(len(queue)) or take(queue))
+    running = encoding(first_id, workers=4)
+    looks.clear()
+    for text in ("a", "b", "c"):
+        outcome = Outcome([text])
+        assert running.submit(outcome.job, outcome.rows)
+        assert outcome.done.wait(30)
+    running.stop()
+    # Each text is taken once, and who took it looks once more; all look when they are to end.
+    assert len(looks) <= 3 * 2 + 4 + 4

@@ -1,0 +1,1 @@
+../model_repository/lipsync/1/tenants/tiny_weights.py

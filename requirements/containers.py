@@ -1,0 +1,65 @@
+"""Make sure that the tools are there that build and run images without Docker (standard library).
+
+    python3 requirements/containers.py
+
+Needs root and Debian's packages; what is installed already is used as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+PACKAGES = {
+    "buildah": "buildah",  # builds the Dockerfiles
+    "podman": "podman",  # runs the images
+    "runc": "runc",
+    "debootstrap": "debootstrap",  # makes what stands in for the base images
+    "/usr/lib/podman/netavark": "netavark",  # networks of containers, published ports
+    "/usr/lib/podman/aardvark-dns": "aardvark-dns",  # containers' names in them
+    "catatonit": "catatonit",  # `init: true`
+}
+"""Debian's package by the program that shows that it is installed."""
+
+
+def missing() -> list[str]:
+    """Return the packages whose programs are not there."""
+    return sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian's packages.
+
+    Raises:
+        OSError: apt-get is not there.
+        subprocess.CalledProcessError: apt-get failed; its own message is already printed.
+    """
+    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for args in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        subprocess.run(["apt-get", "-qq", *args], check=True, env=variables, stdout=sys.stderr)
+
+
+def main() -> int:
+    """Run from the command line."""
+    if os.geteuid() != 0:
+        print("The tests of containers need root.", file=sys.stderr)
+        return 1
+    wanted = missing()
+    if not wanted:
+        return 0
+    print(f"Installing {', '.join(wanted)} …", file=sys.stderr, flush=True)
+    try:
+        install(wanted)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"They could not be installed ({type(error).__name__}).", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells say it

@@ -1,0 +1,177 @@
+"""Pentad in containers, built by docker/'s own files and brought up from docker/compose.cpu.yaml.
+
+Order: images, then one stack for all of them, whose containers are stopped, killed and replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from requirements.containers import missing
+from tests.support.base_images import make, stand_ins
+from tests.support.browser import dashboard, headless_browser
+from tests.support.compose_project import ComposeProject
+from tests.support.container_engine import Engine
+from tests.support.container_stack import ADDRESS, ContainerStack
+from tests.support.containers import DOCKER, ROOT, versions
+from tests.support.package_indexes import PackageIndexes
+
+KEEP = "KEEP_CONTAINERS" in os.environ
+"""Whoever works on these tests keeps images and stack from one run to the next."""
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says what whoever reads the output must know, also when all is well."""
+    plugins = request.config.pluginmanager
+    reporter, capture = map(plugins.getplugin, ("terminalreporter", "capturemanager"))
+
+    def write(sentence: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"containers: {sentence}")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    if os.geteuid() != 0 or missing():
+        pytest.skip("needs root and what requirements/containers.py installs")
+    return Engine()
+
+
+@pytest.fixture(scope="session")
+def indexes(engine: Engine) -> PackageIndexes:
+    return PackageIndexes(engine.folder / "indexes")
+
+
+@pytest.fixture(scope="session")
+def python_base(engine: Engine, tell: Callable[[str], None]) -> str:
+    """What stands in for the Python image."""
+    wanted = stand_ins()["python"]
+    make(engine, wanted, tell)
+    return wanted.name
+
+
+@pytest.fixture(scope="session")
+def gateway_image(engine: Engine, python_base: str, indexes: PackageIndexes) -> str:
+    """docker/gateway.Dockerfile, built."""
+    return _built(engine, "gateway", indexes)
+
+
+@pytest.fixture(scope="session")
+def triton_image(engine: Engine, python_base: str, indexes: PackageIndexes) -> str:
+    """docker/triton-cpu.Dockerfile, built."""
+    return _built(engine, "triton-cpu", indexes)
+
+
+def _built(engine: Engine, name: str, indexes: PackageIndexes) -> str:
+    tag = f"localhost/pentad-{name}:{versions()['PENTAD_TAG']}"
+    if KEEP and engine.has_image(tag):
+        return tag
+    arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
+    if name == "triton-cpu" and indexes.extra:
+        arguments["PYTORCH_INDEX"] = indexes.extra  # its own may be out of this machine's reach
+    engine.build(DOCKER / f"{name}.Dockerfile", tag, arguments, indexes=indexes)
+    return tag
+
+
+@pytest.fixture(scope="session")
+def postgres_base(engine: Engine, tell: Callable[[str], None]) -> str:
+    """What stands in for the PostgreSQL image."""
+    wanted = stand_ins()["postgres"]
+    make(engine, wanted, tell)
+    return wanted.name
+
+
+@pytest.fixture(scope="session")
+def secret_files(engine: Engine) -> Path:
+    """A folder like docker/secrets, as docs/operations/deploy.md says to fill it."""
+    folder = engine.folder / "secrets"
+    if KEEP and folder.is_dir():
+        return folder
+    folder.mkdir(mode=0o700, exist_ok=True)
+    key = secrets.token_hex(24)
+    (folder / "client-keys.yaml").write_text(f'- {{name: app, key: {key}, services: ["*"]}}\n')
+    (folder / "postgres-password").write_text(secrets.token_hex(16))
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(
+    engine: Engine,
+    gateway_image: str,
+    triton_image: str,
+    indexes: PackageIndexes,
+    secret_files: Path,
+) -> Iterator[ContainerStack]:
+    """docker/compose.cpu.yaml, up; without volumes of an earlier run."""
+    project = ComposeProject(
+        engine,
+        DOCKER / "compose.cpu.yaml",
+        {"PENTAD_BIND": ADDRESS},
+        mounts={"models": indexes.mounts("/var/lib/pentad")},
+        secrets=secret_files,
+        name="pentad-test",
+    )
+    if not KEEP:
+        project.remove(volumes=True)
+    running = ContainerStack(project, secret_files)
+    try:
+        project.up()
+        running.wait_ready()
+        yield running
+    finally:
+        if not KEEP:
+            project.remove(volumes=True)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """The two pictures that the examples of try-on send."""
+    folder = ROOT / "var" / "demo"
+    command = [sys.executable, "-m", "export", "tryon-demo", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    dashboard("install")  # axe-core
+    with headless_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def previous_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The project as it was released last, or some time ago where nothing was released yet."""
+    folder = tmp_path_factory.mktemp("previous")
+    git = ["git", "-C", str(ROOT)]
+    tags = subprocess.run(
+        [*git, "tag", "--list", "v*", "--sort=-v:refname"],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    older = subprocess.run(
+        [*git, "rev-list", "--max-count=40", "HEAD", "--", "gateway"],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    revision = tags[0] if tags else older[-1][:12]
+    archive = folder / "source.tar"
+    subprocess.run([*git, "archive", "-o", str(archive), revision], check=True)
+    source = folder / "source"
+    source.mkdir()
+    subprocess.run(["tar", "-xf", str(archive), "-C", str(source)], check=True)
+    yield revision, source
+    shutil.rmtree(folder)

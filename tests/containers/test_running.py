@@ -1,0 +1,138 @@
+"""The documentation's examples, the dashboard and the logs of the running containers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from tests.support.browser import Tab
+from tests.support.container_stack import ADDRESS, MAIN, ContainerStack
+from tests.support.containers import ROOT
+from tests.support.waiting import wait_for
+
+EXAMPLE = re.compile(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", re.S)
+PAGES = ("faces", "lipsync", "text", "tryon", "vision")
+TITLES = ("IoT", "Lip-sync", "Text", "Try-on", "Vision")
+START_SECONDS = 5.0
+
+
+def keys_of(value: object) -> object:
+    """Return the names in a JSON answer, lists by their first element."""
+    if isinstance(value, dict):
+        return {key: keys_of(item) for key, item in value.items()}
+    return [keys_of(value[0])] if isinstance(value, list) and value else None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_first_example_of_a_service(
+    stack: ContainerStack, demo: Path, tmp_path: Path, page: str
+) -> None:
+    """As the page has it; the address and the client's key come from curl's own configuration."""
+    if page == "lipsync":  # whoever comes to its first curl has run the client
+        client = [sys.executable, str(ROOT / "examples" / "lipsync_client.py")]
+        client += ["--address", f"{ADDRESS}:50051", "--key", stack.key]
+        subprocess.run(client, cwd=tmp_path, check=True, timeout=180)
+        with Image.open(tmp_path / "mouth.png") as picture:
+            assert picture.size == (320, 320)
+    text = (ROOT / "docs" / "services" / f"{page}.md").read_text(encoding="utf-8")
+    command, shown = EXAMPLE.findall(text)[0]
+    (tmp_path / ".curlrc").write_text(f'header = "X-API-Key: {stack.key}"\nfail-with-body\n')
+    done = subprocess.run(
+        ["bash", "-c", command.replace("localhost:", f"{ADDRESS}:")],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin", "CURL_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert keys_of(json.loads(done.stdout)) == keys_of(json.loads(re.sub(r", …", "", shown)))
+
+
+def test_the_dashboard(stack: ContainerStack, browser: Browser) -> None:
+    tab = Tab(browser, MAIN, color_scheme="light")
+    page = tab.open("services")
+    page.get_by_role("dialog", name="API key").get_by_label("Key").fill(stack.key)
+    page.keyboard.press("Enter")
+    for title in TITLES:
+        card = page.get_by_role("region", name=title, exact=True)
+        expect(card.locator(".card-header")).to_contain_text("ready")
+    assert tab.foreign == []
+    assert tab.complaints == []
+    assert tab.violations() == []
+    tab.context.close()
+
+
+def test_processes_have_no_rights(stack: ContainerStack) -> None:
+    for service in ("gateway", "triton"):
+        for pid in stack.processes(service):
+            status = Path(f"/proc/{pid}/status").read_text()
+            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            assert fields["Uid"].split() == ["1000"] * 4
+            assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+            assert fields["NoNewPrivs"] == "1"
+
+
+def test_the_gateway_s_root_is_read_only(stack: ContainerStack) -> None:
+    name = stack.project.container("gateway")
+    script = "touch /opt/pentad/x /var/x /models/x /run/secrets/x 2>/dev/null; ls /tmp >/dev/null"
+    done = stack.project.engine.run_podman("exec", "--user", "0", name, "bash", "-c", script)
+    assert done.returncode == 0
+    script = "for f in /opt/pentad/x /var/x /models/x /run/secrets/x; do [ ! -e $f ]; done"
+    stack.project.engine.podman("exec", name, "bash", "-euc", script)
+
+
+def test_frames_pass_through_shared_memory(stack: ContainerStack) -> None:
+    assert "frames travel without shared memory" not in stack.project.log("gateway")
+    assert "/dev/shm has" not in stack.project.log("triton")
+
+
+def test_triton_is_reached_through_its_socket_alone(stack: ContainerStack) -> None:
+    """No port of Triton's but the metrics', and that one from the containers' network only."""
+    state = stack.project.engine.container(stack.project.container("triton"))
+    assert not state["HostConfig"]["PortBindings"]
+    script = "for port in 8000 8001; do ! (exec 3<>/dev/tcp/triton/$port) 2>/dev/null; done"
+    name = stack.project.container("gateway")
+    stack.project.engine.podman("exec", name, "bash", "-euc", script)
+    mode = stack.project.engine.podman("exec", name, "stat", "-c", "%a %u", "/run/pentad")
+    assert mode.split() == ["700", "1000"]
+
+
+def test_health_checks_say_what_is(stack: ContainerStack) -> None:
+    wait_for(lambda: stack.project.healthy("gateway"))
+    assert stack.project.healthy("triton")
+
+
+def test_the_gateway_starts_quickly(stack: ContainerStack, tell: Callable[[str], None]) -> None:
+    name, took = stack.project.container("gateway"), []
+    for _ in range(3):
+        stack.project.engine.podman("stop", name)
+        begin = time.monotonic()
+        stack.project.engine.podman("start", name)
+        wait_for(lambda: stack.status("/healthz") == 200)
+        took.append(time.monotonic() - begin)
+    tell(f"the gateway's container answers after {min(took):.1f} s (best of {len(took)})")
+    assert min(took) <= START_SECONDS
+    stack.wait_ready()
+
+
+def test_logs_hold_no_secrets(stack: ContainerStack) -> None:
+    engine = stack.project.engine
+    volume = engine.podman("volume", "inspect", "-f", "{{.Mountpoint}}", "pentad-test_state")
+    secrets = [
+        stack.key,
+        *(file.read_text().strip() for file in Path(volume.strip()).rglob("*.secret")),
+    ]
+    assert len(secrets) > 1
+    for service in ("models", "triton", "gateway"):
+        log = stack.project.log(service)
+        assert log, service
+        assert not [secret for secret in secrets if secret in log]
+        for command in stack.processes(service).values() if service != "models" else ():
+            assert not [secret for secret in secrets if secret in command]

@@ -1,0 +1,181 @@
+"""Stops, crashes, restarts and replacements of containers, with jobs under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.support.compose_project import ComposeProject
+from tests.support.container_engine import Engine
+from tests.support.container_stack import ADDRESS, MAIN, ContainerStack
+from tests.support.containers import DOCKER, versions
+from tests.support.package_indexes import PackageIndexes
+from tests.support.waiting import wait_for
+
+KILLED = 137
+
+
+def finished(stack: ContainerStack, service: str) -> str:
+    return str(stack.project.state(service)["FinishedAt"])[:26]
+
+
+def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
+    """The request under way is answered, readiness is gone meanwhile, nobody is killed."""
+    replies: list[httpx.Response] = []
+    statuses: set[int] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            statuses.add(stack.status("/readyz"))
+
+    jobs = [stack.submit(demo, seed) for seed in range(3)]
+    wait_for(lambda: stack.job(jobs[0])["state"] != "queued")
+    threads = [threading.Thread(target=look), threading.Thread(target=texts, args=(stack, replies))]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: replies)
+    took = stack.project.stop()
+    over.set()
+    for thread in threads:
+        thread.join(60)
+    for service in took.keys() - {"models"}:
+        assert stack.project.state(service)["ExitCode"] != KILLED, took
+    assert finished(stack, "gateway") <= finished(stack, "triton")
+    assert 503 in statuses
+    assert {reply.status_code for reply in replies} <= {200, 503}
+    stack.project.up()
+    stack.wait_ready()
+    assert {job["state"] for job in stack.ended(jobs)} == {"delivered"}
+
+
+def texts(stack: ContainerStack, replies: list[httpx.Response]) -> None:
+    """Ask until nobody answers; what is answered is kept."""
+    body = {"texts": [f"Sentence {number}." for number in range(64)]}
+    while True:
+        try:
+            url = f"{MAIN}/text/embed"
+            replies.append(httpx.post(url, json=body, headers=stack.headers, timeout=60))
+        except httpx.HTTPError:
+            return
+
+
+@pytest.mark.parametrize(
+    ("service", "program"),
+    [
+        ("gateway", ""),
+        ("triton", ""),
+        ("triton", "tritonserver"),
+        ("triton", "tryon"),
+    ],
+    ids=["gateway", "triton-init", "tritonserver", "model"],
+)
+def test_a_kill_loses_no_accepted_job(
+    stack: ContainerStack, demo: Path, service: str, program: str
+) -> None:
+    jobs = [stack.submit(demo, seed) for seed in range(3)]
+    wait_for(lambda: stack.job(jobs[0])["state"] == "running")
+    pid = stack.project.state(service)["Pid"]
+    stack.crash(service, program=program)
+    if program != "tryon":
+        stack.wait_restarted(service, pid)
+    stack.wait_ready()
+    ended = stack.ended(jobs)
+    assert {job["state"] for job in ended} == {"delivered"}
+    for job in ended:
+        reply = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
+        assert reply.headers["content-type"].startswith("image/")
+
+
+def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Path) -> None:
+    """`down` and `up`: results of before are there, nothing is exported again."""
+    (job,) = stack.ended([stack.submit(demo, 11)])
+    before = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60).content
+    stack.project.stop()
+    stack.project.remove(volumes=False)
+    begin = time.monotonic()
+    stack.project.up()
+    stack.wait_ready()
+    assert "written" not in stack.project.log("models"), stack.project.log("models")
+    after = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
+    assert after.content == before
+    assert time.monotonic() - begin < 240
+
+
+def test_an_upgrade_keeps_the_jobs(
+    stack: ContainerStack,
+    engine: Engine,
+    gateway_image: str,
+    indexes: PackageIndexes,
+    demo: Path,
+    previous_source: tuple[str, Path],
+    tell: Callable[[str], None],
+) -> None:
+    """The gateway of before makes and takes jobs; the one of now ends them and shows them all."""
+    revision, source = previous_source
+    tell(f"the previous gateway is built from {revision}")
+    old = "localhost/pentad-gateway:previous"
+    arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
+    file = source / "docker" / "gateway.Dockerfile"
+    engine.build(file, old, arguments, context=source, indexes=indexes)
+    stack.project.images["gateway"] = old
+    stack.project.recreate("gateway")
+    stack.wait_ready()
+    (done,) = stack.ended([stack.submit(demo, 21)])
+    waiting = [stack.submit(demo, seed) for seed in range(22, 25)]
+    del stack.project.images["gateway"]
+    stack.project.recreate("gateway")
+    stack.wait_ready()
+    assert {job["state"] for job in stack.ended(waiting)} == {"delivered"}
+    assert stack.job(done["job_id"])["state"] == "delivered"
+    image = engine.container(stack.project.container("gateway"))["ImageName"]
+    assert image == gateway_image
+
+
+def test_jobs_in_postgresql_outlive_its_kill(
+    stack: ContainerStack,
+    postgres_base: str,
+    secret_files: Path,
+    demo: Path,
+) -> None:
+    """The profile `postgres`, with the URL that docs/operations/deploy.md names."""
+    word = quote((secret_files / "postgres-password").read_text().strip())
+    project = ComposeProject(
+        stack.project.engine,
+        DOCKER / "compose.cpu.yaml",
+        {
+            "PENTAD_BIND": ADDRESS,
+            "PENTAD_TRYON__JOBS__DATABASE_URL": (
+                f"postgresql+psycopg://pentad:{word}@postgres/pentad"
+            ),
+        },
+        profiles=("postgres",),
+        mounts=stack.project.mounts,
+        secrets=secret_files,
+        name=stack.project.name,
+    )
+    there = ContainerStack(project, secret_files)
+    assert project.order().index("postgres") < project.order().index("gateway")
+    try:
+        project.start("postgres")
+        project.wait_healthy("postgres", 120)
+        project.recreate("gateway")
+        there.wait_ready()
+        jobs = [there.submit(demo, seed) for seed in range(31, 34)]
+        wait_for(lambda: there.job(jobs[0])["state"] == "running")
+        pid = project.state("postgres")["Pid"]
+        there.crash("postgres")
+        there.wait_restarted("postgres", pid)
+        assert {job["state"] for job in there.ended(jobs)} == {"delivered"}
+        assert word not in project.log("gateway") + project.log("postgres")
+    finally:
+        project.engine.run_podman("rm", "--force", project.container("postgres"))
+        project.engine.run_podman("volume", "rm", "--force", f"{project.name}_postgres")
+        stack.project.recreate("gateway")
+    stack.wait_ready()

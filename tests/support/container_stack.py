@@ -1,0 +1,126 @@
+"""A Pentad in containers as its clients and its operator see it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.compose_project import ComposeProject
+from tests.support.waiting import wait_for
+
+ADDRESS = "127.77.0.1"
+"""Where the ports are published: the machine's own may be in use at 127.0.0.1."""
+MAIN = f"http://{ADDRESS}:9000"
+READY_SECONDS = 300
+OPEN = ("queued", "running", "delivering")
+
+
+@dataclass
+class ContainerStack:
+    """A running compose project.
+
+    Args:
+        project: The compose file, up.
+        secret_files: Folder with the secrets that it was given.
+    """
+
+    project: ComposeProject
+    secret_files: Path
+
+    def __post_init__(self) -> None:
+        (client,) = yaml.safe_load((self.secret_files / "client-keys.yaml").read_text())
+        self.key = str(client["key"])
+        self.headers = {"X-API-Key": self.key}
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait for 200 on `/readyz`."""
+        wait_for(lambda: self.status("/readyz") == 200, seconds, lambda: self._report()[-3000:])
+
+    def status(self, path: str) -> int:
+        """Return the status of a GET; 0 where nobody answers."""
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(MAIN + path, headers=self.headers, timeout=20).status_code
+        return 0
+
+    def get(self, path: str) -> Any:
+        """Return the JSON of a GET."""
+        reply = httpx.get(MAIN + path, headers=self.headers, timeout=60)
+        reply.raise_for_status()
+        return reply.json()
+
+    def submit(self, demo: Path, seed: int) -> str:
+        """Send a try-on job and return its id; it was accepted."""
+        name = str(uuid.uuid4())
+        fields = {"job_id": name, "user_id": "u1", "session_id": "s1", "provider": "qwen"}
+        files = {
+            "masked_user_image": (demo / "person.jpg").read_bytes(),
+            "garment_image": (demo / "garment.jpg").read_bytes(),
+        }
+        reply = httpx.post(
+            f"{MAIN}/vton/tryon",
+            data={**fields, "config": f'{{"seed": {seed}}}'},
+            files={key: (f"{key}.jpg", data, "image/jpeg") for key, data in files.items()},
+            headers=self.headers,
+            timeout=60,
+        )
+        assert reply.status_code == 202, reply.text
+        return name
+
+    def job(self, name: str) -> dict[str, Any]:
+        """Return a job as `/vton/jobs` tells it."""
+        return dict(self.get(f"/vton/jobs/{name}"))
+
+    def ended(self, names: list[str], seconds: float = 240) -> list[dict[str, Any]]:
+        """Wait for the end of jobs and return them."""
+
+        def over() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                return not any(self.job(name)["state"] in OPEN for name in names)
+            return False
+
+        wait_for(over, seconds, lambda: [self.job(name)["state"] for name in names])
+        return [self.job(name) for name in names]
+
+    def crash(self, service: str, *, program: str = "") -> None:
+        """Kill a container's first process, or its first one of a name, as a crash would.
+
+        `podman kill`, as `docker kill`, counts as stopped by hand, after which nobody restarts it.
+        """
+        pids = self.processes(service)
+        pid = next(pid for pid, command in pids.items() if program in command)
+        os.kill(pid, signal.SIGKILL)
+
+    def processes(self, service: str) -> dict[int, str]:
+        """Return the command lines of a container's processes by their pid on this machine."""
+        name = self.project.container(service)
+        rows = self.project.engine.podman("top", name, "hpid", "args").splitlines()[1:]
+        found = {}
+        for row in rows:
+            pid, _, command = row.strip().partition(" ")
+            found[int(pid)] = command.strip()
+        return dict(sorted(found.items()))
+
+    def wait_restarted(self, service: str, pid: int, seconds: float = 60) -> float:
+        """Wait until a container runs with another first process; return the seconds."""
+        begin = time.monotonic()
+
+        def restarted() -> bool:
+            state = self.project.state(service)
+            return state["Running"] and state["Pid"] not in (0, pid)
+
+        wait_for(restarted, seconds, lambda: self.project.state(service))
+        return time.monotonic() - begin
+
+    def _report(self) -> str:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(MAIN + "/readyz", headers=self.headers, timeout=20).text
+        return self.project.log("gateway")

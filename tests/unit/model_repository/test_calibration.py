@@ -1,0 +1,159 @@
+"""What sizes of calls are chosen, by figures of several machines, and how they are measured."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from calibration import Choice, Figure, Limits, Size, choose, disturbed, measure
+from engine_values import CROPS, EMBEDDINGS, Calls, NetworkEngine, calls, most_calls
+
+TEXT = Limits(Calls(16, 512, 2), Calls(64, 4096, 4), 100.0, (16, 128))
+ON_GPU = Limits(Calls(64, 16_384, 4), Calls(64, 16_384, 4), 100.0, (16, 128))
+PICTURES = Limits(Calls(4, 0, 2), Calls(16, 0, 4), 100.0)
+
+
+def rates(found: dict[int, float], length: int = 16, *, in_flight: int = 1) -> list[Figure]:
+    """Figures of calls by rows a second."""
+    times = {rows: rows / rate * 1e3 for rows, rate in found.items()}
+    return [Figure(Size(rows, length, in_flight), ms, ms) for rows, ms in times.items()]
+
+
+def beside(size: tuple[int, int], rates_by_count: dict[int, float]) -> list[Figure]:
+    """Figures of calls side by side, by rows a second of all together."""
+    rows, length = size
+    times = {count: count * rows / rate * 1e3 for count, rate in rates_by_count.items()}
+    return [Figure(Size(rows, length, count), ms, ms) for count, ms in times.items()]
+
+
+AMX = {1: 677 / 2, 8: 1820 / 2, 16: 1949 / 2, 32: 2352 / 2}  # a core; issue 18, OpenVINO bf16
+MILAN = {1: 143, 4: 207, 8: 213, 16: 223, 32: 224}  # a core; ONNX Runtime fp32
+MILAN_LONG = {1: 24.5, 2: 26, 4: 26, 8: 24}
+CARD = {1: 500, 8: 3900, 16: 7600, 32: 13_000, 64: 21_000}
+
+
+def test_amx_gains_from_more_rows() -> None:
+    assert choose(rates(AMX), TEXT) == Choice(Calls(32, 512, 2), True)
+    longer = Limits(Calls(8, 512, 2), TEXT.most, 100.0, TEXT.lengths)
+    assert choose(rates(AMX), longer).calls.rows == 32
+
+
+def test_a_flat_machine_keeps_its_rows_and_bounds_a_call() -> None:
+    """512 tokens take 160 ms there: 256 are the most below 100 ms."""
+    found = choose(rates(MILAN) + rates(MILAN_LONG, 128), TEXT)
+    assert found.calls == Calls(16, 256, 2)
+
+
+def test_a_card_is_filled() -> None:
+    small = Limits(Calls(8, 512, 2), Calls(64, 16_384, 4), 100.0, (16, 128))
+    long = {1: 400, 2: 790, 4: 1500, 8: 2800, 16: 4400, 32: 5300, 64: 5500, 128: 5600}
+    figures = rates(CARD) + rates(long, 128) + beside((8, 16), {2: 5000, 3: 7400, 4: 8900})
+    assert choose(figures, small).calls == Calls(64, 64 * 128, 4)
+    assert choose(figures, ON_GPU).calls == Calls(64, 16_384, 4)
+
+
+@pytest.mark.parametrize(("two", "three", "chosen"), [(400, 405, 2), (400, 430, 2), (400, 480, 3)])
+def test_more_calls_in_flight_only_where_they_pay(two: int, three: int, chosen: int) -> None:
+    figures = rates(MILAN) + beside((4, 16), {2: two, 3: three})
+    assert choose(figures, TEXT).calls.in_flight == chosen
+
+
+def test_never_fewer_calls_than_instances() -> None:
+    figures = [*rates({4: 207}), *beside((4, 16), {2: 190})]
+    assert choose(figures, TEXT).calls.in_flight == 2
+
+
+def test_fewer_rows_where_more_cost_more() -> None:
+    cached = {1: 60.0, 2: 62.0, 4: 40.0, 8: 35.0}
+    assert choose(rates(cached, 1), PICTURES).calls.rows == 1
+    assert choose(rates({1: 60.0, 2: 80.0, 4: 60.0}, 1), PICTURES).calls.rows == 2
+
+
+def test_a_single_row_may_take_longer_than_a_call() -> None:
+    slow = Limits(Calls(4, 0, 2), Calls(16, 0, 4), 10.0)
+    assert choose(rates({1: 20, 2: 30, 4: 40}, 1), slow).calls.rows == 1
+
+
+def test_no_figures_choose_nothing() -> None:
+    assert choose([], TEXT) == Choice(TEXT.usual, True)
+    one = rates({1: 100})  # there was no time for more
+    assert choose(one, TEXT).calls == TEXT.usual
+
+
+def test_noise_is_no_reason() -> None:
+    noisy = [Figure(Size(rows, 16), ms, ms / 2) for rows, ms in ((16, 90.0), (32, 95.0))]
+    assert choose(noisy, TEXT) == Choice(TEXT.usual, False)
+    # A size that was disturbed seems to take longer than a larger one.
+    disturbed_once = rates({1: 143, 4: 207, 8: 120, 16: 223, 32: 224})
+    limits = Limits(Calls(8, 512, 2), TEXT.most, 100.0, TEXT.lengths)
+    assert choose(disturbed_once, limits).calls.rows in (8, 16)
+
+
+class Machine:
+    """A network whose calls take what a formula says; its clock goes on with them."""
+
+    def __init__(self, call_ms: float, token_ms: float, first_ms: float = 0.0) -> None:
+        self.now = 0.0
+        self.calls: list[tuple[int, int]] = []
+        self._call, self._token, self._first = call_ms, token_ms, first_ms
+
+    def __call__(self, rows: int, length: int) -> None:
+        first = 0.0 if (rows, length) in self.calls else self._first
+        self.calls.append((rows, length))
+        self.now += (first + self._call + self._token * rows * length) / 1e3
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("machine", "limits"),
+    [
+        (Machine(1, 0.28), TEXT),  # a core of Milan
+        (Machine(1, 0.02, first_ms=60), TEXT),  # AMX; OpenVINO prepares a shape
+        (Machine(1, 0.001, first_ms=150), ON_GPU),
+        (Machine(50, 40), TEXT),  # so slow that nothing can be told
+        (Machine(1, 14), PICTURES),
+    ],
+)
+def test_measuring_keeps_its_time(machine: Machine, limits: Limits) -> None:
+    figures = measure(machine, limits, 1.5, machine.clock)
+    longest = max(machine._first + machine._call + machine._token * 128, 200) / 1e3
+    assert machine.now < 1.5 + 6 * longest + 1.0
+    sizes = [figure.size for figure in figures]
+    assert len(set(sizes)) == len(sizes)
+    assert all(size.rows <= limits.most.rows or size.length == 128 for size in sizes)
+    assert all(size.in_flight <= limits.most.in_flight for size in sizes)
+
+
+def test_what_is_measured_is_what_it_takes() -> None:
+    machine = Machine(1, 0.02, first_ms=60)
+    figures = measure(machine, TEXT, 1.5, machine.clock)
+    alone = [one for one in figures if one.size.in_flight == 1]
+    assert {one.size.length for one in alone} == {16, 128}
+    for one in alone:
+        assert one.milliseconds == pytest.approx(1 + 0.02 * one.size.rows * one.size.length)
+    assert choose(figures, TEXT).calls.rows >= 16
+
+
+def test_the_limits_of_a_caller() -> None:
+    on_gpu = NetworkEngine(on_gpu=True, instances=3, most_rows=48)
+    assert most_calls(EMBEDDINGS, on_gpu) == Calls(48, 16_384, 6)
+    assert most_calls(CROPS, NetworkEngine()) == Calls(16, 0, 4)
+    for kind in (EMBEDDINGS, CROPS):
+        assert calls(kind, NetworkEngine()).rows <= most_calls(kind, NetworkEngine()).rows
+
+
+@pytest.mark.parametrize(("used", "told"), [(0.5, True), (1.0, False)])
+def test_a_thread_that_waits_for_a_core_is_disturbed(
+    monkeypatch: pytest.MonkeyPatch, used: float, told: bool
+) -> None:
+    now = [0.0]
+
+    def wall() -> float:
+        now[0] += 0.001
+        return now[0]
+
+    monkeypatch.setattr(time, "perf_counter", wall)
+    monkeypatch.setattr(time, "thread_time", lambda: used * now[0])
+    assert disturbed() is told
