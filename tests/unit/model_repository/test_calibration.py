@@ -91,6 +91,14 @@ def test_noise_is_no_reason() -> None:
     assert choose(disturbed_once, limits).calls.rows in (8, 16)
 
 
+def test_medians_alone_are_no_reason_to_leave_the_usual_values() -> None:
+    """Measured beside other programs: a crop each takes the same time, undisturbed."""
+    taken = ((1, 11.75, 8.742), (2, 20.647, 16.091), (3, 34.446, 24.362))
+    limits = Limits(Calls(3, 0, 2), Calls(16, 0, 4), 100.0)
+    figures = [Figure(Size(rows), ms, fastest) for rows, ms, fastest in taken]
+    assert choose(figures, limits) == Choice(limits.usual, True)
+
+
 class Machine:
     """A network whose calls take what a formula says; its clock goes on with them."""
 
