@@ -199,11 +199,12 @@ def measure(
         most = limits.most.tokens // limits.lengths[-1]
         usual = limits.usual.tokens // limits.lengths[-1]
         sweeps.append(_sizes(most, usual, limits.lengths[-1]))
+    sweeps = [sizes for sizes in sweeps if len(sizes) > 1]
     share = seconds / (len(sweeps) + 1)
     end = clock() + seconds
     figures: list[Figure] = []
     for sizes in sweeps:
-        if len(sizes) > 1 and clock() < end:
+        if clock() < end:
             figures += _sweep(call, sizes, limits.longest_ms, share, clock)
     quick = [one.size for one in figures if one.milliseconds <= SHORT_CALL_MS]
     size = max(quick, key=lambda one: one.rows * one.length, default=Size(1, limits.lengths[0]))

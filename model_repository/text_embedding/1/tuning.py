@@ -38,7 +38,7 @@ TRIES = 5
 """Measurements without a result after which the usual values stay until the next start."""
 CANARIES = 2
 """Executions beside a measurement that do not spoil it: the gateway's canaries come every 5 s."""
-VERSION = 1
+VERSION = 2
 """Of the files: other measurements, or other sizes, are not those of this module."""
 LARGEST_FILE = 65_536
 _TRITON = ("NVIDIA_TRITON_SERVER_VERSION", "TRITON_SERVER_VERSION", "CUDA_VISIBLE_DEVICES")
@@ -179,7 +179,7 @@ class Tuning:
             return False
         choice = choose(figures, self._limits)
         busy = asked() or disturbed() or not choice.steady
-        if busy or not figures:
+        if busy or not figures or not self._reached_usual(figures):
             reason = "the machine was too busy to measure" if busy else "too slow to measure"
             self.values = replace(self.values, figures=tuple(figures), reason=reason)
             return False
@@ -187,6 +187,16 @@ class Tuning:
         if self._file:
             write(self._file, self._key, figures)
         return True
+
+    def _reached_usual(self, figures: list[Figure]) -> bool:
+        """Whether rows up to the usual ones, or up to calls that last too long, were tried."""
+        limits = self._limits
+        alone = [one for one in figures if one.size.in_flight == 1]
+        tried = [one for one in alone if one.size.length == limits.lengths[0]]
+        return limits.most.rows == 1 or any(
+            one.size.rows >= limits.usual.rows or one.milliseconds > limits.longest_ms
+            for one in tried
+        )
 
     def _found(self) -> bool:
         """Whether figures are kept, by an earlier start or by another model; takes them."""

@@ -189,3 +189,16 @@ def test_a_machine_that_computes_is_disturbed(
     monkeypatch.setattr(time, "sleep", later)
     monkeypatch.setattr(time, "thread_time", time.perf_counter)
     assert disturbed() is told
+
+
+def test_a_network_of_single_calls_has_all_the_time() -> None:
+    """A detector of 50 ms a picture: no rows are tried, so there is time for calls side by side."""
+    now = [0.0]
+
+    def call(rows: int, length: int) -> None:
+        now[0] += 0.025  # of two cores
+
+    limits = Limits(Calls(1, 0, 2), Calls(1, 0, 8), 100.0)
+    figures = measure(call, limits, 1.5, lambda: now[0])
+    assert [one.size.in_flight for one in figures] == [2, 3, 4]
+    assert now[0] <= 2.0

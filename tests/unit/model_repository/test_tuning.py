@@ -184,6 +184,9 @@ def test_what_cannot_be_measured_keeps_the_usual_values(
     assert found.reason == "not measured: RuntimeError"
     monkeypatch.setattr(tuning, "measure", lambda *_: [])
     assert measured(made(network)).reason == "too slow to measure"
+    few = [Figure(Size(rows, 16), ms, ms) for rows, ms in ((1, 36.6), (8, 90.0))]
+    monkeypatch.setattr(tuning, "measure", lambda *_: few)  # time was over before the usual 16
+    assert measured(made(network)).reason == "too slow to measure"
     assert not list(kept.glob("*.json"))
 
 
