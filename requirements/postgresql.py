@@ -15,8 +15,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from steps import as_command
-
 VERSIONS = Path("/usr/lib/postgresql")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 
@@ -54,4 +52,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    from steps import as_command  # beside this script; tests import it from elsewhere
+
     as_command(main)
