@@ -9,7 +9,6 @@ from tests.netns.conftest import DEADLINE, KEY, SLACK, Gateway, Row, Site
 from tests.support.network_traffic import Traffic, deliveries
 from tests.support.waiting import until
 
-WARM = 3.0
 MOVED = 5.0
 """Seconds after which the other Triton has all of the work."""
 VICTIM = "triton-1"
@@ -42,7 +41,7 @@ async def settled(site: Site, gateway: Gateway, traffic: Traffic) -> None:
 async def link_cut(site: Site, gateway: Gateway, row: Row, seconds: int) -> None:
     """Cut the link to one of two Tritons under load."""
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
-        await asyncio.sleep(WARM)
+        await traffic.served()
         site.network.cut(VICTIM)
         at = time.monotonic()
         await asyncio.sleep(seconds)
@@ -50,7 +49,7 @@ async def link_cut(site: Site, gateway: Gateway, row: Row, seconds: int) -> None
         mended = time.monotonic()
         await gets_work(gateway, VICTIM)
         back = time.monotonic() - mended
-        await asyncio.sleep(3)
+        await traffic.served()
     await settled(site, gateway, traffic)
     what = f"link to one of two Tritons cut for {seconds} s; it had work again {back:.0f} s later"
     row(traffic.row(what, at, mended))

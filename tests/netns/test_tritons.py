@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.netns.conftest import KEY, Gateway, Row, Site
-from tests.netns.faults import VICTIM, WARM, gets_work, link_cut, settled
+from tests.netns.faults import VICTIM, gets_work, link_cut, settled
 from tests.support.network_traffic import TEXT, Traffic
 
 
@@ -37,7 +37,7 @@ async def test_slow_and_lossy_link(site: Site, gateway: Gateway, row: Row) -> No
 
 async def test_both_links_cut(site: Site, gateway: Gateway, row: Row) -> None:
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
-        await asyncio.sleep(WARM)
+        await traffic.served()
         for node in site.tritons:
             site.network.cut(node)
         at = time.monotonic()
