@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.base_images import PYTHON, make, stand_ins
 from tests.support.container_engine import Engine
-from tests.support.containers import DOCKER, ROOT, versions
+from tests.support.containers import DOCKER, ROOT, sources, versions
 from tests.support.package_indexes import PackageIndexes
 from tests.support.waiting import wait_for
 
@@ -97,6 +97,11 @@ def test_every_lock_has_wheels_for_its_python(
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Would download" in done.stderr + done.stdout
+
+
+def test_the_program_is_whole(engine: Engine, image: str) -> None:
+    wanted = sources(("gateway", "launcher", "embedded", "export", "model_repository"))
+    assert engine.digests(image, "/opt/pentad", sorted(wanted)) == wanted
 
 
 def test_the_entry_point_computes_the_shared_memory(engine: Engine, image: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.container_engine import Engine
+from tests.support.containers import sources
 
 MB = 10**6
 GATEWAY_MB = 350
@@ -58,6 +60,23 @@ def test_no_root_and_nothing_of_the_program_can_be_changed(engine: Engine, image
     assert config["User"] == "1000:1000"
     find = ["find", "/opt/pentad", "-writable", "-not", "-type", "l"]
     assert engine.in_image(image, find, "--user", "1000:1000") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "folders"),
+    [
+        ("gateway_image", ("gateway",)),
+        ("triton_image", ("gateway", "launcher", "embedded", "export", "model_repository")),
+    ],
+)
+def test_the_program_is_whole(
+    request: pytest.FixtureRequest, engine: Engine, name: str, folders: tuple[str, ...]
+) -> None:
+    """Every module as it is in the checkout, those in the models' packages and links among them."""
+    tag, wanted = str(request.getfixturevalue(name)), sources(folders)
+    packages = {file for file in wanted if re.match(r"model_repository/\w+/1/\w+/\w+\.py", file)}
+    assert bool(packages) == ("model_repository" in folders)
+    assert engine.digests(tag, "/opt/pentad", sorted(wanted)) == wanted
 
 
 def test_nothing_of_the_build_is_left(engine: Engine, image: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -75,3 +76,20 @@ def carried() -> set[str]:
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return set(out.stdout.splitlines())
+
+
+def sources(folders: tuple[str, ...]) -> dict[str, str]:
+    """Return the SHA-256 sums of the program's files below folders of the project, by their names.
+
+    Links to folders are followed, as `COPY` keeps them; empty placeholders are left out.
+    """
+    paths: set[Path] = set()
+    for name in carried():
+        if name.startswith(tuple(f"{folder}/" for folder in folders)):
+            path = ROOT / name
+            paths |= set(path.rglob("*.py")) if path.is_dir() else {path}
+    return {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths)
+        if path.name != ".gitkeep" and path.is_file()
+    }

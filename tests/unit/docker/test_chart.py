@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.services import registry
 from gateway.settings import ConfigError, load_settings
 from gateway.telemetry.gpu import gpu_source
 from gateway.telemetry.gpu.triton import TritonSource
@@ -65,6 +66,15 @@ def test_kubernetes_takes_every_manifest(manifests: list[dict[str, Any]]) -> Non
             schemas.validate(manifest, "1.31", strict=True)
             checked += 1
     assert checked >= 7
+
+
+def test_the_chart_knows_every_service_of_the_registry() -> None:
+    """Lip-sync is given with pools of nodes of its own, the others with `services`."""
+    properties = json.loads((CHART / "values.schema.json").read_text("utf-8"))["properties"]
+    pool = properties["nodePools"]["items"]["properties"]
+    named = set(properties["services"]["items"]["enum"])
+    assert named | (pool.keys() & registry.SERVICES.keys()) == registry.SERVICES.keys()
+    assert "lipsync" not in named
 
 
 @pytest.mark.parametrize(
