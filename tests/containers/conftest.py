@@ -116,6 +116,7 @@ def stack(
     triton_image: str,
     indexes: PackageIndexes,
     secret_files: Path,
+    tell: Callable[[str], None],
 ) -> Iterator[ContainerStack]:
     """docker/compose.cpu.yaml, up; without volumes of an earlier run."""
     project = ComposeProject(
@@ -129,6 +130,8 @@ def stack(
     if not KEEP:
         project.remove(volumes=True)
     running = ContainerStack(project, secret_files)
+    for limit in project.lowered():
+        tell(f"a limit that this machine does not let a process raise: {limit}")
     try:
         project.up()
         running.wait_ready()

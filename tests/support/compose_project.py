@@ -8,6 +8,7 @@ error.
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -168,6 +169,16 @@ class ComposeProject:
         """Return the state of a service's container."""
         return dict(self.engine.container(self.container(service))["State"])
 
+    def lowered(self) -> list[str]:
+        """Return the limits of the services that are lower here than in the file."""
+        return [
+            f"{service}: {name} {allowed(name, wanted)} instead of {wanted}"
+            for service, entry in self.services.items()
+            for name, value in entry.get("ulimits", {}).items()
+            for wanted in [value["hard"] if isinstance(value, dict) else value]
+            if allowed(name, wanted) != wanted
+        ]
+
     @property
     def network(self) -> str:
         """Name of the network that all containers are in."""
@@ -295,8 +306,21 @@ def _limits(service: dict[str, Any]) -> list[str]:
     limits = dict(LIMITS)
     for name, value in service.get("ulimits", {}).items():
         soft, hard = (value["soft"], value["hard"]) if isinstance(value, dict) else (value, value)
-        limits[name] = f"{soft}:{hard}"
+        limits[name] = f"{allowed(name, soft)}:{allowed(name, hard)}"
     return [part for name, value in limits.items() for part in ("--ulimit", f"{name}={value}")]
+
+
+def allowed(name: str, wanted: int) -> int:
+    """Return a limit as far as this process may raise it: an engine has the right, tests may not.
+
+    Args:
+        name: As the compose files name it, `nofile`.
+        wanted: The limit, -1 for none.
+    """
+    most = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+    if most == resource.RLIM_INFINITY:
+        return wanted
+    return most if wanted == -1 else min(wanted, most)
 
 
 def _health(service: dict[str, Any]) -> list[str]:

@@ -91,12 +91,17 @@ class ContainerStack:
         return [self.job(name) for name in names]
 
     def crash(self, service: str, *, program: str = "") -> None:
-        """Kill a container's first process, or its first one of a name, as a crash would.
+        """Kill a container's first process, or a program or model in it, as a crash would.
 
         `podman kill`, as `docker kill`, counts as stopped by hand, after which nobody restarts it.
         """
-        pids = self.processes(service)
-        pid = next(pid for pid, command in pids.items() if program in command)
+        if program:
+            commands = self.processes(service)
+            named = [pid for pid, line in commands.items() if _executable(line) == program]
+            loaded = [pid for pid, line in commands.items() if f"/{program}/" in line]
+            (pid, *_) = named or loaded
+        else:
+            pid = int(self.project.state(service)["Pid"])
         os.kill(pid, signal.SIGKILL)
 
     def processes(self, service: str) -> dict[int, str]:
@@ -107,7 +112,7 @@ class ContainerStack:
         for row in rows:
             pid, _, command = row.strip().partition(" ")
             found[int(pid)] = command.strip()
-        return dict(sorted(found.items()))
+        return found
 
     def wait_restarted(self, service: str, pid: int, seconds: float = 60) -> float:
         """Wait until a container runs with another first process; return the seconds."""
@@ -124,3 +129,8 @@ class ContainerStack:
         with contextlib.suppress(httpx.HTTPError):
             return httpx.get(MAIN + "/readyz", headers=self.headers, timeout=20).text
         return self.project.log("gateway")
+
+
+def _executable(command: str) -> str:
+    """Return the name of the file that a command line runs."""
+    return Path(command.split(" ", 1)[0]).name

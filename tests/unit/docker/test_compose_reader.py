@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import resource
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.compose_project import ComposeProject
+from tests.support.compose_project import ComposeProject, allowed
 from tests.support.container_engine import Engine
 from tests.support.containers import COMPOSE, DOCKER
 from tests.support.package_indexes import local_paths
@@ -19,8 +20,9 @@ CPU = DOCKER / "compose.cpu.yaml"
 
 @pytest.fixture(autouse=True)
 def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What would be mounted; nothing is, and an engine's folder is the test's."""
+    """What would be mounted; nothing is, and an engine's folder is the test's; no limits here."""
     made: list[list[str]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (0, resource.RLIM_INFINITY))
     monkeypatch.setattr(subprocess, "run", lambda command, check: made.append(command))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return made
@@ -119,3 +121,19 @@ def test_folders_that_pip_is_pointed_at_are_mounted(tmp_path: Path) -> None:
     assert local_paths(settings) == set(map(str, wanted))
     pairs = itertools.combinations(local_paths(settings), 2)
     assert not [pair for pair in pairs if pair[1].startswith(pair[0] + "/")]
+
+
+def test_limits_are_the_file_s_as_far_as_this_process_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    hard = {resource.RLIMIT_NOFILE: 20_000, resource.RLIMIT_MEMLOCK: 8 << 20}
+    infinity = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (0, hard.get(kind, infinity)))
+    assert [allowed("nofile", number) for number in (1024, 65536)] == [1024, 20_000]
+    assert [allowed("memlock", -1), allowed("stack", -1)] == [8 << 20, -1]
+    made = project(CPU)
+    assert made.lowered() == [
+        "triton: memlock 8388608 instead of -1",
+        "triton: nofile 20000 instead of 65536",
+        "gateway: nofile 20000 instead of 65536",
+    ]
+    args = run_of(made, "triton")
+    assert {"nofile=20000:20000", "memlock=8388608:8388608", "stack=67108864:67108864"} <= set(args)

@@ -36,6 +36,7 @@ class Resampling:
         self._format: SampleFormat = sample_format
         self._rate = rate
         self._resampler = None if rate == SAMPLE_RATE else _resampler()
+        self._taken = self._made = 0
 
     def samples(self, piece: bytes) -> Floats:
         """Return what a piece adds, float32 [n] at 16 kHz; the last few may come with the next.
@@ -54,28 +55,28 @@ class Resampling:
                 raise SamplesError("not every sample is a finite number")
         if self._resampler is None or not len(found):
             return found
-        return self._resampled(self._resampler, found)
+        self._taken += len(found)
+        made: Floats = self._resampler.process(found, SAMPLE_RATE / self._rate)
+        self._made += len(made)
+        return made
 
     def rest(self) -> Floats:
         """Return the samples that are left when the last piece was there, float32 [n]."""
         if self._resampler is None:
             return np.empty(0, np.float32)
-        return self._resampled(self._resampler, None)
-
-    def _resampled(self, resampler: Any, samples: Floats | None) -> Floats:
-        from av import AudioFrame  # its libraries are loaded where a stream needs them
-
-        frame = None
-        if samples is not None:
-            frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
-            frame.sample_rate = self._rate
-        pieces = [made.to_ndarray().reshape(-1) for made in resampler.resample(frame)]
-        whole: Floats = np.concatenate([np.empty(0, np.float32), *pieces])
-        return whole
+        # It keeps what a sample's neighbours after it would change; they are silent.
+        left = round(self._taken * SAMPLE_RATE / self._rate) - self._made
+        silence = np.zeros(self._rate // 50, np.float32)
+        made: Floats = self._resampler.process(silence, SAMPLE_RATE / self._rate, True)
+        return made[:left]
 
 
 def _resampler() -> Any:
-    """Return FFmpeg's resampler for mono float32, which keeps its state from piece to piece."""
-    from av import AudioResampler
+    """Return a resampler for mono float32, which keeps its state from piece to piece.
 
-    return AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    The quality is libsamplerate's lowest by a window: 97 dB of noise distance, 80 % of the band, a
+    delay of 1 ms to 3 ms.
+    """
+    from samplerate import Resampler  # loaded where a stream needs it
+
+    return Resampler("sinc_fastest", channels=1)

@@ -103,6 +103,30 @@ def test_a_tone_keeps_its_pitch_its_length_and_its_loudness(rate: int) -> None:
     assert np.abs(made[200:15_800] - wanted[200:15_800]).max() < 0.01
 
 
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
+@pytest.mark.parametrize("size", [1, 3, 777, 50_000])
+def test_how_sound_is_cut_makes_no_difference(rate: int, size: int) -> None:
+    sound = noise(rate // 10 + 7)
+    whole, cut = Resampling("FLOAT32", rate), Resampling("FLOAT32", rate)
+    expected = np.concatenate([whole.samples(sound.tobytes()), whole.rest()])
+    pieces = [
+        cut.samples(sound[start : start + size].tobytes()) for start in range(0, len(sound), size)
+    ]
+    np.testing.assert_array_equal(np.concatenate([*pieces, cut.rest()]), expected)
+    assert len(expected) == round(len(sound) * 16_000 / rate)
+
+
+@pytest.mark.parametrize("rate", [8_000, 48_000, 192_000])
+def test_resampled_sound_is_a_few_milliseconds_late(rate: int) -> None:
+    """Of 20 ms all but the delay come at once."""
+    made = Resampling("FLOAT32", rate).samples(noise(rate // 50).tobytes())
+    assert len(made) >= 320 - 48
+
+
+def test_nothing_came_so_nothing_is_left() -> None:
+    assert not len(Resampling("PCM16", 48_000).rest())
+
+
 @pytest.mark.parametrize(
     ("kind", "piece", "words"),
     [
