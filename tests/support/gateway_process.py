@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import uvicorn
 
-from gateway.memory import keep_large_buffers
+from gateway.memory import keep_large_buffers, tame_garbage_collector
 from gateway.sockets import bind
 from tests.support.fake_triton import FakeTriton
 from tests.support.gateway import running_gateway
@@ -196,6 +196,7 @@ async def _serve(folder: Path, descriptor: int) -> None:
     async with running_gateway(
         folder, EveryTriton(), services=SERVICES, lipsync=lipsync
     ) as running:
+        tame_garbage_collector()  # as the gateway does: no full collection walks its modules
         config = uvicorn.Config(
             running.listeners.main, http="httptools", lifespan="off", log_level="warning",
             access_log=False,
