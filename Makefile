@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
+.PHONY: help run triton gateway models dashboard check test lint types perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,8 +91,15 @@ test-vlm: env-test vlm-env ## the vision-language model's tests, with vLLM on th
 lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory types
 	@$(PYTHON) requirements/dashboard.py $(VENV) check
+
+# Model by model, each with its own path, as Triton runs them: all have a `model`, and may have other
+# modules of one name.
+types: ## mypy --strict
+	@$(BIN)/mypy
+	@for code in model_repository/*/1/model.py; do \
+		MYPYPATH=$${code%/model.py} $(BIN)/mypy --no-error-summary $${code%/model.py} || exit; done
 
 # With what is there: it needs no network, and the machine's own Python may have torch for its GPU.
 gpu-check: ## is it right, and how fast, on the GPU at hand? (docs/operations/gpu.md)

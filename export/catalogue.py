@@ -36,7 +36,6 @@ class Checkpoint:
 
     Attributes:
         model: Name that answers carry.
-        package: Where the files come from.
         license: SPDX identifier of the weights.
         embedding_tokens: Truncation of the sentence embedder, in tokens with specials.
         matching_tokens: Truncation of BERTScore, in tokens with specials.
@@ -86,7 +85,6 @@ class PackagedClassifier:
 
     Attributes:
         architecture: torchvision's name of the network.
-        package: Where the file comes from.
         file: Name of the weights file, as torchvision publishes it.
         license: SPDX identifier of the weights.
     """
@@ -118,7 +116,6 @@ class PackagedExpressions:
 
     Attributes:
         model: Name that answers carry.
-        package: Where the file comes from.
         file: Name of the ONNX file.
         license: SPDX identifier of the package.
         labels: Expressions in the order of the outputs, in the words of the answers.
@@ -158,10 +155,8 @@ class PackagedFaceNetwork:
 
     Attributes:
         model: Name that answers carry.
-        package: Where the file comes from.
         file: Name of the ONNX file.
         license: SPDX identifier of the package.
-        training: What the package says of the training data.
     """
 
     model: str

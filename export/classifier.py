@@ -24,9 +24,6 @@ class ClassifierExport:
     """One classifier for one pair of Triton models: the network and the one that takes files.
 
     Attributes:
-        source: What it is made from.
-        repository: Model repository.
-        cache: Downloads.
         suffix: Both models are written beside the default ones, with this behind their names.
     """
 

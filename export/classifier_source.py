@@ -104,7 +104,6 @@ class Classifier:
 
     Attributes:
         interpolation: Filter of the resizing, by torchvision's name.
-        origin: Where the weights came from, for people.
         license: SPDX identifier, or "unknown".
     """
 
@@ -131,14 +130,14 @@ def read_labels(file: Path) -> tuple[str, ...]:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        found = json.loads(text) if file.suffix == ".json" else text.splitlines()
+        labels = json.loads(text) if file.suffix == ".json" else text.splitlines()
     except (OSError, ValueError) as error:
         raise ExportError(f"the labels {file} cannot be read") from error
-    if not isinstance(found, list) or not all(isinstance(x, str) and x.strip() for x in found):
+    if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
         raise ExportError(f"{file} is no list of labels: one per line, or a JSON list of strings")
-    if not found:
+    if not labels:
         raise ExportError(f"{file} holds no labels")
-    return tuple(label.strip() for label in found)
+    return tuple(label.strip() for label in labels)
 
 
 def _digest(file: Path | None) -> str | None:

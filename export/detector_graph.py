@@ -118,7 +118,7 @@ def _compare_detector(original: bytes, graph: Path, family: Family, heads: list[
     for rows, size in zip((2, 1, 3), _SIZES, strict=True):
         images = pictures(rows, size)
         outputs = [run(original, heads, {name: family.form(image[None])}) for image in images]
-        expected = np.stack([_rows(one, family) for one in outputs])
+        expected = np.stack([_rows(output, family) for output in outputs])
         got = run(graph.read_bytes(), None, {IMAGE: images})[0]
         worst = max(worst, difference(expected, got))
     return judged(worst)

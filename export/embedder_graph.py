@@ -39,9 +39,9 @@ def write_embedder(source: Path, form: PixelFormat, target: Path) -> tuple[float
     free_sizes(original, (CROP, CROP))
     network = original.SerializeToString()
     name = input_name(network)
-    (one,) = run(network, [output], {name: form(pictures(1, (CROP, CROP)))})
-    if one.shape != (1, DIMENSIONS):
-        raise ExportError(f"{source.name} gives {list(one.shape)}, not {DIMENSIONS} numbers")
+    (vector,) = run(network, [output], {name: form(pictures(1, (CROP, CROP)))})
+    if vector.shape != (1, DIMENSIONS):
+        raise ExportError(f"{source.name} gives {list(vector.shape)}, not {DIMENSIONS} numbers")
     free_sizes(model, (CROP, CROP))
     _free_batch(model)
     split_prelu(model)

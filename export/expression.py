@@ -33,12 +33,7 @@ EVIDENCE = (
 
 @dataclass(frozen=True)
 class ExpressionExport:
-    """The packaged expression classifier.
-
-    Attributes:
-        repository: Model repository.
-        cache: Downloads.
-    """
+    """The packaged expression classifier."""
 
     repository: Path
     cache: Path

@@ -18,13 +18,7 @@ GRAPH = "model.onnx"
 
 @dataclass(frozen=True)
 class DetectorExport:
-    """A face detector.
-
-    Attributes:
-        source: What it is made from.
-        repository: Model repository.
-        cache: Downloads.
-    """
+    """A face detector."""
 
     source: DetectorSource | PackDetector
     repository: Path

@@ -24,9 +24,7 @@ class NetworkFile:
     """A network whose file is here.
 
     Attributes:
-        file: ONNX.
         facts: What a declaration says of it: model, source, license, training, sha256.
-        form: What it wants of a picture.
     """
 
     file: Path

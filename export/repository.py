@@ -31,9 +31,9 @@ def write(source: Path, target: Path) -> list[str]:
     """
     if source.resolve() in (target.resolve(), *target.resolve().parents):
         raise ExportError(f"{target} lies within the model repository itself")
-    for found in target.iterdir() if target.is_dir() else ():
-        if not (found / "config.pbtxt").is_file():
-            raise ExportError(f"{target} holds {found.name}, which is no model: name another one")
+    for folder in target.iterdir() if target.is_dir() else ():
+        if not (folder / "config.pbtxt").is_file():
+            raise ExportError(f"{target} holds {folder.name}, which is no model: name another one")
     models = sorted(path.parent for path in source.glob("*/config.pbtxt"))
     for model in models:
         copy = target / model.name

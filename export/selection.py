@@ -132,8 +132,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def named_models(names: list[str]) -> list[str]:
     """Names of models for what the command line calls them."""
-    found = [(DETECTOR, EMBEDDER) if name == FACES else (name,) for name in names]
-    return list(dict.fromkeys(model for models in found for model in models))
+    groups = [(DETECTOR, EMBEDDER) if name == FACES else (name,) for name in names]
+    return list(dict.fromkeys(model for models in groups for model in models))
 
 
 def select(models: list[str], options: argparse.Namespace, settings: Settings) -> list[Export]:

@@ -27,7 +27,6 @@ class Source:
 
     Attributes:
         model: Name that answers carry.
-        origin: Where it came from, for people.
         license: SPDX identifier, or "unknown".
         sha256: Digest that changes when the checkpoint does.
         embedding_tokens: Truncation for embeddings; None lets the tokenizer decide.

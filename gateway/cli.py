@@ -83,16 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{version()}\n")
         return 0
     verb = VERBS[options.verb]
-    try:
+    prog = "pentad" if verb.words else f"pentad {options.verb}"
+    try:  # some packages are imported when there is something to do
         command = importlib.import_module(f"{verb.module}.__main__")
+        status: int = command.main([*verb.words, *options.words], prog)
     except ModuleNotFoundError as error:
         say(
             f"pentad {options.verb}: the package {error.name} is not installed; "
             f"pip install 'pentad[{verb.extra}]' brings it"
         )
         return MISSING
-    prog = "pentad" if verb.words else f"pentad {options.verb}"
-    status: int = command.main([*verb.words, *options.words], prog)
     return status
 
 

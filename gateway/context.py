@@ -65,7 +65,6 @@ class Service(Background, ABC):
     Attributes:
         name: as in the registry.
         models: its Triton models, in the order in which they are shown.
-        admission: its slots and its queue.
     """
 
     name: str

@@ -17,7 +17,6 @@ class GatewayError(Exception):
 
     Attributes:
         status: HTTP status code.
-        reason: label in metrics and logs.
         detail: what the client reads; never internal exception text.
         retry_after: whole seconds for the ``Retry-After`` header, or None.
     """

@@ -30,9 +30,8 @@ from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler, gpu_source
 from gateway.telemetry.log import LostLinesCollector
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import MemberCollector, Metrics
 from gateway.telemetry.tracing import Tracing
-from gateway.telemetry.tritons import MemberCollector
 from gateway.triton import TritonPool, TritonPort, connect
 from gateway.triton.tensorrt_plans.choice import PlanChooser
 

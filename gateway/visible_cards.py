@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from types import MappingProxyType
@@ -121,3 +121,20 @@ def _instances(nvml: Any, gpu: Any) -> list[Card]:
 def _uuid(nvml: Any, handle: Any) -> str:
     uuid = nvml.nvmlDeviceGetUUID(handle)
     return uuid.decode() if isinstance(uuid, bytes) else str(uuid)
+
+
+def shown_places(count: int, uuid: Callable[[int], str], visible: str | None = None) -> list[int]:
+    """Return the places of the GPUs that CUDA shows, by the number that CUDA gives them.
+
+    Where it shows instances of a GPU in MIG mode, which have no figures of their own, every GPU is
+    returned, theirs among them.
+
+    Args:
+        count: how many GPUs there are, in the order of the bus.
+        uuid: returns that of one of them.
+        visible: value of ``CUDA_VISIBLE_DEVICES``; None: as it is set.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    if visible is None or visible.startswith("MIG-"):
+        return list(range(count))
+    return chosen(visible, [uuid(place) for place in range(count)])

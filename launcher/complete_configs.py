@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from launcher.pbtxt import parse
-
-_ENGINE = ("backend", "platform")
+from gateway.model_config import load
 
 
 def complete(repositories: Iterable[Path]) -> bool:
@@ -36,12 +33,11 @@ def _subfolders(repository: Path) -> list[Path]:
 
 def _complete(file: Path) -> bool:
     try:
-        config = parse(file.read_text(encoding="utf-8"))
+        config = load(file, of_any_version=True)
     except (OSError, ValueError):
         return False
-    described = any(map(config.get, _ENGINE)) and all(map(config.get, ("input", "output")))
-    return described and all(map(_typed, config["input"] + config["output"]))
-
-
-def _typed(tensor: Any) -> bool:
-    return isinstance(tensor, dict) and {"name", "data_type", "dims"} <= tensor.keys()
+    described = (config.backend or config.platform) and config.input and config.output
+    return bool(described) and all(
+        tensor.name and tensor.data_type and tensor.dims
+        for tensor in (*config.input, *config.output)
+    )

@@ -125,10 +125,6 @@ def assemble_backends(wheel: Wheel, folder: Path) -> Path:
 
     Triton refuses backend files that are links to somewhere else, so they are copied.
 
-    Args:
-        wheel: The installed wheel.
-        folder: Created when missing.
-
     Returns:
         The absolute path of `folder`.
     """

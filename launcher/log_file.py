@@ -22,12 +22,7 @@ _WITHOUT_GPU = re.compile(
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """Takes lines; one that cannot be written, as on a full disk, is counted and lost.
-
-    Attributes:
-        path: the file.
-        lost: lines lost since the start.
-    """
+    """Takes lines; one that cannot be written, as on a full disk, is counted and lost."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

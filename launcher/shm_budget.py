@@ -18,13 +18,12 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 from gateway.capacity import facts
+from gateway.model_config import DataType, ModelConfig, load
 from gateway.settings.lipsync import CALLS_ON_A_CPU, CALLS_PER_GPU_SLOT
 from launcher.errors import LauncherError
 from launcher.leftovers import SHM
-from launcher.pbtxt import parse
 
 MIB = 2**20
 REGION_BYTES = MIB
@@ -52,7 +51,7 @@ def needed_bytes(repository: Path, profile: str) -> int:
         config = folder / "configs" / f"{profile}.pbtxt"
         config = config if config.is_file() else folder / "config.pbtxt"
         if config.is_file():
-            total += model_bytes(parse(config.read_text(encoding="utf-8")))
+            total += model_bytes(load(config, of_any_version=True))
     return total
 
 
@@ -71,21 +70,23 @@ def container_bytes(repository: Path, regions: int, devices: int = 1) -> int:
     """
     profiles = {path.stem for path in repository.glob("*/configs/*.pbtxt")} | {"default"}
     models = max(needed_bytes(repository, name) for name in profiles)
-    further = model_bytes(parse((repository / "lipsync" / "config.pbtxt").read_text("utf-8")))
+    further = model_bytes(load(repository / "lipsync" / "config.pbtxt"))
     calls = CALLS_PER_GPU_SLOT * facts.GPU_SLOTS // CALLS_ON_A_CPU
     total = models + regions + (calls * devices - 1) * further
     return -(-total // STEP) * STEP
 
 
-def model_bytes(config: dict[str, list[Any]]) -> int:
+def model_bytes(config: ModelConfig) -> int:
     """Shared memory that one model needs, in bytes."""
-    groups = config.get("instance_group", [{}])
-    instances = sum(int(group.get("count", ["1"])[0]) for group in groups)
-    if stated := _parameter(config, "shm_mib"):
-        return instances * int(stated) * MIB
-    batch = max(1, int(config.get("max_batch_size", ["0"])[0]))
-    tensors = config.get("input", []) + config.get("output", [])
-    return instances * (REGION_BYTES + HEADROOM * batch * sum(map(_tensor_bytes, tensors)))
+    instances = sum(int(group.count) or 1 for group in config.instance_group) or 1
+    if "shm_mib" in config.parameters:
+        return instances * int(config.parameters["shm_mib"].string_value) * MIB
+    batch = max(1, int(config.max_batch_size))
+    tensors = sum(
+        _tensor_bytes(tensor.data_type, list(tensor.dims))
+        for tensor in (*config.input, *config.output)
+    )
+    return instances * (REGION_BYTES + HEADROOM * batch * tensors)
 
 
 def check_shm(repository: Path, profile: str) -> str:
@@ -111,16 +112,8 @@ def check_shm(repository: Path, profile: str) -> str:
     return sentence
 
 
-def _parameter(config: dict[str, list[Any]], key: str) -> str | None:
-    for item in config.get("parameters", []):
-        if item.get("key") == [key]:
-            return str(item["value"][0]["string_value"][0])
-    return None
-
-
-def _tensor_bytes(tensor: dict[str, list[Any]]) -> int:
-    kind = tensor.get("data_type", [""])[0]
-    sizes = [int(size) for size in tensor.get("dims", [])]
+def _tensor_bytes(data_type: int, sizes: list[int]) -> int:
+    kind = DataType.Name(data_type)
     open_sizes = [VARIABLE_DIM] * len(sizes)
     if kind == "TYPE_UINT8" and sizes[-1:] == [3]:
         open_sizes[-3:-1] = [PICTURE_SIDE] * len(open_sizes[-3:-1])

@@ -4,8 +4,9 @@
 
 Starts a Pentad of this tree and of each other one in turn, on free ports, and prints one table:
 items a second, median and 95th percentile of a call, and the rows that a call of the network had,
-by Triton's own counters (none where the network's configuration has no batches, as with OpenVINO).
-Before them the bare engine: the text encoder in two sessions of one thread. Another tree is a
+by Triton's own counters. Where a network's configuration has no batches, as with OpenVINO, Triton
+counts calls only, and items take the place of rows. Before them the bare engine: the text
+encoder in two sessions of one thread, at several rows in a call. Another tree is a
 checkout with an environment (`.venv`) and exported models.
 """
 
@@ -14,8 +15,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -24,12 +27,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from launcher.profile import choose_profile
 from load_tests import machine, workload
 from load_tests.client import Address
 from load_tests.cpu_works import WORKS, Ask, Stack, Work
@@ -38,9 +44,9 @@ from load_tests.servers import ROOT, free_port, stop
 
 WARM = 3.0
 START_SECONDS = 120.0
-ROWS = (1, 4, 8, 16, 32)
+ROWS = (1, 8, 16, 32)
 """Of the bare engine's calls."""
-BARE_SECONDS = 2.0
+BARE_SECONDS = 1.5
 NETWORKS = {
     "embed": "sentence_encoder",
     "bertscore": "token_encoder",
@@ -59,7 +65,7 @@ class Row:
         rate: items a second.
         p50: milliseconds of a call.
         p95: likewise.
-        rows: of a call of the network; None: Triton does not count them.
+        rows: of a call of the network, or items where Triton does not count rows.
     """
 
     tree: str
@@ -67,7 +73,7 @@ class Row:
     rate: float
     p50: float
     p95: float
-    rows: float | None
+    rows: float
 
 
 @contextlib.contextmanager
@@ -137,7 +143,7 @@ async def measured(tree: str, work: Work, found: Stack, metrics: str, seconds: f
     return Row(
         tree, f"{work.name}, {work.clients} clients", len(took) * work.items / lasted,
         statistics.median(took) * 1e3, cut[18] * 1e3,
-        rows / executions if rows > executions else None,
+        (rows if rows > executions else len(took) * work.items) / executions,
     )  # fmt: skip
 
 
@@ -152,46 +158,83 @@ def _counted(url: str, network: str) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def bare_encoder() -> dict[int, float]:
-    """Texts a second of the short texts in two sessions of one thread, by rows in a call."""
-    import onnxruntime as ort
+Run = Callable[[dict[str, np.ndarray]], object]
+
+
+def bare_encoder(requests: Sequence[Sequence[str]]) -> dict[int, float]:
+    """Texts a second of the encoder in two sessions of one thread, by rows in a call.
+
+    Args:
+        requests: Texts of each; they go through the network sorted by length, a request at a time
+            or, where it has fewer texts than a call has rows, all together.
+    """
     from tokenizers import Tokenizer
 
     folder = ROOT / "model_repository"
     tokenizer = Tokenizer.from_file(str(folder / "text_embedding" / "1" / "tokenizer.json"))
-    texts = [text for request in workload.embed_short(256) for text in request]
-    encoded = sorted((item.ids for item in tokenizer.encode_batch_fast(texts)), key=len)
+    together = [list(itertools.chain.from_iterable(requests))]
+    groups = together if len(requests[0]) < max(ROWS) else requests
+    encoded = [
+        sorted((item.ids for item in tokenizer.encode_batch_fast(texts)), key=len)
+        for texts in groups
+    ]
+    runs = sessions(
+        folder / "sentence_encoder" / "1" / "model.onnx", choose_profile("auto", folder)
+    )
+    return {rows: _bare_rate(runs, encoded, rows) for rows in ROWS}
+
+
+def sessions(graph: Path, engine: str) -> list[Run]:
+    """Two sessions of one thread of the engine that `make run` takes here, as it configures it."""
+    if engine == "openvino":
+        import openvino as ov
+
+        hints = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        hints["INFERENCE_PRECISION_HINT"] = "bf16"
+        core = ov.Core()
+        found = [core.compile_model(graph, "CPU", hints) for _ in range(2)]
+        return [partial(_infer, one.create_infer_request()) for one in found]
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = str(folder / "sentence_encoder" / "1" / "model.onnx")
-    sessions = [ort.InferenceSession(model, options) for _ in range(2)]
-    return {rows: _bare_rate(sessions, encoded, rows) for rows in ROWS}
+    return [partial(ort.InferenceSession(graph, options).run, None) for _ in range(2)]
 
 
-def _bare_rate(sessions: Sequence[object], encoded: Sequence[list[int]], rows: int) -> float:
+def _infer(request: Any, feeds: dict[str, np.ndarray]) -> object:
+    return request.infer(feeds, share_inputs=True)
+
+
+def _bare_rate(
+    runs: Sequence[Run], encoded: Sequence[Sequence[list[int]]], most_rows: int
+) -> float:
     feeds = []
-    for start in range(0, len(encoded) - rows + 1, rows):
-        chunk = encoded[start : start + rows]
-        ids = np.zeros((rows, max(map(len, chunk))), np.int64)
-        mask = np.zeros_like(ids)
-        for row, item in enumerate(chunk):
-            ids[row, : len(item)], mask[row, : len(item)] = item, 1
-        feeds.append({"input_ids": ids, "attention_mask": mask})
-    counts = [0] * len(sessions)
+    for group in encoded:
+        for start in range(0, len(group), most_rows):
+            chunk = group[start : start + most_rows]
+            ids = np.zeros((len(chunk), max(map(len, chunk))), np.int64)
+            mask = np.zeros_like(ids)
+            for row, item in enumerate(chunk):
+                ids[row, : len(item)], mask[row, : len(item)] = item, 1
+            feeds.append({"input_ids": ids, "attention_mask": mask})
+    counts = [0] * len(runs)
+    turns = [random.Random(number).sample(feeds, len(feeds)) for number in range(len(runs))]
     end = time.perf_counter() + BARE_SECONDS
 
     def work(number: int) -> None:
-        while time.perf_counter() < end:
-            sessions[number].run(None, feeds[counts[number] % len(feeds)])  # type: ignore[attr-defined]
-            counts[number] += 1
+        for feed in itertools.cycle(turns[number]):
+            if time.perf_counter() >= end:
+                return
+            runs[number](feed)
+            counts[number] += len(feed["input_ids"])
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(sessions))]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(runs))]
     begin = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) * rows / (time.perf_counter() - begin)
+    return sum(counts) / (time.perf_counter() - begin)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -203,10 +246,9 @@ def table(rows: Sequence[Row]) -> str:
     first: dict[str, float] = {}
     for row in sorted(rows, key=lambda one: [other.work for other in rows].index(one.work)):
         ratio = row.rate / first.setdefault(row.work, row.rate)
-        full = "" if row.rows is None else f"{row.rows:.1f}"
         lines.append(
             f"| {row.work} | {row.tree} | {row.rate:,.1f} | {row.p50:.1f} | {row.p95:.1f} "
-            f"| {full} | {ratio:.2f} |"
+            f"| {row.rows:.1f} | {ratio:.2f} |"
         )
     return "\n".join(lines)
 
@@ -238,8 +280,12 @@ def main() -> int:
     facts = machine.processor()
     print(f"{facts['cores']} cores of {facts['cpu']}, load {facts['load_average']:.1f}", flush=True)
     if "text" in services:
-        told = {count: round(rate) for count, rate in bare_encoder().items()}
-        print(f"bare encoder, texts/s by rows: {told}", flush=True)
+        for kind, requests in (
+            ("short", workload.embed_short(256)),
+            ("100 mixed", workload.embed_mixed(4)),
+        ):
+            told = {count: round(rate) for count, rate in bare_encoder(requests).items()}
+            print(f"bare encoder, {kind} texts/s by rows: {told}", flush=True)
     for service in services:
         for tree in (*options.against, ROOT):
             with pentad(tree.resolve(), service) as (address, metrics):

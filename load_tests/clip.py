@@ -162,14 +162,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "cache")
     options = parser.parse_args()
-    found = measure(options.profile, options.rounds, options.cache)
-    print(json.dumps(found, indent=1))
+    figures = measure(options.profile, options.rounds, options.cache)
+    print(json.dumps(figures, indent=1))
     results = ROOT / "load_tests" / "results"
     results.mkdir(exist_ok=True)
-    (results / f"clip-{options.profile}.json").write_text(json.dumps(found, indent=1) + "\n")
-    broken = [name for name, limit in LIMITS.items() if not float(str(found[name])) <= limit]
+    (results / f"clip-{options.profile}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    broken = [name for name, limit in LIMITS.items() if not float(str(figures[name])) <= limit]
     for name in broken:
-        print(f"{name} is {found[name]}, the limit is {LIMITS[name]}", file=sys.stderr)
+        print(f"{name} is {figures[name]}, the limit is {LIMITS[name]}", file=sys.stderr)
     return 1 if broken else 0
 
 

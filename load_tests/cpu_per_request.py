@@ -226,7 +226,7 @@ def main() -> int:
         about = {"machine": facts, "date": date.today().isoformat()}
         content = {"about": about, "rows": [asdict(row) for row in rows]}
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print("".join(f"{one}\n" for one in failures), end="", file=sys.stderr)
+    print("".join(f"{failure}\n" for failure in failures), end="", file=sys.stderr)
     return 1 if failures else 0
 
 

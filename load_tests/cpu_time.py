@@ -36,8 +36,8 @@ def owner(command: Sequence[str]) -> str:
 
 
 def _model(argument: str) -> str | None:
-    found = _VERSION_FILE.search(argument)
-    return found[1] if found else None
+    match = _VERSION_FILE.search(argument)
+    return match[1] if match else None
 
 
 def spent(launcher: psutil.Process) -> Spent:

@@ -73,7 +73,7 @@ class Work:
 async def stack(main: Address, cache: Path) -> Stack:
     """Return a running Pentad by what it says of itself."""
     report = json.loads((await fetch(main, "/readyz")).body)["services"]
-    urls = [urlsplit(url) for one in report.values() for url in one["urls"]]
+    urls = [urlsplit(url) for service in report.values() for url in service["urls"]]
     mouths = next((url.netloc for url in urls if url.scheme == "grpc"), "")
     tenant = ""
     if mouths:
@@ -94,16 +94,18 @@ def _posts(path: str, bodies: Callable[[Stack], list[Body]]) -> Callable[[Stack]
 
 
 def _json(field: str, requests: list[list[str]]) -> list[Body]:
-    return [Body.json({field: one}) for one in requests]
+    return [Body.json({field: texts}) for texts in requests]
 
 
 def _pairs(_: Stack) -> list[Body]:
-    found = workload.pairs(16, repeated=False)
-    return [Body.json({"candidates": left, "references": right}) for left, right in found]
+    pairs = workload.pairs(16, repeated=False)
+    return [Body.json({"candidates": left, "references": right}) for left, right in pairs]
 
 
-def _pictures(found: Stack) -> list[Body]:
-    return [Body.file("file", "picture.jpg", one) for one in pictures.jpegs(64, found.cache)]
+def _pictures(stack: Stack) -> list[Body]:
+    return [
+        Body.file("file", "picture.jpg", picture) for picture in pictures.jpegs(64, stack.cache)
+    ]
 
 
 def _enrollments(_: Stack) -> list[Body]:
@@ -111,10 +113,10 @@ def _enrollments(_: Stack) -> list[Body]:
         Body.json(
             {
                 "employee_id": "load-test",
-                "images": _images(dict(zip(portraits.POSES, one, strict=True))),
+                "images": _images(dict(zip(portraits.POSES, enrollment, strict=True))),
             }
         )
-        for one in portraits.enrollments(4)
+        for enrollment in portraits.enrollments(4)
     ]
 
 

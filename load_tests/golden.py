@@ -67,7 +67,7 @@ def _confidences(given: list[Any], cache: Path) -> list[Matrix]:
 
     classifier = TorchClassifier(cache)
     prepared = [classifier.prepare(picture) for picture in given]
-    return [classifier.classify([one])[0].topk(BEST).values.numpy() for one in prepared]
+    return [classifier.classify([image])[0].topk(BEST).values.numpy() for image in prepared]
 
 
 def _faces(given: list[Any], _: Path) -> list[Matrix]:
@@ -93,8 +93,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    found = _COMPUTE[SCENARIOS[args.scenario].task](_inputs(args.scenario), args.cache)
-    values: dict[str, Any] = {str(index): value for index, value in enumerate(found)}
+    golden = _COMPUTE[SCENARIOS[args.scenario].task](_inputs(args.scenario), args.cache)
+    values: dict[str, Any] = {str(index): value for index, value in enumerate(golden)}
     partial = args.out.with_suffix(".partial.npz")
     np.savez(partial, **values)
     partial.rename(args.out)

@@ -78,27 +78,27 @@ class Row:
 
 def rows(killed: str, at: float, ready: float, seen: Sequence[Seen]) -> list[Row]:
     """Return one row per service of the calls that ended after a kill at ``at``."""
-    after = [one for one in seen if one.end > at]
+    after = [call for call in seen if call.end > at]
     return [
-        _row(killed, service, at, ready, [one for one in after if one.service == service])
-        for service in dict.fromkeys(one.service for one in after)
+        _row(killed, service, at, ready, [call for call in after if call.service == service])
+        for service in dict.fromkeys(call.service for call in after)
     ]
 
 
 def _row(killed: str, service: str, at: float, ready: float, calls: Sequence[Seen]) -> Row:
-    found = Counter(one.outcome for one in calls)
-    failures = [one.end - at for one in calls if one.outcome != OK]
-    named = sum(found[name] for name in (OK, UNAVAILABLE, REFUSED, BROKEN))
+    outcomes = Counter(call.outcome for call in calls)
+    failures = [call.end - at for call in calls if call.outcome != OK]
+    named = sum(outcomes[name] for name in (OK, UNAVAILABLE, REFUSED, BROKEN))
     return Row(
         killed=killed,
         service=service,
         calls=len(calls),
-        ok=found[OK],
-        unavailable=found[UNAVAILABLE],
-        refused=found[REFUSED],
-        broken=found[BROKEN],
+        ok=outcomes[OK],
+        unavailable=outcomes[UNAVAILABLE],
+        refused=outcomes[REFUSED],
+        broken=outcomes[BROKEN],
         other=len(calls) - named,
-        longest=round(max(one.end - one.begin for one in calls), 1),
+        longest=round(max(call.end - call.begin for call in calls), 1),
         last_failure=round(max(failures), 1) if failures else None,
         ready=round(ready - at, 1),
     )
@@ -116,12 +116,12 @@ def table(found: Sequence[Row]) -> str:
 
 def victims(launcher: psutil.Process, what: str) -> list[psutil.Process]:
     """Return the processes below a launcher that ``what`` names; some may just have ended."""
-    found = []
+    processes = []
     for process in launcher.children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if _is(process.cmdline(), what):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def _is(command: Sequence[str], what: str) -> bool:
@@ -139,18 +139,18 @@ async def hurt(launcher: psutil.Process, what: str) -> tuple[float, set[int]]:
     Raises:
         KillsError: there is no such process.
     """
-    found = await asyncio.to_thread(victims, launcher, what)
-    if not found:
+    processes = await asyncio.to_thread(victims, launcher, what)
+    if not processes:
         raise KillsError(f"no process of {what} below process {launcher.pid}")
     at = time.monotonic()
-    for process in found:
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.suspend() if what == "stopped" else process.kill()
     if what == "stopped":
         await asyncio.sleep(STOPPED_SECONDS)
-        for process in found:
+        for process in processes:
             process.resume()
-    return at, {process.pid for process in found}
+    return at, {process.pid for process in processes}
 
 
 async def replaced(launcher: psutil.Process, what: str, killed: set[int]) -> None:
@@ -161,8 +161,8 @@ async def replaced(launcher: psutil.Process, what: str, killed: set[int]) -> Non
     """
     end = time.monotonic() + RECOVERY_SECONDS
     while time.monotonic() < end:
-        found = await asyncio.to_thread(victims, launcher, what)
-        if len({process.pid for process in found} - killed) >= len(killed):
+        processes = await asyncio.to_thread(victims, launcher, what)
+        if len({process.pid for process in processes} - killed) >= len(killed):
             return
         await asyncio.sleep(0.2)
     raise KillsError(f"no successor of {what} after {RECOVERY_SECONDS:.0f} s")
@@ -188,9 +188,9 @@ async def measure(
 ) -> list[Row]:
     """Kill one after the other under the mixed load."""
     report = json.loads((await fetch(main, "/readyz")).body)["services"]
-    urls = [urlsplit(url) for one in report.values() for url in one["urls"]]
+    urls = [urlsplit(url) for service in report.values() for url in service["urls"]]
     mouths = next((url.netloc for url in urls if url.scheme == "grpc"), "")
-    mix, found = Mix(DEADLINE), []
+    mix, results = Mix(DEADLINE), []
     await start(mix, main, list(report), cache, mouths)
     try:
         await asyncio.sleep(WARM)
@@ -202,11 +202,11 @@ async def measure(
             await until_ready(main, RECOVERY_SECONDS)
             ready = time.monotonic()
             await asyncio.sleep(SETTLE)
-            found += rows(what, at, ready, mix.seen[first:])
+            results += rows(what, at, ready, mix.seen[first:])
             print(table(rows(what, at, ready, mix.seen[first:])), flush=True)
     finally:
         await mix.stop()
-    return found
+    return results
 
 
 def environment(state: Path, services: Sequence[str], main: int) -> dict[str, str]:
@@ -281,11 +281,11 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:9000", help="its main port")
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "cache")
     try:
-        found = run(parser.parse_args())
+        results = run(parser.parse_args())
     except (KillsError, psutil.NoSuchProcess, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("\nall of them\n" + table(found))
+    print("\nall of them\n" + table(results))
     return 0
 
 

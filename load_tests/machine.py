@@ -32,7 +32,7 @@ def processor() -> dict[str, object]:
 
 def versions(root: Path) -> dict[str, dict[str, str]]:
     """Return the versions that matter in each environment that exists."""
-    found = {}
+    versions_by_folder = {}
     for folder, names in PACKAGES.items():
         python = root / folder / "bin" / "python"
         if not python.exists():
@@ -45,5 +45,5 @@ def versions(root: Path) -> dict[str, dict[str, str]]:
         )
         command = [str(python), "-c", code, *names.split()]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found[folder] = dict(sorted(line.split() for line in out.splitlines()))
-    return found
+        versions_by_folder[folder] = dict(sorted(line.split() for line in out.splitlines()))
+    return versions_by_folder

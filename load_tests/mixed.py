@@ -124,8 +124,8 @@ class MouthCall:
                 told = dict(error.trailing_metadata() or ())
                 return UNAVAILABLE if "retry-after" in told else REFUSED
             return _GRPC.get(error.code(), error.code().name)
-        found = inference_pb2.InferBatchResponse.FromString(answer)  # type: ignore[attr-defined]
-        return OK if found.success else "failed"
+        response = inference_pb2.InferBatchResponse.FromString(answer)  # type: ignore[attr-defined]
+        return OK if response.success else "failed"
 
 
 async def start(mix: Mix, main: Address, services: list[str], cache: Path, mouths: str) -> None:
@@ -145,11 +145,11 @@ async def start(mix: Mix, main: Address, services: list[str], cache: Path, mouth
     portrait = (originals(cache) / "astronaut.png").read_bytes()
     encoded = base64.b64encode(portrait).decode()
     if "text" in services:
-        bodies = [Body.json({"texts": one}) for one in workload.embed_short(64)]
+        bodies = [Body.json({"texts": texts}) for texts in workload.embed_short(64)]
         for _ in range(4):
             post("text", "/text/embed", bodies)
     if "vision" in services:
-        files = [Body.file("file", "picture.jpg", one) for one in jpegs(16, cache)]
+        files = [Body.file("file", "picture.jpg", picture) for picture in jpegs(16, cache)]
         for _ in range(2):
             post("vision", "/vision/infer", files)
     if "iot" in services:

@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 
+from steps import as_command
+
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # The fonts give the pages the same metrics everywhere.
 PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -55,7 +57,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from steps import Step, on_terminal
+from steps import Step, as_command, on_terminal
 
 DASHBOARD = Path(__file__).resolve().parents[1] / "dashboard"
 PACKAGES = ("package-lock.json", ".npmrc", "types/package.json")
@@ -34,15 +34,15 @@ class MissingNodeError(Exception):
 
 def digest(names: Iterable[str], *more: str) -> str:
     """Return a hash of files and folders of the dashboard, and of further strings."""
-    found = hashlib.sha256("\0".join(more).encode())
+    total = hashlib.sha256("\0".join(more).encode())
     for name in names:
         path = DASHBOARD / name
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
             if file.is_file():
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
-                found.update(f"{file.relative_to(DASHBOARD)} {content}\n".encode())
-    return found.hexdigest()
+                total.update(f"{file.relative_to(DASHBOARD)} {content}\n".encode())
+    return total.hexdigest()
 
 
 def _stamped(folder: Path, value: str) -> bool:
@@ -149,7 +149,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -22,7 +22,7 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
-from steps import Step, on_terminal
+from steps import Step, as_command, on_terminal
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent / "pyproject.toml"  # an image is made of the locks alone
@@ -57,8 +57,8 @@ def prerequisites() -> list[str]:
 def _libpython() -> bool:
     name = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so"
     folder = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
-    found = list(folder.glob(name + "*")) or list(folder.glob(f"*/{name}*"))
-    return bool(found or ctypes.util.find_library(name[3:-3]))
+    files = list(folder.glob(name + "*")) or list(folder.glob(f"*/{name}*"))
+    return bool(files or ctypes.util.find_library(name[3:-3]))
 
 
 def _digests(locks: list[Path]) -> set[str]:
@@ -78,10 +78,10 @@ def gpu_device(tell: Callable[[str], None] = print) -> str:
     """
     if not DRIVER.exists():
         return "cuda" if WSL.exists() else "cpu"
-    found = re.search(r"Module\S*(?: for \S+)?\s+(\d+)\.\d+", DRIVER.read_text(errors="replace"))
-    if found and int(found[1]) < OLDEST_DRIVER:
+    version = re.search(r"Module\S*(?: for \S+)?\s+(\d+)\.\d+", DRIVER.read_text(errors="replace"))
+    if version and int(version[1]) < OLDEST_DRIVER:
         tell(
-            f"The NVIDIA driver is {found[1]}: CUDA needs {OLDEST_DRIVER} or newer, so the CPU "
+            f"The NVIDIA driver is {version[1]}: CUDA needs {OLDEST_DRIVER} or newer, so the CPU "
             "computes."
         )
         return "cpu"
@@ -243,7 +243,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -21,8 +21,8 @@ NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 
 def programs() -> Path | None:
     """Return the folder of the newest installed version's programs, or None."""
-    found = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
-    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+    folders = [folder for folder in VERSIONS.glob("*/bin") if (folder / "initdb").is_file()]
+    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
 
 
 def install() -> None:
@@ -52,7 +52,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    from steps import as_command  # beside this script; tests import it from elsewhere
+
+    as_command(main)

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from steps import as_command
+
 PACKAGE, INSIDE = "prometheus", "usr/bin/promtool"
 
 
@@ -55,7 +57,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +28,14 @@ PAUSE_SECONDS = 0.1
 def on_terminal() -> bool:
     """Whether a person watches who can see a line change."""
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def as_command(main: Callable[[], int]) -> None:
+    """End the process with what ``main`` returns; as shells say it where Ctrl-C ended it."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 class Step:

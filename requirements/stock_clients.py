@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from install import install
+from steps import as_command
 
 from dashboard import STAMP, MissingNodeError, node_of, npm
 
@@ -76,7 +77,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from install import DEVICES, gpu_device, install
+from steps import as_command
 
 HERE = Path(__file__).resolve().parent
 LINK = HERE.parent / "model_repository" / "vlm" / "1" / "env"
@@ -82,7 +83,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(lambda: main(sys.argv[1:]))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+from steps import as_command
 
 HERE = Path(__file__).resolve().parent
 # torch comes from the project's own locks. torchaudio, torchcodec and triton (the language) have
@@ -39,7 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(main)

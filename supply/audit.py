@@ -35,14 +35,14 @@ def report(title: str, command: Sequence[str], folder: Path) -> str:
         )
     except (subprocess.TimeoutExpired, OSError):
         return f"== {title}\n{UNREACHABLE}"
-    found = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
-    if any(sign in found for sign in _SIGNS):
+    output = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
+    if any(sign in output for sign in _SIGNS):
         return f"== {title}\n{UNREACHABLE}"
     if done.returncode not in (0, 1):
-        return f"== {title}\nthe auditor failed; nothing is known:\n{found}"
-    if skipped := found.count(SKIPPED):
-        found = f"{skipped} packages are unknown to the advisory service:\n{found}"
-    return f"== {title}\n{found or 'nothing found'}"
+        return f"== {title}\nthe auditor failed; nothing is known:\n{output}"
+    if skipped := output.count(SKIPPED):
+        output = f"{skipped} packages are unknown to the advisory service:\n{output}"
+    return f"== {title}\n{output or 'nothing found'}"
 
 
 def reports(tool: str, node: Path) -> list[str]:

@@ -43,14 +43,14 @@ def page() -> str:
 def _weights(weights: Iterable[Weights]) -> list[str]:
     rows = ["| weights | from | version | licence | |", "|---|---|---|---|---|"]
     return rows + [
-        f"| {one.name} | {one.source} | {one.version or '-'} | {one.licence} | {one.note} |"
-        for one in weights
+        f"| {item.name} | {item.source} | {item.version or '-'} | {item.licence} | {item.note} |"
+        for item in weights
     ]
 
 
 def _packages(packages: Iterable[Package]) -> list[str]:
     by_licence: dict[str, list[str]] = {}
-    for one in packages:
-        by_licence.setdefault(one.licence, []).append(one.name)
+    for package in packages:
+        by_licence.setdefault(package.licence, []).append(package.name)
     rows = ["| licence | packages |", "|---|---|"]
     return rows + [f"| {name} | {', '.join(by_licence[name])} |" for name in sorted(by_licence)]

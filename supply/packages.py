@@ -76,14 +76,18 @@ def licence(name: str) -> str:
     if name in _KNOWN:
         return _KNOWN[name]
     try:
-        found = metadata(name)
+        fields = metadata(name)
     except PackageNotFoundError:
         raise UnknownLicenceError(f"{name} is not installed") from None
-    if "License-Expression" in found:
-        return found["License-Expression"]
-    classifiers: list[str] = found.get_all("Classifier") or []
-    named = [one.split("::")[-1] for one in classifiers if one.startswith("License ::")]
-    stated = [found["License"]] if "License" in found else []
+    if "License-Expression" in fields:
+        return fields["License-Expression"]
+    classifiers: list[str] = fields.get_all("Classifier") or []
+    named = [
+        classifier.split("::")[-1]
+        for classifier in classifiers
+        if classifier.startswith("License ::")
+    ]
+    stated = [fields["License"]] if "License" in fields else []
     for text in (*stated, *named):
         for spdx, pattern in _SPDX.items():
             if text.strip() == spdx or re.fullmatch(pattern, text.strip(), re.IGNORECASE):
@@ -105,9 +109,9 @@ def python_packages() -> list[Package]:
 def dashboard_packages() -> list[Package]:
     """Return what npm's lock file installs for use, without the build tools."""
     lock = json.loads((ROOT / "dashboard" / "package-lock.json").read_text())
-    found = {
+    licences = {
         path.rpartition("node_modules/")[2]: str(entry.get("license", "unknown"))
         for path, entry in lock["packages"].items()
         if "node_modules/" in path and not entry.get("dev") and not entry.get("link")
     }
-    return [Package(name, found[name]) for name in sorted(found)]
+    return [Package(name, licences[name]) for name in sorted(licences)]

@@ -36,14 +36,14 @@ def python_part(tool: str) -> Bom:
         together.flush()
         command = [tool, "requirements", together.name, "--spec-version", SPECIFICATION]
         done = subprocess.run([*command, "--output-reproducible"], check=True, capture_output=True)
-    found = dict(json.loads(done.stdout))
+    bom = dict(json.loads(done.stdout))
     # Some are in several locks; the tool's description is the requirement with all its hashes.
     once: dict[str, Bom] = {}
-    for one in found["components"]:
-        once.setdefault(one["purl"], one)
+    for component in bom["components"]:
+        once.setdefault(component["purl"], component)
     known = set(locked())
-    found["components"] = [_described(one, known) for one in once.values()]
-    return found
+    bom["components"] = [_described(component, known) for component in once.values()]
+    return bom
 
 
 def dashboard_part(node: Path) -> Bom:
@@ -59,16 +59,16 @@ def dashboard_part(node: Path) -> Bom:
     done = subprocess.run(
         command, cwd=ROOT / "dashboard", env=variables, check=True, capture_output=True
     )
-    found = dict(json.loads(done.stdout))
+    bom = dict(json.loads(done.stdout))
     # Not by --omit=dev: that also leaves out what build tools have as a peer, such as React.
-    shipped = {one.name for one in dashboard_packages()}
-    found["components"] = [one for one in found["components"] if _npm_name(one) in shipped]
-    return found
+    shipped = {package.name for package in dashboard_packages()}
+    bom["components"] = [part for part in bom["components"] if _npm_name(part) in shipped]
+    return bom
 
 
 def weights_part() -> list[Bom]:
     """Return the weights as components."""
-    return [_component(one) for one in (*default_weights(), *configured_weights())]
+    return [_component(weights) for weights in (*default_weights(), *configured_weights())]
 
 
 def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom:
@@ -84,7 +84,7 @@ def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom
     dependencies = [*python.get("dependencies", []), *dashboard.get("dependencies", [])]
     own = dashboard["metadata"]["component"]["bom-ref"]
     references = {component["bom-ref"] for component in components}
-    kept = [one for one in dependencies if one["ref"] in references - {own}]
+    kept = [dependency for dependency in dependencies if dependency["ref"] in references - {own}]
     return {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPECIFICATION}.schema.json",
         "bomFormat": "CycloneDX",
@@ -95,19 +95,20 @@ def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom
         "components": components,
         "dependencies": [
             {"ref": "pentad", "dependsOn": sorted(references)},
-            *(
-                {**one, "dependsOn": [ref for ref in one.get("dependsOn", []) if ref in references]}
-                for one in kept
-            ),
+            *({**entry, "dependsOn": _known(entry, references)} for entry in kept),
         ],
     }
 
 
+def _known(dependency: Bom, references: set[str]) -> list[str]:
+    return [target for target in dependency.get("dependsOn", []) if target in references]
+
+
 def _described(component: Bom, known: set[str]) -> Bom:
-    found = {key: value for key, value in component.items() if key != "description"}
-    if found["name"] in known:  # of another environment only its own metadata would tell
-        found["licenses"] = [{"expression": licence(found["name"])}]
-    return found
+    described = {key: value for key, value in component.items() if key != "description"}
+    if described["name"] in known:  # of another environment only its own metadata would tell
+        described["licenses"] = [{"expression": licence(described["name"])}]
+    return described
 
 
 def _npm_name(component: Bom) -> str:
@@ -115,19 +116,19 @@ def _npm_name(component: Bom) -> str:
     return f"{group}/{component['name']}" if group else str(component["name"])
 
 
-def _component(one: Weights) -> Bom:
-    found: Bom = {
+def _component(weights: Weights) -> Bom:
+    component: Bom = {
         "type": "machine-learning-model",
-        "bom-ref": f"weights:{one.name}",
-        "name": one.name,
-        "licenses": [{"license": {"id": one.licence}}],
-        "description": " ".join(filter(None, (one.source, one.note))),
+        "bom-ref": f"weights:{weights.name}",
+        "name": weights.name,
+        "licenses": [{"license": {"id": weights.licence}}],
+        "description": " ".join(filter(None, (weights.source, weights.note))),
     }
-    if one.version:
-        found["version"] = one.version
-    if one.sha256:
-        found["hashes"] = [{"alg": "SHA-256", "content": one.sha256}]
-    return found
+    if weights.version:
+        component["version"] = weights.version
+    if weights.sha256:
+        component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
+    return component
 
 
 def write(file: Path, tool: str, node: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from export.catalogue import (
     MOBILENET_V2,
     Package,
 )
+from gateway.model_config import parameters, read_config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,9 +68,8 @@ def default_weights() -> list[Weights]:
 
 def configured_weights() -> list[Weights]:
     """Return what a configuration may name beside them: the default of the model `vlm`."""
-    text = (ROOT / "model_repository" / "vlm" / "config.pbtxt").read_text()
-    found = re.search(r'key: "source" value: { string_value: "([^",]+), ([^"]+)"', text)
-    if not found:
+    config = read_config(ROOT / "model_repository" / "vlm" / "config.pbtxt")
+    source, comma, licence = parameters(config).get("source", "").partition(", ")
+    if not comma:
         raise ValueError("model_repository/vlm/config.pbtxt names no source of its weights")
-    source, licence = found.groups()
     return [Weights(source.rpartition("/")[2], source, "", "", licence, "only with iot.vlm")]

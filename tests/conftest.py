@@ -48,6 +48,7 @@ LONG = (
     "triton/lipsync/model/test_lipsync_traffic.py",
     "triton/plans/",
     "triton/scale/",
+    "triton/text/test_measured_calls.py",
     "triton/tryon/jobs/",
     "triton/tryon/model/test_other_engines.py",
     "triton/vision/test_other_classifiers.py",

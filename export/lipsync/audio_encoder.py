@@ -25,7 +25,6 @@ class AudioEncoderExport:
     Attributes:
         file: The operator's ONNX file, or where the demo's own is written.
         demo: Whether to write that one.
-        repository: Model repository.
         name: Triton model; another one than `audio_encoder` is derived from it.
     """
 

@@ -40,7 +40,9 @@ def write_encoder(source: Path, target: Path) -> tuple[float, dict[str, Any]]:
     original = model.SerializeToString()
     given = _only_input(model, source)
     windows = np.random.default_rng(0).normal(0, 2, (5, *MEL_SHAPE)).astype(np.float32)
-    expected = np.concatenate([run(original, [OUTPUT], {given: one[None]})[0] for one in windows])
+    expected = np.concatenate(
+        [run(original, [OUTPUT], {given: window[None]})[0] for window in windows]
+    )
     if expected.shape != (len(windows), FEATURES):
         raise ExportError(f"{source.name} gives {list(expected.shape[1:])}, not [{FEATURES}]")
     _rename_input(model, given)

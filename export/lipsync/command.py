@@ -124,7 +124,7 @@ def _demo(options: argparse.Namespace, settings: Settings) -> int:
 
 def _table(results: list[Imported]) -> Table:
     table = Table("tenant", "result", "graph", "MB", "max difference", "PSNR dB")
-    for result in sorted(results, key=lambda one: one.error is None):
+    for result in sorted(results, key=lambda outcome: outcome.error is None):
         if result.error:
             table.add_row(result.file.name, Text(result.error, style="red"))
             continue

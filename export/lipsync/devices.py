@@ -10,11 +10,11 @@ from pathlib import Path
 
 from export.errors import ExportError
 from export.lipsync.importing import MODEL
+from gateway.model_config import load, text_of
 from gateway.settings import Settings
 
 FILE = "settings.json"
 """Read by the model; see its lipsync_settings.py."""
-_DEVICE = re.compile(r'(key: "device" value: \{ string_value: ")([a-z]+)(?::\d+)?(")')
 
 
 def model_settings(settings: Settings) -> dict[str, str]:
@@ -66,16 +66,18 @@ def write_devices(settings: Settings) -> None:
 def _files(settings: Settings) -> dict[Path, str]:
     """Content by file."""
     repository = settings.paths.repository
-    text = (repository / MODEL / "config.pbtxt").read_text(encoding="utf-8")
-    if not _DEVICE.search(text):
+    config = load(repository / MODEL / "config.pbtxt")
+    if "device" not in config.parameters:
         raise ExportError(f"{MODEL}/config.pbtxt has no parameter device")
+    device = config.parameters["device"]
+    kind = device.string_value.partition(":")[0]
     own = json.dumps(model_settings(settings), indent=1, sort_keys=True) + "\n"
     found = {repository / MODEL / "1" / FILE: own}
     for number, name in enumerate(settings.lipsync.device_models):
         if number and name.startswith(MODEL):
             folder = repository / name
-            config = text.replace(f'name: "{MODEL}"', f'name: "{name}"', 1)
-            found[folder / "config.pbtxt"] = _DEVICE.sub(rf"\g<1>\g<2>:{number}\g<3>", config)
+            config.name, device.string_value = name, f"{kind}:{number}"
+            found[folder / "config.pbtxt"] = text_of(config)
             found[folder / ".gitignore"] = "*\n"
     return found
 

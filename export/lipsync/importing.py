@@ -22,12 +22,9 @@ class Imported:
     """What became of one file.
 
     Attributes:
-        file: The tenant's ONNX file.
         error: Why it was refused; None when it was not.
         new: Whether it was imported now; false when a valid import was there.
         graph: Hash that tenants with one engine share.
-        memory_bytes: Of its weights.
-        quality: Figures of the golden frame.
     """
 
     file: Path

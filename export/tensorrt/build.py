@@ -24,7 +24,6 @@ class Outcome:
     """What became of a model's plan.
 
     Attributes:
-        record: Of the plan that is installed.
         changed: Whether it was not there before.
         refused: What was tried before it, and why it was not good enough.
     """
@@ -45,7 +44,7 @@ def keys(declaration: PlanDeclaration, graph: Path, machine: PlanMachine) -> lis
     except OSError:
         raise ExportError(f"{declaration.model} has no {graph.name}: run `make models`") from None
     here = (digest, machine.tensorrt, machine.gpu, machine.compute_capability)
-    return [PlanKey(*here, one, declaration.profile) for one in declaration.precisions]
+    return [PlanKey(*here, precision, declaration.profile) for precision in declaration.precisions]
 
 
 def make_plan(
@@ -110,7 +109,7 @@ def retire_foreign(repository: Path, model: str, machine: PlanMachine | None) ->
     if record.key in candidates:
         return []
     retire(folder)
-    return min((record.key.differences(one) for one in candidates), key=len)
+    return min((record.key.differences(key) for key in candidates), key=len)
 
 
 def _golden(
@@ -141,7 +140,7 @@ def _build(
     """
     import onnx
 
-    graph_outputs = [one.name for one in onnx.load(str(graph)).graph.output]
+    graph_outputs = [output.name for output in onnx.load(str(graph)).graph.output]
     plan, timings = engine.build(graph, declaration, key.precision, store.timings(machine))
     store.keep_timings(machine, timings)
     guard = declaration.guard

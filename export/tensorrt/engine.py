@@ -47,7 +47,11 @@ class PlanEngine(Protocol):
 def is_quantised(graph: Path) -> bool:
     """Whether a graph's own quantisation nodes say what is FP8; no precision flag can."""
     model = onnx.load(str(graph), load_external_data=False)
-    eight = {one.name for one in model.graph.initializer if one.data_type in _FLOAT8}
+    eight = {
+        initializer.name
+        for initializer in model.graph.initializer
+        if initializer.data_type in _FLOAT8
+    }
     return any(
         node.op_type == "DequantizeLinear" and not eight.isdisjoint(node.input)
         for node in model.graph.node
@@ -96,8 +100,8 @@ class TensorRtEngine:
         if precision in ("FP16", "BF16"):
             config.set_flag(getattr(trt.BuilderFlag, precision))
         profile = builder.create_optimization_profile()
-        for name, one in declaration.inputs.items():
-            profile.set_shape(name, one.smallest, one.tuned, one.largest)
+        for name, shapes in declaration.inputs.items():
+            profile.set_shape(name, shapes.smallest, shapes.tuned, shapes.largest)
         if config.add_optimization_profile(profile) < 0:
             raise ExportError(f"{declaration.model}: TensorRT does not take the shapes")
         for known in (timings, b""):  # one of another driver, or a damaged one, is not taken

@@ -96,22 +96,22 @@ def compare(
     Raises:
         ExportError: The shapes differ.
     """
-    found = []
-    for one, other in zip(expected, got, strict=True):
-        if one.shape != other.shape:
-            raise ExportError(f"the plan gives {other.shape}, its graph {one.shape}")
-        if MASK in feed and one.ndim == 3:
+    differences = []
+    for wanted, computed in zip(expected, got, strict=True):
+        if wanted.shape != computed.shape:
+            raise ExportError(f"the plan gives {computed.shape}, its graph {wanted.shape}")
+        if MASK in feed and wanted.ndim == 3:
             kept = feed[MASK].astype(bool)
-            one, other = one[kept], other[kept]
+            wanted, computed = wanted[kept], computed[kept]
         if guard.measure == "confidence":
-            found.append(_confidence_difference(one, other))
+            differences.append(_confidence_difference(wanted, computed))
         elif guard.measure == "difference":
-            found.append(difference(one, other))
+            differences.append(difference(wanted, computed))
         else:
-            rows = (len(one), -1)
-            found.append(float(cosines(one.reshape(rows), other.reshape(rows)).min()))
+            rows = (len(wanted), -1)
+            differences.append(float(cosines(wanted.reshape(rows), computed.reshape(rows)).min()))
     worst = min if guard.measure == "cosine" else max
-    return float("nan") if np.isnan(found).any() else worst(found)
+    return float("nan") if np.isnan(differences).any() else worst(differences)
 
 
 def _confidence_difference(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:

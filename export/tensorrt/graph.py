@@ -41,11 +41,11 @@ def for_tensorrt(graph: Path) -> bytes | None:
 
 
 def _bytes_inputs(model: Any) -> list[str]:
-    given = {one.name for one in model.graph.initializer}
+    given = {initializer.name for initializer in model.graph.initializer}
     return [
-        one.name
-        for one in model.graph.input
-        if one.type.tensor_type.elem_type == TensorProto.UINT8 and one.name not in given
+        entry.name
+        for entry in model.graph.input
+        if entry.type.tensor_type.elem_type == TensorProto.UINT8 and entry.name not in given
     ]
 
 
@@ -62,9 +62,9 @@ def _cast_first(model: Any, names: list[str]) -> None:
         if node.op_type not in MOVING or not moved.isdisjoint(node.input[1:]):
             raise ExportError(f"TensorRT takes bytes only to cast them, {node.op_type} uses them")
         moved.update(node.output)
-    if wrong := moved & {one.name for one in model.graph.output}:
+    if wrong := moved & {output.name for output in model.graph.output}:
         raise ExportError(f"TensorRT gives no bytes that it has moved: {wrong.pop()}")
-    kept = [one for one in model.graph.value_info if one.name not in moved]
+    kept = [value for value in model.graph.value_info if value.name not in moved]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)
     for node in model.graph.node:

@@ -40,22 +40,22 @@ def this_machine(nvml: Any = None, tensorrt: Any = None, visible: str | None = N
     try:
         nvml.nvmlInit()
         try:
-            found = {_kind(nvml, card) for card in cards(nvml, visible)}
+            kinds = {_kind(nvml, card) for card in cards(nvml, visible)}
         finally:
             nvml.nvmlShutdown()
     except nvml.NVMLError as error:
         raise ExportError(f"plans need an NVIDIA GPU; its driver says: {error}") from None
-    if len(found) != 1:
-        kinds = ", ".join(f"{name} ({capability})" for name, capability in sorted(found)) or "none"
+    if len(kinds) != 1:
+        names = ", ".join(f"{name} ({capability})" for name, capability in sorted(kinds)) or "none"
         raise ExportError(
-            f"plans need GPUs of one model, here are {kinds}: let Triton see those of one model "
+            f"plans need GPUs of one model, here are {names}: let Triton see those of one model "
             "(CUDA_VISIBLE_DEVICES, NVIDIA_VISIBLE_DEVICES), or stay on ONNX"
         )
     try:
         tensorrt = tensorrt or import_module("tensorrt")
     except ImportError as error:
         raise ExportError(f"TensorRT's Python package cannot be used here: {error}") from None
-    ((name, capability),) = found
+    ((name, capability),) = kinds
     return PlanMachine(str(tensorrt.__version__), name, capability)
 
 

@@ -52,10 +52,10 @@ class TryonExport:
         return artefacts.version_folder(self.settings.paths.repository, MODEL)
 
     def _made_from(self) -> dict[str, str]:
-        found = {"networks": MEDIAPIPE.sha256, "settings": _text(self.settings)}
+        made_from = {"networks": MEDIAPIPE.sha256, "settings": _text(self.settings)}
         if libraries.wanted(self.settings):
-            found["libraries"] = libraries.identity()
-        return found
+            made_from["libraries"] = libraries.identity()
+        return made_from
 
 
 def model_settings(settings: Settings) -> dict[str, str]:

@@ -28,10 +28,6 @@ def write_checkpoint(folder: Path, seed: int = 0) -> None:
     """Write the checkpoint (3 MB) and a LoRA for it, `lightning.safetensors`.
 
     diffusers and torchvision must be importable, see export.tryon.libraries.
-
-    Args:
-        folder: Created when missing.
-        seed: Of the weights.
     """
     import torch
     from diffusers import (

@@ -10,9 +10,9 @@ from gateway.capacity.machine import GB, Machine
 from gateway.capacity.networks import Deployed, needed
 from gateway.capacity.placement import Device, Sizing, TenantRoom, judge, tenants_that_fit
 from gateway.capacity.tenants import tenants_of
+from gateway.model_config import parameters, read_config
 from gateway.services.registry import SERVICES
 from gateway.settings import Settings
-from gateway.triton.model_config import parameters, read_config
 
 
 def size_up(settings: Settings, machine: Machine, devices: dict[str, str]) -> Sizing:

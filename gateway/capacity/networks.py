@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.capacity.facts import ARENA_FACTOR, CALLS, NETWORKS, Network
+from gateway.model_config import parameters, read_config
 from gateway.services.registry import SERVICES
 from gateway.settings import Settings
-from gateway.triton.model_config import parameters, read_config
 from gateway.triton.placing import CARDS
 from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declared
 

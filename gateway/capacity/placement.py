@@ -13,7 +13,6 @@ class Item:
 
     Attributes:
         what: model, or what else it is.
-        engine: that runs it.
         instances: on this device.
         bytes: of all of them.
     """
@@ -26,14 +25,7 @@ class Item:
 
 @dataclass(frozen=True)
 class TenantRoom:
-    """Lip-sync tenants on one device.
-
-    Attributes:
-        model: Triton model of the device.
-        fit: how many have room.
-        wanted: how many there are to be.
-        bytes: of one.
-    """
+    """Lip-sync tenants on one device."""
 
     model: str
     fit: int
@@ -53,8 +45,6 @@ class Device:
     Attributes:
         name: ``GPU 0``, ``host``.
         capacity: bytes.
-        items: what goes there.
-        tenants: room for tenants, by lip-sync model there.
     """
 
     name: str
@@ -89,7 +79,6 @@ class Sizing:
     Attributes:
         devices: GPUs first, the host last.
         problems: what does not fit; the start is refused.
-        notes: what an operator should know.
     """
 
     devices: list[Device]

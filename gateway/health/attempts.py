@@ -57,7 +57,6 @@ class Asking:
 
     Args:
         monitor: knows whether the model is there.
-        model: which is asked.
         deadline: of the request, by the monotonic clock.
     """
 

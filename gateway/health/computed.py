@@ -22,7 +22,6 @@ class Computed:
     """A report.
 
     Attributes:
-        backend: that wrote it.
         provider: ``cpu``, ``cuda`` or ``tensorrt``.
         device: ``cpu`` or ``cuda:N``.
         reason: why that is not what was asked for; empty where it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.triton.model_config import parameters
+from gateway.model_config import parameters
 
 _BF16_KEYS = ("HINT_BF16",)  # NVIDIA's OpenVINO backend knows this one alone
 

@@ -24,10 +24,8 @@ class ModelState:
 
     Attributes:
         task: what it does, e.g. ``embed``.
-        triton_model: the model requests go to.
         needs: models it calls, loaded before it.
         name: identity of the weights as the model itself reports it.
-        engine: backend and precision that run the network.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         doubted: when it last lost an inference; a canary that began before proves nothing.
     """

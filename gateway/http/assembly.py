@@ -34,7 +34,6 @@ class Checks:
         body_limit: most bytes of a body.
         header: that carries a key beside the usual ones.
         open_paths: for which no key is asked.
-        render: makes the answer of a refusal.
         cors_origins: pages that may call beside those of ``server.cors``; ``*`` among them only
             ``old_paths``.
         old_paths: of the server that the service replaces.
@@ -61,7 +60,6 @@ class Assembly:
         mounts: the services' protected applications under their prefixes.
         applications: the same without protection, by prefix.
         urls: addresses of each service.
-        ports: applications of the services' own ports.
         documented: by port, the application whose API document is that of the port.
         services: those that were added, by name.
         background: what runs beside the requests, the services included.

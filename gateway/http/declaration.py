@@ -57,11 +57,9 @@ class Operation:
     """What the API document says of a route beside FastAPI's own words.
 
     Attributes:
-        answers: types of the answers by status and media type.
         descriptions: of the answers.
         parameters: types of those in the path, by name.
         headers: descriptions of the headers of a successful answer.
-        query: its model, if there is one.
         body: media type and model of the request's body, if there is one.
         optional: whether the body may be left out.
     """

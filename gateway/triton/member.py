@@ -23,7 +23,6 @@ class Member:
         leaving: whether its name has left it; it gets work only where no other can do it.
         ready: models it has loaded, as last read.
         broken: models whose process died there, until they are loaded again.
-        busy: inferences under way through this gateway.
     """
 
     address: str

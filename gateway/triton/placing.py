@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.triton.model_config import parameters
+from gateway.model_config import parameters
 
 CARDS = "cards"
 """Parameter of a network: of how many of Triton's GPUs it has instances; 0: of all."""

@@ -45,11 +45,7 @@ def rounded(size: int) -> int:
 
 
 class RegionLease:
-    """A region for the time of one call.
-
-    Attributes:
-        region: the memory.
-    """
+    """A region for the time of one call."""
 
     def __init__(self, region: RegionFile) -> None:
         self.region = region
@@ -85,7 +81,6 @@ class Regions:
     """A bounded pool of regions, made on demand and kept for later calls.
 
     Args:
-        triton: who maps them.
         url: Triton's gRPC address; tells whether it can be on this machine.
         transport: ``grpc`` never uses regions, ``auto`` does where Triton is on this machine.
         limit: bytes of all regions together.

@@ -58,13 +58,13 @@ class Gateway:
 
     def memory(self) -> dict[str, int]:
         """Proportional set size in bytes of the gateway and of the models' processes."""
-        found = {"gateway": 0, "model": 0}
+        sizes = {"gateway": 0, "model": 0}
         for child in self.process.children(recursive=True):
             line = " ".join(child.cmdline())
             name = "model" if "/lipsync/1/model.py" in line else "gateway"
             if name == "model" or "-m gateway" in line:
-                found[name] += child.memory_full_info().pss
-        return found
+                sizes[name] += child.memory_full_info().pss
+        return sizes
 
     def tenants(self) -> dict[str, Any]:
         """Return the tenants' REST page, counts included."""

@@ -38,8 +38,8 @@ class PlainSessions:
         size = 1 if self._by_frame else len(frames)
         sound = np.ascontiguousarray(np.broadcast_to(audio, (size, *audio.shape[1:])))
         sessions = [session(self._file, threads) for _ in range(count)]
-        for one in sessions:  # warm, as the pool is
-            one.run(["output"], {"input": frames[:size], "audio": sound})
+        for loaded in sessions:  # warm, as the pool is
+            loaded.run(["output"], {"input": frames[:size], "audio": sound})
         counts = [0] * count
         end = time.monotonic() + seconds
 

@@ -41,8 +41,10 @@ class Pool:
     def process(self) -> psutil.Process:
         """Return the model's process."""
         children = psutil.Process(self._server.process.pid).children(recursive=True)
-        (found,) = [one for one in children if f"/{MODEL}/1/model.py" in " ".join(one.cmdline())]
-        return found
+        (process,) = [
+            child for child in children if f"/{MODEL}/1/model.py" in " ".join(child.cmdline())
+        ]
+        return process
 
     def _command(self, command: dict[str, Any]) -> dict[str, Any]:
         text = np.array([json.dumps(command).encode()], dtype=np.object_)

@@ -81,10 +81,10 @@ class PlainFaces:
         rows, columns = (-(-side // 32) * 32 for side in small.shape[:2])
         canvas = np.zeros((rows, columns, 3), np.uint8)
         canvas[: small.shape[0], : small.shape[1]] = small
-        found = self._detector.run(None, {"image": canvas[None]})[0][0]
+        predictions = self._detector.run(None, {"image": canvas[None]})[0][0]
         boxes, scores, points = [], [], []
-        for place in np.flatnonzero(found[:, 0] > SCORE):
-            score, log_high, log_wide, off_y, off_x, *marks = found[place].tolist()
+        for place in np.flatnonzero(predictions[:, 0] > SCORE):
+            score, log_high, log_wide, off_y, off_x, *marks = predictions[place].tolist()
             row, column = divmod(int(place), columns // 4)
             high, wide = np.exp(log_high) * 4, np.exp(log_wide) * 4
             left = (column + off_x + 0.5) * 4 - wide / 2

@@ -54,8 +54,8 @@ class Bench:
 
     def lines(self) -> list[tuple[float, str, str]]:
         """Time, what and job of the scripted model's runs."""
-        found = [line.split(" ") for line in self.runs.read_text().splitlines()]
-        return [(float(one[0]), one[1], one[2]) for one in found]
+        words = [line.split(" ") for line in self.runs.read_text().splitlines()]
+        return [(float(line[0]), line[1], line[2]) for line in words]
 
     def drained(self, count: int, seconds: float) -> None:
         """Wait until so many jobs are delivered."""
@@ -99,11 +99,13 @@ def gap(repository: Path) -> dict[str, float]:
     """Time between the end of one job's inference and the start of the next one's."""
     receiver = Receiver()
     receiver.delay = 5.0
-    with bench(None, receiver) as found:
+    with bench(None, receiver) as pentad:
         for number in range(30):
-            found.gateway.submit(f"gap-{number}", "seconds=0.2")
-        found.gateway.wait(lambda: len([1 for one in found.lines() if one[1] == "end"]) == 30, 30)
-        lines = found.lines()
+            pentad.gateway.submit(f"gap-{number}", "seconds=0.2")
+        pentad.gateway.wait(
+            lambda: len([1 for line in pentad.lines() if line[1] == "end"]) == 30, 30
+        )
+        lines = pentad.lines()
     gaps = [
         (second[0] - first[0]) * 1000
         for first, second in itertools.pairwise(lines)
@@ -143,18 +145,18 @@ def soak(repository: Path) -> dict[str, float]:
     seed = random.randrange(2**32)
     dice, jobs = random.Random(seed), 200
     receiver = Receiver(behave=failing(0.3, seed))
-    with bench(None, receiver) as found:
+    with bench(None, receiver) as pentad:
         kills = set(dice.sample(range(jobs), 3))
         for number in range(jobs):
-            found.gateway.submit(f"soak-{number}", "seconds=0.05")
+            pentad.gateway.submit(f"soak-{number}", "seconds=0.05")
             if number in kills:
                 time.sleep(dice.uniform(0, 0.5))
-                found.gateway.kill()
-                found.gateway.start()
-        found.drained(jobs, 120)
+                pentad.gateway.kill()
+                pentad.gateway.start()
+        pentad.drained(jobs, 120)
         receiver.behave = always(200)
-        events = {one.event_id for one in receiver.received if one.status == 200}
-        begun = sum(one[1] == "begin" for one in found.lines())
+        events = {request.event_id for request in receiver.received if request.status == 200}
+        begun = sum(line[1] == "begin" for line in pentad.lines())
     expected = {
         f"soak-{n}_{name}" for n in range(jobs) for name in ("asset_service", "load_balancer")
     }
@@ -229,10 +231,10 @@ def main() -> int:
         parser.error(f"no {EXPORTED} in {args.repository}: python -m export tryon")
     failed = False
     for name in args.sections:
-        found = SECTIONS[name](args.repository)
-        print(name, json.dumps({key: round(value, 2) for key, value in found.items()}))
-        failed |= any(found.get(key, 0) > limit for key, limit in LIMITS.items())
-        failed |= found.get("lost_events", 0) > 0
+        figures = SECTIONS[name](args.repository)
+        print(name, json.dumps({key: round(value, 2) for key, value in figures.items()}))
+        failed |= any(figures.get(key, 0) > limit for key, limit in LIMITS.items())
+        failed |= figures.get("lost_events", 0) > 0
     return int(failed)
 
 

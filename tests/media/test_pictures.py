@@ -6,15 +6,17 @@ import io
 
 import numpy as np
 import pytest
-from faces.search import ImageError
-from pictures.decoding import decode
+from pictures.decoding import ImageError, decode
 from PIL import Image
 from story_images import decode_all
-from tryon_errors import InputError
-from tryon_images import decode as tryon_decode
 
 from gateway.services.tryon.image_header import NotAnImageError, read_header
 from tests.media.picture_table import Case, cases
+from tests.support.model_code import code_of
+
+with code_of("tryon"):
+    from tryon_errors import InputError
+    from tryon_images import decode as tryon_decode
 
 MAX_PIXELS = 2**26
 TABLE = cases()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from tests.netns.conftest import GRPC, KEY, Gateway, Row, Site
-from tests.netns.faults import MOVED, VICTIM, WARM, link_cut, settled
+from tests.netns.faults import MOVED, VICTIM, gets_work, link_cut, settled
 from tests.support.network_traffic import Traffic
-from tests.support.waiting import until
 
 
 async def test_link_cut_for_moments(site: Site, gateway: Gateway, row: Row) -> None:
@@ -17,14 +15,14 @@ async def test_link_cut_for_moments(site: Site, gateway: Gateway, row: Row) -> N
 
 async def test_half_open_connection(site: Site, gateway: Gateway, row: Row) -> None:
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
-        await asyncio.sleep(WARM)
+        await traffic.served()
         site.network.drop_connections("gateway", VICTIM, GRPC)
         at = time.monotonic()
         try:
-            await until(lambda: not gateway.up(VICTIM), MOVED + 1)
-            await until(lambda: gateway.up(VICTIM), 60)  # by a new connection
+            await gets_work(gateway, VICTIM, False, MOVED + 1)
+            await gets_work(gateway, VICTIM)  # by a new connection
             again = time.monotonic() - at
-            await asyncio.sleep(2)
+            await traffic.served()
         finally:
             site.network.end_drops("gateway", VICTIM)
     await settled(site, gateway, traffic)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.netns.conftest import DEADLINE, KEY, SCRIPTED, Gateway, Row, Site
-from tests.netns.faults import WARM, settled
+from tests.netns.faults import settled
 from tests.support.network_traffic import JOBS, TEXT, VISION, Traffic, deliveries
 from tests.support.tryon_gateway import tryon_form
 from tests.support.waiting import until, wait_for
@@ -19,7 +19,7 @@ LEASE = {"PENTAD_TRYON__JOBS__LEASE_SECONDS": "4", "PENTAD_TRYON__TRITON_MODEL":
 
 async def test_postgresql_away(site: Site, gateway: Gateway, row: Row) -> None:
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
-        await asyncio.sleep(WARM)
+        await traffic.served()
         site.network.silence("postgres")
         at = time.monotonic()
         await asyncio.sleep(30)

@@ -8,9 +8,8 @@ import time
 import pytest
 
 from tests.netns.conftest import KEY, Gateway, Row, Site
-from tests.netns.faults import VICTIM, WARM, link_cut, settled
+from tests.netns.faults import VICTIM, gets_work, link_cut, settled
 from tests.support.network_traffic import TEXT, Traffic
-from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("seconds", [20, 120])
@@ -27,7 +26,7 @@ async def test_slow_and_lossy_link(site: Site, gateway: Gateway, row: Row) -> No
             site.network.cut(VICTIM)  # a connection has to be made over such a link, too
             await asyncio.sleep(8)
             site.network.mend(VICTIM)
-            await until(lambda: gateway.up(VICTIM), 60)
+            await gets_work(gateway, VICTIM)
             await asyncio.sleep(5)
     finally:
         site.network.hasten(VICTIM)
@@ -38,7 +37,7 @@ async def test_slow_and_lossy_link(site: Site, gateway: Gateway, row: Row) -> No
 
 async def test_both_links_cut(site: Site, gateway: Gateway, row: Row) -> None:
     async with Traffic(gateway.url, KEY, site.receiver) as traffic:
-        await asyncio.sleep(WARM)
+        await traffic.served()
         for node in site.tritons:
             site.network.cut(node)
         at = time.monotonic()
@@ -46,7 +45,7 @@ async def test_both_links_cut(site: Site, gateway: Gateway, row: Row) -> None:
         for node in site.tritons:
             site.network.mend(node)
         mended = time.monotonic()
-        await until(lambda: gateway.up(VICTIM), 60)
+        await gets_work(gateway, VICTIM)
         await asyncio.sleep(5)
     await settled(site, gateway, traffic)
     row(traffic.row("links to both Tritons cut for 20 s", at, mended))

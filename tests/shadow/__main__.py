@@ -20,7 +20,14 @@ import httpx
 
 from tests.shadow import lipsync
 from tests.shadow.compare import Difference, Rules, differences, tell
-from tests.shadow.requests import SERVICES, BadRecordingError, Request, recorded, samples
+from tests.shadow.requests import (
+    FORMER_NAMES,
+    SERVICES,
+    BadRecordingError,
+    Request,
+    recorded,
+    samples,
+)
 
 KEYS = ("SHADOW_OLD_KEY", "SHADOW_NEW_KEY")
 
@@ -96,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("new", help="address of Pentad's port for that server")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--service", choices=(*SERVICES, lipsync.SERVICE), help="send samples of this service"
+        "--service",
+        type=lambda name: FORMER_NAMES.get(name, name),
+        choices=(*SERVICES, lipsync.SERVICE),
+        help="send samples of this service",
     )
     source.add_argument("--requests", type=Path, help="send recorded requests, one JSON a line")
     parser.add_argument("--dialect", type=int, choices=(1, 2), default=2, help="of lipsync")

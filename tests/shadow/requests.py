@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
-SERVICES = ("iot", "text", "vision", "vton")
+SERVICES = ("iot", "text", "tryon", "vision")
+FORMER_NAMES = {"vton": "tryon"}
 
 
 class BadRecordingError(ValueError):
@@ -37,17 +38,17 @@ class Request:
 
     def arguments(self) -> dict[str, Any]:
         """Return what httpx is called with, beside the address."""
-        given: dict[str, Any] = {}
+        keywords: dict[str, Any] = {}
         if self.json is not None:
-            given["json"] = self.json
+            keywords["json"] = self.json
         if self.form:
-            given["data"] = self.form
+            keywords["data"] = self.form
         if self.files:
-            given["files"] = {
+            keywords["files"] = {
                 name: (path.name, path.read_bytes(), "application/octet-stream")
                 for name, path in self.files.items()
             }
-        return given
+        return keywords
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -78,8 +79,8 @@ def samples(service: str) -> list[Request]:
 
     None of them changes anything on a server or takes a job. Lip-sync has its own.
     """
-    made = {"iot": _iot, "text": _text, "vision": _vision, "vton": _vton}.get(service)
-    return made() if made else []
+    makers = {"iot": _iot, "text": _text, "tryon": _tryon, "vision": _vision}
+    return makers[service]() if service in makers else []
 
 
 def _text() -> list[Request]:
@@ -117,7 +118,7 @@ def _iot() -> list[Request]:
     ]
 
 
-def _vton() -> list[Request]:
+def _tryon() -> list[Request]:
     return [
         Request("GET", "/health"),
         Request("GET", "/test"),

@@ -12,6 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tests.support.model_code import code_of
+
 HALF = 2
 """Bytes of a number in FP16."""
 CHANNELS = {"input": (6, 320, 320), "audio": (32, 16, 16)}
@@ -63,7 +65,8 @@ def counted(skeleton: bytes, shapes: dict[str, tuple[int, ...]], batch: int) -> 
         shapes: of its weights.
         batch: frames.
     """
-    from engines.onnx_torch import TorchGraph
+    with code_of("lipsync"):
+        from engines.onnx_torch import TorchGraph
 
     call = TorchGraph(skeleton)
 
@@ -101,9 +104,10 @@ def dense_with_relu(skeleton: bytes) -> tuple[int, float]:
 
 def imported(file: Path, folder: Path) -> tuple[bytes, dict[str, tuple[int, ...]]]:
     """Import a tenant for GPUs; returns its graph and the shapes of its weights."""
-    from tenants.blob import OpenBlob
-    from tenants.importing import import_tenant
-    from tenants.layout import HALF as LAYOUT
+    with code_of("lipsync"):
+        from tenants.blob import OpenBlob
+        from tenants.importing import import_tenant
+        from tenants.layout import HALF as LAYOUT
 
     blob = OpenBlob(folder, import_tenant(file, folder, LAYOUT))
     return blob.skeleton, {one.name: tuple(one.shape) for one in blob.manifest.weights}

@@ -125,6 +125,15 @@ class Traffic:
                 await self._call(JOBS, partial(self._http.get, path))
             await self._rest(AFTER_FAILURE)
 
+    async def served(self, seconds: float = 60.0) -> None:
+        """Wait until every service has given a good answer to a call begun after this."""
+        since = time.monotonic()
+        while waiting := set(self.services) - {
+            call.service for call in self.calls if call.good and call.begin >= since
+        }:
+            assert time.monotonic() < since + seconds, f"no good answer of {sorted(waiting)}"
+            await asyncio.sleep(0.05)
+
     def undelivered(self) -> list[str]:
         """Return the accepted jobs whose result has not come."""
         return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from export.folders import copy_code
+from gateway import model_config
 from launcher.server import TritonServer
 from tests.support.vlm_model import series
 from tests.support.waiting import wait_for
@@ -41,8 +41,9 @@ def networks() -> Path:
 
 def parameters(**changed: str) -> dict[str, str]:
     """The parameters of config.pbtxt with some changed."""
-    config = (ROOT / "model_repository" / MODEL / "config.pbtxt").read_text()
-    found = dict(re.findall(r'key: "(\w+)" value: \{ string_value: "([^"]*)"', config))
+    found = model_config.parameters(
+        model_config.read_config(ROOT / "model_repository" / MODEL / "config.pbtxt")
+    )
     assert changed.keys() <= found.keys()
     return {**found, **changed}
 

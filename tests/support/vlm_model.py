@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from pathlib import Path
@@ -17,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from export.folders import copy_code
 from export.random_vlm import write_checkpoint
+from gateway.model_config import load, text_of
 from launcher.server import TritonServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,12 +54,11 @@ def random_model(repository: Path, **parameters: str) -> Path:
     """Copies the model to `repository` with a random checkpoint in place of the real one."""
     source, target = ROOT / "model_repository" / "vlm", repository / "vlm"
     copy_code(source / "1", target / "1")
-    config = (source / "config.pbtxt").read_text()
+    config = load(source / "config.pbtxt")
     for name, value in {**PARAMETERS, **parameters}.items():
-        found = re.search(rf'key: "{name}" value: {{ string_value: ("[^"]*")', config)
-        assert found, name
-        config = config[: found.start(1)] + json.dumps(value) + config[found.end(1) :]
-    (target / "config.pbtxt").write_text(config)
+        assert name in config.parameters
+        config.parameters[name].string_value = value
+    (target / "config.pbtxt").write_text(text_of(config))
     (target / "1" / "env").symlink_to(ENVIRONMENT)
     write_checkpoint(target / "1" / CHECKPOINT)
     return repository

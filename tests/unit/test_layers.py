@@ -21,7 +21,7 @@ PLAIN = {"services.registry", "capacity.facts"}
 FLOORS: list[set[str]] = [
     PLAIN,
     {"settings", "errors", "lifecycle", "memory", "pictures", "privacy", "sightings"}
-    | {"standard_streams", "visible_cards", "large_work", "lookups"},
+    | {"standard_streams", "visible_cards", "large_work", "lookups", "model_config"},
     {"placement"},
     {"telemetry", "private_files", "sockets", "state"},
     {"admission", "security", "triton", "workers"},

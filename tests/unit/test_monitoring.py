@@ -17,8 +17,7 @@ from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
 from gateway.telemetry.gpu.stub import StubSource
 from gateway.telemetry.log import LostLinesCollector
-from gateway.telemetry.metrics import Metrics, TritonCollector
-from gateway.telemetry.tritons import MemberCollector
+from gateway.telemetry.metrics import MemberCollector, Metrics, TritonCollector
 from tests.support import monitoring
 
 FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/promtool.py

@@ -137,6 +137,7 @@ export function service(values: Partial<Service> = {}): Service {
         state: "ready",
         detail: null,
         canary_ms: 8.2,
+        calls: {},
       },
     ],
     queue: { slots: 64, in_flight: 3, waiting: 1 },

@@ -1,8 +1,11 @@
 import "@testing-library/jest-dom/vitest";
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, beforeEach, vi } from "vitest";
 import { keys } from "../../src/api/keys";
 import { currentToasts, dismissToast } from "../../src/components/toasts";
+
+// Only a test that fails waits for so long; a page may be slow on a busy machine.
+configure({ asyncUtilTimeout: 10_000 });
 
 beforeEach(() => {
   keys.forget();

@@ -19,14 +19,9 @@ class Authentication:
     """Checks the caller's key; where none is needed, that no foreign web page calls.
 
     Args:
-        app: what is protected.
-        keys: the keys in force.
-        service: whose keys count.
-        header: the service's documented header.
         open_paths: paths, relative to the service's root, that need no key, exactly so: with a
             slash at the end they do. One that ends with ``/*`` stands for the folder and all in it.
         pages: knows which web pages may call.
-        metrics: counts refusals.
         render: shapes the error body.
     """
 

@@ -20,8 +20,6 @@ class Cors:
     """Tells browsers whose pages may read a service's answers.
 
     Args:
-        app: the service.
-        origins: whose pages.
         settings: methods, headers and times for paths that the old server did not have; on those
             that it had, a page may use any method and send any header.
         exposed: headers of answers that pages may read, beside those of ``settings``.

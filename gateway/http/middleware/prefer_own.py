@@ -13,7 +13,6 @@ class PreferOwn:
 
     Args:
         routes: the service's routes, asked whether they match.
-        own: the service with its middleware.
         main: returns the application of the main port, which is built last.
     """
 

@@ -38,7 +38,6 @@ class UnderRoot:
     """Serves paths below a root as well as those without it, whichever a proxy sends on.
 
     Args:
-        app: what is served.
         root: path that the proxy serves it under, e.g. ``/galaxy/gpu``.
     """
 

@@ -29,7 +29,6 @@ class Unpack:
     What is wrong with a body is raised out of ``receive``, as :class:`BodyLimit` does.
 
     Args:
-        app: reads the body.
         limit: most bytes after unpacking.
     """
 

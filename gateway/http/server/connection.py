@@ -37,10 +37,6 @@ class Connection(HttpToolsProtocol):
     """Limits heads, bodies and time; ignores upgrades; ends so that the last answer arrives.
 
     Args:
-        config: of uvicorn.
-        server_state: of uvicorn.
-        app_state: of uvicorn.
-        _loop: the event loop.
         watch: what the listener's connections share.
     """
 

@@ -29,12 +29,7 @@ class Flow(FlowControl):
 
 
 class Answering:
-    """What a cycle sees of its transport: how to end is left to the connection.
-
-    Args:
-        transport: of the connection.
-        end: ends the connection.
-    """
+    """What a cycle sees of its transport: how to end is left to the connection."""
 
     __slots__ = ("_end", "_head", "_holding", "_write", "is_closing")
 

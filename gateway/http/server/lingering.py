@@ -14,7 +14,6 @@ class Lingering:
     """How much longer a peer is read that has had its answer.
 
     Args:
-        now: time of the answer.
         seconds: how long it may go on sending.
         most: how many bytes it may send.
     """

@@ -26,11 +26,9 @@ class Listener(uvicorn.Server):
     """Serves one socket; looks at its connections about once a second; leaves signals alone.
 
     Args:
-        app: what answers.
         settings: limits of connections and times.
         capacity: connections that may be open.
         metrics: where connections are counted.
-        port: label in the metrics.
     """
 
     def __init__(

@@ -19,7 +19,6 @@ class Meter:
         part: bytes being parsed.
         begun: whether a request ended in them, so that the next began somewhere in them.
         body: bytes of the body so far.
-        chunks: chunks of the body so far.
     """
 
     def __init__(self, limits: ConnectionSettings) -> None:

@@ -14,7 +14,6 @@ class Refusal:
 
     Attributes:
         status: HTTP status code.
-        reason: label in the metrics.
         detail: what the client reads.
         retry_after: whole seconds for the ``Retry-After`` header, or None.
     """

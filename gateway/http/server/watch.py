@@ -34,8 +34,6 @@ class Watch:
         keep_alive: idle seconds of a connection between two requests.
         capacity: connections that the listener may hold.
         metrics: where connections are counted.
-        port: label in the metrics.
-        now: the event loop's clock.
     """
 
     def __init__(

@@ -57,10 +57,6 @@ def sides(body: CompareRequest, limit: int) -> Comparison:
 async def compare(faces: FaceService, sides: Comparison) -> dict[str, Any]:
     """Return the answer of ``/iot/compare``, but for the time it took.
 
-    Args:
-        faces: makes the vectors of pictures.
-        sides: both.
-
     Raises:
         RefusedError: a picture without a face, or a vector of another embedder.
         GatewayError: busy, down, deadline or failed inference.

@@ -59,7 +59,6 @@ class MouthResult:
     Attributes:
         data: the bytes of [n,3,320,320], in the order of the model's planes.
         device: where it ran.
-        queue_ms: waiting time in the model.
         compute_ms: wall time of the computation.
     """
 
@@ -81,7 +80,6 @@ class MouthInference:
         triton: where the models are.
         pool: makes tenants resident and says on which model.
         regions: shared memory for the frames.
-        headers: of the current trace, for Triton.
     """
 
     def __init__(

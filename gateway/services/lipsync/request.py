@@ -33,7 +33,6 @@ class MouthRequest:
         visual: uint8, the frames' bytes.
         audio_shape: (n or 1, 32, 16, 16).
         audio: uint8, the float32 features' bytes.
-        output_format: of the answer.
     """
 
     tenant: str

@@ -41,8 +41,6 @@ class LipsyncService(Service):
     """Tenants on devices behind one admission.
 
     Attributes:
-        pool: which tenants are where.
-        inference: calls on them.
         admission: calls taken in, those that wait for a load included.
         models: one per device, and the audio encoder.
         audio: makes features of sound; None where no encoder is configured.

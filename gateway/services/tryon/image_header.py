@@ -38,7 +38,6 @@ class ImageHeader(NamedTuple):
     """What a picture's header says.
 
     Attributes:
-        content_type: by content, whatever the upload claimed.
         width: in pixels.
         height: in pixels.
     """

@@ -21,13 +21,7 @@ _HELP = {
 
 
 class DocumentedMetrics(Collector):
-    """Counts since the start of this process.
-
-    Args:
-        jobs: tells of runs.
-        model: tells its memory.
-        gpus: tell the utilisation.
-    """
+    """Counts since the start of this process."""
 
     def __init__(self, jobs: JobMetrics, model: ModelState, gpus: GpuSampler) -> None:
         self._model, self._gpus = model, gpus

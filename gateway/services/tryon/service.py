@@ -34,11 +34,8 @@ class TryonService(Service):
         slot: the model's one place.
         admission: the same, as the other services have one.
         jobs: store, files and what else the jobs share.
-        dispatcher: feeds the model.
-        delivery_worker: delivers callbacks.
         janitor: keeps the store in order.
         figures: those of the documented `/metrics`.
-        models: the one Triton model.
 
     Raises:
         ValueError: database, secret or certificate unusable.
@@ -187,10 +184,6 @@ class TryonService(Service):
 
     async def direct(self, form: Form, options: Mapping[str, Any]) -> tuple[str, TryOn]:
         """Run at once, for a client that waits; return the run's id and what it made.
-
-        Args:
-            form: its files.
-            options: what the workflow is told.
 
         Raises:
             BusyError: the model is taken.

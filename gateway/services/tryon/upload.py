@@ -40,10 +40,8 @@ class Form:
     """What a form held.
 
     Attributes:
-        folder: of the files.
         temporary: whether the folder is there and to be deleted; False for who moves it away.
         texts: by field; the last one wins when a field is sent twice.
-        files: by field.
     """
 
     folder: Path

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.visible import shown_places
+from gateway.visible_cards import shown_places
 
 # Field number -> figure it can stand for. Of several for one figure the first is the default.
 # Power is in watts already and memory in MiB.
@@ -80,7 +80,6 @@ class DcgmSource:
     Args:
         address: ``host:port`` of a running host engine; none starts one inside this process.
         field_ids: fields to prefer (see :func:`chosen_fields`).
-        load: returns the bindings.
         clock: seconds since the epoch.
         visible: ``CUDA_VISIBLE_DEVICES``; None: as it is set. Without meaning for a host engine at
             an address, which may be another machine's.

@@ -9,7 +9,7 @@ import pynvml
 
 from gateway.telemetry.gpu.nvml import MIB, NOT_REPORTED, text
 from gateway.telemetry.gpu.triton import figures
-from gateway.telemetry.gpu.visible import shown_places
+from gateway.visible_cards import shown_places
 
 
 @dataclass(frozen=True)

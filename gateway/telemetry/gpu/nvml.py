@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pynvml
 
 from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.visible import shown_places
+from gateway.visible_cards import shown_places
 
 MIB = 2**20
 MILLI = 1000

@@ -26,7 +26,6 @@ class GpuSampler:
     state becomes ``lost``) but neither the event loop, nor another thread, nor the process's end.
 
     Args:
-        settings: interval, history, choice of source.
         source: read instead of what the settings name.
     """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.triton.model_config import read_config
+from gateway.model_config import read_config
 from gateway.triton.tensorrt_plans.declared import PlanDeclaration, declaration_file, declared
 from gateway.triton.tensorrt_plans.key import GRAPH, KEY, PLAN, PlanRecord, file_sha256, read_record
 
@@ -23,7 +23,6 @@ class Choice:
     """A configuration to load.
 
     Attributes:
-        config: for the load API.
         plan: digest of the plan's key; empty for ONNX.
     """
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gateway.triton.model_config import parameters, read_config
+from gateway.model_config import parameters, read_config
 
 PROFILE = "tensorrt"
 PRECISIONS = ("FP32", "FP16", "BF16", "FP8")

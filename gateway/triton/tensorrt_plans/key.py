@@ -25,7 +25,6 @@ class PlanKey:
     """Everything that must be equal for a plan to be the right one.
 
     Attributes:
-        onnx_sha256: of the graph file.
         tensorrt: version that builds and runs it, ``10.16.1.11``.
         gpu: name of the GPUs as the driver gives it, ``NVIDIA L40S``.
         compute_capability: of the GPUs, ``8.9``.
@@ -57,7 +56,6 @@ class PlanRecord:
     """The key file.
 
     Attributes:
-        key: what the plan is for.
         plan_sha256: of the plan's bytes.
         measured: figures of its acceptance, for people.
     """

@@ -35,11 +35,6 @@ class EngineModel:
     def load(config: Config, path: Path, placement: Placement) -> Engine:
         """Load the graph.
 
-        Args:
-            config: Model configuration.
-            path: Model file.
-            placement: Where Triton wants it.
-
         Raises:
             LoadError: It cannot be loaded as configured.
         """

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from text_rows import Job
 
 SPECIALS_ONLY = 2
@@ -28,11 +30,11 @@ class Sentence:
         weights: Share of each token in the mean, FP32 [tokens], summing to 1.
     """
 
-    states: np.ndarray
-    weights: np.ndarray
+    states: NDArray[Any]
+    weights: NDArray[Any]
 
 
-def token_weights(ids: Sequence[int], unweighted: frozenset[int]) -> np.ndarray:
+def token_weights(ids: Sequence[int], unweighted: frozenset[int]) -> NDArray[Any]:
     """Weights of a sentence's tokens.
 
     Args:
@@ -44,7 +46,8 @@ def token_weights(ids: Sequence[int], unweighted: frozenset[int]) -> np.ndarray:
         FP32 [tokens] summing to 1, or all zeros when no token carries weight.
     """
     counted = np.fromiter((token not in unweighted for token in ids), np.float32, count=len(ids))
-    return counted / max(counted.sum(), np.float32(1))
+    shares: NDArray[Any] = counted / max(counted.sum(), np.float32(1))
+    return shares
 
 
 def score(
@@ -66,7 +69,7 @@ def score(
     return precision, recall, 2 * precision * recall / total if total else 0.0
 
 
-def score_all(pairs: Sequence[tuple[Sentence, Sentence]]) -> np.ndarray:
+def score_all(pairs: Sequence[tuple[Sentence, Sentence]]) -> NDArray[Any]:
     """Scores of the pairs of one request, as bert-score gives for one call.
 
     bert-score pads the pairs of a block to the longest candidate and the longest reference, and
@@ -97,7 +100,7 @@ class MatchingJob(Job):
         self,
         pairs: Sequence[tuple[str, str]],
         unweighted: frozenset[int],
-        answer: Callable[[np.ndarray], None],
+        answer: Callable[[NDArray[Any]], None],
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],
     ) -> None:

@@ -5,36 +5,39 @@ parameter `encoder` through BLS and matches the token states. `execute` only que
 sent by the workers as soon as they are ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
-import locale
 import os
 import threading
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Any
 
+import model_io
+import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from bertscore_match import MatchingJob
 from engine_values import TOKEN_STATES, network_engine
+from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
 from tokenizers import Tokenizer
 from tuning import Tuning
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the artefacts and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._facts = metadata = json.loads((folder / "metadata.json").read_bytes())
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(metadata["max_tokens"])
@@ -53,7 +56,7 @@ class TritonPythonModel:
         self._start()
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
-    def _start(self):
+    def _start(self) -> None:
         values = self._tuning.values
         self._describe()
         pb_utils.Logger.log_info(f"{self._encoder} is called with {values.calls}: {values.source}")
@@ -65,17 +68,17 @@ class TritonPythonModel:
             max_waiting=self._max_waiting_rows,
         )
 
-    def _describe(self):
+    def _describe(self) -> None:
         self._values = self._tuning.values
         told = {"calls": {self._encoder: self._values.as_json()}}
         self._info = json.dumps({**self._facts, **told}).encode()
 
-    def _try(self, rows, length):
+    def _try(self, rows: int, length: int) -> None:
         """One call of the encoder, as the workers make it."""
         ids = np.full((rows, length), self._pad_token_id, dtype=np.int64)
         self._encode(ids, np.ones_like(ids))
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         if self._tuning.renewed(self._try):
             old = self._encoding
@@ -85,20 +88,25 @@ class TritonPythonModel:
             self._describe()
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
-            refuse = partial(_refuse, sender)
+            refuse = partial(model_io.fail, sender)
             try:
                 self._queue(request, sender, refuse)
             except UnicodeDecodeError:
-                refuse("a text is not valid UTF-8", pb_utils.TritonError.INVALID_ARG)
+                refuse("a text is not valid UTF-8", "INVALID_ARG")
             except Exception as error:  # raised, it would leak the batch's shared memory
                 refuse(f"tokenisation failed: {error}")
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         self._tuning.stop()
         self._encoding.stop()
 
-    def _queue(self, request, sender, refuse):
+    def _queue(
+        self,
+        request: pb_utils.InferenceRequest,
+        sender: ThreadSafeSender,
+        refuse: Callable[..., None],
+    ) -> None:
         pairs = list(zip(_texts(request, "CANDIDATE"), _texts(request, "REFERENCE"), strict=True))
         distinct = list(dict.fromkeys(text for pair in pairs for text in pair))
         encoded = self._tokenizer.encode_batch_fast(distinct)
@@ -106,40 +114,25 @@ class TritonPythonModel:
         job = MatchingJob(
             pairs, self._unweighted, partial(_answer, sender, info), refuse, sender.is_cancelled
         )
-        rows = {text: item.ids for text, item in zip(distinct, encoded, strict=True)}
+        rows: dict[Hashable, Sequence[int]] = {
+            text: item.ids for text, item in zip(distinct, encoded, strict=True)
+        }
         if not self._encoding.submit(job, rows):
-            refuse("too many texts are waiting", pb_utils.TritonError.UNAVAILABLE)
+            refuse("too many texts are waiting", "UNAVAILABLE")
 
-    def _encode(self, ids, mask):
-        response = pb_utils.InferenceRequest(
-            model_name=self._encoder,
-            requested_output_names=["token_embeddings"],
-            inputs=[pb_utils.Tensor("input_ids", ids), pb_utils.Tensor("attention_mask", mask)],
-            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
-        return pb_utils.get_output_tensor_by_name(response, "token_embeddings").as_numpy().copy()
+    def _encode(self, ids: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return model_io.call(self._encoder, inputs, "token_embeddings")[0]
 
 
-def _texts(request, name):
-    raw = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
-    return [item.decode().strip() for item in raw]  # stripped as by bert-score
+def _texts(request: pb_utils.InferenceRequest, name: str) -> list[str]:
+    # Stripped as by bert-score.
+    return [item.decode().strip() for item in model_io.elements(request, name)]
 
 
-def _answer(sender, info, scores):
+def _answer(sender: ThreadSafeSender, info: bytes | None, scores: NDArray[Any]) -> None:
     names = ("PRECISION", "RECALL", "F1")
-    tensors = [pb_utils.Tensor(name, scores[:, i : i + 1]) for i, name in enumerate(names)]
+    outputs = {name: scores[:, i : i + 1] for i, name in enumerate(names)}
     if info is not None:
-        repeated = np.full((len(scores), 1), info, dtype=np.object_)
-        tensors.append(pb_utils.Tensor("MODEL_INFO", repeated))
-    sender.send(
-        pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
-
-
-def _refuse(sender, message, code=None):
-    error = pb_utils.TritonError(message, code or pb_utils.TritonError.INTERNAL)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+        outputs["MODEL_INFO"] = np.full((len(scores), 1), info, dtype=np.object_)
+    model_io.finish(sender, outputs)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pictures.decoding import ImageError, decode
 from PIL import Image
 
@@ -18,7 +20,7 @@ class IndexedImageError(ImageError):
         super().__init__(code, f"index={index}: {reason}")
 
 
-def decode_all(files: Sequence[bytes], max_pixels: int, side: int) -> list[np.ndarray]:
+def decode_all(files: Sequence[bytes], max_pixels: int, side: int) -> list[NDArray[Any]]:
     """Decode pictures one after another, upright and in sRGB.
 
     Args:

@@ -9,25 +9,27 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class _Waiting:
     """Crops of one picture; their embeddings are put together as batches bring them."""
 
-    def __init__(self, crops: np.ndarray) -> None:
+    def __init__(self, crops: NDArray[Any]) -> None:
         self.crops = crops
-        self.embeddings: list[np.ndarray | None] = [None] * len(crops)
+        self.embeddings: list[NDArray[Any] | None] = [None] * len(crops)
         self.missing = len(crops)
-        self.future: Future[np.ndarray] = Future()
+        self.future: Future[NDArray[Any]] = Future()
 
 
 class CropBatches:
     """Threads that run batches; a batch takes what waits when the network is free."""
 
     def __init__(
-        self, embed: Callable[[np.ndarray], np.ndarray], *, batches: int, batch_rows: int
+        self, embed: Callable[[NDArray[Any]], NDArray[Any]], *, batches: int, batch_rows: int
     ) -> None:
         """Start the threads.
 
@@ -48,7 +50,7 @@ class CropBatches:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, crops: np.ndarray) -> Future[np.ndarray]:
+    def submit(self, crops: NDArray[Any]) -> Future[NDArray[Any]]:
         """Queues the crops of a picture.
 
         Args:
@@ -93,13 +95,14 @@ class CropBatches:
             count = min(len(self._rows), self._batch_rows)
             return [self._rows.popleft() for _ in range(count)]
 
-    def _deliver(self, waiting: _Waiting, at: int, embedding: np.ndarray) -> None:
+    def _deliver(self, waiting: _Waiting, at: int, embedding: NDArray[Any]) -> None:
         with self._arrived:
             waiting.embeddings[at] = embedding
             waiting.missing -= 1
             complete = not waiting.missing
         if complete:
-            waiting.future.set_result(np.stack(waiting.embeddings))
+            rows = [row for row in waiting.embeddings if row is not None]  # all of them are there
+            waiting.future.set_result(np.stack(rows))
 
     def _fail(self, waiting: _Waiting, error: Exception) -> None:
         with self._arrived:

@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_ENLARGEMENT = 2.0
 """Small pictures are enlarged no further: beyond, the network sees blur and takes longer."""
@@ -81,14 +83,14 @@ class Faces:
             its right, the nose, and the mouth's corners at its left and right.
     """
 
-    boxes: np.ndarray
-    scores: np.ndarray
-    landmarks: np.ndarray
+    boxes: NDArray[Any]
+    scores: NDArray[Any]
+    landmarks: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def kept(self, places: np.ndarray) -> Faces:
+    def kept(self, places: NDArray[Any]) -> Faces:
         """Return the faces at these places or with a true value."""
         return Faces(self.boxes[places], self.scores[places], self.landmarks[places])
 
@@ -98,8 +100,8 @@ class Faces:
 
 
 def letterbox(
-    image: np.ndarray, side: int, multiple: int, step: int = 1
-) -> tuple[np.ndarray, float]:
+    image: NDArray[Any], side: int, multiple: int, step: int = 1
+) -> tuple[NDArray[Any], float]:
     """Fits a picture into a square, black below and at the right up to the next `multiple`.
 
     Args:
@@ -122,7 +124,7 @@ def letterbox(
         image = cv2.resize(image, fitted, interpolation=kind)
     below, right = (_padding(size, side, multiple, step) for size in image.shape[:2])
     if below or right:
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     return image, scale
 
 
@@ -133,7 +135,7 @@ def _padding(length: int, side: int, multiple: int, step: int) -> int:
 
 
 def find_faces(
-    predictions: np.ndarray, size: tuple[int, int], scale: float, detector: Detector
+    predictions: NDArray[Any], size: tuple[int, ...], scale: float, detector: Detector
 ) -> Faces:
     """Read the network's answer for one picture.
 
@@ -159,7 +161,7 @@ def find_faces(
 
 
 @lru_cache(maxsize=16)
-def _grid(size: tuple[int, int], detector: Detector) -> tuple[np.ndarray, np.ndarray]:
+def _grid(size: tuple[int, ...], detector: Detector) -> tuple[NDArray[Any], NDArray[Any]]:
     """Column and row in pixels FP32 [places, 2], and stride FP32 [places], of every prediction."""
     corners, strides = [], []
     for stride in detector.strides:
@@ -170,7 +172,7 @@ def _grid(size: tuple[int, int], detector: Detector) -> tuple[np.ndarray, np.nda
     return np.concatenate(corners), np.concatenate(strides)
 
 
-def _centerface(rows: np.ndarray, corners: np.ndarray, strides: np.ndarray) -> Faces:
+def _centerface(rows: NDArray[Any], corners: NDArray[Any], strides: NDArray[Any]) -> Faces:
     """CenterFace (Xu et al. 2019, arXiv:1911.03599), as its published decoder reads it.
 
     Columns: score, log height, log width, offset y, offset x (in strides), then y and x of each
@@ -184,7 +186,7 @@ def _centerface(rows: np.ndarray, corners: np.ndarray, strides: np.ndarray) -> F
     return Faces(np.hstack((upper_left, upper_left + extent)), rows[:, 0], landmarks)
 
 
-def _scrfd(rows: np.ndarray, corners: np.ndarray, strides: np.ndarray) -> Faces:
+def _scrfd(rows: NDArray[Any], corners: NDArray[Any], strides: NDArray[Any]) -> Faces:
     """SCRFD (Guo et al. 2021, arXiv:2105.04714), with the key points of InsightFace's models.
 
     Columns: score, distances to the left, top, right and bottom, then x and y of each landmark
@@ -200,7 +202,7 @@ DECODERS = {"centerface": _centerface, "scrfd": _scrfd}
 """By the name in a declaration."""
 
 
-def keep_strongest(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray:
+def keep_strongest(boxes: NDArray[Any], scores: NDArray[Any], iou: float) -> NDArray[Any]:
     """Greedy non-maximum suppression.
 
     Args:
@@ -224,5 +226,6 @@ def keep_strongest(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndar
     return np.array(kept, dtype=np.int64)
 
 
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+def _areas(boxes: NDArray[Any]) -> NDArray[Any]:
+    sizes: NDArray[Any] = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    return sizes

@@ -5,16 +5,21 @@ the crops of all requests in shared batches (embedder); both networks through BL
 queues: answers are sent by the workers as soon as they are ready.
 """
 
+from __future__ import annotations
+
 import gc
 import json
-import locale
 import os
 import threading
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
+import model_io
+import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
@@ -26,24 +31,24 @@ from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector, letterbox
 from faces.alignment import SIDE
-from faces.search import SearchOptions, search
+from faces.quality import Mode
+from faces.search import Found, SearchOptions, search
 from faces.vector import pooled
 from network_facts import network_facts
+from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
 from tuning import Tuning
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 cv2.setNumThreads(1)  # pictures run side by side already
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the networks' declarations and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        parameters = model_settings.parameters(args)
         repository = Path(args["model_repository"]).parent
         self._networks = parameters["detector"], parameters["embedder"]
         folders = [repository / name / "1" for name in self._networks]
@@ -56,7 +61,7 @@ class TritonPythonModel:
             min_face=int(parameters["min_face"]),
             varied=parameters["variants"] == "true",
             max_pixels=int(parameters["max_pixels"]),
-            quality=parameters["quality"],
+            quality=cast("Mode", parameters["quality"]),
             extra_views=int(parameters["extra_views"]),
         )
         threshold = thresholds(self._facts["model"]).consistency
@@ -84,7 +89,7 @@ class TritonPythonModel:
         self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
-    def _start(self):
+    def _start(self) -> None:
         searches, crops = (tuning.values for tuning in self._tunings)
         self._describe()
         for network, values in zip(self._networks, (searches, crops), strict=True):
@@ -98,23 +103,23 @@ class TritonPythonModel:
             is_large=self._is_large,
         )
 
-    def _describe(self):
+    def _describe(self) -> None:
         self._values = [tuning.values for tuning in self._tunings]
         told = (values.as_json() for values in self._values)
         calls = dict(zip(self._networks, told, strict=True))
         self._info = json.dumps({**self._facts, "calls": calls})
 
-    def _try_search(self, _, __):
+    def _try_search(self, _: int, __: int) -> None:
         """One call of the detector, of a picture of 4:3, as the searchers make it."""
         network = self._detector
         image = np.zeros((3 * self._detection_side // 4, self._detection_side, 3), np.uint8)
         self._detect(letterbox(image, self._detection_side, network.multiple, network.step)[0])
 
-    def _try_crops(self, rows, _):
+    def _try_crops(self, rows: int, _: int) -> None:
         """One call of the embedder, as the batches make it."""
         self._embed(np.zeros((rows, SIDE, SIDE, 3), np.uint8))
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         searches, crops = self._tunings
         if searches.renewed(self._try_search) | crops.renewed(self._try_crops):
@@ -130,25 +135,27 @@ class TritonPythonModel:
             except Exception as error:  # raised, it would leak the batch's shared memory
                 _refuse(sender, error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         for tuning in self._tunings:
             tuning.stop()
         self._enroller.stop()
 
-    def _queue(self, request, sender):
-        images, poses, wishes = (_values(request, name) for name in ("IMAGES", "POSES", "OPTIONS"))
+    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        images, poses, wishes = (
+            model_io.elements(request, name) for name in ("IMAGES", "POSES", "OPTIONS")
+        )
         if len(images) != len(poses):
             raise RefusedError("poses_mismatch", "as many poses as images are needed")
-        if not len(images):
+        if not images:
             raise RefusedError("images_missing", "at least one image is needed")
         wanted = frozenset(request.requested_output_names())
-        wish = chosen(wishes[0] if len(wishes) else b"{}", self._wishes)
+        wish = chosen(wishes[0] if wishes else b"{}", self._wishes)
         # Shared out beforehand, so that the same pictures always get the same answer.
         options = replace(wish.search, extra_views=wish.search.extra_views // len(images))
         declared = [pose.decode("utf-8", "replace") for pose in poses]
         job = Job(
-            list(images),
+            images,
             partial(self._search, options, sender.is_cancelled),
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
@@ -157,10 +164,16 @@ class TritonPythonModel:
             is_cancelled=sender.is_cancelled,
         )
         if not self._enroller.submit(job):
-            _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
+            model_io.fail(sender, "too many pictures are waiting", "UNAVAILABLE")
 
-    def _search(self, options, is_cancelled, data, with_thumbnail):
-        def go_on():
+    def _search(
+        self,
+        options: SearchOptions,
+        is_cancelled: Callable[[], bool],
+        data: bytes,
+        with_thumbnail: bool,
+    ) -> Found:
+        def go_on() -> None:
             if is_cancelled():
                 raise CancelledError
 
@@ -173,76 +186,56 @@ class TritonPythonModel:
             go_on=go_on,
         )
 
-    def _detect(self, image):
-        return _call(self._networks[0], image[None], "predictions")[0]
+    def _detect(self, image: NDArray[Any]) -> NDArray[Any]:
+        batch = {"image": image[None]}
+        predictions: NDArray[Any] = model_io.call(self._networks[0], batch, "predictions")[0][0]
+        return predictions
 
-    def _embed(self, crops):
-        return _call(self._networks[1], crops, "embedding")
+    def _embed(self, crops: NDArray[Any]) -> NDArray[Any]:
+        return model_io.call(self._networks[1], {"image": crops}, "embedding")[0]
 
-    def _answer(self, sender, wanted, wish, poses, job):
+    def _answer(
+        self,
+        sender: ThreadSafeSender,
+        wanted: Collection[str],
+        wish: Wishes,
+        poses: Sequence[str],
+        job: Job,
+    ) -> None:
         refuse_pictures(job.found, strict=wish.strict, needed=job.embedded)
         found, counted, threshold = job.found, job.embeddings, wish.consistency
         if wish.search.quality == "strict" and threshold is not None:
             found, counted = without_odd_ones(found, counted, threshold)
         told = reports(found, poses, job.embeddings, counted, threshold)
-        tensors = {"IMAGE_REPORT": _text(json.dumps(told)), "MODEL_INFO": _text(self._info)}
+        outputs = {
+            "IMAGE_REPORT": model_io.strings(json.dumps(told)),
+            "MODEL_INFO": model_io.strings(self._info),
+        }
         if "VECTOR" in wanted:
             parts = [part for part in counted if part is not None]
-            tensors["VECTOR"] = pooled(parts, unit=wish.unit)
+            outputs["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
             portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
-            tensors["THUMBNAIL"] = np.array([portrait], dtype=np.object_)
-        kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
-        sender.send(
-            pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        )
+            outputs["THUMBNAIL"] = model_io.strings(portrait)
+        model_io.finish(sender, outputs, wanted)
 
 
-def _portrait(poses):
+def _portrait(poses: Sequence[bytes]) -> int:
     """Place of the last front view, else of the first picture."""
     fronts = [place for place, pose in enumerate(poses) if pose.lower() == b"front"]
     return fronts[-1] if fronts else 0
 
 
-def _thumbnail(job, found, only_used):
-    portrait = found[job.portrait]
+def _thumbnail(job: Job, found: Sequence[Found], only_used: bool) -> bytes:
+    portrait = found[job.portrait or 0]
     if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
         return portrait.thumbnail
     # The picture that was to make it is none, or somebody else's: the first one that counts does.
     used = (place for place, one in enumerate(found) if one.crops is not None)
     place = next(used, None)
-    return b"" if place is None else job.search(job.images[place], True).thumbnail
+    return b"" if place is None else job.search(job.images[place], True).thumbnail or b""
 
 
-def _call(model, images, output):
-    response = pb_utils.InferenceRequest(
-        model_name=model,
-        requested_output_names=[output],
-        inputs=[pb_utils.Tensor("image", images)],
-        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-    ).exec()
-    if response.has_error():
-        raise RuntimeError(f"{model} failed: {response.error().message()}")
-    return pb_utils.get_output_tensor_by_name(response, output).as_numpy().copy()
-
-
-def _values(request, name):
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return () if tensor is None else tensor.as_numpy().reshape(-1)
-
-
-def _text(text):
-    return np.array([text.encode()], dtype=np.object_)
-
-
-def _refuse(sender, error):
-    bad_input = isinstance(error, RefusedError)
-    code = pb_utils.TritonError.INVALID_ARG if bad_input else pb_utils.TritonError.INTERNAL
-    _send_error(sender, str(error) or type(error).__name__, code)
-
-
-def _send_error(sender, message, code):
-    error = pb_utils.TritonError(message, code)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
+    code = "INVALID_ARG" if isinstance(error, RefusedError) else "INTERNAL"
+    model_io.fail(sender, str(error) or type(error).__name__, code)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 BEST = 5
 """Classes in an answer."""
 
 
-def confidences(logits: np.ndarray) -> np.ndarray:
+def confidences(logits: NDArray[Any]) -> NDArray[Any]:
     """Softmax over the last axis; FP32 [..., classes] in and out."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    ranked: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+    return ranked
 
 
-def best_classes(scores: np.ndarray, count: int = BEST) -> np.ndarray:
+def best_classes(scores: NDArray[Any], count: int = BEST) -> NDArray[Any]:
     """Classes of the highest scores, best first; the lower class first where they are equal.
 
     Args:
@@ -26,4 +30,5 @@ def best_classes(scores: np.ndarray, count: int = BEST) -> np.ndarray:
     """
     count = min(count, len(scores))
     best = np.argpartition(-scores, count - 1)[:count]
-    return best[np.lexsort((best, -scores[best]))].astype(np.int32)
+    ranked: NDArray[Any] = best[np.lexsort((best, -scores[best]))].astype(np.int32)
+    return ranked

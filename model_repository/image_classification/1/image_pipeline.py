@@ -14,9 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Picture(Protocol):
@@ -25,6 +26,9 @@ class Picture(Protocol):
     @property
     def is_large(self) -> bool:
         """Whether it takes long to decode."""
+
+
+AnyPicture = TypeVar("AnyPicture", bound=Picture)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Outcome:
         execution_ms: Its batch in the network.
     """
 
-    logits: np.ndarray
+    logits: NDArray[Any]
     batch_size: int
     preparation_ms: float
     execution_ms: float
@@ -99,18 +103,18 @@ class CancelledError(Exception):
 class _Row:
     job: Job
     place: int
-    pixels: np.ndarray | None = None
+    pixels: NDArray[Any] | None = None
     preparation_ms: float = 0.0
 
 
-class ImagePipeline:
+class ImagePipeline(Generic[AnyPicture]):
     """Threads that decode, and threads that run batches."""
 
     def __init__(
         self,
-        read: Callable[[bytes], Picture],
-        prepare: Callable[[Picture], np.ndarray],
-        classify: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        read: Callable[[bytes], AnyPicture],
+        prepare: Callable[[AnyPicture], NDArray[Any]],
+        classify: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]],
         *,
         decoders: int,
         batches: int,
@@ -254,7 +258,8 @@ class ImagePipeline:
         while rows := self._next_batch():
             started = time.monotonic()
             try:
-                logits, sizes = self._classify(np.stack([row.pixels for row in rows]))
+                pixels = [row.pixels for row in rows if row.pixels is not None]  # all are prepared
+                logits, sizes = self._classify(np.stack(pixels))
                 if len(logits) != len(rows):
                     raise RuntimeError(f"{len(logits)} answers for {len(rows)} pictures")
             except Exception as error:

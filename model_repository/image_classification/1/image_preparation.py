@@ -7,8 +7,10 @@ conversion to floats, which is in the network's graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 FILTERS = {
@@ -41,7 +43,7 @@ class Preparation:
     resize_size: int
     filter: Image.Resampling
 
-    def __call__(self, image: Image.Image) -> np.ndarray:
+    def __call__(self, image: Image.Image) -> NDArray[Any]:
         """Return the centre of a picture.
 
         Args:
@@ -59,7 +61,10 @@ class Preparation:
             resized = image.resize((width, height), self.filter)
             return np.asarray(resized.crop((left, top, left + side, top + side)))
         across, down = image.width / width, image.height / height
-        box = (left * across, top * down, (left + side) * across, (top + side) * down)
-        limits = (image.width, image.height) * 2
-        box = tuple(min(edge, limit) for edge, limit in zip(box, limits, strict=True))
+        box = (
+            min(left * across, image.width),
+            min(top * down, image.height),
+            min((left + side) * across, image.width),
+            min((top + side) * down, image.height),
+        )
         return np.asarray(image.resize((side, side), self.filter, box=box))

@@ -5,35 +5,37 @@ named by the parameter `classifier`, through BLS. `execute` only queues: answers
 workers as soon as they are ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
-import locale
 import os
 import threading
+from collections.abc import Collection, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Any
 
+import model_io
+import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
 from engine_values import PICTURES, network_engine
-from image_pipeline import ImagePipeline, Job
+from image_pipeline import ImagePipeline, Job, Outcome
 from image_preparation import FILTERS, Preparation
-from pictures.decoding import ImageError, open_picture
+from numpy.typing import NDArray
+from pictures.decoding import ImageError, Picture, open_picture
 from response_sender import ThreadSafeSender
 from tuning import Tuning
-
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the artefacts and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._facts = metadata = json.loads((folder / "metadata.json").read_bytes())
         labels = (folder / metadata["labels"]).read_text(encoding="utf-8").splitlines()
         self._labels = np.array([label.encode() for label in labels], dtype=np.object_)
@@ -54,7 +56,7 @@ class TritonPythonModel:
         self._start()
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
-    def _start(self):
+    def _start(self) -> None:
         values = self._tuning.values
         self._describe()
         pb_utils.Logger.log_info(
@@ -70,17 +72,17 @@ class TritonPythonModel:
             max_waiting_bytes=self._max_waiting_bytes,
         )
 
-    def _describe(self):
+    def _describe(self) -> None:
         self._values = self._tuning.values
         told = {"calls": {self._classifier: self._values.as_json()}}
         self._info = json.dumps({**self._facts, **told}).encode()
 
-    def _try(self, rows, _):
+    def _try(self, rows: int, _: int) -> None:
         """One call of the network, as the workers make it."""
         side = self._facts["input_size"]
         self._classify(np.zeros((rows, side, side, 3), np.uint8))
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         if self._tuning.renewed(self._try):
             old = self._pipeline
@@ -95,49 +97,39 @@ class TritonPythonModel:
             except Exception as error:  # raised, it would leak the batch's shared memory
                 _refuse(sender, error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         self._tuning.stop()
         self._pipeline.stop()
 
-    def _queue(self, request, sender):
-        images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
+    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
         wanted = frozenset(request.requested_output_names())
         job = Job(
-            list(images),
+            model_io.elements(request, "IMAGE"),
             partial(self._answer, sender, wanted),
             partial(_refuse, sender),
             sender.is_cancelled,
         )
         if not self._pipeline.submit(job):
-            _send_error(sender, "too many pictures are waiting", pb_utils.TritonError.UNAVAILABLE)
+            model_io.fail(sender, "too many pictures are waiting", "UNAVAILABLE")
 
-    def _read(self, data):
+    def _read(self, data: bytes) -> Picture:
         return open_picture(data, self._max_pixels)
 
-    def _prepare(self, picture):
+    def _prepare(self, picture: Picture) -> NDArray[Any]:
         return self._preparation(picture.decode())
 
-    def _classify(self, images):
-        response = pb_utils.InferenceRequest(
-            model_name=self._classifier,
-            requested_output_names=["logits", "batch_size"],
-            inputs=[pb_utils.Tensor("image", images)],
-            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"{self._classifier} failed: {response.error().message()}")
-        logits, sizes = (
-            pb_utils.get_output_tensor_by_name(response, name).as_numpy().copy()
-            for name in ("logits", "batch_size")
-        )
+    def _classify(self, images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        logits, sizes = model_io.call(self._classifier, {"image": images}, "logits", "batch_size")
         return logits, sizes
 
-    def _answer(self, sender, wanted, outcomes):
+    def _answer(
+        self, sender: ThreadSafeSender, wanted: Collection[str], outcomes: Sequence[Outcome]
+    ) -> None:
         scores = confidences(np.stack([outcome.logits for outcome in outcomes]))
         best = np.stack([best_classes(row) for row in scores])
         timing = [(outcome.preparation_ms, outcome.execution_ms) for outcome in outcomes]
-        tensors = {
+        outputs = {
             "LABEL": self._labels[best],
             "CLASS_ID": best,
             "CONFIDENCE": np.take_along_axis(scores, best, axis=1),
@@ -145,20 +137,9 @@ class TritonPythonModel:
             "TIMING_MS": np.array(timing, np.float32),
             "MODEL_INFO": np.full((len(outcomes), 1), self._info, dtype=np.object_),
         }
-        kept = [pb_utils.Tensor(name, value) for name, value in tensors.items() if name in wanted]
-        sender.send(
-            pb_utils.InferenceResponse(kept), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        )
+        model_io.finish(sender, outputs, wanted)
 
 
-def _refuse(sender, error):
-    bad_input = isinstance(error, ImageError)
-    code = pb_utils.TritonError.INVALID_ARG if bad_input else pb_utils.TritonError.INTERNAL
-    _send_error(sender, str(error) or type(error).__name__, code)
-
-
-def _send_error(sender, message, code):
-    error = pb_utils.TritonError(message, code)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
+    code = "INVALID_ARG" if isinstance(error, ImageError) else "INTERNAL"
+    model_io.fail(sender, str(error) or type(error).__name__, code)

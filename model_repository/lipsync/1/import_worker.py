@@ -32,7 +32,7 @@ CPU_SECONDS_PER_BYTE = 1 / 2**23
 PR_SET_PDEATHSIG = 1
 
 
-def main():
+def main() -> None:
     """Works until the standard input ends or nothing came for a while."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(NICE)
@@ -46,7 +46,7 @@ def main():
         answers.flush()
 
 
-def _answer(task):
+def _answer(task: dict[str, str]) -> dict[str, str]:
     path = Path(task["path"])
     try:
         size = _size(path)
@@ -69,13 +69,13 @@ def _answer(task):
     return {}
 
 
-def _size(path):
+def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
 
 
-def _limit_memory(size):
+def _limit_memory(size: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = BASE_BYTES + COPIES * size
     soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,6 +1,12 @@
 """Triton metrics of the model `lipsync`. Figures by tenant are in `stats`."""
 
-from guarded_metrics import GuardedMetrics
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from guarded_metrics import GuardedMetrics, Series
 
 OUTCOMES = ("answered", "refused", "not_loaded", "full", "cancelled", "deadline", "failed")
 LOADS = ("loaded", "imported", "failed")
@@ -9,7 +15,12 @@ LOADS = ("loaded", "imported", "failed")
 class LipsyncMetrics(GuardedMetrics):
     """Counters by outcome and gauges of the load."""
 
-    def __init__(self, model, messages, tenants):
+    def __init__(
+        self,
+        model: str,
+        messages: AbstractContextManager[Any],
+        tenants: Callable[[], tuple[int, int]],
+    ) -> None:
         """Start the thread.
 
         Args:
@@ -29,7 +40,7 @@ class LipsyncMetrics(GuardedMetrics):
         self.add("GAUGE", "tenant_bytes", "Memory of their weights, measured")
         self.start()
 
-    def count(self, outcome, frames=0, seconds=0.0):
+    def count(self, outcome: str, frames: int = 0, seconds: float = 0.0) -> None:
         """Count one request of OUTCOMES and, when it was answered, its frames and time."""
         self.increment(
             {
@@ -39,15 +50,15 @@ class LipsyncMetrics(GuardedMetrics):
             }
         )
 
-    def count_load(self, outcome):
+    def count_load(self, outcome: str) -> None:
         """Count one load of LOADS."""
         self.increment({("tenant_loads_total", outcome): 1})
 
-    def show_load(self, running, waiting):
+    def show_load(self, running: int, waiting: int) -> None:
         """Show the requests that are under way."""
         self.show({("load", "running"): running, ("load", "waiting"): waiting})
 
-    def levels(self):
+    def levels(self) -> Mapping[Series, float]:
         """Return the residents of this moment."""
         tenants, memory_bytes = self._tenants()
         return {("tenants", None): tenants, ("tenant_bytes", None): memory_bytes}

@@ -7,10 +7,12 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from frames.pixels import AUDIO_SHAPE, IMAGE_CHANNELS, NETWORK_CHANNELS, SIDE
 from lipsync_errors import RefusedError
+from numpy.typing import NDArray
 
 FRAMES = {
     "FRAMES_FP32": np.dtype(np.float32),
@@ -18,7 +20,7 @@ FRAMES = {
     "FRAMES_UINT8": np.dtype(np.uint8),
 }
 """Inputs of which a request has one."""
-MOUTHS = {
+MOUTHS: dict[str, np.dtype[Any]] = {
     "MOUTH_FP32": np.dtype(np.float32),
     "MOUTH_FP16": np.dtype(np.float16),
     "MOUTH_UINT8": np.dtype(np.uint8),
@@ -84,7 +86,7 @@ def check_tenant(raw: bytes | None) -> str:
     return tenant
 
 
-def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
+def check_frames(given: Mapping[str, NDArray[Any]], limit: int) -> NDArray[Any]:
     """Return the one input of FRAMES that a request has.
 
     Args:
@@ -109,7 +111,7 @@ def check_frames(given: Mapping[str, np.ndarray], limit: int) -> np.ndarray:
     return frames
 
 
-def check_due(due: np.ndarray | None) -> tuple[float, float]:
+def check_due(due: NDArray[Any] | None) -> tuple[float, float]:
     """Return the seconds until the first frame is due, infinite without any, and between two.
 
     Raises:
@@ -122,7 +124,7 @@ def check_due(due: np.ndarray | None) -> tuple[float, float]:
     return float(due[0]) / 1e3, float(due[1]) / 1e3
 
 
-def check_audio(audio: np.ndarray | None, frames: int) -> np.ndarray:
+def check_audio(audio: NDArray[Any] | None, frames: int) -> NDArray[Any]:
     """Return the audio features, one block for all frames or one for each.
 
     Raises:

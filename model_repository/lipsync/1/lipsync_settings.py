@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from frames.pixels import Mask
-
-FILE = "settings.json"
-"""Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""
+from model_settings import installed, number, one_of
 
 
 @dataclass(frozen=True)
@@ -49,29 +46,19 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
         KeyError: A parameter is missing.
         ValueError: A parameter has no sensible value.
     """
-    file = folder / FILE
-    own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    own = installed(folder)
     given = {**parameters, **own}
-    kind, _, number = parameters["device"].partition(":")
-    kind = own.get("device", kind)  # which kind of device is the installation's to say,
-    if kind not in ("auto", "cpu", "cuda"):  # which number is the configuration's
-        raise ValueError(f"device {kind!r} is neither auto nor cpu nor cuda")
+    kind, _, index = parameters["device"].partition(":")
     return Settings(
-        device=kind,
-        index=_count(number or "0"),
-        workers=_count(given["workers"]),
-        queue_size=_count(given["queue_size"], least=1),
-        frame_limit=_count(given["frame_limit"], least=1),
-        loads=_count(given["loads"], least=1),
+        # Which kind of device is the installation's to say, which number the configuration's.
+        device=one_of({"device": kind, **own}, "device", ("auto", "cpu", "cuda")),
+        index=number({"device": index or "0"}, "device"),
+        workers=number(given, "workers"),
+        queue_size=number(given, "queue_size", 1),
+        frame_limit=number(given, "frame_limit", 1),
+        loads=number(given, "loads", 1),
         blob_folder=Path(given["blob_folder"]) if given["blob_folder"] else None,
         device_memory=int(float(given["device_memory_gb"]) * 2**30),
         host_memory=int(float(given["host_memory_gb"]) * 2**30),
         mask=Mask.parse(given["mask"]),
     )
-
-
-def _count(text: str, least: int = 0) -> int:
-    number = int(text)
-    if number < least:
-        raise ValueError(f"{number} is less than {least}")
-    return number

@@ -4,26 +4,28 @@
 answer is sent when its last frame is done; tenants are loaded and unloaded beside that.
 """
 
+from __future__ import annotations
+
 import gc
 import json
-import locale
 import os
 import resource
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
-
-import numpy as np  # noqa: E402
-import triton_python_backend_utils as pb_utils  # noqa: E402
-from engines.devices import make_control, make_engines  # noqa: E402
-from frames.mouth_arrays import MouthArrays  # noqa: E402
-from frames.mouth_work import MouthWork  # noqa: E402
-from frames.scheduler import FrameQueue, Job  # noqa: E402
-from frames.workers import FrameWorkers  # noqa: E402
-from lipsync_errors import (  # noqa: E402
+import model_io
+import model_settings
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from engines.devices import make_control, make_engines
+from frames.mouth_arrays import MouthArrays
+from frames.mouth_work import MouthWork
+from frames.scheduler import FrameQueue, Job
+from frames.workers import FrameWorkers
+from lipsync_errors import (
     CancelledError,
     DeadlineError,
     QueueFullError,
@@ -31,10 +33,11 @@ from lipsync_errors import (  # noqa: E402
     TenantMemoryError,
     TenantNotLoadedError,
 )
-from lipsync_metrics import LipsyncMetrics  # noqa: E402
-from lipsync_request import (  # noqa: E402
+from lipsync_metrics import LipsyncMetrics
+from lipsync_request import (
     FRAMES,
     MOUTHS,
+    Command,
     check_audio,
     check_due,
     check_frames,
@@ -42,21 +45,20 @@ from lipsync_request import (  # noqa: E402
     mouth_output,
     parse_command,
 )
-from lipsync_settings import read_settings  # noqa: E402
-from response_sender import ThreadSafeSender  # noqa: E402
-from tenants.import_process import ImportProcesses  # noqa: E402
-from tenants.table import TenantTable  # noqa: E402
+from lipsync_settings import read_settings
+from response_sender import ThreadSafeSender
+from tenants.import_process import ImportProcesses
+from tenants.table import TenantTable
 
 
 class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Prepare the engine; no tenant is resident yet."""
         _allow_many_files()
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._settings = settings = read_settings(parameters, folder)
         self._model = args["model_name"]
         self._engines = make_engines(settings)
@@ -77,13 +79,13 @@ class TritonPythonModel:
         )
         gc.freeze()  # the imports stay: walking them again and again costs more than frames
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             refuse = partial(self._refuse, sender)
             try:
-                command = _first(request, "COMMAND")
+                command = model_io.single(request, "COMMAND")
                 if command is not None:
                     self._obey(parse_command(command), sender)
                 else:
@@ -91,7 +93,7 @@ class TritonPythonModel:
             except Exception as error:  # raised, it would leak the batch's shared memory
                 refuse(error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Finishes what runs and ends the threads and processes."""
         self._workers.stop()
         self._control.close()
@@ -100,13 +102,19 @@ class TritonPythonModel:
             engine.close()
         self._metrics.close()
 
-    def _queue(self, request, sender, refuse):
-        given = {name: tensor for name in FRAMES if (tensor := _array(request, name)) is not None}
+    def _queue(
+        self,
+        request: pb_utils.InferenceRequest,
+        sender: ThreadSafeSender,
+        refuse: Callable[[BaseException], None],
+    ) -> None:
+        arrays = {name: model_io.optional_array(request, name) for name in FRAMES}
+        given = {name: array for name, array in arrays.items() if array is not None}
         frames = check_frames(given, self._settings.frame_limit)
-        audio = check_audio(_array(request, "AUDIO"), len(frames))
+        audio = check_audio(model_io.optional_array(request, "AUDIO"), len(frames))
         output = mouth_output(request.requested_output_names())
-        tenant = check_tenant(_first(request, "TENANT"))
-        due, spacing = check_due(_array(request, "DUE"))
+        tenant = check_tenant(model_io.single(request, "TENANT"))
+        due, spacing = check_due(model_io.optional_array(request, "DUE"))
         resident = self._table.acquire(tenant)
         work = MouthWork(
             resident,
@@ -118,22 +126,22 @@ class TritonPythonModel:
             partial(self._answer, sender, output),
             refuse,
             sender.is_cancelled,
-            deadline=_deadline(request),
+            deadline=model_io.deadline(request),
         )
         job = Job(tenant, len(frames), work, time.monotonic() + due, spacing)
         if not self._workers.submit(job):
             work.release()
             raise QueueFullError
 
-    def _obey(self, command, sender):
-        report = partial(self._report, sender)
+    def _obey(self, command: Command, sender: ThreadSafeSender) -> None:
+        report = partial(_report, sender)
         if command.op == "stats":
             report(self._stats())
         else:
             refuse = partial(_send_error, sender)
             self._control.submit(command, report, refuse)
 
-    def _stats(self):
+    def _stats(self) -> dict[str, Any]:
         engine = self._engines[0]
         return {
             "device": engine.device(),
@@ -143,22 +151,20 @@ class TritonPythonModel:
             "model": self._model,
         }
 
-    def _answer(self, sender, output, work):
+    def _answer(self, sender: ThreadSafeSender, output: str, work: MouthWork) -> None:
+        mouths = work.mouths
+        if mouths is None:
+            raise RuntimeError("no frame was computed")
         timing = np.array([work.queue_ms, work.compute_ms], np.float32)
-        tensors = [pb_utils.Tensor(output, work.mouths), pb_utils.Tensor("TIMING", timing)]
-        self._metrics.count("answered", len(work.mouths), work.compute_ms / 1e3)
-        _send(sender, pb_utils.InferenceResponse(tensors))
+        self._metrics.count("answered", len(mouths), work.compute_ms / 1e3)
+        model_io.finish(sender, {output: mouths, "TIMING": timing})
 
-    def _report(self, sender, report):
-        text = np.array([json.dumps(report).encode()], dtype=np.object_)
-        _send(sender, pb_utils.InferenceResponse([pb_utils.Tensor("REPORT", text)]))
-
-    def _refuse(self, sender, error):
+    def _refuse(self, sender: ThreadSafeSender, error: BaseException) -> None:
         self._metrics.count(_FAILURES.get(type(error), _UNKNOWN)[0])
         _send_error(sender, error)
 
 
-_FAILURES = {
+_FAILURES: dict[type[BaseException], tuple[str, str, str | None]] = {
     # How it is counted, Triton's error code, what the client is told (None: the error's words).
     RefusedError: ("refused", "INVALID_ARG", None),
     TenantNotLoadedError: ("not_loaded", "INVALID_ARG", None),
@@ -167,39 +173,22 @@ _FAILURES = {
     CancelledError: ("cancelled", "CANCELLED", "cancelled"),
     DeadlineError: ("deadline", "UNAVAILABLE", "the deadline has passed"),
 }
-_UNKNOWN = ("failed", "INTERNAL", None)
+_UNKNOWN: tuple[str, str, str | None] = ("failed", "INTERNAL", None)
 
 
-def _send_error(sender, error):
+def _report(sender: ThreadSafeSender, report: dict[str, Any]) -> None:
+    model_io.finish(sender, {"REPORT": model_io.strings(json.dumps(report))})
+
+
+def _send_error(sender: ThreadSafeSender, error: BaseException) -> None:
     """Answers with an exception; of unknown ones only the type is told."""
     _, code, message = _FAILURES.get(type(error), _UNKNOWN)
     if code == "INTERNAL":
         message = f"computing failed: {type(error).__name__}"
-    failure = pb_utils.TritonError(message or str(error), getattr(pb_utils.TritonError, code))
-    _send(sender, pb_utils.InferenceResponse(error=failure))
+    model_io.fail(sender, message or str(error), code)
 
 
-def _send(sender, response):
-    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-
-def _array(request, name):
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return None if tensor is None else tensor.as_numpy()
-
-
-def _first(request, name):
-    array = _array(request, name)
-    return None if array is None or array.size != 1 else array.reshape(-1)[0]
-
-
-def _deadline(request):
-    """Time of `time.monotonic` when the request's timeout (microseconds, 0 is none) is over."""
-    microseconds = request.timeout()
-    return time.monotonic() + microseconds / 1e6 if microseconds else None
-
-
-def _allow_many_files():
+def _allow_many_files() -> None:
     """Each mapped tenant keeps a descriptor; the usual soft limit is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -5,35 +5,38 @@ the parameter `encoder` through BLS. `execute` only queues: answers are sent by 
 as they are ready, so this model is free for the next request at once.
 """
 
+from __future__ import annotations
+
 import gc
 import json
-import locale
 import os
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Any
 
+import model_io
+import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from embedding_job import EmbeddingJob
 from engine_values import PAIRS, calls, network_engine
+from numpy.typing import NDArray
 from pair_tokens import activated, packed, unpacked
 from response_sender import ThreadSafeSender
 from row_encoding import RowEncoding
 from text_rows import RowQueue
 from tokenizers import Tokenizer
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool would fight the encoder's
 
 
 class TritonPythonModel:
     """One instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the artefacts and start the workers."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._info = (folder / "metadata.json").read_bytes()
         metadata = json.loads(self._info)
         self._activation = metadata["activation"]
@@ -57,27 +60,32 @@ class TritonPythonModel:
         )
         gc.freeze()  # imports and tokenizer stay: walking them again and again costs more than jobs
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the workers."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
-            refuse = partial(_refuse, sender)
+            refuse = partial(model_io.fail, sender)
             try:
                 self._queue(request, sender, refuse)
             except UnicodeDecodeError:
-                refuse("a text is not valid UTF-8", pb_utils.TritonError.INVALID_ARG)
+                refuse("a text is not valid UTF-8", "INVALID_ARG")
             except Exception as error:  # raised, it would leak the batch's shared memory
                 refuse(f"tokenisation failed: {error}")
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Lets the workers finish."""
         self._encoding.stop()
 
-    def _queue(self, request, sender, refuse):
+    def _queue(
+        self,
+        request: pb_utils.InferenceRequest,
+        sender: ThreadSafeSender,
+        refuse: Callable[..., None],
+    ) -> None:
         pairs = list(zip(_texts(request, "QUERY"), _texts(request, "DOCUMENT"), strict=True))
         distinct = list(dict.fromkeys(pairs))
         encoded = self._tokenizer.encode_batch_fast(distinct)
-        rows = {
+        rows: Mapping[Hashable, Sequence[int]] = {
             pair: packed(item.ids, item.type_ids)
             for pair, item in zip(distinct, encoded, strict=True)
         }
@@ -85,50 +93,36 @@ class TritonPythonModel:
         answer = partial(_answer, sender, self._activation, extras)
         job = EmbeddingJob(pairs, answer, refuse, sender.is_cancelled)
         if not self._encoding.submit(job, rows):
-            refuse("too many pairs are waiting", pb_utils.TritonError.UNAVAILABLE)
+            refuse("too many pairs are waiting", "UNAVAILABLE")
 
-    def _extras(self, wanted, pairs, rows):
-        extras = []
+    def _extras(
+        self,
+        wanted: Collection[str],
+        pairs: Sequence[tuple[str, str]],
+        rows: Mapping[Hashable, Sequence[int]],
+    ) -> dict[str, NDArray[Any]]:
+        extras: dict[str, NDArray[Any]] = {}
         if "TOKEN_COUNT" in wanted:
-            counts = np.array([[len(rows[pair])] for pair in pairs], dtype=np.int32)
-            extras.append(pb_utils.Tensor("TOKEN_COUNT", counts))
+            extras["TOKEN_COUNT"] = np.array([[len(rows[pair])] for pair in pairs], np.int32)
         if "MODEL_INFO" in wanted:
-            info = np.full((len(pairs), 1), self._info, dtype=np.object_)
-            extras.append(pb_utils.Tensor("MODEL_INFO", info))
+            extras["MODEL_INFO"] = np.full((len(pairs), 1), self._info, dtype=np.object_)
         return extras
 
-    def _encode(self, rows, mask):
+    def _encode(self, rows: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         ids, types = unpacked(rows)
-        response = pb_utils.InferenceRequest(
-            model_name=self._encoder,
-            requested_output_names=["logit"],
-            inputs=[
-                pb_utils.Tensor("input_ids", ids),
-                pb_utils.Tensor("attention_mask", mask),
-                pb_utils.Tensor("token_type_ids", types),
-            ],
-            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"{self._encoder} failed: {response.error().message()}")
-        return pb_utils.get_output_tensor_by_name(response, "logit").as_numpy().copy()
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        return model_io.call(self._encoder, inputs, "logit")[0]
 
 
-def _texts(request, name):
-    raw = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
-    return [item.decode() for item in raw]
+def _texts(request: pb_utils.InferenceRequest, name: str) -> list[str]:
+    return [item.decode() for item in model_io.elements(request, name)]
 
 
-def _answer(sender, activation, extras, logits):
-    scores = pb_utils.Tensor("SCORE", activated(logits, activation))
-    tensors = [scores, pb_utils.Tensor("LOGIT", logits), *extras]
-    sender.send(
-        pb_utils.InferenceResponse(tensors), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
-
-
-def _refuse(sender, message, code=None):
-    error = pb_utils.TritonError(message, code or pb_utils.TritonError.INTERNAL)
-    sender.send(
-        pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    )
+def _answer(
+    sender: ThreadSafeSender,
+    activation: str,
+    extras: Mapping[str, NDArray[Any]],
+    logits: NDArray[Any],
+) -> None:
+    scores = activated(logits, activation)
+    model_io.finish(sender, {"SCORE": scores, "LOGIT": logits, **extras})

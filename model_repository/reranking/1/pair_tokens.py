@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _SHIFT = 32
 """A token and the text of the pair that it belongs to travel as one number: the queue, which knows
@@ -21,12 +23,12 @@ def packed(ids: Sequence[int], types: Sequence[int]) -> list[int]:
     return [token | kind << _SHIFT for token, kind in zip(ids, types, strict=True)]
 
 
-def unpacked(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unpacked(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return ids and types, INT64, of rows of :func:`packed` numbers."""
     return rows & (1 << _SHIFT) - 1, rows >> _SHIFT
 
 
-def activated(logits: np.ndarray, activation: str) -> np.ndarray:
+def activated(logits: NDArray[Any], activation: str) -> NDArray[Any]:
     """Return scores, FP32, of logits.
 
     Args:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from text_rows import Job
 
 
@@ -13,8 +15,8 @@ class EmbeddingJob(Job):
 
     def __init__(
         self,
-        texts: Sequence[str],
-        answer: Callable[[np.ndarray], None],
+        texts: Sequence[Hashable],
+        answer: Callable[[NDArray[Any]], None],
         refuse: Callable[[str], None],
         is_cancelled: Callable[[], bool],
     ) -> None:

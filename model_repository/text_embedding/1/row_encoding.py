@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from text_rows import Job, Row, RowQueue
 
 
@@ -17,7 +19,7 @@ class RowEncoding:
     def __init__(
         self,
         queue: RowQueue,
-        encode: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        encode: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
         *,
         pad_token_id: int,
         workers: int,
@@ -49,7 +51,7 @@ class RowEncoding:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job, encoded: dict[str, Sequence[int]]) -> bool:
+    def submit(self, job: Job, encoded: Mapping[Hashable, Sequence[int]]) -> bool:
         """Queues a job; False when too much waits already (the job is not closed then)."""
         with self._changed:
             if self._stopping or len(self._queue) + len(encoded) > self._max_waiting:
@@ -95,7 +97,7 @@ class RowEncoding:
             self._queue.drop(job)
             _refuse(job, "cancelled")
 
-    def _deliver(self, values: list[tuple[Row, np.ndarray]]) -> None:
+    def _deliver(self, values: list[tuple[Row, NDArray[Any]]]) -> None:
         finished = []
         with self._changed:
             for row, value in values:
@@ -118,7 +120,7 @@ class RowEncoding:
             _refuse(job, message)
 
 
-def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[np.ndarray, np.ndarray]:
+def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Token ids as one rectangle.
 
     Args:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import time
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 SECONDS_PER_TOKEN = 0.005
@@ -33,7 +33,7 @@ class Row:
 
     __slots__ = ("ids", "jobs", "number", "taken", "text", "value")
 
-    def __init__(self, text: str, ids: Sequence[int], number: int) -> None:
+    def __init__(self, text: Hashable, ids: Sequence[int], number: int) -> None:
         self.text = text
         self.ids = ids
         self.number = number
@@ -87,14 +87,14 @@ class RowQueue:
         self.max_rows = max_rows
         self.max_tokens = max_tokens
         self._by_length: list[tuple[int, int, Row]] = []
-        self._by_text: dict[str, Row] = {}
+        self._by_text: dict[Hashable, Row] = {}
         self._turns: list[tuple[float, int, Job]] = []
         self._numbers = 0
 
     def __len__(self) -> int:
         return len(self._by_length)
 
-    def add(self, job: Job, encoded: dict[str, Sequence[int]]) -> None:
+    def add(self, job: Job, encoded: Mapping[Hashable, Sequence[int]]) -> None:
         """Queues the texts of `job`; one that already waits for another job is shared.
 
         Args:

@@ -38,7 +38,7 @@ TRIES = 5
 """Measurements without a result after which the usual values stay until the next start."""
 CANARIES = 2
 """Executions beside a measurement that do not spoil it: the gateway's canaries come every 5 s."""
-VERSION = 1
+VERSION = 2
 """Of the files: other measurements, or other sizes, are not those of this module."""
 LARGEST_FILE = 65_536
 _TRITON = ("NVIDIA_TRITON_SERVER_VERSION", "TRITON_SERVER_VERSION", "CUDA_VISIBLE_DEVICES")
@@ -145,20 +145,15 @@ class Tuning:
             self._thread.join()
 
     def _measure_when_quiet(self, call: Callable[[int, int], None]) -> None:
-        def watched(rows: int, length: int) -> None:
-            if self._stopping.is_set():
-                raise InterruptedError
-            call(rows, length)
-
         pause, tries = FIRST_PAUSE, 0
         while tries < TRIES and not self._stopping.wait(pause):
-            with _alone(self._file, self._stopping):
+            with _alone(self._file, self._stopping) as alone:
                 if self._found():
                     self._changed = True
                     return
-                if not disturbed():
+                if alone and not disturbed():
                     tries += 1
-                    if self._measured(watched):
+                    if self._measured(call):
                         self._changed = True
                         return
             pause = min(2 * pause, LAST_PAUSE)
@@ -166,14 +161,25 @@ class Tuning:
     def _measured(self, call: Callable[[int, int], None]) -> bool:
         """Measure, choose and keep; whether that was worth it."""
         before = self._executions
+
+        def asked() -> bool:
+            return self._executions - before > CANARIES
+
+        def watched(rows: int, length: int) -> None:
+            if self._stopping.is_set() or asked():  # whoever asks does not wait for the rest
+                raise InterruptedError
+            call(rows, length)
+
         try:
-            figures = measure(call, self._limits, SECONDS)
+            figures = measure(watched, self._limits, SECONDS)
+        except InterruptedError:
+            figures = []
         except Exception as error:
             self.values = replace(self.values, reason=f"not measured: {type(error).__name__}")
             return False
         choice = choose(figures, self._limits)
-        busy = self._executions - before > CANARIES or disturbed() or not choice.steady
-        if busy or not figures:
+        busy = asked() or disturbed() or not choice.steady
+        if busy or not figures or not self._reached_usual(figures):
             reason = "the machine was too busy to measure" if busy else "too slow to measure"
             self.values = replace(self.values, figures=tuple(figures), reason=reason)
             return False
@@ -181,6 +187,16 @@ class Tuning:
         if self._file:
             write(self._file, self._key, figures)
         return True
+
+    def _reached_usual(self, figures: list[Figure]) -> bool:
+        """Whether rows up to the usual ones, or up to calls that last too long, were tried."""
+        limits = self._limits
+        alone = [one for one in figures if one.size.in_flight == 1]
+        tried = [one for one in alone if one.size.length == limits.lengths[0]]
+        return limits.most.rows == 1 or any(
+            one.size.rows >= limits.usual.rows or one.milliseconds > limits.longest_ms
+            for one in tried
+        )
 
     def _found(self) -> bool:
         """Whether figures are kept, by an earlier start or by another model; takes them."""
@@ -244,28 +260,35 @@ def _engines(network: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _alone(file: Path | None, stopping: threading.Event) -> Iterator[None]:
-    """Hold the folder's lock; go on without it after LOCK_SECONDS or where there is none.
+def _alone(file: Path | None, stopping: threading.Event) -> Iterator[bool]:
+    """Hold the folder's lock; yields whether nobody else holds it, after LOCK_SECONDS at most.
 
-    Two models that measure at the same time would measure each other.
+    Two models that measure at the same time would measure each other. Where there can be no lock
+    nobody else holds it.
     """
     if file is None:
-        yield
+        yield True
         return
     with contextlib.ExitStack() as stack:
+        alone = True
         with contextlib.suppress(OSError):
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             lock = os.open(file.parent / ".lock", flags, 0o600)
             stack.callback(os.close, lock)
-            end = time.monotonic() + LOCK_SECONDS
-            while time.monotonic() < end:
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                if stopping.wait(0.05):
-                    break
-        yield
+            alone = _locked(lock, stopping)
+        yield alone
+
+
+def _locked(lock: int, stopping: threading.Event) -> bool:
+    """Whether the lock was had in time; an OSError other than "held" says that there is none."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= end or stopping.wait(0.05):
+            return False
 
 
 def read(file: Path, key: str) -> list[Figure]:

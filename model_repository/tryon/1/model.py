@@ -3,27 +3,27 @@
 `execute` only queues; a thread takes one job at a time through the workflow's steps.
 """
 
+from __future__ import annotations
+
 import json
-import locale
 import logging
 import sys
 import threading
-import time
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
-
-import numpy as np  # noqa: E402
-import triton_python_backend_utils as pb_utils  # noqa: E402
-from response_sender import ThreadSafeSender  # noqa: E402
-from tryon_errors import InputError, PipelineError, QueueFullError, TryonError  # noqa: E402
-from tryon_metrics import TryonMetrics  # noqa: E402
-from tryon_progress import JobWatch  # noqa: E402
-from tryon_request import parse_command, parse_options  # noqa: E402
-from tryon_service import TryonService  # noqa: E402
-from tryon_settings import read_settings  # noqa: E402
-from tryon_workflow import JobContext  # noqa: E402
+import model_io
+import model_settings
+import triton_python_backend_utils as pb_utils
+from response_sender import ThreadSafeSender
+from tryon_errors import InputError, PipelineError, QueueFullError, TryonError
+from tryon_metrics import TryonMetrics
+from tryon_progress import JobWatch
+from tryon_request import parse_command, parse_options
+from tryon_service import TryonService
+from tryon_settings import read_settings
+from tryon_steps import Inference
+from tryon_workflow import JobContext
 
 CODES = {"input": "INVALID_ARG", "pose": "INVALID_ARG", "garment": "INVALID_ARG"} | {
     "pipeline": "INTERNAL",
@@ -35,50 +35,53 @@ CODES = {"input": "INVALID_ARG", "pose": "INVALID_ARG", "garment": "INVALID_ARG"
 class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Start to load the engine; `describe` tells when it is there."""
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        folder = Path(args["model_repository"], args["model_version"])
+        parameters = model_settings.parameters(args)
+        folder = model_settings.version_folder(args)
         self._settings = read_settings(parameters, folder)
         self._messages = threading.Lock()
         self._metrics = TryonMetrics(args["model_name"], self._messages)
         self._service = TryonService(self._settings, self._metrics.show_load)
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the jobs and answers the commands."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             try:
-                command = _bytes(request, "COMMAND")
+                command = _content(request, "COMMAND")
                 if command is None:
                     self._queue(request, sender)
                 elif parse_command(command) == "describe":
-                    _finish(sender, [_tensor("REPORT", json.dumps(self._service.describe()))])
+                    report = model_io.strings(json.dumps(self._service.describe()))
+                    model_io.finish(sender, {"REPORT": report})
             except Exception as error:  # raised, it would leak the batch's shared memory
                 self._refuse(sender, error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """End the running job, the thread and the engine."""
         self._service.stop()
         self._metrics.close()
 
-    def _queue(self, request, sender):
-        deadline = _deadline(request)
-        watch = JobWatch(partial(_tell, sender), partial(self._is_cancelled, sender), deadline)
-        files = [_bytes(request, name) for name in ("PERSON", "GARMENT")]
-        if None in files:
+    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        watch = JobWatch(
+            partial(_tell, sender),
+            partial(self._is_cancelled, sender),
+            model_io.deadline(request),
+        )
+        person, garment = (_content(request, name) for name in ("PERSON", "GARMENT"))
+        if person is None or garment is None:
             raise InputError("a job needs PERSON and GARMENT")
-        options = parse_options(_bytes(request, "OPTIONS") or b"{}", self._settings)
-        context = JobContext(options, watch, *files)
+        options = parse_options(_content(request, "OPTIONS") or b"{}", self._settings)
+        context = JobContext(options, watch, person, garment)
         answer, refuse = partial(self._answer, sender), partial(self._refuse, sender)
         self._service.submit(context, answer, refuse)
 
-    def _is_cancelled(self, sender):
+    def _is_cancelled(self, sender: ThreadSafeSender) -> bool:
         return self._service.stopping() or sender.is_cancelled()
 
-    def _answer(self, sender, context):
+    def _answer(self, sender: ThreadSafeSender, context: JobContext) -> None:
         described = self._service.describe()
         report = {
             **{key: described[key] for key in ("engine", "model", "model_version")},
@@ -87,13 +90,16 @@ class TritonPythonModel:
             **context.report,
             "step_ms": context.step_ms,
         }
-        tensors = [_tensor("IMAGE", context.image), _tensor("REPORT", json.dumps(report))]
+        if (inference := context.step_ms.get(Inference.name)) is not None:
+            report["inference_time_ms"] = round(inference)
+        outputs: dict[str, str | bytes] = {"IMAGE": context.image, "REPORT": json.dumps(report)}
         if context.comparison is not None:
-            tensors.append(_tensor("COMPARISON", context.comparison))
+            outputs["COMPARISON"] = context.comparison
         self._metrics.count("answered", context.step_ms)
-        _finish(sender, tensors)
+        strings = {name: model_io.strings(content) for name, content in outputs.items()}
+        model_io.finish(sender, strings)
 
-    def _refuse(self, sender, error):
+    def _refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
         if isinstance(error, QueueFullError):
             outcome, code, message = "full", "UNAVAILABLE", "the model's queue is full"
         else:
@@ -101,35 +107,13 @@ class TritonPythonModel:
                 error = PipelineError(f"failed with {type(error).__name__}")
             outcome, code, message = error.code, CODES[error.code], str(error)
         self._metrics.count(outcome)
-        failure = pb_utils.TritonError(message, getattr(pb_utils.TritonError, code))
-        _send(sender, pb_utils.InferenceResponse(error=failure), final=True)
+        model_io.fail(sender, message, code)
 
 
-def _tell(sender, progress):
-    _send(sender, pb_utils.InferenceResponse([_tensor("PROGRESS", json.dumps(progress))]))
+def _tell(sender: ThreadSafeSender, progress: dict[str, Any]) -> None:
+    model_io.stream(sender, {"PROGRESS": model_io.strings(json.dumps(progress))})
 
 
-def _finish(sender, tensors):
-    _send(sender, pb_utils.InferenceResponse(tensors), final=True)
-
-
-def _send(sender, response, final=False):
-    flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0
-    sender.send(response, flags=flags)
-
-
-def _tensor(name, content):
-    content = content.encode() if isinstance(content, str) else content
-    return pb_utils.Tensor(name, np.array([content], dtype=np.object_))
-
-
-def _bytes(request, name):
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    array = None if tensor is None else tensor.as_numpy()
-    return None if array is None or array.size != 1 else bytes(array.reshape(-1)[0])
-
-
-def _deadline(request):
-    """Time of `time.monotonic` when the request's timeout (microseconds, 0 is none) is over."""
-    microseconds = request.timeout()
-    return time.monotonic() + microseconds / 1e6 if microseconds else None
+def _content(request: pb_utils.InferenceRequest, name: str) -> bytes | None:
+    element = model_io.single(request, name)
+    return None if element is None else bytes(element)

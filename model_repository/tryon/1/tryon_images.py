@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pictures.decoding import HEIC, ImageError, open_picture
 from PIL import Image, ImageOps
 from tryon_errors import InputError
@@ -102,7 +104,7 @@ def comparison(person: Image.Image, garment: Image.Image, result: Image.Image) -
     return row
 
 
-def as_array(picture: Image.Image) -> np.ndarray:
+def as_array(picture: Image.Image) -> NDArray[Any]:
     """uint8 [height, width, 3]."""
     return np.asarray(picture)
 

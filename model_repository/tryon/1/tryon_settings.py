@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffusion.placement import PLACEMENTS
-
-FILE = "settings.json"
-"""Beside model.py: parameters that the installation sets, in place of config.pbtxt's."""
+from model_settings import flag, installed, number, one_of
 
 ENGINES = ("warp", "diffusers", "lightx2v")
 MODE_DEFAULTS = {"fp8": (4, 1.0), "lora": (4, 1.0), "base": (40, 4.0)}
@@ -73,27 +70,16 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
         KeyError: A parameter is missing.
         ValueError: A parameter has no sensible value.
     """
-    file = folder / FILE
-    own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    given = {**parameters, **own}
+    given = {**parameters, **installed(folder)}
 
     def path(name: str) -> Path | None:
         return folder / given[name] if given[name] else None
 
-    def flag(name: str) -> bool:
-        return {"true": True, "false": False}[given[name]]
-
-    def number(name: str, least: int) -> int:
-        value = int(given[name])
-        if value < least:
-            raise ValueError(f"{name} is {value}, less than {least}")
-        return value
-
     def optional(name: str) -> int | None:
-        return number(name, 1) if given[name] else None
+        return number(given, name, 1) if given[name] else None
 
     return TryonSettings(
-        engine=_one_of(given["engine"], ENGINES),
+        engine=one_of(given, "engine", ENGINES),
         body_networks=folder / given["body_networks"],
         model_path=path("model_path"),
         lora_path=path("lora_path"),
@@ -101,34 +87,28 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
         libraries=path("libraries"),
         model_version=given["model_version"],
         device=given["device"],
-        dtype=_one_of(given["dtype"], ("bfloat16", "float16", "float32")),
+        dtype=one_of(given, "dtype", ("bfloat16", "float16", "float32")),
         memory_bytes=round(float(given["memory_gb"]) * 2**30),
-        placement=_one_of(given["placement"], ("", *PLACEMENTS)),
-        default_mode=_one_of(given["default_mode"], MODE_DEFAULTS),
+        placement=one_of(given, "placement", ("", *PLACEMENTS)),
+        default_mode=one_of(given, "default_mode", MODE_DEFAULTS),
         default_steps=optional("default_steps"),
         default_cfg=float(given["default_cfg"]) if given["default_cfg"] else None,
-        default_seed=number("default_seed", 0),
-        default_resolution=_one_of(given["default_resolution"], PRESETS),
-        enable_teacache=flag("enable_teacache"),
+        default_seed=number(given, "default_seed", 0),
+        default_resolution=one_of(given, "default_resolution", PRESETS),
+        enable_teacache=flag(given, "enable_teacache"),
         teacache_thresh=float(given["teacache_thresh"]),
         vae_image_size=optional("vae_image_size"),
         condition_image_size=optional("condition_image_size"),
-        restore=flag("restore") if given["restore"] else given["engine"] != "warp",
-        resize_to_resolution=flag("resize_to_resolution"),
-        maintain_aspect_ratio=flag("maintain_aspect_ratio"),
-        create_comparison=flag("create_comparison"),
-        compress_output=flag("compress_output"),
-        warmup_on_startup=flag("warmup_on_startup"),
-        clear_cache_between_jobs=flag("clear_cache_between_jobs"),
+        restore=flag(given, "restore") if given["restore"] else given["engine"] != "warp",
+        resize_to_resolution=flag(given, "resize_to_resolution"),
+        maintain_aspect_ratio=flag(given, "maintain_aspect_ratio"),
+        create_comparison=flag(given, "create_comparison"),
+        compress_output=flag(given, "compress_output"),
+        warmup_on_startup=flag(given, "warmup_on_startup"),
+        clear_cache_between_jobs=flag(given, "clear_cache_between_jobs"),
         steps_file=path("steps_file"),
-        max_image_bytes=number("max_image_bytes", 1024),
-        max_pixels=number("max_pixels", 4096),
-        queue_size=number("queue_size", 1),
-        threads=number("threads", 0) or min(8, os.cpu_count() or 1),
+        max_image_bytes=number(given, "max_image_bytes", 1024),
+        max_pixels=number(given, "max_pixels", 4096),
+        queue_size=number(given, "queue_size", 1),
+        threads=number(given, "threads", 0) or min(8, os.cpu_count() or 1),
     )
-
-
-def _one_of(value: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is not one of {', '.join(known)}")
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import tryon_images as images
@@ -74,9 +73,7 @@ class Inference(WorkflowStep):
         """
         person, garment = _pictures(context)
         options = context.options
-        begin = time.perf_counter()
         result = self._engine.generate(EngineJob(person, garment, options, context.watch))
-        context.report["inference_time_ms"] = round((time.perf_counter() - begin) * 1e3)
         unused = self._engine.unused
         ignored = [name for name in unused if name in context.options.given]
         told = {"mode": options.mode, "steps": options.steps, "cfg": options.cfg}

@@ -8,6 +8,8 @@ are all descendants, from the first moment on.
 Standard library only; Linux.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import secrets
@@ -29,7 +31,7 @@ PAUSE_SECONDS = 0.05
 class EngineGuard:
     """Marks this process's future children and starts the guard."""
 
-    def __init__(self, python):
+    def __init__(self, python: str) -> None:
         """`python` is the interpreter to run this file with."""
         mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
@@ -41,9 +43,10 @@ class EngineGuard:
         # vLLM renames its processes; by default that overwrites their visible environment.
         os.environ["SPT_NOENV"] = "1"
 
-    def close(self, timeout=10):
+    def close(self, timeout: float = 10) -> None:
         """End what is left of the marked processes, then the guard."""
-        self._process.stdin.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -51,7 +54,7 @@ class EngineGuard:
             self._process.wait()
 
 
-def marked(mark):
+def marked(mark: str) -> list[int]:
     """Process ids of the living processes that carry `mark`, without Python's resource trackers.
 
     A tracker ends by itself after the processes that it serves, and removes the shared memory that
@@ -68,7 +71,7 @@ def marked(mark):
     return found
 
 
-def kill(mark):
+def kill(mark: str) -> None:
     """Kills every process that carries `mark`."""
     for _ in range(ROUNDS):
         pids = marked(mark)
@@ -80,7 +83,7 @@ def kill(mark):
         time.sleep(PAUSE_SECONDS)
 
 
-def wait_for_end(server):
+def wait_for_end(server: int) -> None:
     """Return when standard input closes or the process with the id `server` ends."""
     events = select.poll()
     events.register(0, select.POLLIN)
@@ -91,7 +94,7 @@ def wait_for_end(server):
     events.poll()
 
 
-def main():
+def main() -> None:
     """Run the guard: MARK SERVER_PID."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wait_for_end(int(sys.argv[2]))

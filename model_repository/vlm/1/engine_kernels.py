@@ -7,6 +7,8 @@ vLLM looks for them before most uses of FlashInfer (`vllm.utils.flashinfer.has_f
 before its sampler, nor before it prefers FlashInfer's attention on GPUs of capability 10.x.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import shutil
@@ -37,7 +39,7 @@ class MissingCompilerError(RuntimeError):
     """This machine cannot compile what vLLM needs."""
 
 
-def has_cuda_compiler():
+def has_cuda_compiler() -> bool:
     """Whether FlashInfer's kernels can be compiled here, or are there as a package."""
     if importlib.util.find_spec("flashinfer_jit_cache") is not None:
         return True
@@ -48,13 +50,13 @@ def has_cuda_compiler():
     return bool(shutil.which(os.path.join(home, "bin", "nvcc")) and shutil.which("ninja"))
 
 
-def variables():
+def variables() -> dict[str, str]:
     """Variables of vLLM by what this machine can compile, as defaults of the environment."""
     # PyTorch's sampling is enough for `max_num_seqs` sequences, with any toolkit.
     return {SAMPLER: "0"} if has_cuda_compiler() else {SAMPLER: "0", DEEP_GEMM: "0"}
 
 
-def attention(capability):
+def attention(capability: int) -> str | None:
     """Attention backend to ask vLLM for, or None for its own choice.
 
     Args:
@@ -64,7 +66,7 @@ def attention(capability):
     return ATTENTION if avoided else None
 
 
-def check_compiler(python):
+def check_compiler(python: str) -> None:
     """Try the C compiler on Python's headers.
 
     Args:

@@ -1,7 +1,12 @@
 """Runs one generation until it ends, is cancelled, or takes too long; plain asyncio."""
 
-import asyncio
+from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 POLL_SECONDS = 0.25
 """How often Triton is asked whether the client is still there: nothing tells us."""
 
@@ -14,7 +19,12 @@ class DeadlinePassedError(Exception):
     """The generation did not end in time."""
 
 
-async def watched(generation, cancelled, client_gone, seconds):
+async def watched(
+    generation: Coroutine[Any, Any, Result],
+    cancelled: asyncio.Event,
+    client_gone: Callable[[], bool],
+    seconds: float,
+) -> Result:
     """Return the result of `generation`, which is cancelled when nobody wants it any more.
 
     Args:
@@ -28,7 +38,10 @@ async def watched(generation, cancelled, client_gone, seconds):
         DeadlinePassedError: It did not end within `seconds`.
     """
     task = asyncio.ensure_future(generation)
-    stops = [asyncio.ensure_future(cancelled.wait()), asyncio.ensure_future(_until(client_gone))]
+    stops: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(cancelled.wait()),
+        asyncio.ensure_future(_until(client_gone)),
+    ]
     try:
         await asyncio.wait(
             [task, *stops], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
@@ -45,6 +58,6 @@ async def watched(generation, cancelled, client_gone, seconds):
         await asyncio.gather(task, *stops, return_exceptions=True)
 
 
-async def _until(condition):
+async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 (Triton has no event for it)
         await asyncio.sleep(POLL_SECONDS)

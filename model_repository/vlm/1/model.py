@@ -4,26 +4,30 @@
 and each answer is sent when it is complete.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
-import locale
 import threading
 import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # the embedded interpreter starts in ASCII
-
-import numpy as np  # noqa: E402
-import stub_interpreter  # noqa: E402
-import triton_python_backend_utils as pb_utils  # noqa: E402
-from engine_guard import EngineGuard  # noqa: E402
-from generation_watch import DeadlinePassedError, GenerationCancelledError, watched  # noqa: E402
-from response_sender import ThreadSafeSender  # noqa: E402
-from video_language_engine import Answer, EngineDeadError, VideoLanguageEngine  # noqa: E402
-from vlm_metrics import VlmMetrics  # noqa: E402
-from vlm_request import Options, RefusedRequestError, check_clip, parse_options  # noqa: E402
-from vlm_settings import read_settings  # noqa: E402
+import model_io
+import model_settings
+import stub_interpreter
+import triton_python_backend_utils as pb_utils
+from engine_guard import EngineGuard
+from generation_watch import DeadlinePassedError, GenerationCancelledError, watched
+from numpy.typing import NDArray
+from response_sender import ThreadSafeSender
+from video_language_engine import Answer, EngineDeadError, VideoLanguageEngine
+from vlm_metrics import VlmMetrics
+from vlm_request import Options, RefusedRequestError, check_clip, parse_options
+from vlm_settings import read_settings
 
 NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "reasoning_tokens": 0}
 
@@ -31,14 +35,13 @@ NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "reasoning_tokens": 0}
 class TritonPythonModel:
     """The one instance; see the parameters in config.pbtxt."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Start the engine; loading the weights takes most of the time."""
-        config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        parameters = model_settings.parameters(args)
         settings = read_settings(parameters, Path(args["model_repository"]))
         self._limits = settings.limits
         self._max_requests = settings.max_requests
-        self._calls = set()
+        self._calls: set[_Call] = set()
         self._messages = threading.Lock()
         self._metrics = VlmMetrics(args["model_name"], self._messages)
         self._guard = EngineGuard(stub_interpreter.prepare(offline=settings.local))
@@ -56,39 +59,37 @@ class TritonPythonModel:
         }
         self._info = json.dumps(info)
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Queues the requests; their answers come from the engine's loop."""
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender(), self._messages)
             try:
                 self._take(request, sender)
             except Exception as error:  # raised, it would leak the batch's shared memory
-                outcome, response = _failure(error)
-                self._metrics.count(outcome)
-                _send(sender, response)
+                self._metrics.count(_fail(sender, error))
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Cancel what runs and end every process of the engine."""
         self._engine.stop()
         self._release()
 
-    def _release(self):
+    def _release(self) -> None:
         self._guard.close()
         self._metrics.close()
 
-    def _take(self, request, sender):
-        options = parse_options(_text(request, "OPTIONS"), self._limits)
+    def _take(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        options = parse_options(model_io.elements(request, "OPTIONS")[0], self._limits)
         extras = self._extras(request)
         if options.cancel is not None:
             for call in tuple(self._calls):  # the engine's thread removes some meanwhile
                 if call.options.job == options.cancel:
                     self._engine.set_event(call.cancelled)
-            _send(sender, _response(Answer("", "cancelled", NO_TOKENS), extras))
+            _answer(sender, Answer("", "cancelled", NO_TOKENS), extras)
             return
-        frames = pb_utils.get_input_tensor_by_name(request, "FRAMES").as_numpy()
-        timestamps = pb_utils.get_input_tensor_by_name(request, "TIMESTAMPS").as_numpy()
+        frames = model_io.required_array(request, "FRAMES")
+        timestamps = model_io.required_array(request, "TIMESTAMPS")
         check_clip(frames.shape, timestamps, self._limits)
-        prompt = _text(request, "PROMPT").decode()
+        prompt = model_io.elements(request, "PROMPT")[0].decode()
         if len(self._calls) >= self._max_requests:
             raise _QueueFullError
         # Triton takes the inputs back when execute returns.
@@ -97,40 +98,41 @@ class TritonPythonModel:
         self._calls.add(call)
         self._engine.submit(self._serve(call, work))
 
-    async def _serve(self, call, work):
+    async def _serve(self, call: _Call, work: Coroutine[Any, Any, Answer]) -> None:
         """Answers one request; in the engine's loop."""
         try:
             answer = await watched(
                 work, call.cancelled, call.sender.is_cancelled, call.seconds_left()
             )
         except BaseException as error:  # asyncio's cancellation, too, must be answered
-            outcome, response = _failure(error)
+            outcome, code, message = _failure(error)
             self._metrics.count(outcome)
+            send = partial(model_io.fail, call.sender, message, code)
         else:
-            response = _response(answer, call.extras)
             self._metrics.count("answered", answer.usage)
+            send = partial(_answer, call.sender, answer, call.extras)
         self._calls.discard(call)
         if not self._calls:
             self._metrics.show_load(0, 0)  # the engine is silent when it has nothing to do
-        _send(call.sender, response)
+        send()
 
-    def _extras(self, request):
+    def _extras(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
         if "MODEL_INFO" not in request.requested_output_names():
-            return ()
-        return (_tensor("MODEL_INFO", self._info),)
+            return {}
+        return {"MODEL_INFO": model_io.strings(self._info)}
 
 
 @dataclass(frozen=True, eq=False)
 class _Call:
     """One request on its way."""
 
-    sender: object
+    sender: ThreadSafeSender
     options: Options
-    extras: tuple
+    extras: Mapping[str, NDArray[Any]]
     cancelled: asyncio.Event
     arrived: float = field(default_factory=time.monotonic)
 
-    def seconds_left(self):
+    def seconds_left(self) -> float:
         return self.arrived + self.options.deadline_seconds - time.monotonic()
 
 
@@ -138,7 +140,7 @@ class _QueueFullError(Exception):
     pass
 
 
-_FAILURES = {
+_FAILURES: dict[type[BaseException], tuple[str, str, str | None]] = {
     # How it is counted, Triton's error code, what the client is told (None: the error's words).
     RefusedRequestError: ("refused", "INVALID_ARG", None),
     UnicodeDecodeError: ("refused", "INVALID_ARG", "prompt_invalid: not UTF-8"),
@@ -151,34 +153,24 @@ _FAILURES = {
 }
 
 
-def _failure(error):
-    """Outcome and response for an exception; of unknown ones only the type is told."""
-    unknown = (
-        "failed",
-        "INTERNAL",
-        f"generation failed: {type(error).__name__}",
-    )
+def _failure(error: BaseException) -> tuple[str, str, str]:
+    """How an exception is counted, Triton's code, and words; of unknown ones only the type."""
+    unknown = ("failed", "INTERNAL", f"generation failed: {type(error).__name__}")
     outcome, code, message = _FAILURES.get(type(error), unknown)
-    failure = pb_utils.TritonError(message or str(error), getattr(pb_utils.TritonError, code))
-    return outcome, pb_utils.InferenceResponse(error=failure)
+    return outcome, code, message or str(error)
 
 
-def _response(answer, extras):
-    tensors = [
-        _tensor("TEXT", answer.text),
-        _tensor("FINISH_REASON", answer.finish_reason),
-        _tensor("USAGE", json.dumps(answer.usage)),
-    ]
-    return pb_utils.InferenceResponse([*tensors, *extras])
+def _fail(sender: ThreadSafeSender, error: BaseException) -> str:
+    """Answers with an exception; returns how it is counted."""
+    outcome, code, message = _failure(error)
+    model_io.fail(sender, message, code)
+    return outcome
 
 
-def _send(sender, response):
-    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-
-def _tensor(name, text):
-    return pb_utils.Tensor(name, np.array([text.encode()], dtype=np.object_))
-
-
-def _text(request, name):
-    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)[0]
+def _answer(sender: ThreadSafeSender, answer: Answer, extras: Mapping[str, NDArray[Any]]) -> None:
+    outputs = {
+        "TEXT": model_io.strings(answer.text),
+        "FINISH_REASON": model_io.strings(answer.finish_reason),
+        "USAGE": model_io.strings(json.dumps(answer.usage)),
+    }
+    model_io.finish(sender, {**outputs, **extras})

@@ -4,6 +4,8 @@ In a Triton stub Python is a library: `sys.executable` is not the environment's 
 that is what vLLM would start its engine with.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import sys
@@ -19,7 +21,7 @@ DEFAULTS = {
 }
 
 
-def prepare(offline):
+def prepare(offline: bool) -> str:
     """Set the interpreter for child processes and vLLM's variables that are not set yet.
 
     Args:

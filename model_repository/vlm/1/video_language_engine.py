@@ -1,14 +1,21 @@
 """vLLM's asynchronous engine, in a thread with an event loop of its own."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import threading
 import uuid
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import engine_kernels
+from numpy.typing import NDArray
 from vlm_request import (
+    Options,
     RefusedRequestError,
     answer_tokens,
     printable,
@@ -47,13 +54,13 @@ class Answer:
 
     text: str
     finish_reason: str
-    usage: dict
+    usage: dict[str, int]
 
 
 class VideoLanguageEngine:
     """One vLLM engine; its methods are called from outside its thread unless they say otherwise."""
 
-    def __init__(self, arguments, on_load):
+    def __init__(self, arguments: Mapping[str, Any], on_load: Callable[[int, int], None]) -> None:
         """Nothing runs yet.
 
         Args:
@@ -63,14 +70,14 @@ class VideoLanguageEngine:
         """
         self._arguments = arguments
         self._on_load = on_load
-        self._engine = None
-        self._started = Future()
-        self._tasks = set()
+        self._engine: Any = None
+        self._started: Future[None] = Future()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._main()), name="vllm", daemon=True
         )
 
-    def start(self, seconds):
+    def start(self, seconds: float) -> None:
         """Blocks until the weights are loaded.
 
         Raises:
@@ -79,47 +86,49 @@ class VideoLanguageEngine:
         self._thread.start()
         try:
             self._started.result(seconds)
-        except TimeoutError:
+        except FutureTimeoutError:  # another class before Python 3.11
             raise RuntimeError(f"vLLM did not start within {seconds} s") from None
 
     @property
-    def dead(self):
+    def dead(self) -> bool:
         """Whether the engine's processes have died."""
-        return self._engine is None or self._engine.errored
+        return self._engine is None or bool(self._engine.errored)
 
     @property
-    def device(self):
+    def device(self) -> str:
         """Name of the accelerator, or "cpu"."""
         from vllm.platforms import current_platform
 
-        return current_platform.get_device_name()
+        return str(current_platform.get_device_name())
 
     @property
-    def version(self):
+    def version(self) -> str:
         """Such as "vllm 0.32.0"."""
         import vllm
 
         return f"vllm {vllm.__version__.partition('+')[0]}"
 
-    def event(self):
+    def event(self) -> asyncio.Event:
         """Return an asyncio.Event to be set with `set_event`."""
         return asyncio.Event()
 
-    def set_event(self, event):
+    def set_event(self, event: asyncio.Event) -> None:
         """Set an event of the engine's loop from any thread."""
         self._loop.call_soon_threadsafe(event.set)
 
-    def submit(self, coroutine):
+    def submit(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Start a coroutine in the engine's loop. It must handle its own errors."""
         self._loop.call_soon_threadsafe(self._adopt, coroutine)
 
-    def stop(self):
+    def stop(self) -> None:
         """Cancel what runs and end the engine."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(2 * (REQUESTS_SECONDS + PROCESSES_SECONDS))
 
-    async def generate(self, frames, timestamps, prompt, options):
+    async def generate(
+        self, frames: NDArray[Any], timestamps: NDArray[Any], prompt: str, options: Options
+    ) -> Answer:
         """Generate an answer; in the engine's loop. Cancelling it aborts the request.
 
         Args:
@@ -152,7 +161,7 @@ class VideoLanguageEngine:
             raise RuntimeError(f"generation failed: {type(error).__name__}") from None
         return self._answer(output, is_json=options.schema is not None)
 
-    async def _main(self):
+    async def _main(self) -> None:
         try:
             self._loop = asyncio.get_running_loop()
             self._stopping = asyncio.Event()
@@ -171,7 +180,7 @@ class VideoLanguageEngine:
             self._engine.shutdown(timeout=PROCESSES_SECONDS)
             self._engine = None  # its destructor fails when it runs at the interpreter's end
 
-    def _load(self):
+    def _load(self) -> None:
         from vllm.config import StructuredOutputsConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.renderers.hf import resolve_chat_template
@@ -195,33 +204,33 @@ class VideoLanguageEngine:
         ends = reasoning.reasoning_end_token_ids if reasoning else None
         self._end_of_thinking = ends[-1] if ends else None
 
-    def _load_logger(self):
+    def _load_logger(self) -> Any:
         """Class whose instances vLLM tells its state after every step."""
         from vllm.v1.metrics.loggers import StatLoggerBase
 
         on_load = self._on_load
 
-        class LoadLogger(StatLoggerBase):
-            def __init__(self, vllm_config, engine_index=0):
+        class LoadLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not in this environment
+            def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
                 pass
 
-            def record(self, scheduler_stats, *_, **__):
+            def record(self, scheduler_stats: Any, *_: Any, **__: Any) -> None:
                 if (stats := scheduler_stats) is not None:
                     # Skipped are those whose schema is being compiled.
                     waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
                     on_load(stats.num_running_reqs, waiting)
 
-            def log_engine_initialized(self):
+            def log_engine_initialized(self) -> None:
                 pass
 
         return LoadLogger
 
-    def _adopt(self, coroutine):
+    def _adopt(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _render(self, frames, timestamps, prompt):
+    async def _render(self, frames: NDArray[Any], timestamps: NDArray[Any], prompt: str) -> Any:
         """Tokens and pixels as the engine takes them; computed in vLLM's threads."""
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
@@ -240,7 +249,7 @@ class VideoLanguageEngine:
         (inputs,) = await self._engine.renderer.render_cmpl_async([parsed])
         return inputs
 
-    def _sampling(self, options):
+    def _sampling(self, options: Options) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -256,13 +265,13 @@ class VideoLanguageEngine:
         given["max_tokens"] = options.max_tokens + (options.thinking_budget + 1 if thinks else 0)
         return SamplingParams(**given, seed=options.seed, output_kind=RequestOutputKind.FINAL_ONLY)
 
-    async def _last_output(self, inputs, sampling):
+    async def _last_output(self, inputs: Any, sampling: Any) -> Any:
         last = None
         async for output in self._engine.generate(inputs, sampling, uuid.uuid4().hex):
             last = output
         return last
 
-    def _answer(self, output, is_json):
+    def _answer(self, output: Any, is_json: bool) -> Answer:
         completion = output.outputs[0]
         if completion.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"generation ended with {completion.finish_reason}")
@@ -274,7 +283,7 @@ class VideoLanguageEngine:
         return Answer(text, completion.finish_reason, asdict(usage))
 
 
-def _for_this_gpu(arguments):
+def _for_this_gpu(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments, with kernels that can be compiled here.
 
     Raises:

@@ -1,10 +1,16 @@
 """What a request of the model `vlm` says, checked; plain functions, without Triton and vLLM."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 TICKS_PER_SECOND = 1000
 """Frame numbers handed to the engine are times in this unit: see `video_item`."""
@@ -15,11 +21,13 @@ MAX_SCHEMA_BYTES = 16_384
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
+Number = TypeVar("Number", int, float)
+
 
 class RefusedRequestError(ValueError):
     """The request cannot be carried out; the message begins with a code."""
 
-    def __init__(self, code, reason):
+    def __init__(self, code: str, reason: str) -> None:
         """`code` is one word group such as "options_invalid"; `reason` is for the operator."""
         super().__init__(f"{code}: {reason}")
 
@@ -63,12 +71,12 @@ class Options:
     deadline_seconds: float
     temperature: float | None = None
     seed: int | None = None
-    schema: dict | None = None
+    schema: dict[str, Any] | None = None
     job: str | None = None
     cancel: str | None = None
 
 
-def parse_options(text, limits):
+def parse_options(text: bytes, limits: Limits) -> Options:
     """Read the JSON object in OPTIONS; `{}` or nothing asks for the defaults.
 
     Args:
@@ -92,20 +100,18 @@ def parse_options(text, limits):
         raise RefusedRequestError("options_invalid", f"unknown option {unknown[0][:40]!r}")
     given = {key: value for key, value in given.items() if value not in (None, "")}
     return Options(
-        max_tokens=_number(given, "max_tokens", int, 1, limits.tokens, limits.tokens),
-        thinking_budget=_number(given, "thinking_budget", int, 0, limits.thinking, limits.thinking),
-        deadline_seconds=_number(
-            given, "deadline_seconds", float, 0.001, limits.seconds, limits.seconds
-        ),
-        temperature=_number(given, "temperature", float, 0.0, 2.0, None),
-        seed=_number(given, "seed", int, 0, 2**63 - 1, None),
+        max_tokens=_limited(given, "max_tokens", int, 1, limits.tokens),
+        thinking_budget=_limited(given, "thinking_budget", int, 0, limits.thinking),
+        deadline_seconds=_limited(given, "deadline_seconds", float, 0.001, limits.seconds),
+        temperature=_number(given, "temperature", float, 0.0, 2.0),
+        seed=_number(given, "seed", int, 0, 2**63 - 1),
         schema=_schema(given.get("schema")),
         job=_name(given, "job"),
         cancel=_name(given, "cancel"),
     )
 
 
-def check_clip(shape, timestamps, limits):
+def check_clip(shape: Sequence[int], timestamps: Iterable[float], limits: Limits) -> None:
     """Check the frames' shape and their times.
 
     Args:
@@ -134,7 +140,9 @@ def check_clip(shape, timestamps, limits):
         raise RefusedRequestError("timestamps_invalid", "timestamps must ascend")
 
 
-def video_item(frames, timestamps):
+def video_item(
+    frames: NDArray[Any], timestamps: Sequence[float] | NDArray[Any]
+) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return the clip as vLLM takes it: frames that are already sampled, and when each one was.
 
     vLLM derives the times that the model reads, "<1.5 seconds>", as frame number / fps. Counting
@@ -163,7 +171,7 @@ def video_item(frames, timestamps):
     return frames, metadata
 
 
-def without_control_tokens(text, tokens):
+def without_control_tokens(text: str, tokens: Iterable[str]) -> str:
     """Remove what the tokenizer would read as control tokens, such as `<|im_end|>`.
 
     A prompt that contained them could close its own message, or end the thinking before it began.
@@ -172,7 +180,7 @@ def without_control_tokens(text, tokens):
         text: The prompt.
         tokens: All such tokens.
     """
-    before = None
+    before: str | None = None
     while before != text:
         before = text
         for token in tokens:
@@ -180,7 +188,11 @@ def without_control_tokens(text, tokens):
     return text
 
 
-def answer_tokens(tokens, end_of_thinking, control_tokens=frozenset()):
+def answer_tokens(
+    tokens: Iterable[int],
+    end_of_thinking: int | None,
+    control_tokens: Collection[int] = frozenset(),
+) -> tuple[int, list[int]]:
     """Separates thinking and answer.
 
     Args:
@@ -201,7 +213,7 @@ def answer_tokens(tokens, end_of_thinking, control_tokens=frozenset()):
     return count, [token for token in tokens[count:] if token not in control_tokens]
 
 
-def printable(text, is_json):
+def printable(text: str, is_json: bool) -> str:
     """Replace control characters by blanks.
 
     xgrammar lets them through in strings whose length a schema bounds, where JSON forbids them.
@@ -213,8 +225,18 @@ def printable(text, is_json):
     return (_CONTROL_IN_JSON if is_json else _CONTROL).sub(" ", text).strip()
 
 
-def _number(given, key, kind, least, most, default):
-    value = given.get(key, default)
+def _limited(
+    given: Mapping[str, Any], key: str, kind: type[Number], least: Number, most: Number
+) -> Number:
+    """Return a number; what says nothing gets the most."""
+    value = _number(given, key, kind, least, most)
+    return most if value is None else value
+
+
+def _number(
+    given: Mapping[str, Any], key: str, kind: type[Number], least: Number, most: Number
+) -> Number | None:
+    value = given.get(key)
     if value is None:
         return None
     wanted = (int,) if kind is int else (int, float)
@@ -223,7 +245,7 @@ def _number(given, key, kind, least, most, default):
     return kind(value)
 
 
-def _schema(value):
+def _schema(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
     if not isinstance(value, dict) or len(json.dumps(value)) > MAX_SCHEMA_BYTES:
@@ -233,8 +255,8 @@ def _schema(value):
     return value
 
 
-def _name(given, key):
-    value = given.get(key)
+def _name(given: Mapping[str, Any], key: str) -> str | None:
+    value: str | None = given.get(key)
     if value is not None and not (isinstance(value, str) and 0 < len(value) <= 128):
         raise RefusedRequestError("options_invalid", f"{key} must be 1 to 128 characters")
     return value

@@ -1,9 +1,14 @@
 """The parameters of the model `vlm`'s config.pbtxt, as limits and as arguments of vLLM."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from model_settings import flag
 from vlm_request import Limits
 
 
@@ -29,10 +34,10 @@ class Settings:
     limits: Limits
     max_requests: int
     start_seconds: int
-    arguments: dict
+    arguments: dict[str, Any]
 
 
-def read_settings(parameters, folder):
+def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
     """Return the settings from `parameters` (name to text) of the model in `folder`.
 
     Raises:
@@ -64,15 +69,15 @@ def read_settings(parameters, folder):
     )
 
 
-def _arguments(model, parameters, limits):
-    arguments = {
+def _arguments(model: str, parameters: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
         "model": model,
         "dtype": parameters["dtype"],
         "gpu_memory_utilization": float(parameters["memory_fraction"]),
         "max_model_len": int(parameters["max_model_len"]),
         "max_num_batched_tokens": int(parameters["max_num_batched_tokens"]),
         "max_num_seqs": int(parameters["max_num_seqs"]),
-        "enforce_eager": _flag(parameters["enforce_eager"]),
+        "enforce_eager": flag(parameters, "enforce_eager"),
         "tensor_parallel_size": int(parameters["tensor_parallel_size"]),
         # One clip a request. The sizes bound the memory that vLLM reserves for the vision part.
         "limit_mm_per_prompt": {
@@ -94,9 +99,3 @@ def _arguments(model, parameters, limits):
     if parameters["reasoning_parser"]:
         arguments["reasoning_parser"] = parameters["reasoning_parser"]
     return arguments
-
-
-def _flag(text):
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text == "true"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import DeadlineError
+from gateway.model_config import parameters, read_config
 from gateway.settings.triton import TritonSettings
 from gateway.triton.client import TritonClient
 from launcher.server import TritonServer
@@ -55,8 +55,7 @@ async def test_a_load_under_way_is_waited_for_and_not_done_twice(tmp_path: Path)
 
 
 def test_the_vlm_may_take_longer_than_its_engine() -> None:
-    config = Path("model_repository/vlm/config.pbtxt").read_text()
-    (own,) = re.findall(r'"start_seconds" value: \{ string_value: "(\d+)"', config)
+    own = parameters(read_config(Path("model_repository/vlm/config.pbtxt")))["start_seconds"]
     settings = TritonSettings()
     assert settings.load_timeout("vlm") > int(own)  # so that vLLM says itself what went wrong
     assert settings.load_timeout("text_embedding") == settings.load_timeout_seconds == 300

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import psutil
 import pytest
 from onnx import TensorProto
@@ -51,7 +52,8 @@ def test_reports_live_as_long_as_their_processes(tmp_path: Path, graph: Any) -> 
         for file in reports:
             content = json.loads(file.read_text())
             assert content == {
-                "backend": "onnxruntime", "provider": "cpu", "device": "cpu", "reason": "",
+                "backend": "onnxruntime", "version": onnxruntime.__version__, "provider": "cpu",
+                "device": "cpu", "reason": "",
             }  # fmt: skip
         answer = models.infer("double", X=np.ones((1, 3), np.float32))
         assert answer["Y"].tolist() == [[2.0] * 3]

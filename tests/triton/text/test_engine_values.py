@@ -41,7 +41,7 @@ def test_the_values_of_each_engine(triton_log: Path) -> None:
     found = calls(triton_log)
     first = {one.pop("of"): one for one in found[:2]}  # as loaded by the fixture
     assert first == {
-        "sentence_encoder": {"rows": "8", "tokens": "512", "in_flight": "3"},
+        "sentence_encoder": {"rows": "16", "tokens": "512", "in_flight": "2"},
         "token_encoder": {"rows": "8", "tokens": "512", "in_flight": "2"},
     }
     assert found[-2:] == [

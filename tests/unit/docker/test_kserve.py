@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from launcher.pbtxt import parse
+from gateway.model_config import load
 from tests.support.containers import DOCKER, ROOT, versions
 
 
@@ -19,5 +19,5 @@ def test_the_example_loads_plain_models_in_the_images_version() -> None:
     ]
     assert loaded
     for name in loaded:
-        config = parse((ROOT / "model_repository" / name / "config.pbtxt").read_text())
-        assert config["backend"] == ["onnxruntime"], f"{name} is not plain"
+        config = load(ROOT / "model_repository" / name / "config.pbtxt")
+        assert config.backend == "onnxruntime", f"{name} is not plain"

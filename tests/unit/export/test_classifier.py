@@ -17,6 +17,7 @@ from export.classifier_source import ClassifierSource, read_labels
 from export.errors import ExportError
 from export.progress import Progress
 from export.torchvision_library import Torchvision
+from gateway.model_config import load
 
 ROOT = Path(__file__).resolve().parents[3]
 REPOSITORY = ROOT / "model_repository"
@@ -84,11 +85,13 @@ def test_another_network_beside_the_default_one(
     assert (facts["input_size"], facts["resize_size"]) == (96, 110)
     assert facts["parity_max_difference"] <= classifier_graph.TOLERANCE
     assert (caller / "1" / "labels.txt").read_text(encoding="utf-8").splitlines() == [*LABELS]
-    config = (network / "config.pbtxt").read_text()
-    assert "dims: [ 96, 96, 3 ]" in config
-    assert "dims: [ 3 ]" in config
+    config = load(network / "config.pbtxt")
+    assert [list(tensor.dims) for tensor in config.input] == [[96, 96, 3]]
+    assert [3] in [list(tensor.dims) for tensor in config.output]
+    warm_up = config.model_warmup[0].inputs["image"]
+    assert list(warm_up.dims) == [96, 96, 3]
     assert "image:8x96x96x3" in (network / "configs" / "tensorrt.pbtxt").read_text()
-    assert 'string_value: "image_classifier_tiny"' in (caller / "config.pbtxt").read_text()
+    assert load(caller / "config.pbtxt").parameters["classifier"].string_value == network.name
     assert not (repository / "image_classifier" / "1" / "model.onnx").exists()
 
     session = onnxruntime.InferenceSession(str(network / "1" / "model.onnx"))
@@ -101,7 +104,7 @@ def test_another_network_beside_the_default_one(
     assert main(wanted) == 0
     assert "up to date" in capsys.readouterr().err
     assert (network / "1" / STAMP).stat().st_mtime_ns == stamp
-    assert "dims: [ 96, 96, 3 ]" in (network / "config.pbtxt").read_text()
+    assert load(network / "config.pbtxt") == config
 
 
 def test_by_configuration(

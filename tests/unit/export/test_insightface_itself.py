@@ -18,9 +18,9 @@ from export.__main__ import main
 from export.insightface_pack import LOCK
 from export.progress import Progress
 from tests.support import face_networks
+from tests.support.model_code import code_of
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "model_repository" / "face_enrollment" / "1"))
 ITSELF = """
 import json, sys
 sys.path.append(sys.argv[1])
@@ -90,8 +90,9 @@ def served(repository: Path, network: str, images: np.ndarray) -> np.ndarray:
 def test_the_same_face_and_the_same_vector(
     repository: Path, site: Path, root: Path, tmp_path: Path
 ) -> None:
-    from face_detection import Detector, find_faces, letterbox
-    from faces.alignment import similarity, warped
+    with code_of("face_enrollment"):
+        from face_detection import Detector, find_faces, letterbox
+        from faces.alignment import similarity, warped
 
     image = picture()
     (theirs,) = itself(site, root, tmp_path, image)

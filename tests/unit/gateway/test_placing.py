@@ -14,8 +14,8 @@ from gateway.errors import UnavailableError
 from gateway.health.engine import network_fact
 from gateway.health.loading import ModelLoader
 from gateway.health.state import ModelState
+from gateway.model_config import parameters
 from gateway.telemetry.metrics import Metrics
-from gateway.triton.model_config import parameters
 from gateway.triton.placing import (
     NETWORKS,
     PLACED,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model_config import parameters, read_config
 from gateway.privacy import SILENT
 from gateway.settings import Settings, load_settings
 from gateway.settings.triton import EmbeddedSettings, PathSettings, TritonSettings
@@ -18,7 +19,6 @@ from launcher.container import __main__ as command
 from launcher.container import invocation
 from launcher.container.repository_copy import link_environments, refresh
 from launcher.errors import LauncherError
-from launcher.pbtxt import parse
 from launcher.shm_budget import MIB, STEP, container_bytes, needed_bytes
 from tests.support.containers import DOCKER, ROOT
 
@@ -79,10 +79,9 @@ def test_the_environments_of_the_image_are_used(image: Path, tmp_path: Path) -> 
     refresh(image, volume)  # a second start finds its own link
     assert link_environments(volume, "diffusers", environments) == ["vlm", "tryon"]
     assert os.readlink(volume / "vlm" / "1" / "env") == str(environments / "vlm")
-    config = parse((volume / "tryon" / "config.pbtxt").read_text())
-    (entry,) = [one for one in config["parameters"] if one["key"] == ["EXECUTION_ENV_PATH"]]
-    assert entry["value"][0]["string_value"] == [str(environments / "tryon")]
-    assert len(config["parameters"]) > 20, "the model's own parameters are there too"
+    config = parameters(read_config(volume / "tryon" / "config.pbtxt"))
+    assert config["EXECUTION_ENV_PATH"] == str(environments / "tryon")
+    assert len(config) > 20, "the model's own parameters are there too"
 
 
 def test_the_link_is_where_the_config_of_vlm_looks_for_it() -> None:

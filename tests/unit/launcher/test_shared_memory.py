@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model_config import parse
 from launcher import leftovers, shm_budget
 from launcher.errors import LauncherError
-from launcher.pbtxt import parse
 from tests.support.waiting import wait_for
 
 CONFIG = """
@@ -23,21 +23,6 @@ output { name: "C" data_type: TYPE_FP32 dims: [ 2, 3 ] }
 instance_group [ { count: 2 kind: KIND_CPU } ]
 parameters { key: "x" value { string_value: "a b" } }
 """
-
-
-def test_text_format() -> None:
-    config = parse(CONFIG)
-    assert config["backend"] == ["onnxruntime"]
-    assert [tensor["name"] for tensor in config["input"]] == [["A"], ["B"]]
-    assert config["input"][0]["dims"] == ["-1"]
-    assert config["output"][0]["dims"] == ["2", "3"]
-    assert config["parameters"][0]["value"][0]["string_value"] == ["a b"]
-
-
-@pytest.mark.parametrize("text", ["a {", "a [ 1", "a:"])
-def test_cut_off_text(text: str) -> None:
-    with pytest.raises(ValueError, match="missing"):
-        parse(text)
 
 
 def test_budget_follows_its_formula() -> None:
@@ -53,6 +38,13 @@ def test_budget_of_pictures() -> None:
     assert shm_budget.model_bytes(parse(clip)) == 2**20 + 2 * 8 * 640 * 480 * 3
     tokens = 'input { name: "A" data_type: TYPE_UINT8 dims: [ -1, 4 ] }'
     assert shm_budget.model_bytes(parse(tokens)) == 2**20 + 2 * 256 * 4
+
+
+def test_a_newer_tritons_fields_are_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    newer = CONFIG + 'of_tomorrow { what: "ever" list: [ 1, 2 ] }'
+    (tmp_path / "model" / "config.pbtxt").write_text(newer)
+    assert shm_budget.needed_bytes(tmp_path, "default") == shm_budget.model_bytes(parse(CONFIG))
 
 
 def test_budget_uses_the_profile(tmp_path: Path) -> None:

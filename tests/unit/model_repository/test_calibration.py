@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import calibration
 import pytest
 from calibration import Choice, Figure, Limits, Size, choose, disturbed, measure
 from engine_values import CROPS, EMBEDDINGS, Calls, NetworkEngine, calls, most_calls
@@ -89,6 +91,14 @@ def test_noise_is_no_reason() -> None:
     assert choose(disturbed_once, limits).calls.rows in (8, 16)
 
 
+def test_medians_alone_are_no_reason_to_leave_the_usual_values() -> None:
+    """Measured beside other programs: a crop each takes the same time, undisturbed."""
+    taken = ((1, 11.75, 8.742), (2, 20.647, 16.091), (3, 34.446, 24.362))
+    limits = Limits(Calls(3, 0, 2), Calls(16, 0, 4), 100.0)
+    figures = [Figure(Size(rows), ms, fastest) for rows, ms, fastest in taken]
+    assert choose(figures, limits) == Choice(limits.usual, True)
+
+
 class Machine:
     """A network whose calls take what a formula says; its clock goes on with them."""
 
@@ -154,6 +164,41 @@ def test_a_thread_that_waits_for_a_core_is_disturbed(
         now[0] += 0.001
         return now[0]
 
+    monkeypatch.setattr(calibration, "STAT", Path("/nowhere"))
     monkeypatch.setattr(time, "perf_counter", wall)
     monkeypatch.setattr(time, "thread_time", lambda: used * now[0])
     assert disturbed() is told
+
+
+@pytest.mark.parametrize(
+    ("user", "steal", "idle", "told"),
+    [(4, 0, 76, False), (40, 0, 40, True), (0, 40, 40, True), (100, 0, 1500, False)],
+)
+def test_a_machine_that_computes_is_disturbed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int, steal: int, idle: int, told: bool
+) -> None:
+    """Ticks between the two looks; the thread itself gets all that it wants."""
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1000 20 300 9000 40 5 6 70 0 0\ncpu0 1 2 3\n")
+
+    def later(_: float) -> None:
+        words = f"{1000 + user} 20 300 {9000 + idle} 40 5 6 {70 + steal} 0 0"
+        stat.write_text(f"cpu  {words}\n")
+
+    monkeypatch.setattr(calibration, "STAT", stat)
+    monkeypatch.setattr(time, "sleep", later)
+    monkeypatch.setattr(time, "thread_time", time.perf_counter)
+    assert disturbed() is told
+
+
+def test_a_network_of_single_calls_has_all_the_time() -> None:
+    """A detector of 50 ms a picture: no rows are tried, so there is time for calls side by side."""
+    now = [0.0]
+
+    def call(rows: int, length: int) -> None:
+        now[0] += 0.025  # of two cores
+
+    limits = Limits(Calls(1, 0, 2), Calls(1, 0, 8), 100.0)
+    figures = measure(call, limits, 1.5, lambda: now[0])
+    assert [one.size.in_flight for one in figures] == [2, 3, 4]
+    assert now[0] <= 2.0

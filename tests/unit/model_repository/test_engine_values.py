@@ -24,7 +24,7 @@ from engine_values import (
 )
 
 from gateway.capacity import facts
-from gateway.triton.model_config import parameters, read_config
+from gateway.model_config import parameters, read_config
 from gateway.triton.tensorrt_plans.declared import declared
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"

@@ -9,8 +9,8 @@ import pytest
 from export.folders import derive, set_sizes
 from gateway.capacity.facts import NETWORKS
 from gateway.health.engine import engine_name
+from gateway.model_config import parameters, read_config
 from gateway.settings import Settings
-from gateway.triton.model_config import parameters, read_config
 from gateway.triton.tensorrt_plans.declared import declaration_file, declared
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"

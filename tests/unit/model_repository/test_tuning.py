@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 import threading
@@ -183,6 +184,9 @@ def test_what_cannot_be_measured_keeps_the_usual_values(
     assert found.reason == "not measured: RuntimeError"
     monkeypatch.setattr(tuning, "measure", lambda *_: [])
     assert measured(made(network)).reason == "too slow to measure"
+    few = [Figure(Size(rows, 16), ms, ms) for rows, ms in ((1, 36.6), (8, 90.0))]
+    monkeypatch.setattr(tuning, "measure", lambda *_: few)  # time was over before the usual 16
+    assert measured(made(network)).reason == "too slow to measure"
     assert not list(kept.glob("*.json"))
 
 
@@ -206,6 +210,46 @@ def test_what_was_measured_beside_other_work_does_not_count(
     monkeypatch.setattr(tuning, "measure", beside)
     assert measured(asked).source == "usual"
     assert not list(kept.glob("*.json"))
+
+
+def test_requests_end_a_measurement(
+    network: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, sizes = made(network), []
+
+    def endless(call: Callable[[int, int], None], *_: object) -> list[Figure]:
+        while True:
+            call(1, 16)
+
+    def beside(rows: int, length: int) -> None:
+        sizes.append(rows)
+        asked.renewed(called)
+
+    monkeypatch.setattr(tuning, "measure", endless)
+    assert not asked.renewed(beside)
+    assert asked._thread is not None
+    asked._thread.join(PATIENCE)
+    assert (asked.values.source, asked.values.calls) == ("usual", Calls(16, 512, 2))
+    assert asked.values.reason == "the machine was too busy to measure"
+    assert len(sizes) == tuning.TRIES * (tuning.CANARIES + 1)
+    assert not asked.renewed(called)
+
+
+def test_it_waits_for_the_lock_of_others(
+    network: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "LOCK_SECONDS", 0.01)
+    kept.mkdir()
+    asked = made(network)
+    with (kept / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked.renewed(called)
+        assert asked._thread is not None
+        asked._thread.join(0.3)
+        assert asked._thread.is_alive()
+        assert asked.values.source == "usual"
+    asked._thread.join(PATIENCE)
+    assert asked.values.source == "measured"
 
 
 def test_it_waits_until_nothing_else_computes(

@@ -153,7 +153,7 @@ def test_two_equal_servers_agree_on_every_sample(
 def test_the_exit_status(new: Callable[..., Answer], values: bool, status: int) -> None:
     with server(fixed({"status": "ok"})) as old, server(new) as other:
         more = ["--values"] if values else []
-        assert main([old, other, "--service", "vton", *more]) == status
+        assert main([old, other, "--service", "tryon", *more]) == status
 
 
 def test_recorded_requests_and_keys(
@@ -199,7 +199,10 @@ def test_a_bad_recording_names_its_line(
     assert "recorded.jsonl:2: " in capsys.readouterr().err
 
 
-def test_a_server_that_is_away_is_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["tryon", "vton"])
+def test_a_server_that_is_away_is_a_difference(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     with server(fixed({})) as old:
-        assert main([old, "http://127.0.0.1:1", "--service", "vton"]) == 1
+        assert main([old, "http://127.0.0.1:1", "--service", name]) == 1
     assert "does not answer (ConnectError)" in capsys.readouterr().out

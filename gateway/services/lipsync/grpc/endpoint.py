@@ -72,7 +72,6 @@ class Reply:
 
     Attributes:
         message: serialised.
-        status: what HTTP would call it, for metrics and logs.
         detail: error in the message, for the dashboard's list of recent ones.
     """
 
@@ -165,9 +164,6 @@ class Endpoint:
     """One RPC.
 
     Args:
-        context: keys, metrics, tracing, log.
-        name: of the RPC.
-        work: reads the request and answers it.
         drain: of the server; it knows every call under way.
         service: whose key it needs, by its name in keys; None: none, as clients ask for the
             server's health before they have one.

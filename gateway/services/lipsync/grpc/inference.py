@@ -42,9 +42,7 @@ class InferBatch:
     """Frames and audio of one tenant in, mouths out.
 
     Args:
-        inference: runs the networks.
         audio: makes features of `raw_audio`; None where no encoder is configured.
-        intake: slots for calls, and their messages.
         message_bytes: largest message, for the answer.
     """
 

@@ -30,7 +30,6 @@ class Intake:
     """The way in to a service.
 
     Args:
-        admission: its slots.
         longest: seconds in which a message must have arrived.
     """
 

@@ -35,7 +35,6 @@ class GrpcServer(Background):
     Args:
         context: what all services share.
         lifecycle: whether work is still taken.
-        service: the tenants and their inference.
     """
 
     def __init__(self, context: Context, lifecycle: Lifecycle, service: LipsyncService) -> None:

@@ -36,7 +36,6 @@ class Entry:
         tenant: its id.
         path: its file as configured; what clients are shown.
         file: its file, absolute.
-        preload: loaded at start.
         pinned: never evicted.
         preferred: device it is placed on while that is up; None: any.
     """

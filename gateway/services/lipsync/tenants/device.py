@@ -90,13 +90,9 @@ class DeviceStats:
 
     Attributes:
         kind: ``cpu`` or ``cuda``.
-        index: of the hardware.
-        name: of the hardware.
         memory_total_bytes: of the hardware.
         memory_used_bytes: of the hardware.
-        engine: what computes.
         frames_per_second: what it makes while it is busy; None: it has not made any.
-        tenants: resident tenants by id.
         info: everything, as it came.
     """
 
@@ -198,7 +194,6 @@ class Device:
         index: its number.
         model: its Triton model as health sees it.
         commands: control of that model.
-        admission: its slots.
     """
 
     def __init__(

@@ -35,7 +35,6 @@ class Resident:
     """One tenant on one device.
 
     Attributes:
-        tenant: id.
         device: index.
         memory_bytes: as the model measured it.
         last_used: seconds; the time of its load before the first use.

@@ -29,11 +29,8 @@ class TenantLoader:
     """Loads and unloads; the only code that changes what is resident.
 
     Args:
-        replicas: the table it keeps.
-        usage: told of loads.
         settings: limits.
         monitor: told of a model that does not answer.
-        metrics: counts moves.
         clock: monotonic seconds.
     """
 

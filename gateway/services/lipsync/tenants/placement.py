@@ -16,8 +16,6 @@ class DeviceLoad:
 
     Attributes:
         device: its index.
-        resident: tenants resident or being loaded.
-        busy: calls in work and waiting.
         saturated: whether every slot is taken.
         usable: whether it passes its canary.
     """

@@ -54,12 +54,8 @@ class TenantPool:
         settings: strategies and limits.
         devices: by index.
         monitor: told of models that do not answer.
-        metrics: counters.
         clock: monotonic seconds.
-        catalogue: which tenants there are.
-        replicas: what is where.
         usage: what each tenant has done.
-        loader: loads and unloads.
     """
 
     def __init__(

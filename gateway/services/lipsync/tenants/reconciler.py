@@ -31,8 +31,6 @@ class Reconciler:
     Args:
         pool: what is kept.
         source: where its catalogue comes from.
-        settings: idle timeout, what is logged.
-        gpus: utilisation for the log.
         clock: monotonic seconds, the pool's.
     """
 

@@ -28,7 +28,6 @@ class Usage:
         graph: hash of the graph it had last.
         memory_bytes: it had last on one device; the expectation of the next load.
         error: why the last load failed.
-        failed: when it did.
     """
 
     calls: int = 0
@@ -114,7 +113,6 @@ class Replica:
     """One tenant on one device.
 
     Attributes:
-        entry: the tenant.
         device: where it is.
         phase: where it is in its life.
         users: leases on it, those that wait for its load included.

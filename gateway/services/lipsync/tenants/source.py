@@ -112,11 +112,7 @@ log = logging.getLogger(__name__)
 
 
 class CatalogueSource:
-    """Looks at the files behind the catalogue; blocking, so call it in a thread.
-
-    Args:
-        settings: those the gateway runs with.
-    """
+    """Looks at the files behind the catalogue; blocking, so call it in a thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._lipsync = settings.lipsync

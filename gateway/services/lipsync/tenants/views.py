@@ -61,9 +61,7 @@ class DeviceRow:
 
     Attributes:
         device: index.
-        model: Triton model that runs on it.
         engine: what computes, as the model says; empty before its first answer.
-        name: of the hardware.
         cuda: whether it is a GPU that works.
         memory_total_bytes: of the hardware.
         memory_used_bytes: of the hardware, by everybody.
@@ -71,7 +69,6 @@ class DeviceRow:
         resident: tenants on it.
         resident_bytes: their measured memory.
         max_models: most residents over all devices.
-        in_flight: calls in work.
         waiting: calls that wait for a slot or for their tenant's load.
         queue_size: calls that may wait to be taken in, per device.
         healthy: whether it passes its canary.

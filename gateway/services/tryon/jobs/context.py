@@ -27,15 +27,11 @@ class JobContext:
 
     Attributes:
         settings: the section `tryon`.
-        store: jobs and callbacks.
-        files: inputs and results.
         incoming: folder of uploads, on the file system of the files.
         clock: seconds since the epoch, of all times in the store.
         retries: which callbacks a job has, and when each is due.
-        targets: who receives callbacks, by destination.
         worker: this process, as the store names it.
         slot: the model's one place, shared with direct requests.
-        room: on the disk.
         metrics: counts and times.
         events: tells those who watch a job.
         progress: fraction and step of the jobs in work here, by id.

@@ -30,9 +30,6 @@ class DeliveryWorker:
 
     Each receiver has its own places: one that hangs does not hold up the other.
 
-    Args:
-        jobs: what it works on.
-
     Raises:
         ValueError: the file of authorities is unusable.
     """

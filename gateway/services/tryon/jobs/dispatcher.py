@@ -33,8 +33,6 @@ class Dispatcher:
         draining: whether no further job is taken.
 
     Args:
-        jobs: what it works on.
-        model: runs the workflow.
         ready: whether the model can take work.
         failed: told of each failed run, for the health monitor.
     """

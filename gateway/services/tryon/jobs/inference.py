@@ -61,8 +61,6 @@ class TryOnModel:
 
     Args:
         triton: where it is.
-        name: of the model.
-        headers: makes the headers that a trace continues by.
     """
 
     def __init__(

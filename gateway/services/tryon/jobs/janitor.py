@@ -19,11 +19,7 @@ UPLOAD_SECONDS = 3600.0  # after which an upload that became no job is left over
 
 
 class Janitor:
-    """Keeps the store in order, beside other gateways that do the same.
-
-    Args:
-        jobs: what it works on.
-    """
+    """Keeps the store in order, beside other gateways that do the same."""
 
     def __init__(self, jobs: JobContext) -> None:
         self._jobs, self._settings = jobs, jobs.settings.jobs

@@ -25,7 +25,6 @@ class Message:
 
     Attributes:
         body: whole, because it is signed.
-        content_type: of it.
     """
 
     body: bytes

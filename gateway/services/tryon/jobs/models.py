@@ -43,11 +43,9 @@ class NewJob:
         id: the caller's.
         digest: SHA-256 of everything the caller sent; the same id with another one is a conflict.
         folder: key of its files.
-        node: the node that accepts it.
         user_id: as sent.
         session_id: as sent.
         provider: as sent.
-        options: what the workflow is told.
         created: seconds since the epoch.
         deadline: when it has failed.
     """
@@ -69,7 +67,6 @@ class Delivery:
     """One callback of a job.
 
     Attributes:
-        job_id: whose.
         destination: who receives it.
         event_id: the same in every attempt, so that receivers know repetitions.
         state: see DeliveryState.
@@ -94,7 +91,6 @@ class Held:
     """What a gateway has in work; as long as it lives, it renews a job's lease.
 
     Attributes:
-        job_id: the job.
         destination: of the callback, None for the job itself.
         owner: the gateway process.
         lease: a mark that every renewal changes.
@@ -121,10 +117,7 @@ class Job(NewJob):
         progress: 0..1, as last written; the owner knows better.
         step: of the workflow, as last written.
         result: name of the result's file, None without one.
-        content_type: of the result.
-        report: what the model said of its run.
         error: why there is no result.
-        deliveries: its callbacks.
     """
 
     state: State
@@ -148,11 +141,8 @@ class Outcome:
     """How a job's inference ended.
 
     Attributes:
-        state: the job's next one.
         finished: when.
         result: name of the result's file.
-        content_type: of it.
-        report: what the model said.
         error: where there is no result.
     """
 

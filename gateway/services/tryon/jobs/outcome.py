@@ -31,8 +31,6 @@ class RunOutcome:
 
     Attributes:
         state: the job's next one; without meaning when it is queued again.
-        result: the try-on.
-        reason: why there is none.
         again: not None: queue it again; whether the attempt counts.
     """
 

@@ -26,7 +26,6 @@ class Room:
     """The disk of the jobs, of which every accepted job has a share until its end is written.
 
     Args:
-        folder: on the disk.
         settings: the shares.
         results: whether results are written there, and not on a database server.
         unfinished: counts the jobs whose results are not written yet.

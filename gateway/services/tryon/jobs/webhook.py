@@ -34,7 +34,6 @@ class Target:
         url: whole.
         token: sent as `X-Internal-Auth`, even when empty.
         timeout: seconds for an attempt, from the name's resolution to the answer's head.
-        keys: of the signature.
     """
 
     url: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -12,11 +11,13 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     """Copies INPUT, FP32 [-1], to OUTPUT."""
 
-    def execute(self, requests: Sequence[Any]) -> list[Any]:
+    def execute(
+        self, requests: Sequence[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Answers each request."""
         responses = []
         for request in requests:
-            values = pb_utils.get_input_tensor_by_name(request, "INPUT").as_numpy()
-            output = pb_utils.Tensor("OUTPUT", np.array(values))
+            (given,) = request.inputs()
+            output = pb_utils.Tensor("OUTPUT", np.array(given.as_numpy()))
             responses.append(pb_utils.InferenceResponse([output]))
         return responses

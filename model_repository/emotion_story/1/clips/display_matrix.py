@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """Return the 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
-    found = frame.side_data.get("DISPLAYMATRIX")
+    found: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
 
 
-def upright(pixels: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
+def upright(pixels: NDArray[Any], matrix: tuple[int, ...] | None) -> NDArray[Any]:
     """Pixels as they are shown, by the rule of FFmpeg's own tools (`autorotate`).
 
     Args:

@@ -35,8 +35,9 @@ def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[i
     for number in range(count):
         middle = first + (number + 0.5) * part
         key = nearest(keys, middle) if keys else None
-        is_near = key is not None and abs(key - middle) <= reach
-        chosen.add(key if is_near else nearest(times, middle))
+        if key is None or abs(key - middle) > reach:
+            key = nearest(times, middle)
+        chosen.add(key)
     return sorted(chosen)
 
 

@@ -7,10 +7,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import av
 import numpy as np
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from clips.display_matrix import display_matrix, upright
 from clips.errors import ClipError, ClipLimits
@@ -56,7 +58,7 @@ class SampledClip:
         truncated: Whether the file ends early or is damaged.
     """
 
-    frames: np.ndarray
+    frames: NDArray[Any]
     timestamps: tuple[float, ...]
     duration: float
     truncated: bool
@@ -72,7 +74,7 @@ def sample_clip(data: bytes, sampling: Sampling) -> SampledClip:
     header = (read_webm if is_webm else read_header)(data, sampling.limits)
     # Also for the decoder that FFmpeg runs while it opens the file: a stream may say another size
     # than the header, and would get its memory.
-    guard = {"max_pixels": str(sampling.limits.max_pixels), "threads": "1"}
+    guard: Any = {"max_pixels": str(sampling.limits.max_pixels), "threads": "1"}
     try:
         with av.open(
             io.BytesIO(header.data),
@@ -111,6 +113,8 @@ class _Sampler:
         if not times:
             code = "clip_truncated" if self._truncated else "clip_invalid"
             raise ClipError(code, "no frame")
+        if self._stream.time_base is None:
+            raise ClipError("clip_invalid", "a stream without a unit of time")
         unit = float(self._stream.time_base)
         # The last frame lasts as long as frames do on average.
         whole = (times[-1] - times[0]) * unit
@@ -152,7 +156,7 @@ class _Sampler:
             self._truncated = True
         return sorted(times), sorted(keys)
 
-    def _decode(self, wanted: list[int], keys: list[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _decode(self, wanted: list[int], keys: list[int]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Time and pixels of the wanted frames, as far as they can be decoded."""
         end = time.monotonic() + self._sampling.max_decode_seconds
         place = 0
@@ -186,7 +190,7 @@ class _Sampler:
                 "clip_too_large", f"more than {self._sampling.limits.max_pixels} pixels"
             )
 
-    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+    def _pixels(self, frame: av.VideoFrame) -> NDArray[Any]:
         self._check_pixels(frame.width, frame.height)
         # A stream may change its size on its way; all frames come in that of the first one.
         self._look = self._look or (self._size_of(frame), display_matrix(frame))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MARGIN = 0.1
 """By how much another emotion must lead before the current one gives way (hysteresis)."""
@@ -45,7 +47,7 @@ class Segment:
         return self.end - self.start
 
 
-def frame_spans(times: Sequence[float], duration: float) -> np.ndarray:
+def frame_spans(times: Sequence[float], duration: float) -> NDArray[Any]:
     """Return the time that each frame stands for: from half-way to its neighbours, FP64 [n, 2].
 
     Args:
@@ -57,16 +59,17 @@ def frame_spans(times: Sequence[float], duration: float) -> np.ndarray:
     return np.stack((edges[:-1], edges[1:]), axis=1)
 
 
-def smoothed(probabilities: np.ndarray) -> np.ndarray:
+def smoothed(probabilities: NDArray[Any]) -> NDArray[Any]:
     """Mean of each frame and, with half its weight, both neighbours; FP32 [n, labels] as given.
 
     A single frame is one expression of many while somebody speaks.
     """
     padded = np.pad(probabilities, ((1, 1), (0, 0)), mode="edge")
-    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    weighted: NDArray[Any] = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return weighted
 
 
-def find_segments(spans: np.ndarray, probabilities: np.ndarray) -> list[Segment]:
+def find_segments(spans: NDArray[Any], probabilities: NDArray[Any]) -> list[Segment]:
     """Split the time of one person into stretches of one emotion.
 
     Args:
@@ -95,7 +98,7 @@ def find_segments(spans: np.ndarray, probabilities: np.ndarray) -> list[Segment]
     return found
 
 
-def _labels(probabilities: np.ndarray) -> list[int]:
+def _labels(probabilities: NDArray[Any]) -> list[int]:
     """Label of each frame: it changes when another one leads by `MARGIN`."""
     current = int(probabilities[0].argmax())
     labels = []
@@ -121,7 +124,7 @@ def _runs(labels: Sequence[int]) -> list[_Run]:
     return runs
 
 
-def _joined(spans: np.ndarray, probabilities: np.ndarray, runs: list[_Run]) -> list[_Run]:
+def _joined(spans: NDArray[Any], probabilities: NDArray[Any], runs: list[_Run]) -> list[_Run]:
     """Join runs that are too short to the neighbour whose emotion fits their frames better."""
 
     def seconds(run: _Run) -> float:
@@ -142,6 +145,6 @@ def _joined(spans: np.ndarray, probabilities: np.ndarray, runs: list[_Run]) -> l
     return runs
 
 
-def _trend(values: np.ndarray) -> float:
+def _trend(values: NDArray[Any]) -> float:
     third = max(1, len(values) // 3)
     return float(values[-third:].mean() - values[:third].mean()) if len(values) > 2 else 0.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
-import numpy as np
+from numpy.typing import NDArray
 
 
-def square_crop(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
+def square_crop(image: NDArray[Any], box: NDArray[Any], side: int) -> NDArray[Any]:
     """Return the square around a face that is as long as the longer side of its box.
 
     Args:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from face_detection import Detector, find_faces, letterbox
+from numpy.typing import NDArray
 
 from stories.face_crops import square_crop
 
@@ -31,8 +33,8 @@ class ReadFaces:
         probabilities: FP32 [n, labels].
     """
 
-    boxes: np.ndarray
-    probabilities: np.ndarray
+    boxes: NDArray[Any]
+    probabilities: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,15 @@ class FaceReader:
         executor: Where pictures are read side by side.
     """
 
-    detect: Callable[[np.ndarray], np.ndarray]
-    classify: Callable[[np.ndarray], np.ndarray]
+    detect: Callable[[NDArray[Any]], NDArray[Any]]
+    classify: Callable[[NDArray[Any]], NDArray[Any]]
     detector: Detector
     detection_side: int
     crop_side: int
     executor: Executor
 
     def read(
-        self, images: Sequence[np.ndarray], is_cancelled: Callable[[], bool]
+        self, images: Sequence[NDArray[Any]], is_cancelled: Callable[[], bool]
     ) -> list[ReadFaces]:
         """Read all pictures, UINT8 [height, width, 3] each.
 
@@ -72,7 +74,7 @@ class FaceReader:
             for task in tasks:
                 task.cancel()  # those not begun, after an error
 
-    def _read_one(self, image: np.ndarray, is_cancelled: Callable[[], bool]) -> ReadFaces:
+    def _read_one(self, image: NDArray[Any], is_cancelled: Callable[[], bool]) -> ReadFaces:
         if is_cancelled():
             raise CancelledError
         canvas, scale = letterbox(
@@ -87,14 +89,16 @@ class FaceReader:
         return ReadFaces(boxes, self.classify(crops))
 
 
-def _inside(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _inside(boxes: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     """Boxes whose middle is inside the picture."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return boxes[((middle >= 0) & (middle < (size[1], size[0]))).all(axis=1)]
+    kept_boxes: NDArray[Any] = boxes[((middle >= 0) & (middle < (size[1], size[0]))).all(axis=1)]
+    return kept_boxes
 
 
-def _largest(boxes: np.ndarray) -> np.ndarray:
+def _largest(boxes: NDArray[Any]) -> NDArray[Any]:
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
     kept = order[sides[order].min(axis=1) >= MIN_SIDE]
-    return boxes[kept[:MAX_FACES]]
+    kept_boxes: NDArray[Any] = boxes[kept[:MAX_FACES]]
+    return kept_boxes

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MIN_AFFINITY = 0.2
 """Below it two faces are different people's."""
@@ -24,7 +26,7 @@ class Track:
     """
 
     faces: dict[int, int]
-    boxes: np.ndarray
+    boxes: NDArray[Any]
 
     @property
     def area(self) -> float:
@@ -37,7 +39,7 @@ class Track:
         return float(self.boxes[:, [0, 2]].mean())
 
 
-def follow(frames: Sequence[np.ndarray]) -> list[Track]:
+def follow(frames: Sequence[NDArray[Any]]) -> list[Track]:
     """Join the faces of successive frames into people.
 
     Args:
@@ -65,7 +67,7 @@ def follow(frames: Sequence[np.ndarray]) -> list[Track]:
     return sorted(found, key=lambda track: -track.area * len(track.faces))
 
 
-def affinity(old: np.ndarray, new: np.ndarray) -> float:
+def affinity(old: NDArray[Any], new: NDArray[Any]) -> float:
     """How likely two boxes in successive frames are one person's, 0..1.
 
     The overlap (intersection over union), or the closeness of the centres in sizes of the face

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from clips.sampling import SampledClip
+from numpy.typing import NDArray
 
 from stories.emotion_segments import TREND, UNSURE, Segment, find_segments, frame_spans
 from stories.face_reading import FaceReader, ReadFaces
@@ -67,7 +68,7 @@ class TimelineEngine:
         }
 
     def tell_images(
-        self, images: Sequence[np.ndarray], is_cancelled: Callable[[], bool]
+        self, images: Sequence[NDArray[Any]], is_cancelled: Callable[[], bool]
     ) -> dict[str, Any]:
         """Read separate pictures, of each the largest face.
 
@@ -154,7 +155,7 @@ def _foreground(tracks: Sequence[Track]) -> tuple[list[Track], int]:
     return sorted(near, key=lambda track: track.middle), len(tracks) - len(near)
 
 
-def _person(track: Track, read: Sequence[ReadFaces], spans: np.ndarray) -> Person:
+def _person(track: Track, read: Sequence[ReadFaces], spans: NDArray[Any]) -> Person:
     numbers = sorted(track.faces)
     rows = np.stack([read[number].probabilities[track.faces[number]] for number in numbers])
     return Person(find_segments(spans[numbers], rows), len(numbers))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from clips.sampling import SampledClip
 from face_detection import letterbox
+from numpy.typing import NDArray
 from story_request import StoryOptions
 
 from stories.narration import summarise_images
@@ -48,7 +49,7 @@ FORMAT_PROMPT = (
     "(one short sentence)."
 )
 
-Ask = Callable[[np.ndarray, Sequence[float], str, dict[str, Any]], tuple[str, str]]
+Ask = Callable[[NDArray[Any], Sequence[float], str, dict[str, Any]], tuple[str, str]]
 """Frames UINT8 [n, height, width, 3], times in seconds, prompt, options; gives the text and the
 model's name."""
 
@@ -106,7 +107,7 @@ def tell_clip(clip: SampledClip, options: StoryOptions, watch: Watch, ask: Ask) 
 
 
 def tell_images(
-    images: Sequence[np.ndarray], side: int, options: StoryOptions, ask: Ask
+    images: Sequence[NDArray[Any]], side: int, options: StoryOptions, ask: Ask
 ) -> dict[str, Any]:
     """Asks for the emotion in each of some pictures.
 
@@ -143,7 +144,7 @@ def tell_images(
 
 
 def _judge(
-    images: Sequence[np.ndarray], side: int, options: StoryOptions, ask: Ask
+    images: Sequence[NDArray[Any]], side: int, options: StoryOptions, ask: Ask
 ) -> tuple[list[dict[str, Any]], str]:
     """Emotions of the pictures of one question, and the VLM's name."""
     frames = _on_one_size([letterbox(image, side, MULTIPLE)[0] for image in images])
@@ -207,7 +208,7 @@ def _rounded(side: int) -> int:
     return max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE)
 
 
-def _on_one_size(images: Sequence[np.ndarray]) -> np.ndarray:
+def _on_one_size(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """UINT8 [n, height, width, 3]; smaller pictures get black below and at the right."""
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     frames = np.zeros((len(images), height, width, 3), np.uint8)

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
-import numpy as np
 from crop_batches import CropBatches
 from faces.search import Found
+from numpy.typing import NDArray
 
 
 class Job:
@@ -57,7 +58,7 @@ class Job:
         self.portrait = portrait
         self.embedded = embedded
         self.found: list[Found] = [Found()] * len(images)
-        self.embeddings: list[np.ndarray | None] = [None] * len(images)
+        self.embeddings: list[NDArray[Any] | None] = [None] * len(images)
         self.arrived = time.monotonic()
         self.is_cancelled = is_cancelled
         self._answer = answer
@@ -168,7 +169,7 @@ class Enroller:
         if time.monotonic() - job.arrived > self._cancel_check_seconds and job.is_cancelled():
             raise CancelledError
 
-    def _embedded(self, job: Job, place: int, future: Future[np.ndarray]) -> None:
+    def _embedded(self, job: Job, place: int, future: Future[NDArray[Any]]) -> None:
         error = future.exception()
         if error is None:
             job.embeddings[place] = future.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from faces.search import SearchOptions
 
@@ -62,7 +63,7 @@ def chosen(wishes: bytes, usual: Wishes) -> Wishes:
         raise RefusedError("options_invalid", "no JSON object of known options") from error
 
 
-def _typed(value: object, kind: type) -> object:
+def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:  # a bool is an int too
         raise TypeError
     return value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 from faces.consistency import Embeddings, consistencies, odd_ones
 from faces.pose import pose_matches
 from faces.search import Found
+from numpy.typing import NDArray
 
 from enrollment.refusals import RefusedError
 
@@ -17,7 +18,7 @@ DIFFERS = "face_differs"
 
 def without_odd_ones(
     found: Sequence[Found], embeddings: Embeddings, threshold: float
-) -> tuple[list[Found], list[np.ndarray | None]]:
+) -> tuple[list[Found], list[NDArray[Any] | None]]:
     """Take the pictures that show somebody else out of account.
 
     Args:

@@ -6,9 +6,11 @@ numpy and OpenCV only.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 SIDE = 112
 """Of a crop in pixels."""
@@ -30,7 +32,7 @@ TEMPLATE = np.array(
 )
 
 
-def similarity(source: np.ndarray, target: np.ndarray = TEMPLATE) -> np.ndarray:
+def similarity(source: NDArray[Any], target: NDArray[Any] = TEMPLATE) -> NDArray[Any]:
     """Rotation, scale and shift that bring points closest to others, by least squares.
 
     The solution of Umeyama (1991, IEEE TPAMI 13:376) without reflection, in closed form for the
@@ -58,13 +60,13 @@ def similarity(source: np.ndarray, target: np.ndarray = TEMPLATE) -> np.ndarray:
     return np.hstack((turn, (goal - turn @ middle)[:, None]))
 
 
-def scale_of(matrix: np.ndarray) -> float:
+def scale_of(matrix: NDArray[Any]) -> float:
     """Target pixels per source pixel of a similarity."""
     return math.hypot(matrix[0, 0], matrix[1, 0])
 
 
 def region_of(
-    matrix: np.ndarray, height: int, width: int, margin: int, multiple: int
+    matrix: NDArray[Any], height: int, width: int, margin: int, multiple: int
 ) -> tuple[slice, slice]:
     """Rows and columns of a picture that a crop is made of.
 
@@ -87,14 +89,16 @@ def region_of(
     return spans[1], spans[0]
 
 
-def shifted(matrix: np.ndarray, region: tuple[slice, slice]) -> np.ndarray:
+def shifted(matrix: NDArray[Any], region: tuple[slice, slice]) -> NDArray[Any]:
     """Return the similarity from a region of the picture."""
     rows, columns = region
     offset = matrix[:, :2] @ (columns.start, rows.start)
     return np.hstack((matrix[:, :2], (matrix[:, 2] + offset)[:, None]))
 
 
-def reduced(image: np.ndarray, matrix: np.ndarray, finest: float) -> tuple[np.ndarray, np.ndarray]:
+def reduced(
+    image: NDArray[Any], matrix: NDArray[Any], finest: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Averages a picture down to a resolution.
 
     Args:
@@ -117,7 +121,7 @@ def reduced(image: np.ndarray, matrix: np.ndarray, finest: float) -> tuple[np.nd
     return smaller, matrix @ grow
 
 
-def warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def warped(image: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     """Return the crop: UINT8 [112, 112, 3], black where the picture ends.
 
     Interpolated bilinearly at several places of each crop pixel, no more than `STEP` apart, and

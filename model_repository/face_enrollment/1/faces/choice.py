@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from face_detection import Faces
+from numpy.typing import NDArray
 
 RULES = ("central", "largest", "certain")
 
@@ -40,6 +43,7 @@ def large_faces(faces: Faces, chosen: int) -> int:
     return int((sizes >= LARGE * sizes[chosen]).sum())
 
 
-def areas(faces: Faces) -> np.ndarray:
+def areas(faces: Faces) -> NDArray[Any]:
     """FP32 [n], square pixels."""
-    return np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    sizes: NDArray[Any] = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    return sizes

@@ -6,10 +6,12 @@ A picture's vector is the mean of its crops' embeddings.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-Embeddings = Sequence[np.ndarray | None]
+Embeddings = Sequence[NDArray[Any] | None]
 """FP32 [crops, dimensions] of each picture; None for one that does not count."""
 
 
@@ -55,14 +57,14 @@ def odd_ones(embeddings: Embeddings, threshold: float) -> list[int]:
     return [place for at, place in enumerate(counted) if not together[middle][at]]
 
 
-def _vector(embedding: np.ndarray) -> np.ndarray:
+def _vector(embedding: NDArray[Any]) -> NDArray[Any]:
     """Return the unit vector of a picture; zero where it has no direction."""
     mean = embedding.astype(np.float64).mean(axis=0)
     length = np.linalg.norm(mean)
     return mean / length if np.isfinite(length) and length > 0 else np.zeros_like(mean)
 
 
-def _cosine(own: np.ndarray, others: Sequence[np.ndarray]) -> float | None:
+def _cosine(own: NDArray[Any], others: Sequence[NDArray[Any]]) -> float | None:
     mean = np.mean([one.astype(np.float64).mean(axis=0) for one in others], axis=0)
     a, b = _vector(own), _vector(mean[None])
     return float(np.clip(a @ b, -1, 1)) if a.any() and b.any() else None

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 from face_detection import Detector, Faces, find_faces, keep_strongest, letterbox
+from numpy.typing import NDArray
 
 from faces.alignment import TEMPLATE, similarity
 from faces.choice import choose_face
@@ -84,8 +86,8 @@ class Locator:
 
     def __init__(
         self,
-        image: np.ndarray,
-        detect: Callable[[np.ndarray], np.ndarray],
+        image: NDArray[Any],
+        detect: Callable[[NDArray[Any]], NDArray[Any]],
         detector: Detector,
         *,
         side: int,
@@ -140,7 +142,7 @@ class Locator:
     def _whole(self, turns: int) -> Faces | None:
         return self._faces(np.rot90(self._image, turns)) if self._may_look() else None
 
-    def _part(self, box: np.ndarray, turns: int) -> Faces | None:
+    def _part(self, box: NDArray[Any], turns: int) -> Faces | None:
         """Faces around a box of the upright picture, on the turned picture."""
         if not self._may_look():
             return None
@@ -175,7 +177,7 @@ class Locator:
         self._left -= 1
         return True
 
-    def _faces(self, view: np.ndarray) -> Faces:
+    def _faces(self, view: NDArray[Any]) -> Faces:
         canvas, scale = letterbox(view, self._side, self._detector.multiple, self._detector.step)
         predictions = self._detect(np.ascontiguousarray(canvas))
         return find_faces(predictions, canvas.shape[:2], scale, self._detector)
@@ -195,7 +197,7 @@ def upright(sighting: Sighting, size: tuple[int, int]) -> Faces:
     return turned_faces(sighting.faces, -sighting.turns, turned)
 
 
-def _fit(landmarks: np.ndarray) -> tuple[float, float]:
+def _fit(landmarks: NDArray[Any]) -> tuple[float, float]:
     """Lean in degrees and misfit in pixels of the crop; of landmarks in one point, the worst."""
     try:
         matrix = similarity(landmarks)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faces.alignment import TEMPLATE
 
@@ -38,18 +40,19 @@ class HeadPose:
     pitch: float
 
 
-def _head() -> np.ndarray:
+def _head() -> NDArray[Any]:
     """Landmarks of a generic head looking into the camera, FP64 [5, 3]: right, down, ahead."""
     height = TEMPLATE[3:, 1].mean() - TEMPLATE[:2, 1].mean()
     head = np.column_stack((TEMPLATE, [0, 0, NOSE_DEPTH * height, 0, 0]))
-    return head - head.mean(axis=0)
+    centred: NDArray[Any] = head - head.mean(axis=0)
+    return centred
 
 
 HEAD = _head()
 _TO_HEAD = np.linalg.pinv(HEAD)
 
 
-def head_pose(landmarks: np.ndarray) -> HeadPose:
+def head_pose(landmarks: NDArray[Any]) -> HeadPose:
     """Return the pose of a generic head under scaled orthographic projection.
 
     The least-squares solution of POS (DeMenthon and Davis 1995, IJCV 15:123), made a rotation by

@@ -6,10 +6,11 @@ The thresholds and what they were measured on: docs/services/enrollment.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faces.pose import HeadPose
 
@@ -102,7 +103,7 @@ class Quality:
         }
 
 
-def face_quality(box: np.ndarray, pose: HeadPose, crop: np.ndarray) -> Quality:
+def face_quality(box: NDArray[Any], pose: HeadPose, crop: NDArray[Any]) -> Quality:
     """Return the figures of a face.
 
     Args:
@@ -120,7 +121,7 @@ def face_quality(box: np.ndarray, pose: HeadPose, crop: np.ndarray) -> Quality:
     )
 
 
-def sharpness(grey: np.ndarray) -> float:
+def sharpness(grey: NDArray[Any]) -> float:
     """Variance of the Laplacian over contrast, of a picture of one known size.
 
     Pech-Pacheco et al. (2000, ICPR, "Diatom autofocusing in brightfield microscopy"), divided by

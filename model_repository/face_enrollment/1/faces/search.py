@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from face_detection import Detector
+from numpy.typing import NDArray
 from pictures.decoding import ImageError, decode
 
 from faces.alignment import similarity
@@ -75,11 +77,11 @@ class Found:
         quality: Figures of the face.
     """
 
-    crops: np.ndarray | None = None
+    crops: NDArray[Any] | None = None
     reason: str | None = None
     score: float | None = None
-    box: np.ndarray | None = None
-    landmarks: np.ndarray | None = None
+    box: NDArray[Any] | None = None
+    landmarks: NDArray[Any] | None = None
     faces: int = 0
     thumbnail: bytes | None = None
     quality: Quality | None = None
@@ -104,7 +106,7 @@ class Found:
 
 def search(
     data: bytes,
-    detect: Callable[[np.ndarray], np.ndarray],
+    detect: Callable[[NDArray[Any]], NDArray[Any]],
     detector: Detector,
     options: SearchOptions,
     *,
@@ -142,7 +144,9 @@ def search(
     return _crop(image, seen, options, with_thumbnail)
 
 
-def _crop(image: np.ndarray, seen: Sighting, options: SearchOptions, with_thumbnail: bool) -> Found:
+def _crop(
+    image: NDArray[Any], seen: Sighting, options: SearchOptions, with_thumbnail: bool
+) -> Found:
     faces, chosen = seen.faces, seen.chosen
     box, landmarks = faces.boxes[chosen], faces.landmarks[chosen]
     # Its face stands upright, so that the crop is the same however the picture was turned.

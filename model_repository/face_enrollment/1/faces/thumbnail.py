@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 128
@@ -17,7 +19,7 @@ _FINEST = 4
 """Pixels of a face per pixel of the thumbnail that are read; more only cost time."""
 
 
-def face_thumbnail(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) -> bytes:
+def face_thumbnail(image: NDArray[Any], box: NDArray[Any], landmarks: NDArray[Any]) -> bytes:
     """Return a JPEG of a face with its eyes level.
 
     Args:
@@ -30,13 +32,16 @@ def face_thumbnail(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) ->
     scale = min(1.0, SIDE * _FINEST / extent.max())
     width, height = (max(1, round(side * scale)) for side in extent.tolist())
     part, middle = _around(image, middle, math.hypot(*extent) / 2 + 1)
-    turn = cv2.getRotationMatrix2D(middle.tolist(), math.degrees(math.atan2(down, across)), scale)
+    angle = math.degrees(math.atan2(down, across))
+    turn: NDArray[Any] = cv2.getRotationMatrix2D(middle.tolist(), angle, scale)
     turn[:, 2] += np.array((width, height)) / 2 - middle
     upright = cv2.warpAffine(part, turn, (width, height), flags=cv2.INTER_LINEAR)
     return thumbnail(upright)
 
 
-def _around(image: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+def _around(
+    image: NDArray[Any], middle: NDArray[Any], reach: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the part of a picture within `reach` pixels of a place, and the place in it.
 
     OpenCV turns no picture of more than 32,766 pixels a side.
@@ -49,7 +54,7 @@ def _around(image: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.nda
     return part, middle - (left, top)
 
 
-def thumbnail(image: np.ndarray) -> bytes:
+def thumbnail(image: NDArray[Any]) -> bytes:
     """Return a JPEG of a picture, fitted into the middle of a white square, never enlarged.
 
     Args:

@@ -10,8 +10,11 @@ numpy and OpenCV only.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faces.alignment import reduced, region_of, shifted, warped
 
@@ -35,7 +38,7 @@ _MARGIN, _BLOCK = 8, 16
 """A region ends at blocks of JPEG's, as the whole picture's would."""
 
 
-def _levels(factor: float) -> np.ndarray:
+def _levels(factor: float) -> NDArray[Any]:
     """Table of a scaled channel, cut off at 255."""
     return np.minimum(np.arange(256) * factor, 255).astype(np.uint8)
 
@@ -46,7 +49,7 @@ _HUES = ((np.arange(256) + WARMER_HUE) % 180).astype(np.uint8)
 _NOISE = np.random.default_rng(NOISE_SEED).normal(0, NOISE, (512, 512, 3)).round().astype(np.int16)
 
 
-def face_crops(image: np.ndarray, matrix: np.ndarray, *, varied: bool) -> np.ndarray:
+def face_crops(image: NDArray[Any], matrix: NDArray[Any], *, varied: bool) -> NDArray[Any]:
     """Aligned crops of one face.
 
     Args:
@@ -57,13 +60,14 @@ def face_crops(image: np.ndarray, matrix: np.ndarray, *, varied: bool) -> np.nda
     Returns:
         UINT8 [6 or 1, 112, 112, 3] in the order of `NAMES`.
     """
-    region = region_of(matrix, *image.shape[:2], _MARGIN, _BLOCK)
+    height, width = image.shape[:2]
+    region = region_of(matrix, height, width, _MARGIN, _BLOCK)
     part, matrix = reduced(image[region], shifted(matrix, region), PIXELS_PER_CROP_PIXEL)
     parts = _variants(np.ascontiguousarray(part)) if varied else [part]
     return np.stack([warped(part, matrix) for part in parts])
 
 
-def _variants(image: np.ndarray) -> list[np.ndarray]:
+def _variants(image: NDArray[Any]) -> list[NDArray[Any]]:
     hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
     brighter = _rgb(hue, saturation, cv2.LUT(value, _BRIGHTER))
     darker = _rgb(hue, saturation, cv2.LUT(value, _DARKER))
@@ -73,11 +77,11 @@ def _variants(image: np.ndarray) -> list[np.ndarray]:
     return [image, brighter, noisy, blurred, warmer, _compressed(image)]
 
 
-def _rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _rgb(hue: NDArray[Any], saturation: NDArray[Any], value: NDArray[Any]) -> NDArray[Any]:
     return cv2.cvtColor(cv2.merge((hue, saturation, value)), cv2.COLOR_HSV2RGB)
 
 
-def _noise(shape: tuple[int, ...]) -> np.ndarray:
+def _noise(shape: tuple[int, ...]) -> NDArray[Any]:
     height, width = shape[:2]
     if height > _NOISE.shape[0] or width > _NOISE.shape[1]:
         across, down = (max(0, size - 512) for size in (width, height))
@@ -85,6 +89,6 @@ def _noise(shape: tuple[int, ...]) -> np.ndarray:
     return _NOISE[:height, :width]
 
 
-def _compressed(image: np.ndarray) -> np.ndarray:
+def _compressed(image: NDArray[Any]) -> NDArray[Any]:
     _, file = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

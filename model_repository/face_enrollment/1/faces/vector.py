@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def pooled(embeddings: Sequence[np.ndarray], *, unit: bool = True) -> np.ndarray:
+def pooled(embeddings: Sequence[NDArray[Any]], *, unit: bool = True) -> NDArray[Any]:
     """Mean of all embeddings, each with the length the network gave it.
 
     Args:
@@ -25,4 +27,5 @@ def pooled(embeddings: Sequence[np.ndarray], *, unit: bool = True) -> np.ndarray
     length = np.linalg.norm(mean)
     if not (np.isfinite(length) and length > 0):
         raise ValueError("the embeddings have no direction")
-    return (mean / length if unit else mean).astype(np.float32)
+    vector: NDArray[Any] = (mean / length if unit else mean).astype(np.float32)
+    return vector

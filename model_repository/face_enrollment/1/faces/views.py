@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from face_detection import Faces
+from numpy.typing import NDArray
 
 OVERLAP = 0.15
 """Of a tile's side with the next one; larger faces were found in the picture as a whole."""
 
 
-def turned_points(points: np.ndarray, turns: int, size: tuple[int, int]) -> np.ndarray:
+def turned_points(points: NDArray[Any], turns: int, size: tuple[int, int]) -> NDArray[Any]:
     """Where points of a picture are after `np.rot90(picture, turns)`.
 
     Args:
@@ -76,7 +78,7 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(step * (length - side) / steps) for step in range(steps + 1)]
 
 
-def around(box: np.ndarray, size: tuple[int, int], reach: float) -> tuple[slice, slice]:
+def around(box: NDArray[Any], size: tuple[int, int], reach: float) -> tuple[slice, slice]:
     """Rows and columns of a square around a box, cut off at the picture's borders.
 
     Args:

@@ -18,6 +18,7 @@ import onnxruntime as ort
 from frames.pixels import NETWORK_CHANNELS, SIDE, Mask, network_input, write_mouths
 from lipsync_errors import RefusedError
 from memory.process_memory import machine_memory, processor, resident_bytes
+from numpy.typing import NDArray
 from tenants.blob import OpenBlob
 from tenants.layout import BLOCKED
 
@@ -105,9 +106,9 @@ class CpuEngine:
         self,
         worker: int,
         weights: CpuWeights,
-        frames: np.ndarray,
-        audio: np.ndarray,
-        mouths: np.ndarray,
+        frames: NDArray[Any],
+        audio: NDArray[Any],
+        mouths: NDArray[Any],
     ) -> None:
         """Compute one frame.
 

@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from frames.pixels import Mask
 from frames.staging import Staging
 from lipsync_errors import RefusedError, UnsuitableTenantError
 from memory.torch_device import KEPT_FREE, CpuDevice, end_process, open_device
 from memory.weight_tiers import TieredWeights, WeightTiers
+from numpy.typing import NDArray
 from tenants.blob import OpenBlob
 from tenants.layout import HALF
 
@@ -130,9 +130,9 @@ class GpuEngine:
         self,
         worker: int,
         weights: GpuWeights,
-        frames: np.ndarray,
-        audio: np.ndarray,
-        mouths: np.ndarray,
+        frames: NDArray[Any],
+        audio: NDArray[Any],
+        mouths: NDArray[Any],
     ) -> None:
         """Compute up to `most_frames` frames of one tenant.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from frames.pixels import IMAGE_CHANNELS, SIDE, Mask
@@ -17,6 +18,7 @@ from frames.staging import Staging
 from lipsync_errors import NotFiniteError, UnsuitableTenantError
 from memory.torch_device import CpuDevice
 from memory.weight_tiers import TieredWeights, WeightTiers
+from numpy.typing import NDArray
 from tenants.blob import OpenBlob
 from tenants.golden import MIN_PSNR, golden_inputs, psnr
 
@@ -165,7 +167,7 @@ def _spoilt(slot: Slot, blob: OpenBlob, weights: TieredWeights) -> str:
     return _judged(blob, mouths, "memory that was used before")
 
 
-def _judged(blob: OpenBlob, mouths: np.ndarray, where: str) -> str:
+def _judged(blob: OpenBlob, mouths: NDArray[Any], where: str) -> str:
     """Return what is wrong with mouths of the golden frame, or nothing."""
     expected = blob.golden()
     worst = min(psnr(expected, mouths[row : row + 1]) for row in range(len(mouths)))

@@ -18,6 +18,7 @@ from frames.staging import Staging
 from lipsync_errors import NotFiniteError
 from memory.torch_device import CpuDevice
 from memory.weight_tiers import TieredWeights, WeightTiers
+from numpy.typing import NDArray
 from tenants.blob import Placed
 
 from engines.onnx_torch import TorchGraph
@@ -59,7 +60,7 @@ def weight_views(flat: torch.Tensor, placed: list[Placed]) -> dict[str, torch.Te
     return views
 
 
-def to_channels_last(flat: np.ndarray, placed: list[Placed]) -> torch.Tensor:
+def to_channels_last(flat: NDArray[Any], placed: list[Placed]) -> torch.Tensor:
     """Return a blob's FP16 weights with inputs last, as GPU kernels want convolutions."""
     source = torch.from_numpy(np.array(flat))  # a copy: the blob itself is read-only
     for weight in placed:
@@ -135,7 +136,11 @@ class Slot:
         self._replays[size] = replays
 
     def run(
-        self, weights: TieredWeights, frames: np.ndarray, audio: np.ndarray, mouths: np.ndarray
+        self,
+        weights: TieredWeights,
+        frames: NDArray[Any],
+        audio: NDArray[Any],
+        mouths: NDArray[Any],
     ) -> None:
         """Compute frames of one tenant; blocks until they are in `mouths`.
 
@@ -166,7 +171,9 @@ class Slot:
         if not finite.all():
             raise NotFiniteError
 
-    def eager(self, weights: TieredWeights, frames: np.ndarray, audio: np.ndarray) -> np.ndarray:
+    def eager(
+        self, weights: TieredWeights, frames: NDArray[Any], audio: NDArray[Any]
+    ) -> NDArray[Any]:
         """Mouths of one frame, without captured graphs and with every fused output spoilt first.
 
         cuDNN's convolution with ReLU is given its own output, whatever was there before, with a

@@ -7,8 +7,10 @@ system after each answer.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 KEPT_BYTES = 2**28
 """That are kept between requests: four of the largest answers."""
@@ -21,9 +23,9 @@ class MouthArrays:
         """At most `kept_bytes` wait to be used again."""
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
-        self._kept: list[np.ndarray] = []
+        self._kept: list[NDArray[Any]] = []
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array without gaps, not set to anything."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self._lock:
@@ -35,7 +37,7 @@ class MouthArrays:
             memory = np.empty(size, np.uint8)
         return memory[:size].view(dtype).reshape(shape)
 
-    def give(self, array: np.ndarray) -> None:
+    def give(self, array: NDArray[Any]) -> None:
         """Take an array of `take` back, which nobody looks at any more."""
         memory = array
         while memory.base is not None:  # the bytes that it is a view of

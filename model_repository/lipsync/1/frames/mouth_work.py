@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tenants.table import Resident, TenantTable
 
 from frames.mouth_arrays import MouthArrays
@@ -34,9 +36,9 @@ class MouthWork:
     resident: Resident
     table: TenantTable
     arrays: MouthArrays
-    frames: np.ndarray
-    audio: np.ndarray
-    kind: np.dtype
+    frames: NDArray[Any]
+    audio: NDArray[Any]
+    kind: np.dtype[Any]
     answer: Callable[[MouthWork], None]
     refuse: Callable[[BaseException], None]
     cancelled: Callable[[], bool]
@@ -45,7 +47,7 @@ class MouthWork:
     started: float | None = None
     finished: float = 0.0
     checked: float = field(default_factory=time.monotonic)
-    mouths: np.ndarray | None = None
+    mouths: NDArray[Any] | None = None
     computed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,7 +94,7 @@ class MouthWork:
         """Give the tenant back."""
         self.table.release(self.resident, self.computed)
 
-    def _target(self) -> np.ndarray:
+    def _target(self) -> NDArray[Any]:
         """All mouths of the request, allocated with the first frame."""
         with self._lock:
             if self.mouths is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 SIDE = 320
 """Height and width of a frame in pixels."""
@@ -51,7 +53,7 @@ class Mask:
         return slice(self.top, self.bottom + 1), slice(self.left, self.right + 1)
 
 
-def network_input(frames: np.ndarray, mask: Mask, scratch: np.ndarray) -> np.ndarray:
+def network_input(frames: NDArray[Any], mask: Mask, scratch: NDArray[Any]) -> NDArray[Any]:
     """Return the frames as the network's `input`.
 
     Args:
@@ -72,11 +74,12 @@ def network_input(frames: np.ndarray, mask: Mask, scratch: np.ndarray) -> np.nda
         ready[:, :channels] = frames
     if channels == IMAGE_CHANNELS:
         ready[:, IMAGE_CHANNELS:] = ready[:, :IMAGE_CHANNELS]
-        ready[(slice(None), slice(IMAGE_CHANNELS, None), *mask.area)] = 0
+        rows, columns = mask.area
+        ready[:, IMAGE_CHANNELS:, rows, columns] = 0
     return ready
 
 
-def write_mouths(mouths: np.ndarray, target: np.ndarray) -> None:
+def write_mouths(mouths: NDArray[Any], target: NDArray[Any]) -> None:
     """Write FP32 mouths, 0 to 1, as what the caller asked for.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from memory.torch_device import CpuDevice
+from numpy.typing import NDArray
 
 from frames.pixels import AUDIO_SHAPE, NETWORK_CHANNELS, SIDE
 
@@ -56,7 +57,7 @@ class Staging:
             self.audio = device.empty((most_frames * AUDIO_BYTES,), torch.uint8)
         self._order(self.stream, self._copies)
 
-    def upload(self, frames: np.ndarray, audio: np.ndarray) -> None:
+    def upload(self, frames: NDArray[Any], audio: NDArray[Any]) -> None:
         """Brings a step's frames and audio to `self.frames` and `self.audio`.
 
         What is put on `stream` afterwards finds them there.
@@ -71,14 +72,14 @@ class Staging:
             self._send(_bytes(blocks), self.audio)
         self._order(self._copies, self.stream)
 
-    def download(self, parts: Iterable[tuple[torch.Tensor, np.ndarray]]) -> None:
+    def download(self, parts: Iterable[tuple[torch.Tensor, NDArray[Any]]]) -> None:
         """Brings what `stream` computes to arrays; returns when it is there.
 
         Args:
             parts: Flat tensors of bytes on the device, each with a flat array of as many.
         """
         self._order(self.stream, self._copies)
-        waiting: tuple[_Buffer, np.ndarray] | None = None
+        waiting: tuple[_Buffer, NDArray[Any]] | None = None
         with self._device.on(self._copies):
             for source, target in parts:
                 for first in range(0, len(target), CHUNK):
@@ -94,7 +95,7 @@ class Staging:
         if waiting:
             _empty(*waiting)
 
-    def _send(self, source: np.ndarray, target: torch.Tensor) -> None:
+    def _send(self, source: NDArray[Any], target: torch.Tensor) -> None:
         for first in range(0, len(source), CHUNK):
             piece = source[first : first + CHUNK]
             buffer = self._next(self._into)
@@ -114,11 +115,11 @@ class Staging:
         then.wait_event(event)
 
 
-def _bytes(array: np.ndarray) -> np.ndarray:
+def _bytes(array: NDArray[Any]) -> NDArray[Any]:
     """Return the bytes of an array; itself, unless it has gaps."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _empty(buffer: _Buffer, target: np.ndarray) -> None:
+def _empty(buffer: _Buffer, target: NDArray[Any]) -> None:
     buffer.done.synchronize()
     np.copyto(target, buffer.array[: len(target)])

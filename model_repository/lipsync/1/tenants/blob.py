@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from frames.pixels import IMAGE_CHANNELS, SIDE
 from lipsync_errors import RefusedError
+from numpy.typing import NDArray
 
 from tenants.layout import ALIGNMENT, DTYPES, layout_key
 
@@ -103,7 +104,7 @@ class OpenBlob:
         self._dtype = DTYPES[manifest.key.split("/")[1]]
         self.memory_bytes = -(-manifest.blob_bytes // PAGE) * PAGE
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Read-only views by input of the skeleton; the mapping lives as long as one of them."""
         return {
             weight.name: np.frombuffer(
@@ -112,16 +113,22 @@ class OpenBlob:
             for weight in self.manifest.weights
         }
 
-    def flat(self) -> np.ndarray:
+    def flat(self) -> NDArray[Any]:
         """All weights as one array, gaps of the alignment included."""
         end = self.manifest.golden
         count = -1 if end is None else end // self._dtype.itemsize
         return np.frombuffer(self._map, self._dtype, count)
 
-    def golden(self) -> np.ndarray:
-        """Return what the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320]."""
-        shape = GOLDEN_SHAPE
-        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), self.manifest.golden)
+    def golden(self) -> NDArray[Any]:
+        """Return what the tenant's own file makes of the golden frame, FP32 [1, 3, 320, 320].
+
+        Raises:
+            ValueError: The blob is of a layout without it.
+        """
+        shape, offset = GOLDEN_SHAPE, self.manifest.golden
+        if offset is None:
+            raise ValueError("the blob holds no golden frame")
+        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), offset)
         return found.reshape(shape).astype(np.float32)
 
 
@@ -132,7 +139,7 @@ def write_blob(
     sources: list[dict[str, Any]],
     quality: dict[str, float],
     tiny_weights: dict[str, float],
-    golden: np.ndarray | None = None,
+    golden: NDArray[Any] | None = None,
 ) -> Manifest:
     """Write skeleton, weights and, last, the manifest; remove what they replace.
 
@@ -237,12 +244,12 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _bytes(weight: Placed, dtype: np.dtype) -> int:
+def _bytes(weight: Placed, dtype: np.dtype[Any]) -> int:
     return math.prod(weight.shape) * dtype.itemsize
 
 
 def _write_weights(
-    path: Path, parted: Parted, dtype: np.dtype, golden: np.ndarray | None
+    path: Path, parted: Parted, dtype: np.dtype[Any], golden: NDArray[Any] | None
 ) -> tuple[list[Placed], str, int]:
     digest, placed, offset = hashlib.sha256(), [], 0
     with path.open("wb") as file:

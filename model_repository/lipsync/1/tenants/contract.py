@@ -125,7 +125,7 @@ def _checked_size(tensor: TensorProto) -> int:
         width = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
     except (KeyError, TypeError, ValueError):
         raise RefusedError("tenant_file_invalid", "a tensor has no known type") from None
-    size = math.prod(tensor.dims) * width
+    size: int = math.prod(tensor.dims) * width
     outside = tensor.data_location == TensorProto.EXTERNAL
     if not outside and tensor.raw_data and len(tensor.raw_data) * 2 < size:  # 4-bit types: half
         raise RefusedError("tenant_file_invalid", "a tensor has less data than its shape says")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from frames.pixels import AUDIO_SHAPE, NETWORK_CHANNELS, SIDE
+from numpy.typing import NDArray
 
 MAX_DIFFERENCE = 1e-5
 """Largest absolute difference to a plain session of the original file."""
@@ -13,7 +15,7 @@ MIN_PSNR = 50.0
 """Decibels that weights stored in half precision must keep, against full precision."""
 
 
-def golden_inputs() -> dict[str, np.ndarray]:
+def golden_inputs() -> dict[str, NDArray[Any]]:
     """`input` FP32 [1, 6, 320, 320] from 0 to 1 and `audio` FP32 [1, 32, 16, 16]."""
     random = np.random.default_rng(20240607)
     frame = random.random((1, NETWORK_CHANNELS, SIDE, SIDE), dtype=np.float32)
@@ -21,14 +23,14 @@ def golden_inputs() -> dict[str, np.ndarray]:
     return {"input": frame, "audio": audio}
 
 
-def max_difference(expected: np.ndarray, got: np.ndarray) -> float:
+def max_difference(expected: NDArray[Any], got: NDArray[Any]) -> float:
     """Largest absolute difference; infinite when a shape differs or a number is none."""
     if expected.shape != got.shape or not np.isfinite(got).all():
         return math.inf
     return float(np.abs(expected - got).max())
 
 
-def psnr(expected: np.ndarray, got: np.ndarray) -> float:
+def psnr(expected: NDArray[Any], got: NDArray[Any]) -> float:
     """Peak signal-to-noise ratio in decibels of pictures from 0 to 1 (10 log10 of 1 / MSE)."""
     if expected.shape != got.shape or not np.isfinite(got).all():
         return -math.inf

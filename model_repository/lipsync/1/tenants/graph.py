@@ -7,10 +7,11 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import onnx
 from lipsync_errors import RefusedError
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 SHAPING = frozenset(
@@ -33,7 +34,7 @@ class Weight:
     """
 
     name: str
-    value: np.ndarray
+    value: NDArray[Any]
 
 
 @dataclass(frozen=True)

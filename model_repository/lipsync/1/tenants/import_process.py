@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO, cast
 
 from lipsync_errors import RefusedError, UnsuitableTenantError
 
@@ -88,22 +89,25 @@ class _Process:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
+        # Never None: both are pipes.
+        self._input = cast("IO[bytes]", self._process.stdin)
+        self._output = cast("IO[bytes]", self._process.stdout)
         self.late = False
 
     def ask(self, task: str, timeout: float) -> dict[str, str] | None:
         """Return the answer; None when the process ended without one."""
         process = self._process
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(task.encode() + b"\n")
-            process.stdin.flush()
+            self._input.write(task.encode() + b"\n")
+            self._input.flush()
         deadline = time.monotonic() + timeout
         received = b""
         while not received.endswith(b"\n"):
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            if left <= 0 or not select.select([self._output], [], [], left)[0]:
                 self.late = True
                 break
-            chunk = os.read(process.stdout.fileno(), 65536)
+            chunk = os.read(self._output.fileno(), 65536)
             if not chunk:
                 break
             received += chunk
@@ -127,10 +131,10 @@ class _Process:
         if self.late:
             process.kill()
         with contextlib.suppress(OSError):
-            process.stdin.close()
+            self._input.close()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        self._output.close()

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from lipsync_errors import RefusedError, UnsuitableTenantError
+from numpy.typing import NDArray
 
 from tenants.blob import Manifest, file_digest, write_blob
 from tenants.contract import OUTPUTS, fix_batch, read_model
@@ -99,7 +100,7 @@ def _optimised(model: onnx.ModelProto, level: Any) -> onnx.ModelProto:
         return onnx.load(target)
 
 
-def _quality(parted: Parted, expected: np.ndarray, layout: str) -> dict[str, float]:
+def _quality(parted: Parted, expected: NDArray[Any], layout: str) -> dict[str, float]:
     """Run the golden frame through the skeleton with the weights as they will be stored."""
     skeleton = parted.skeleton.SerializeToString()
     weights = {weight.name: weight.value for weight in parted.weights}
@@ -124,10 +125,10 @@ def _quality(parted: Parted, expected: np.ndarray, layout: str) -> dict[str, flo
     return found
 
 
-def _run(model: bytes, inputs: dict[str, np.ndarray], optimise: bool = True) -> np.ndarray:
+def _run(model: bytes, inputs: dict[str, NDArray[Any]], optimise: bool = True) -> NDArray[Any]:
     level = _LEVELS.ORT_ENABLE_ALL if optimise else _LEVELS.ORT_DISABLE_ALL
     session = ort.InferenceSession(model, session_options(level), CPU)
-    (output,) = session.run(["output"], inputs)
+    output: NDArray[Any] = session.run(["output"], inputs)[0]
     if output.shape != (1, *OUTPUTS["output"]) or output.dtype != np.float32:
         raise RefusedError("tenant_contract", f"output is {list(output.shape)}")
     if not np.isfinite(output).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -16,7 +17,7 @@ BLOCKED = "blocked"
 """FP32 in the blocked order of ONNX Runtime's CPU kernels."""
 HALF = "half"
 """FP16 in the order of the ONNX file, for GPUs."""
-DTYPES = {BLOCKED: np.dtype(np.float32), HALF: np.dtype(np.float16)}
+DTYPES: dict[str, np.dtype[Any]] = {BLOCKED: np.dtype(np.float32), HALF: np.dtype(np.float16)}
 
 
 def layout_key(layout: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tryon_errors import PoseError
 
+from body.drawing import ONE, pixel
 from body.pose import EARS, ELBOWS, FINGERS, HIPS, MOUTH, NOSE, SHOULDERS, WRISTS, BodyPose
 
 VISIBLE = 0.5
@@ -33,20 +36,22 @@ class BodyFrame:
         face: Nose and two ears and corners of the mouth, float64 [5, 2].
     """
 
-    origin: np.ndarray
-    across: np.ndarray
-    down: np.ndarray
+    origin: NDArray[Any]
+    across: NDArray[Any]
+    down: NDArray[Any]
     half: float
     length: float
-    arms: np.ndarray
-    hands: np.ndarray
-    face: np.ndarray
+    arms: NDArray[Any]
+    hands: NDArray[Any]
+    face: NDArray[Any]
 
-    def at(self, across: float, down: float) -> np.ndarray:
+    def at(self, across: float, down: float) -> NDArray[Any]:
         """Return the pixel at `across` half shoulder widths and `down` torso lengths."""
-        return self.origin + across * self.half * self.across + down * self.length * self.down
+        rightward, downward = across * self.half * self.across, down * self.length * self.down
+        point: NDArray[Any] = self.origin + rightward + downward
+        return point
 
-    def coordinates(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def coordinates(self, size: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Both coordinates of every pixel, float32 [height, width]; `size` is width, height."""
         x = np.arange(size[0], dtype=np.float32)[None] - np.float32(self.origin[0])
         y = np.arange(size[1], dtype=np.float32)[:, None] - np.float32(self.origin[1])
@@ -92,7 +97,7 @@ def frame_of(pose: BodyPose, whole: bool = True) -> BodyFrame:
     )
 
 
-def hand_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def hand_mask(frame: BodyFrame, size: tuple[int, ...]) -> NDArray[Any]:
     """uint8 [height, width], 1 on the hands; `size` is width, height."""
     mask = np.zeros(size[::-1], np.uint8)
     thick = max(3, round(frame.half * 0.3))
@@ -100,14 +105,14 @@ def hand_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
         forearm = arm[2] - arm[1]
         start = arm[2] + 0.06 * forearm
         hull = cv2.convexHull(np.vstack([start, tips]).round().astype(np.int32))
-        cv2.fillConvexPoly(mask, hull, 1)
+        cv2.fillConvexPoly(mask, hull, ONE)
         for tip in tips:
             beyond = tip + 0.5 * (tip - start)
-            cv2.line(mask, _pixel(start), _pixel(beyond), 1, thick)
+            cv2.line(mask, pixel(start), pixel(beyond), ONE, thick)
     return mask
 
 
-def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def face_mask(frame: BodyFrame, size: tuple[int, ...]) -> NDArray[Any]:
     """uint8 [height, width], 1 on the face with the chin; `size` is width, height."""
     mask = np.zeros(size[::-1], np.uint8)
     nose, mouth = frame.face[0], frame.face[3:].mean(0)
@@ -115,15 +120,11 @@ def face_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
     width = max(float(np.hypot(*(frame.face[1] - frame.face[2]))), 2.6 * drop)
     center = nose - 0.2 * (mouth - nose)
     axes = (round(width * 0.55), round(drop * 3.4))
-    cv2.ellipse(mask, _pixel(center), axes, 0, 0, 360, 1, -1)
+    cv2.ellipse(mask, pixel(center), axes, 0, 0, 360, ONE, -1)
     return mask
 
 
-def throat_mask(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def throat_mask(frame: BodyFrame, size: tuple[int, ...]) -> NDArray[Any]:
     """Return a mask, bool [height, width] of `size` (width, height): the throat."""
     across, down = frame.coordinates(size)
     return np.asarray((across / 0.4) ** 2 + ((down / frame.lift + 0.62) / 0.4) ** 2 < 1)
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))

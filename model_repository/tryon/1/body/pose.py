@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tryon_errors import PipelineError
 
 from body.pose_anchors import SIDE, best_body, square_of
@@ -32,9 +33,9 @@ class BodyPose:
         mask: float32 [height, width], probability of the person.
     """
 
-    points: np.ndarray
-    visibility: np.ndarray
-    mask: np.ndarray
+    points: NDArray[Any]
+    visibility: NDArray[Any]
+    mask: NDArray[Any]
 
     @property
     def shoulder_width(self) -> float:
@@ -62,7 +63,7 @@ class BodyNetworks:
             words = f"the body networks cannot be loaded ({type(error).__name__}): `make models`"
             raise PipelineError(words) from error
 
-    def pose(self, picture: np.ndarray) -> BodyPose | None:
+    def pose(self, picture: NDArray[Any]) -> BodyPose | None:
         """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
         boxed, scale, offset = _letterboxed(picture)
         raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
@@ -70,12 +71,13 @@ class BodyNetworks:
         if found is None:
             return None
         hips, reach = (found[0] - offset) / scale
-        landmarks = None
-        for _ in range(2):  # the first landmarks aim the square better than the detector does
-            landmarks = self._read(picture, hips, reach)
-            if landmarks is None:
-                return None
-            hips, reach = landmarks[0][33], landmarks[0][34]
+        aimed = self._read(picture, hips, reach)
+        if aimed is None:
+            return None
+        # The first landmarks aim the square better than the detector does.
+        landmarks = self._read(picture, aimed[0][33], aimed[0][34])
+        if landmarks is None:
+            return None
         points, visibility, logits = landmarks
         body = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
         mask = np.maximum(body, 0.0)
@@ -90,8 +92,8 @@ class BodyNetworks:
         return BodyPose(points[:33], visibility, mask.astype(np.float32))
 
     def _read(
-        self, picture: np.ndarray, hips: np.ndarray, reach: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        self, picture: NDArray[Any], hips: NDArray[Any], reach: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None:
         """Points [39, 2], visibility [33] and mask logits [height, width] of the body there."""
         matrix = square_of(hips, reach).matrix(LANDMARK_SIDE)
         size = (LANDMARK_SIDE, LANDMARK_SIDE)
@@ -108,7 +110,7 @@ class BodyNetworks:
             matrix,
             picture.shape[1::-1],
             flags=cv2.INTER_LINEAR,
-            borderValue=-60.0,
+            borderValue=(-60.0,),
         )
         return points.astype(np.float32), visibility.astype(np.float32), back
 
@@ -122,7 +124,7 @@ class _Network:
         self._input = interpreter.get_input_details()[0]["index"]
         self._outputs = interpreter.get_output_details()
 
-    def run(self, picture: np.ndarray, channels: tuple[int, ...]) -> list[np.ndarray]:
+    def run(self, picture: NDArray[Any], channels: tuple[int, ...]) -> list[NDArray[Any]]:
         """Return the first outputs; check that their last dimensions are `channels`."""
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
@@ -135,7 +137,7 @@ class _Network:
         return found
 
 
-def _letterboxed(picture: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def _letterboxed(picture: NDArray[Any]) -> tuple[NDArray[Any], float, NDArray[Any]]:
     """Return the picture in the middle of the detector's square; scale and offset of its pixels."""
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)

@@ -6,8 +6,10 @@ The numbers are those that MediaPipe documents for `pose_detection` (BlazePose, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 SIDE = 224
 STRIDES = ((8, 2), (16, 2), (32, 6))
@@ -31,7 +33,7 @@ class BodySquare:
     side: float
     angle: float
 
-    def matrix(self, size: int) -> np.ndarray:
+    def matrix(self, size: int) -> NDArray[Any]:
         """Affine float64 [2, 3] from a `size` x `size` crop to the picture."""
         scale = self.side / size
         cos, sin = np.cos(self.angle) * scale, np.sin(self.angle) * scale
@@ -40,7 +42,7 @@ class BodySquare:
         return np.column_stack([turn, offset])
 
 
-def anchors() -> np.ndarray:
+def anchors() -> NDArray[Any]:
     """Centers of the 2,254 anchors, float64 [n, 2] in pixels of the detector's input."""
     found = []
     for stride, count in STRIDES:
@@ -51,7 +53,7 @@ def anchors() -> np.ndarray:
     return np.concatenate(found)
 
 
-def best_body(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, float] | None:
+def best_body(raw: NDArray[Any], logits: NDArray[Any]) -> tuple[NDArray[Any], float] | None:
     """Return the most certain body.
 
     Args:
@@ -70,7 +72,7 @@ def best_body(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, float] |
     return points, score
 
 
-def square_of(hips: np.ndarray, reach: np.ndarray) -> BodySquare:
+def square_of(hips: NDArray[Any], reach: NDArray[Any]) -> BodySquare:
     """Return the square around a circle about the hips through `reach`."""
     away = np.asarray(reach, np.float64) - hips
     angle = float(np.arctan2(away[0], -away[1]))

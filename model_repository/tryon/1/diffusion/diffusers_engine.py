@@ -31,7 +31,7 @@ class DiffusersEngine:
 
     name = "diffusers"
     photorealistic = True
-    unused = ("garment_photo_type", "category")
+    unused: tuple[str, ...] = ("garment_photo_type", "category")
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings

@@ -71,7 +71,7 @@ class Lightx2vEngine:
 
     name = "lightx2v"
     photorealistic = True
-    unused = ("garment_photo_type", "category")
+    unused: tuple[str, ...] = ("garment_photo_type", "category")
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings

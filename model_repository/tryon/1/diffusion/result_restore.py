@@ -6,12 +6,16 @@ touched comes from the photo.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from body.drawing import ONE
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask
 from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
 from garment.worn import find_worn
+from numpy.typing import NDArray
 from PIL import Image
 from tryon_errors import PoseError
 
@@ -45,8 +49,8 @@ def restore(
 
 
 def changed_region(
-    picture: np.ndarray, networks: BodyNetworks | None, seed: int
-) -> np.ndarray | None:
+    picture: NDArray[Any], networks: BodyNetworks | None, seed: int
+) -> NDArray[Any] | None:
     """Return a mask, bool [height, width]: the green one, or the garment with a margin."""
     green = find_green(picture)
     if green is not None:
@@ -61,16 +65,19 @@ def changed_region(
     return _around_garment(picture, pose, frame, seed)
 
 
-def _around_garment(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) -> np.ndarray:
+def _around_garment(
+    picture: NDArray[Any], pose: BodyPose, frame: BodyFrame, seed: int
+) -> NDArray[Any]:
     worn = find_worn(picture, pose, frame, seed)
     size = picture.shape[1::-1]
     wide = round(GROWN * frame.half) | 1
     arms = np.zeros(worn.mask.shape, np.uint8)
     for arm in frame.arms.round().astype(np.int32):
-        cv2.polylines(arms, [arm], False, 1, wide)  # new skin, or new sleeves
+        cv2.polylines(arms, [arm], False, ONE, wide)  # new skin, or new sleeves
     grown = cv2.dilate(np.maximum(worn.mask, arms), np.ones((wide, wide), np.uint8)) > 0
     down = frame.coordinates(size)[1] / frame.lift
     head = worn.person & (worn.mask == 0) & (down < -0.62)
     keep = (face_mask(frame, size) > 0) | head
     keep |= (hand_mask(frame, size) > 0) & worn.person & (worn.mask == 0)
-    return grown & ~keep
+    garment: NDArray[Any] = grown & ~keep
+    return garment

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from body.drawing import ONE
+from numpy.typing import NDArray
 from tryon_errors import GarmentError
 
 from garment.parts import GarmentParts, Sleeve
@@ -20,7 +24,7 @@ SECTIONS = (0.35, 0.7, 1.0)
 """Where a sleeve's edges are measured, from its root to its end."""
 
 
-def cut_flat(picture: np.ndarray, alpha: np.ndarray | None, seed: int) -> np.ndarray:
+def cut_flat(picture: NDArray[Any], alpha: NDArray[Any] | None, seed: int) -> NDArray[Any]:
     """Return the garment of a photo with a plain background.
 
     Args:
@@ -39,7 +43,7 @@ def cut_flat(picture: np.ndarray, alpha: np.ndarray | None, seed: int) -> np.nda
     scale = min(1.0, CUT_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels = _seeds(small)
-    found = cut_out(small, labels, seed) * ~shadow_of(small, labels)
+    found: NDArray[Any] = cut_out(small, labels, seed) * ~shadow_of(small, labels)
     likely = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     if found.sum() < 0.6 * likely.sum():  # as light as its background: the outline must do
         found = likely
@@ -48,7 +52,7 @@ def cut_flat(picture: np.ndarray, alpha: np.ndarray | None, seed: int) -> np.nda
     return (back > 127).astype(np.uint8)
 
 
-def _seeds(picture: np.ndarray) -> np.ndarray:
+def _seeds(picture: NDArray[Any]) -> NDArray[Any]:
     lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1), cv2.COLOR_RGB2LAB).astype(np.float32)
     ring = np.ones(lab.shape[:2], bool)
     ring[6:-6, 6:-6] = False
@@ -69,7 +73,7 @@ def _seeds(picture: np.ndarray) -> np.ndarray:
     labels[:3] = labels[-3:] = cv2.GC_BGD
     labels[:, :3] = labels[:, -3:] = cv2.GC_BGD
     # Shadows and prints: what the outline encloses belongs to it.
-    outline = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    outline: NDArray[Any] = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     outline = cv2.morphologyEx(outline, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     outline = _filled(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8)))
     inner = cv2.erode(outline, np.ones((9, 9), np.uint8)) > 0
@@ -79,7 +83,7 @@ def _seeds(picture: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _one_piece(mask: np.ndarray) -> np.ndarray:
+def _one_piece(mask: NDArray[Any]) -> NDArray[Any]:
     """Return the largest piece without holes.
 
     Raises:
@@ -102,7 +106,7 @@ def _one_piece(mask: np.ndarray) -> np.ndarray:
     return _filled(cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
 
 
-def flat_parts(mask: np.ndarray) -> GarmentParts:
+def flat_parts(mask: NDArray[Any]) -> GarmentParts:
     """Torso and sleeves of a garment that lies flat or hangs, the collar up.
 
     Raises:
@@ -154,7 +158,7 @@ def flat_parts(mask: np.ndarray) -> GarmentParts:
         edges[0][0],
         tips[0],
     ]
-    cv2.fillPoly(region, [np.array(outline).round().astype(np.int32)], 1)
+    cv2.fillPoly(region, [np.array(outline).round().astype(np.int32)], ONE)
     edge = max(3, round(0.006 * max(mask.shape)) | 1)
     mask = cv2.erode(mask, np.ones((edge, edge), np.uint8))  # its edge is half background
     grown = cv2.dilate(region, np.ones((7, 7), np.uint8))
@@ -167,10 +171,10 @@ def flat_parts(mask: np.ndarray) -> GarmentParts:
 
 
 def _sleeve(
-    mask: np.ndarray,
-    torso: np.ndarray,
-    tip: np.ndarray,
-    pit: np.ndarray,
+    mask: NDArray[Any],
+    torso: NDArray[Any],
+    tip: NDArray[Any],
+    pit: NDArray[Any],
     side: int,
     half: float,
 ) -> Sleeve | None:
@@ -210,13 +214,13 @@ def _sleeve(
     )
 
 
-def _axis(mask: np.ndarray, top: int, tall: int) -> float:
+def _axis(mask: NDArray[Any], top: int, tall: int) -> float:
     """Column of the middle: that of the lower half, where sleeves weigh the same on both sides."""
     lower = mask[top + int(0.15 * tall) :]
     return float(np.median(np.nonzero(lower)[1]))
 
 
-def _run(mask: np.ndarray, y: int, center: float) -> tuple[float, float]:
+def _run(mask: NDArray[Any], y: int, center: float) -> tuple[float, float]:
     """First and last column of the piece of row `y` around `center`."""
     row = mask[min(max(y, 0), mask.shape[0] - 1)]
     place = int(np.clip(center, 0, len(row) - 1))
@@ -232,7 +236,7 @@ def _run(mask: np.ndarray, y: int, center: float) -> tuple[float, float]:
     return float(left), float(right)
 
 
-def _armpit(mask: np.ndarray, top: int, tall: int, center: float, half: float) -> float:
+def _armpit(mask: NDArray[Any], top: int, tall: int, center: float, half: float) -> float:
     """Row where the torso parts from the sleeves."""
     for y in range(top + int(0.7 * tall), top + int(0.18 * tall), -1):
         left, right = _run(mask, y, center)
@@ -242,18 +246,18 @@ def _armpit(mask: np.ndarray, top: int, tall: int, center: float, half: float) -
     return top + 0.3 * tall
 
 
-def _top(mask: np.ndarray, x: float) -> float:
+def _top(mask: NDArray[Any], x: float) -> float:
     column = mask[:, int(np.clip(x, 0, mask.shape[1] - 1))]
     return float(np.argmax(column > 0))
 
 
-def _bottom(mask: np.ndarray, x: float) -> float:
+def _bottom(mask: NDArray[Any], x: float) -> float:
     column = mask[:, int(np.clip(x, 0, mask.shape[1] - 1))]
     return float(len(column) - 1 - np.argmax(column[::-1] > 0))
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
+def _filled(mask: NDArray[Any]) -> NDArray[Any]:
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     made = np.zeros_like(mask)
-    cv2.drawContours(made, outlines, -1, 1, -1)
+    cv2.drawContours(made, outlines, -1, ONE, -1)
     return made

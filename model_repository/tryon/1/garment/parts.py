@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from body.frame import BodyFrame
+from numpy.typing import NDArray
 
 CHEST = 1.08
 """Half widths of the torso at the armpits, in half shoulder widths."""
@@ -38,9 +40,9 @@ class Sleeve:
         worn: Share of an arm's length that it covers, where somebody wears it.
     """
 
-    mask: np.ndarray
-    outer: np.ndarray
-    inner: np.ndarray
+    mask: NDArray[Any]
+    outer: NDArray[Any]
+    inner: NDArray[Any]
     length: float
     shares: tuple[float, ...]
     worn: float | None = None
@@ -59,16 +61,16 @@ class GarmentParts:
         hem: Torso lengths from the shoulders to the hem, where somebody wears it.
     """
 
-    mask: np.ndarray
-    torso: np.ndarray
+    mask: NDArray[Any]
+    torso: NDArray[Any]
     tall: float
     sleeves: tuple[Sleeve | None, ...]
     hem: float | None = None
 
 
 def torso_target(
-    frame: BodyFrame, parts: GarmentParts, body: np.ndarray, old_hem: float
-) -> np.ndarray:
+    frame: BodyFrame, parts: GarmentParts, body: NDArray[Any], old_hem: float
+) -> NDArray[Any]:
     """Places of `parts.torso` on the person, float64 [11, 2].
 
     Args:
@@ -94,7 +96,7 @@ def torso_target(
     return np.array(points)
 
 
-def sleeve_target(frame: BodyFrame, sleeve: Sleeve, side: int) -> np.ndarray:
+def sleeve_target(frame: BodyFrame, sleeve: Sleeve, side: int) -> NDArray[Any]:
     """Places of the sleeve's outer, then inner points on the person, float64 [2 n, 2]."""
     sign = -1 if side == 0 else 1
     tip, pit = frame.at(sign * TIP[0], TIP[1] * frame.lift), frame.at(sign * CHEST, ARMPIT)
@@ -126,7 +128,7 @@ def covered_share(frame: BodyFrame, sleeve: Sleeve | None, side: int) -> float:
     return 1.0 if covered > LONG_SLEEVE else max(0.15, covered)
 
 
-def along_arm(arm: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+def along_arm(arm: NDArray[Any], share: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Point at a share of the way from shoulder over elbow to wrist, and the direction there."""
     upper, lower = arm[1] - arm[0], arm[2] - arm[1]
     first, second = float(np.hypot(*upper)) or 1.0, float(np.hypot(*lower)) or 1.0
@@ -139,7 +141,7 @@ def along_arm(arm: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
     return point, direction
 
 
-def _half_width(frame: BodyFrame, body: np.ndarray, sign: int, down: float) -> float:
+def _half_width(frame: BodyFrame, body: NDArray[Any], sign: int, down: float) -> float:
     """Half widths from the axis to the body's edge, within what a torso without arms has."""
     height, width = body.shape
     for across in np.arange(0.8, CHEST + 0.08, 0.02):

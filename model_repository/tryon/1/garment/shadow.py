@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 SHADOW = 45
 """Width in pixels of the rim where a shadow is looked for, and how far it is followed."""
@@ -13,7 +16,7 @@ FALL = (2.0, 26.0)
 """Least and most fall of lightness from pixel to pixel within a shadow."""
 
 
-def shadow_of(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def shadow_of(picture: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     """Where shadows are, bool [height, width]: darker than the background, but of its colour.
 
     Args:
@@ -42,7 +45,7 @@ def shadow_of(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return found
 
 
-def _penumbra(light: np.ndarray, start: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+def _penumbra(light: NDArray[Any], start: NDArray[Any], neutral: NDArray[Any]) -> NDArray[Any]:
     """Return what gets gradually darker from `start` on, bool [height, width].
 
     A shadow does, down to the line where the garment lies on its background; at the edge of the

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import NOTHING, ONE, pixel
 from body.frame import BodyFrame, face_mask, hand_mask
 from body.pose import BodyPose
+from numpy.typing import NDArray
 
 SKIN_DISTANCE = 3.0
 """Mahalanobis distance from the face's colour, in a* and b*, up to which a pixel is skin."""
@@ -26,12 +29,12 @@ class WornGarment:
         person: bool [height, width].
     """
 
-    mask: np.ndarray
-    skin: np.ndarray
-    person: np.ndarray
+    mask: NDArray[Any]
+    skin: NDArray[Any]
+    person: NDArray[Any]
 
 
-def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) -> WornGarment:
+def find_worn(picture: NDArray[Any], pose: BodyPose, frame: BodyFrame, seed: int) -> WornGarment:
     """Return the garment on a person's upper body, all layers of it.
 
     Args:
@@ -64,13 +67,13 @@ def find_worn(picture: np.ndarray, pose: BodyPose, frame: BodyFrame, seed: int) 
     return WornGarment(mask, skin, person)
 
 
-def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
+def skin_mask(picture: NDArray[Any], frame: BodyFrame) -> NDArray[Any]:
     """Return a mask, bool [height, width]: pixels in the colour of the face."""
     nose, mouth = frame.face[0], frame.face[3:].mean(0)
     radius = max(3, round(float(np.hypot(*(frame.face[1] - frame.face[2]))) * 0.28))
     spot = np.zeros(picture.shape[:2], np.uint8)
     center = (nose * 1.35 - mouth * 0.35).round().astype(int)
-    cv2.circle(spot, (int(center[0]), int(center[1])), radius, 1, -1)
+    cv2.circle(spot, (int(center[0]), int(center[1])), radius, ONE, -1)
     lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.5), cv2.COLOR_RGB2LAB)
     if not spot.any():
         return np.zeros(picture.shape[:2], bool)
@@ -82,10 +85,11 @@ def skin_mask(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
     inverse = np.linalg.inv(spread).astype(np.float32)
     distance = np.einsum("hwi,ij,hwj->hw", apart, inverse, apart, optimize=True)
     light = lab[..., 0] > 0.45 * np.median(sample[:, 0])
-    return (distance < SKIN_DISTANCE**2) & light
+    skin: NDArray[Any] = (distance < SKIN_DISTANCE**2) & light
+    return skin
 
 
-def hem_of(mask: np.ndarray, frame: BodyFrame) -> float:
+def hem_of(mask: NDArray[Any], frame: BodyFrame) -> float:
     """Torso lengths from the shoulders to a worn garment's hem, 0 where there is none.
 
     Args:
@@ -98,21 +102,21 @@ def hem_of(mask: np.ndarray, frame: BodyFrame) -> float:
 
 
 def _seeds(
-    body: np.ndarray,
-    skin: np.ndarray,
-    across: np.ndarray,
-    down: np.ndarray,
-    core: np.ndarray,
+    body: NDArray[Any],
+    skin: NDArray[Any],
+    across: NDArray[Any],
+    down: NDArray[Any],
+    core: NDArray[Any],
     frame: BodyFrame,
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Return what GrabCut starts from, uint8 [height, width] of its labels."""
     size = body.shape[1::-1]
     zone = (np.abs(across) < 1.35) & (down > -0.62 * frame.lift) & (down < 1.3)
     arms = np.zeros(body.shape, np.uint8)
     for shoulder, elbow, wrist in frame.arms.round().astype(int):
-        cv2.line(arms, tuple(map(int, shoulder)), tuple(map(int, elbow)), 1, _odd(frame.half, 0.95))
+        cv2.line(arms, pixel(shoulder), pixel(elbow), ONE, _odd(frame.half, 0.95))
         end = wrist + (wrist - elbow) // 5  # cuffs reach beyond the wrist
-        cv2.line(arms, tuple(map(int, elbow)), tuple(map(int, end)), 1, _odd(frame.half, 0.8))
+        cv2.line(arms, pixel(elbow), pixel(end), ONE, _odd(frame.half, 0.8))
     zone |= arms > 0
     labels = np.full(body.shape, cv2.GC_BGD, np.uint8)
     likely = zone & (body > 0.3)
@@ -125,7 +129,7 @@ def _seeds(
     return labels
 
 
-def _grab_cut(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def _grab_cut(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray[Any]:
     """uint8 [height, width], 1 on the foreground; computed in a smaller picture."""
     height, width = labels.shape
     ys, xs = np.nonzero(labels)
@@ -146,20 +150,20 @@ def _grab_cut(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     return mask
 
 
-def cut_out(picture: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def cut_out(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray[Any]:
     """GrabCut (Rother et al., 2004) from `labels`; uint8 [height, width], 1 on the foreground."""
     certain = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if not certain.any() or certain.all():
         return certain.astype(np.uint8)
     marks = labels.copy()
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(seed % 2**31)
     bgr = np.ascontiguousarray(picture[..., ::-1])
-    cv2.grabCut(bgr, marks, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(bgr, marks, NOTHING, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     return np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def _largest(mask: NDArray[Any]) -> NDArray[Any]:
     """Return the largest part, and others of at least a twentieth of it (cut-off sleeves)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:

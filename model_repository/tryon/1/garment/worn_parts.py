@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from body.drawing import ONE, pixel
 from body.frame import BodyFrame
+from numpy.typing import NDArray
 from tryon_errors import GarmentError
 
 from garment.parts import ARMPIT, CHEST, NECK, TIP, GarmentParts, Sleeve, along_arm
@@ -12,7 +16,7 @@ from garment.parts import ARMPIT, CHEST, NECK, TIP, GarmentParts, Sleeve, along_
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def worn_parts(mask: np.ndarray, frame: BodyFrame) -> GarmentParts:
+def worn_parts(mask: NDArray[Any], frame: BodyFrame) -> GarmentParts:
     """Torso and sleeves of a worn garment.
 
     Args:
@@ -44,7 +48,7 @@ def worn_parts(mask: np.ndarray, frame: BodyFrame) -> GarmentParts:
     return GarmentParts(torso, np.array(points), 0.0, sleeves, hem)
 
 
-def _edge(mask: np.ndarray, frame: BodyFrame, sign: int, down: float) -> float:
+def _edge(mask: NDArray[Any], frame: BodyFrame, sign: int, down: float) -> float:
     height, width = mask.shape
     for across in np.arange(0.7, CHEST + 0.08, 0.02):
         x, y = frame.at(sign * across, down).round().astype(int)
@@ -53,15 +57,15 @@ def _edge(mask: np.ndarray, frame: BodyFrame, sign: int, down: float) -> float:
     return CHEST
 
 
-def _capsule(frame: BodyFrame, side: int, size: tuple[int, int]) -> np.ndarray:
+def _capsule(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
-    shoulder, elbow, wrist = (tuple(map(int, point)) for point in frame.arms[side].round())
-    cv2.line(made, shoulder, elbow, 1, max(3, round(frame.half * 0.66)))
-    cv2.line(made, elbow, wrist, 1, max(3, round(frame.half * 0.56)))
+    shoulder, elbow, wrist = (pixel(point) for point in frame.arms[side].round())
+    cv2.line(made, shoulder, elbow, ONE, max(3, round(frame.half * 0.66)))
+    cv2.line(made, elbow, wrist, ONE, max(3, round(frame.half * 0.56)))
     return made
 
 
-def _sleeve(mask: np.ndarray, frame: BodyFrame, side: int) -> Sleeve | None:
+def _sleeve(mask: NDArray[Any], frame: BodyFrame, side: int) -> Sleeve | None:
     """Return the sleeve inside an arm's capsule, as far as the arm's middle is covered."""
     height, width = mask.shape
     arm, covered = frame.arms[side], 0.0

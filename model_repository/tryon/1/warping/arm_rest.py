@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from body.drawing import ONE, pixel
 from body.frame import BodyFrame
 from garment.parts import GarmentParts, along_arm, covered_share
+from numpy.typing import NDArray
 
 WIDTH = (0.95, 0.8)
 """Widths around upper arm and forearm in half shoulder widths: with a wide old sleeve."""
@@ -15,7 +19,7 @@ TORSO = 0.8
 """Half shoulder widths from the axis within which the torso is."""
 
 
-def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, int]) -> np.ndarray:
+def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, ...]) -> NDArray[Any]:
     """Where the arms are that the garment leaves free, bool [height, width].
 
     Args:
@@ -29,10 +33,11 @@ def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, int]) 
         if share < 1:
             found |= _rest(frame, side, share, size)
     across, _ = frame.coordinates(size)
-    return (found > 0) & (np.abs(across) > TORSO)
+    rest: NDArray[Any] = (found > 0) & (np.abs(across) > TORSO)
+    return rest
 
 
-def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, int]) -> np.ndarray:
+def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, ...]) -> NDArray[Any]:
     """One arm from a share of its way to behind the wrist, cut straight at its beginning."""
     arm = frame.arms[side]
     start, direction = along_arm(arm, share)
@@ -42,14 +47,10 @@ def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, int]) -> n
     wide = [max(3, round(width * frame.half)) for width in WIDTH]
     made = np.zeros(size[::-1], np.uint8)
     if share < elbow:
-        cv2.line(made, _pixel(start), _pixel(arm[1]), 1, wide[0])
-    cv2.line(made, _pixel(arm[1] if share < elbow else start), _pixel(end), 1, wide[1])
+        cv2.line(made, pixel(start), pixel(arm[1]), ONE, wide[0])
+    cv2.line(made, pixel(arm[1] if share < elbow else start), pixel(end), ONE, wide[1])
     x = np.arange(size[0])[None] - start[0]
     y = np.arange(size[1])[:, None] - start[1]
     cap = (x * x + y * y < wide[0] ** 2) & (x * direction[0] + y * direction[1] < 0)
     made[cap] = 0
     return made
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))

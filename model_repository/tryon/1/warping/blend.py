@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 SHADE = (0.78, 1.08)
 """Least and most that folds darken or lighten the garment."""
@@ -13,7 +16,7 @@ FEATHER = 1.1
 """Pixels of the edge's blur."""
 
 
-def nearest_colours(colours: np.ndarray, known: np.ndarray, blur: float) -> np.ndarray:
+def nearest_colours(colours: NDArray[Any], known: NDArray[Any], blur: float) -> NDArray[Any]:
     """Every pixel in the colour of the nearest known one.
 
     Args:
@@ -28,10 +31,11 @@ def nearest_colours(colours: np.ndarray, known: np.ndarray, blur: float) -> np.n
     table = np.zeros((int(labels.max()) + 1, 3), np.float32)
     smooth = cv2.GaussianBlur(colours, (0, 0), 1)
     table[labels[known]] = smooth[known]
-    return cv2.GaussianBlur(table[labels], (0, 0), blur)
+    filled: NDArray[Any] = cv2.GaussianBlur(table[labels], (0, 0), blur)
+    return filled
 
 
-def shading(picture: np.ndarray, old: np.ndarray, half: float) -> np.ndarray:
+def shading(picture: NDArray[Any], old: NDArray[Any], half: float) -> NDArray[Any]:
     """How light the old garment is compared to itself nearby: its folds, without its colour.
 
     Args:
@@ -64,14 +68,14 @@ def shading(picture: np.ndarray, old: np.ndarray, half: float) -> np.ndarray:
 
 
 def blend(
-    picture: np.ndarray,
-    garment: np.ndarray,
-    alpha: np.ndarray,
-    cover: np.ndarray,
-    stay: np.ndarray,
-    shade: np.ndarray,
+    picture: NDArray[Any],
+    garment: NDArray[Any],
+    alpha: NDArray[Any],
+    cover: NDArray[Any],
+    stay: NDArray[Any],
+    shade: NDArray[Any],
     blur: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the dressed person.
 
     Args:
@@ -104,7 +108,7 @@ def blend(
     return np.clip(np.rint(made), 0, 255).astype(np.uint8), share
 
 
-def _layers(light: np.ndarray, old: np.ndarray) -> list[np.ndarray]:
+def _layers(light: NDArray[Any], old: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the garment, or its dark and its light part (a jacket over a shirt)."""
     values = light[old].astype(np.uint8)
     edge, _ = cv2.threshold(values[None], 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
@@ -117,7 +121,7 @@ def _layers(light: np.ndarray, old: np.ndarray) -> list[np.ndarray]:
     return [old & (smooth <= edge), old & (smooth > edge)]
 
 
-def _blurred(values: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
+def _blurred(values: NDArray[Any], inside: NDArray[Any], sigma: float) -> NDArray[Any]:
     """Gaussian mean over `inside` only; computed in a smaller picture."""
     step = max(1, int(sigma / 3))
     size = (max(1, values.shape[1] // step), max(1, values.shape[0] // step))
@@ -125,4 +129,5 @@ def _blurred(values: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray
     sums = cv2.resize(values * inside, size, interpolation=cv2.INTER_AREA)
     blur = [cv2.GaussianBlur(part, (0, 0), sigma / step) for part in (sums, weights)]
     mean = blur[0] / np.maximum(blur[1], 1e-3)
-    return cv2.resize(mean, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    filled: NDArray[Any] = cv2.resize(mean, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return filled

@@ -6,8 +6,11 @@ sleeve was: below a shorter new one the old one stays.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from body.drawing import ONE
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask, throat_mask
 from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
@@ -15,6 +18,7 @@ from garment.flat import cut_flat, flat_parts
 from garment.parts import GarmentParts, sleeve_target, torso_target
 from garment.worn import WornGarment, find_worn, hem_of, skin_mask
 from garment.worn_parts import worn_parts
+from numpy.typing import NDArray
 from PIL import Image
 from tryon_engine import EngineJob, EngineResult
 from tryon_errors import GarmentError, PoseError
@@ -38,7 +42,7 @@ class WarpEngine:
     name = "warp"
     model = "mediapipe-pose + thin-plate-spline warp"
     photorealistic = False
-    unused = ("steps", "cfg", "prompt", "mode", "restore")
+    unused: tuple[str, ...] = ("steps", "cfg", "prompt", "mode", "restore")
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings
@@ -81,11 +85,11 @@ class WarpEngine:
     def _over_clothes(
         self,
         job: EngineJob,
-        person: np.ndarray,
+        person: NDArray[Any],
         pose: BodyPose,
-        photo: np.ndarray,
+        photo: NDArray[Any],
         parts: GarmentParts,
-    ) -> np.ndarray:
+    ) -> NDArray[Any]:
         """Return the garment in the place of what is worn, uint8 RGB [height, width, 3]."""
         size, frame = person.shape[1::-1], frame_of(pose)
         worn = find_worn(person, pose, frame, job.options.seed)
@@ -102,12 +106,12 @@ class WarpEngine:
     def _behind_mask(
         self,
         job: EngineJob,
-        person: np.ndarray,
+        person: NDArray[Any],
         pose: BodyPose,
-        photo: np.ndarray,
+        photo: NDArray[Any],
         parts: GarmentParts,
-        green: np.ndarray,
-    ) -> np.ndarray:
+        green: NDArray[Any],
+    ) -> NDArray[Any]:
         """Return the garment on the body that the mask hides, uint8 RGB [height, width, 3].
 
         Raises:
@@ -142,11 +146,11 @@ class WarpEngine:
         """See TryonEngine."""
         self._networks = None
 
-    def _pose(self, picture: np.ndarray) -> BodyPose | None:
+    def _pose(self, picture: NDArray[Any]) -> BodyPose | None:
         assert self._networks is not None  # noqa: S101 (load comes first)
         return self._networks.pose(picture)
 
-    def _garment(self, job: EngineJob) -> tuple[np.ndarray, GarmentParts]:
+    def _garment(self, job: EngineJob) -> tuple[NDArray[Any], GarmentParts]:
         """Return the garment's photo and its parts.
 
         Raises:
@@ -169,12 +173,12 @@ class WarpEngine:
 
 
 def _warped(
-    photo: np.ndarray,
+    photo: NDArray[Any],
     parts: GarmentParts,
     frame: BodyFrame,
-    torso: np.ndarray,
-    size: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray]:
+    torso: NDArray[Any],
+    size: tuple[int, ...],
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the garment on the body: float32 RGB and how much of it is there, [height, width]."""
     pieces = [(parts.mask, torso, parts.torso)]
     for side, sleeve in enumerate(parts.sleeves):
@@ -193,15 +197,15 @@ def _warped(
     return colour / np.maximum(alpha, 1e-3)[..., None], alpha
 
 
-def _around(target: np.ndarray, frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+def _around(target: NDArray[Any], frame: BodyFrame, size: tuple[int, ...]) -> NDArray[Any]:
     """float32 [height, width], 1 near the points: further away a spline goes anywhere."""
     near = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(near, cv2.convexHull(target.round().astype(np.int32)), 1)
+    cv2.fillConvexPoly(near, cv2.convexHull(target.round().astype(np.int32)), ONE)
     wide = round(0.3 * frame.half) | 1
     return cv2.dilate(near, np.ones((wide, wide), np.uint8)).astype(np.float32)
 
 
-def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.ndarray:
+def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, ...]) -> NDArray[Any]:
     """Return a mask, bool [height, width]: face, hair, neck and hands."""
     across, down = frame.coordinates(size)
     down = down / frame.lift  # half shoulder widths, as across
@@ -209,10 +213,11 @@ def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, int]) -> np.n
     head = rest & ((down < -0.62) | throat_mask(frame, size)) & (np.abs(across) < 1.2)
     hair = rest & ~worn.skin & (down < 0.75) & (np.abs(across) < 1.0)
     hands = stay_of_hands(hand_mask(frame, size) > 0, rest, worn.skin)
-    return head | hair | hands | (face_mask(frame, size) > 0)
+    staying: NDArray[Any] = head | hair | hands | (face_mask(frame, size) > 0)
+    return staying
 
 
-def stay_of_hands(found: np.ndarray, rest: np.ndarray, skin: np.ndarray) -> np.ndarray:
+def stay_of_hands(found: NDArray[Any], rest: NDArray[Any], skin: NDArray[Any]) -> NDArray[Any]:
     """Return the hands without what is behind them, bool [height, width]; gloves with it.
 
     Args:
@@ -220,9 +225,10 @@ def stay_of_hands(found: np.ndarray, rest: np.ndarray, skin: np.ndarray) -> np.n
         rest: bool, the person without the old garment.
         skin: bool.
     """
-    hands = found & rest
+    hands: NDArray[Any] = found & rest
     bare = hands & skin
     if bare.sum() < BARE_HAND * hands.sum():
         return hands
     grown = cv2.dilate(bare.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return hands & grown
+    near_skin: NDArray[Any] = hands & grown
+    return near_skin

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from body.frame import BodyFrame, hand_mask
+from numpy.typing import NDArray
 from tryon_errors import PoseError
 
 from warping.blend import FEATHER, nearest_colours
@@ -17,14 +20,14 @@ ROUND = 0.18
 
 
 def uncovered(
-    picture: np.ndarray,
-    green: np.ndarray,
-    person: np.ndarray,
-    skin: np.ndarray,
+    picture: NDArray[Any],
+    green: NDArray[Any],
+    person: NDArray[Any],
+    skin: NDArray[Any],
     body: MaskedBody,
-    garment: np.ndarray,
+    garment: NDArray[Any],
     frame: BodyFrame,
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Return the picture without the mask, as it would be below the garment.
 
     Args:
@@ -74,7 +77,7 @@ def uncovered(
     return np.where(green[..., None], made, picture)
 
 
-def spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+def spread(picture: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
     """Smooth colours everywhere from the known pixels, float32 [height, width, 3].
 
     Means over ever larger squares (pull and push, Gortler et al., 1996): near known pixels their
@@ -84,7 +87,7 @@ def spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
         picture: uint8 or float32 RGB [height, width, 3].
         known: bool [height, width], at least one of them.
     """
-    weights = known.astype(np.float32)
+    weights: NDArray[Any] = known.astype(np.float32)
     levels = [(picture * weights[..., None], weights)]
     while min(levels[-1][1].shape) > 2 and (levels[-1][1] == 0).any():
         sums, mass = levels[-1]
@@ -93,27 +96,28 @@ def spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
         scale = 1 / np.maximum(mass, 0.25)  # a quarter of a square is enough to know it
         levels.append((sums * scale[..., None], mass * scale))
     sums, mass = levels[-1]
-    made = sums / np.maximum(mass, 1e-6)[..., None]
+    made: NDArray[Any] = sums / np.maximum(mass, 1e-6)[..., None]
     made[mass == 0] = sums.sum((0, 1)) / max(float(mass.sum()), 1e-6)
     for sums, mass in levels[-2::-1]:
         made = cv2.resize(made, mass.shape[::-1], interpolation=cv2.INTER_LINEAR)
         made = cv2.GaussianBlur(made, (0, 0), 1.0)
         made = sums + made * (1 - np.minimum(mass, 1))[..., None]
-    return made
+    completed: NDArray[Any] = made
+    return completed
 
 
-def _mirrored(picture: np.ndarray, known: np.ndarray, row: int) -> np.ndarray:
+def _mirrored(picture: NDArray[Any], known: NDArray[Any], row: int) -> NDArray[Any]:
     """Return what is known below a row, mirrored at it, and smooth colours elsewhere."""
     rows = np.clip(2 * row - np.arange(len(picture)), row, len(picture) - 1)
     return spread(picture[rows], known[rows]) if known[rows].any() else spread(picture, known)
 
 
-def _paint(made: np.ndarray, colours: np.ndarray, where: np.ndarray) -> None:
+def _paint(made: NDArray[Any], colours: NDArray[Any], where: NDArray[Any]) -> None:
     share = cv2.GaussianBlur(where.astype(np.float32), (0, 0), FEATHER)[..., None]
     made += share * (colours - made)
 
 
-def _rounded(limb: np.ndarray) -> np.ndarray:
+def _rounded(limb: NDArray[Any]) -> NDArray[Any]:
     """float32 [height, width], less at the edges of a limb than in its middle."""
     depth = cv2.distanceTransform(limb.astype(np.uint8), cv2.DIST_L2, 3)
     share = np.clip(depth / max(float(depth.max()), 1.0), 0, 1)

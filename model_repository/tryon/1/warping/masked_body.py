@@ -7,12 +7,15 @@ body and background behind it is told by proportions, as no pixel of it is known
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from body.drawing import ONE, pixel
 from body.frame import BodyFrame, face_mask, hand_mask
 from body.pose import HIPS, KNEES, WRISTS, BodyPose
 from garment.parts import GarmentParts, along_arm, covered_share
+from numpy.typing import NDArray
 from tryon_errors import PoseError
 
 HIDDEN_FACE = 0.25
@@ -54,23 +57,23 @@ class MaskedBody:
         row: Where the legs come out of the mask, pixels.
     """
 
-    torso: np.ndarray
-    sleeves: np.ndarray
-    arms: tuple[np.ndarray, np.ndarray]
-    limit: np.ndarray
-    neck: np.ndarray
-    legs: np.ndarray
+    torso: NDArray[Any]
+    sleeves: NDArray[Any]
+    arms: tuple[NDArray[Any], NDArray[Any]]
+    limit: NDArray[Any]
+    neck: NDArray[Any]
+    legs: NDArray[Any]
     row: int
 
 
-def hem_behind(frame: BodyFrame, green: np.ndarray) -> float:
+def hem_behind(frame: BodyFrame, green: NDArray[Any]) -> float:
     """Torso lengths from the shoulders to the picture's end, where the mask reaches it; else 0."""
     if _lowest(frame, green) < len(green) - 1:
         return 0.0
     return float((len(green) - frame.origin[1]) / (frame.length * frame.down[1]))
 
 
-def outline_of(garment: np.ndarray, frame: BodyFrame) -> np.ndarray:
+def outline_of(garment: NDArray[Any], frame: BodyFrame) -> NDArray[Any]:
     """Return a worn garment's outline without the steps between its torso and sleeves.
 
     Args:
@@ -88,7 +91,9 @@ def outline_of(garment: np.ndarray, frame: BodyFrame) -> np.ndarray:
     return np.where(shoulders, cv2.morphologyEx(mask, cv2.MORPH_OPEN, round_small), mask) > 0
 
 
-def joined(part: np.ndarray, seen: np.ndarray, green: np.ndarray, frame: BodyFrame) -> np.ndarray:
+def joined(
+    part: NDArray[Any], seen: NDArray[Any], green: NDArray[Any], frame: BodyFrame
+) -> NDArray[Any]:
     """Return a part with the gap up to what is seen of the body beside the mask.
 
     Args:
@@ -107,10 +112,11 @@ def joined(part: np.ndarray, seen: np.ndarray, green: np.ndarray, frame: BodyFra
     )
     wide = round(2 * GAP * frame.half) | 1
     ends = [_dilated(mask, (wide, 1)) for mask in (part, beside)]
-    return part | ends[0] & ends[1] & green
+    whole: NDArray[Any] = part | ends[0] & ends[1] & green
+    return whole
 
 
-def _dilated(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _dilated(mask: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     return cv2.dilate(mask.astype(np.uint8), np.ones(size[::-1], np.uint8)) > 0
 
 
@@ -118,8 +124,8 @@ def body_behind(
     frame: BodyFrame,
     pose: BodyPose,
     parts: GarmentParts,
-    target: np.ndarray,
-    green: np.ndarray,
+    target: NDArray[Any],
+    green: NDArray[Any],
 ) -> MaskedBody:
     """Return the body behind the mask.
 
@@ -166,7 +172,7 @@ def body_behind(
     )
 
 
-def _lowest(frame: BodyFrame, green: np.ndarray) -> int:
+def _lowest(frame: BodyFrame, green: NDArray[Any]) -> int:
     """Return the first row below the mask in front of the hips."""
     x, y = np.meshgrid(np.arange(green.shape[1]), np.arange(green.shape[0]))
     near = (np.abs(x - frame.at(0, 1.0)[0]) < frame.half) & (y > frame.at(0, 0.3)[1])
@@ -175,8 +181,8 @@ def _lowest(frame: BodyFrame, green: np.ndarray) -> int:
 
 
 def _legs(
-    frame: BodyFrame, pose: BodyPose, target: np.ndarray, green: np.ndarray, row: int
-) -> np.ndarray:
+    frame: BodyFrame, pose: BodyPose, target: NDArray[Any], green: NDArray[Any], row: int
+) -> NDArray[Any]:
     """From the garment's middle down to where the body comes out of the mask."""
     height, width = green.shape
     if row == 0:
@@ -204,7 +210,7 @@ def _legs(
 
 
 def _leg_at(
-    hip: np.ndarray, knee: np.ndarray, row: int, seen: np.ndarray, half: float
+    hip: NDArray[Any], knee: NDArray[Any], row: int, seen: NDArray[Any], half: float
 ) -> tuple[float, float]:
     """Left and right edge of a leg in a row, as seen there, or else as wide as a thigh."""
     share = float(np.clip((row - hip[1]) / max(1.0, knee[1] - hip[1]), 0, 1))
@@ -221,8 +227,8 @@ def _leg_at(
 
 
 def _arm(
-    frame: BodyFrame, side: int, start: float, end: float, size: tuple[int, int]
-) -> np.ndarray:
+    frame: BodyFrame, side: int, start: float, end: float, size: tuple[int, ...]
+) -> NDArray[Any]:
     """Return a bare arm between two shares of its length."""
     outer, inner = [], []
     for share in np.linspace(start, end, 13):
@@ -234,15 +240,15 @@ def _arm(
     return _filled([*outer, *inner[::-1]], size)
 
 
-def _hand(frame: BodyFrame, side: int, size: tuple[int, int]) -> np.ndarray:
+def _hand(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
     wrist, tips = frame.arms[side, 2], frame.hands[side]
     end = wrist + 1.15 * (tips.mean(0) - wrist)
-    cv2.line(made, _pixel(wrist), _pixel(end), 1, max(3, round(0.26 * frame.half)))
+    cv2.line(made, pixel(wrist), pixel(end), ONE, max(3, round(0.26 * frame.half)))
     return made > 0
 
 
-def _seen_face(frame: BodyFrame, green: np.ndarray) -> np.ndarray:
+def _seen_face(frame: BodyFrame, green: NDArray[Any]) -> NDArray[Any]:
     """Return the face, bool [height, width].
 
     Raises:
@@ -254,24 +260,20 @@ def _seen_face(frame: BodyFrame, green: np.ndarray) -> np.ndarray:
     return face
 
 
-def _guessed(pose: BodyPose, side: int, green: np.ndarray) -> bool:
+def _guessed(pose: BodyPose, side: int, green: NDArray[Any]) -> bool:
     """Whether a hand is behind the mask without a trace; `side` 0 is the picture's left."""
     wrist = WRISTS[1 - side]
     return bool(pose.visibility[wrist] < SURE) and _hidden(pose.points[wrist], green)
 
 
-def _hidden(point: np.ndarray, green: np.ndarray) -> bool:
+def _hidden(point: NDArray[Any], green: NDArray[Any]) -> bool:
     """Whether a point is behind the mask, or outside the picture."""
     x, y = point.round().astype(int)
     height, width = green.shape
     return not (0 <= x < width and 0 <= y < height) or bool(green[y, x])
 
 
-def _filled(outline: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def _filled(outline: list[NDArray[Any]], size: tuple[int, ...]) -> NDArray[Any]:
     made = np.zeros(size[::-1], np.uint8)
-    cv2.fillPoly(made, [np.array(outline).round().astype(np.int32)], 1)
+    cv2.fillPoly(made, [np.array(outline).round().astype(np.int32)], ONE)
     return made > 0
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 STEP = 8
 """Pixels between grid nodes; between them the map is linear."""
@@ -12,8 +15,8 @@ STIFFNESS = 1e-3
 
 
 def spline_maps(
-    target: np.ndarray, source: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+    target: NDArray[Any], source: NDArray[Any], size: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Where each pixel of the target comes from.
 
     Args:
@@ -46,7 +49,7 @@ def spline_maps(
     return x, y
 
 
-def _solve(points: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _solve(points: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
     """Weights of the kernels and of the affine part, float64 [n + 3, 2]."""
     count = len(points)
     system = np.zeros((count + 3, count + 3))
@@ -58,7 +61,7 @@ def _solve(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(system, right, rcond=None)[0]
 
 
-def _basis(places: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _basis(places: NDArray[Any], points: NDArray[Any]) -> NDArray[Any]:
     """Kernel r^2 log r^2 of every pair, then 1, x, y."""
     squared = ((places[:, None] - points[None]) ** 2).sum(-1)
     kernel = squared * np.log(np.maximum(squared, 1e-12))

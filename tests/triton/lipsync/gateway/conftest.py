@@ -13,7 +13,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from launcher.server import free_ports
 from tests.support.lipsync_gateway import LARGE
 from tests.support.lipsync_protos import OldClient
 from tests.support.lipsync_tenants import Plain, write_tenant
@@ -64,14 +63,12 @@ def lipsync_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LipsyncS
 
     encoder = folder / "encoder.onnx"
     write_random_encoder(encoder)
-    (port,) = free_ports(1)
     variables = {
         "PENTAD_SERVICES": '["lipsync"]',
         "PENTAD_PATHS__REPOSITORY": str(own_repository(folder)),
         "PENTAD_LIPSYNC__WATCH_FOLDER": str(tenants),
         "PENTAD_LIPSYNC__AUDIO_ENCODER": str(encoder),
         "PENTAD_LIPSYNC__GPUS__COUNT": "2",
-        "PENTAD_LIPSYNC__SERVER__PORT": str(port),
         "PENTAD_LIPSYNC__SERVER__KEEPALIVE_TIMEOUT_SECONDS": "30",  # this process may be stopped
     }
     stack = Stack(folder / "state", variables)
@@ -82,7 +79,7 @@ def lipsync_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LipsyncS
     )  # fmt: skip
     try:
         stack.start()
-        yield LipsyncStack(stack, tenants, encoder, f"127.0.0.1:{port}")
+        yield LipsyncStack(stack, tenants, encoder, stack.lipsync)
         stack.stop()
     finally:
         stack.kill()

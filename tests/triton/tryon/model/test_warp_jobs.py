@@ -88,7 +88,7 @@ def test_a_job_streams_its_progress_and_its_report(tryon: TryonModel) -> None:
     report = answer.report
     steps = ["PrepareInputs", "ResizeImages", "Inference", "CollectResult", "ClearGPUCache"]
     assert list(report["step_ms"]) == steps
-    assert report["inference_time_ms"] == pytest.approx(report["step_ms"]["Inference"], abs=3)
+    assert report["inference_time_ms"] == round(report["step_ms"]["Inference"])
     assert (report["seed"], report["ignored"]) == (7, ["prompt"])
     assert answer.comparison is not None
     assert Image.open(io.BytesIO(answer.comparison)).size == (1440, 640)

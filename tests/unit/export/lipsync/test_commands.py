@@ -23,6 +23,7 @@ from export.lipsync.export import LipsyncExport
 from export.lipsync.importing import import_files
 from export.progress import Progress
 from export.selection import MODELS
+from gateway.model_config import load
 from gateway.settings import Settings
 from tests.support.lipsync_tenants import write_tenant
 
@@ -110,9 +111,9 @@ def test_further_devices_are_folders_that_come_and_go(tmp_path: Path, repository
     assert devices_are_current(three)
     for number in (1, 2):
         folder = repository / f"lipsync_{number}"
-        config = (folder / "config.pbtxt").read_text()
-        assert f'name: "lipsync_{number}"' in config
-        assert f'key: "device" value: {{ string_value: "auto:{number}"' in config
+        config = load(folder / "config.pbtxt")
+        assert config.name == f"lipsync_{number}"
+        assert config.parameters["device"].string_value == f"auto:{number}"
         assert (folder / "1" / "model.py").samefile(repository / "lipsync" / "1" / "model.py")
         assert (folder / ".gitignore").read_text() == "*\n"
     one = settings(tmp_path, gpus={"count": 1})

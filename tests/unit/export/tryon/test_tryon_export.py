@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,14 @@ from export.__main__ import main
 from export.tryon import libraries
 from export.tryon.model import TryonExport, model_settings
 from gateway.settings import load_settings
+from tests.support.model_code import code_of
 from tests.support.tryon_model import NETWORKS, ROOT, parameters
 
-sys.path.append(str(ROOT / "model_repository" / "tryon" / "1"))
+with code_of("tryon"):
+    from tryon_settings import read_settings
 
 
 def test_every_setting_is_a_parameter_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tryon_settings import read_settings
-
     given = model_settings(load_settings())
     assert given.keys() <= parameters().keys()
     found = read_settings({**parameters(), **given}, Path("/nonexistent"))
@@ -27,8 +26,6 @@ def test_every_setting_is_a_parameter_of_the_model(monkeypatch: pytest.MonkeyPat
 
 
 def test_settings_take_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tryon_settings import read_settings
-
     for name, value in {
         "MODEL__ENGINE": "diffusers",
         "MODEL__MODEL_PATH": str(tmp_path),

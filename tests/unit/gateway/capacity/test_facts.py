@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 import onnx
 import pytest
 
-from gateway.capacity import facts, scale
-from gateway.triton.model_config import parameters, read_config
+from gateway.capacity import facts
+from gateway.model_config import parameters, read_config
+from load_tests.lipsync import scale
 from tests.support import frame_traffic
 from tests.support.lipsync_tenants import write_tenant
 from tests.support.live_memory import peak_bytes, tensor_bytes
@@ -71,7 +71,6 @@ def test_lipsync_numbers(tmp_path: Path) -> None:
 
 
 def test_what_a_frame_moves_is_counted(tmp_path: Path) -> None:
-    sys.path.append(str(ROOT / "model_repository" / "lipsync" / "1"))
     file = write_tenant(tmp_path, "wide", 0, width=1.0)
     skeleton, shapes = frame_traffic.imported(file, tmp_path)
     separate, fused, least = scale.ENGINES

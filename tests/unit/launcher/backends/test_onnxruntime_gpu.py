@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from gateway.triton.model_config import read_config
+from gateway.model_config import read_config
 from tests.support.plan_models import graph
 from tests.support.text_models import REPOSITORY
 

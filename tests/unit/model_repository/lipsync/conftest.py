@@ -1,16 +1,12 @@
-"""Puts the model's folder on the path, as Triton does; one narrow tenant for all tests."""
+"""One narrow tenant for all tests."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.lipsync_tenants import Plain, write_tenant
-
-FOLDER = Path(__file__).resolve().parents[4] / "model_repository" / "lipsync" / "1"
-sys.path.append(str(FOLDER))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,10 @@ from lipsync_request import (
 )
 from lipsync_settings import read_settings
 
+from gateway.model_config import parameters, read_config
+
 CONFIG = Path(__file__).resolve().parents[4] / "model_repository" / "lipsync" / "config.pbtxt"
-PARAMETERS = dict(re.findall(r'key: "(\w+)" value: \{ string_value: "([^"]*)"', CONFIG.read_text()))
+PARAMETERS = parameters(read_config(CONFIG))
 
 
 def code(call, *arguments) -> str:

@@ -78,7 +78,7 @@ def test_default_steps_make_a_picture_and_are_timed() -> None:
     assert list(done.step_ms) == DEFAULT
     assert (done.report["width"], done.report["height"]) == (480, 640)
     assert done.report["content_type"] == "image/png"
-    assert done.report["inference_time_ms"] <= done.step_ms["Inference"] + 1
+    assert "inference_time_ms" not in done.report, "the model tells the step's own time"
     assert engine.cleared == 1
     import io
 

@@ -18,8 +18,8 @@ from vlm_request import (
 )
 from vlm_settings import read_settings
 
-from launcher.pbtxt import parse
-from tests.unit.model_repository.conftest import REPOSITORY
+from gateway.model_config import parameters, read_config
+from tests.support.model_code import REPOSITORY
 
 LIMITS = Limits(frames=8, side=448, tokens=100, thinking=50, seconds=30)
 TOKENS = ["<|im_start|>", "<|im_end|>", "<think>", "</think>"]
@@ -156,10 +156,7 @@ def test_control_characters_become_blanks() -> None:
 
 
 def config() -> dict[str, str]:
-    message = parse((REPOSITORY / "vlm" / "config.pbtxt").read_text())
-    return {
-        entry["key"][0]: entry["value"][0]["string_value"][0] for entry in message["parameters"]
-    }
+    return parameters(read_config(REPOSITORY / "vlm" / "config.pbtxt"))
 
 
 def test_the_default_configuration() -> None:

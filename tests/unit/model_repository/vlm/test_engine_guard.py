@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[3] / "model_repository" / "vlm" / "1"
+FOLDER = Path(__file__).resolve().parents[4] / "model_repository" / "vlm" / "1"
 SLEEP = "import time; time.sleep(60)"
 # A server that starts an owner; the owner starts a child, and that one a grandchild.
 CHILD = f"""

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.capacity import facts, scale
+from gateway.capacity import facts
 from gateway.capacity.compute import size_up
 from gateway.capacity.machine import described
 from gateway.settings import Settings
+from load_tests.lipsync import scale
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "operations" / "scale.md"
 NOTE = ROOT / "docs" / "development" / "tenants-in-one-step.md"
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CENTERFACE = Detector("centerface", (4,), 1, 32, 0.5, 0.3)
 SCRFD = Detector("scrfd", (8, 16, 32), 2, 32, 0.5, 0.4)
 SIZE = (96, 128)

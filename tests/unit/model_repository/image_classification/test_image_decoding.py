@@ -20,7 +20,7 @@ from tests.support.cpu_time import spent
 from tests.support.pictures import png_with_header
 
 LIMIT = 4_000_000
-PICTURES = Path(__file__).resolve().parents[2] / "golden" / "pictures"
+PICTURES = Path(__file__).resolve().parents[3] / "golden" / "pictures"
 
 
 def pixels(width: int = 40, height: int = 30) -> np.ndarray:
