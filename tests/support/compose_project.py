@@ -7,6 +7,7 @@ error.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import resource
 import subprocess
@@ -28,6 +29,8 @@ KNOWN = {
     "stop_grace_period", "secrets", "configs", "read_only", "tmpfs", "ports", "profiles",
     "cap_drop", "cap_add", "security_opt", "logging", "init", "shm_size", "healthcheck",
 }  # fmt: skip
+RECIPE = "org.pentad.container"
+"""Label with a hash of what a container was made by, as Compose keeps one."""
 LIMITS = {"nofile": "1024:1024", "nproc": "4096:4096"}
 """Where the file says nothing: the engine's own defaults may be above what this machine allows."""
 
@@ -104,17 +107,16 @@ class ComposeProject:
             self.start(name)
 
     def start(self, service: str) -> None:
-        """Start one service's container; without one, or with another image's, make it."""
-        name = self.container(service)
+        """Start one service's container; without one, or with one made otherwise, make it."""
+        name, options = self.container(service), self._options(service)
+        image = self.engine.image(self._image(service))["Id"]
+        recipe = hashlib.sha256(repr((options, image)).encode()).hexdigest()[:16]
         if self.engine.run_podman("container", "exists", name).returncode == 0:
-            if (
-                self.engine.container(name)["Image"]
-                == self.engine.image(self._image(service))["Id"]
-            ):
+            if (self.engine.container(name)["Config"]["Labels"] or {}).get(RECIPE) == recipe:
                 self.engine.podman("start", name)
                 return
             self.engine.podman("rm", "--force", name)
-        self.engine.podman("run", "--detach", *self._options(service))
+        self.engine.podman("run", "--detach", f"--label={RECIPE}={recipe}", *options)
 
     def stop(self) -> dict[str, float]:
         """Stop as `docker compose stop`: dependents first. Return the seconds that each took."""

@@ -39,6 +39,9 @@ class Recorder(Engine):
         self.ran.append(list(args))
         return "0"
 
+    def image(self, tag: str) -> dict[str, object]:
+        return {"Id": tag}
+
     def run_podman(self, *args: str, seconds: float = 300):  # type: ignore[no-untyped-def]
         missing = args[1:2] == ("exists",)
         return type("Done", (), {"returncode": int(missing), "stdout": "", "stderr": ""})()
