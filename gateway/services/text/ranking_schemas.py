@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, StrictBool, WithJsonSchema
 from typing_extensions import NotRequired, TypedDict
 
 from gateway.http.answers import described
@@ -27,7 +27,7 @@ class RerankRequest(BaseModel):
     query: str
     documents: Annotated[Any, WithJsonSchema(_DOCUMENTS)]  # checked later, up to the first fault
     top_n: int | None = Field(None, ge=0, description="0: all.")
-    return_documents: bool | None = None
+    return_documents: StrictBool | None = None
 
 
 class ScoreRequest(BaseModel):

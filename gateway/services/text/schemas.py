@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, StrictBool, ValidationInfo, field_validator
 from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
@@ -89,7 +89,9 @@ class TokenizeRequest(BaseModel):
     """Body of ``POST /tokenize``."""
 
     inputs: str | list[str] = Field(description="A text, or up to GPU_MAX_BATCH_SIZE of them.")
-    add_special_tokens: bool = Field(True, description="Whether those of the model are told too.")
+    add_special_tokens: StrictBool = Field(
+        True, description="Whether those of the model are told too."
+    )
     model: str = Field("", description="A name of the catalogue; empty: the default model.")
 
     @field_validator("inputs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypedDict
@@ -23,8 +23,8 @@ class PromptTokensRequest(BaseModel):
 
     model: str | None = None
     prompt: str
-    add_special_tokens: bool | None = None
-    return_token_strs: bool | None = None
+    add_special_tokens: StrictBool | None = None
+    return_token_strs: StrictBool | None = None
 
 
 @described
