@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, WithJsonSchema
+from pydantic import BaseModel, Field, StrictBool, StrictInt, WithJsonSchema
 from typing_extensions import NotRequired, TypedDict
 
 from gateway.http.answers import described
@@ -26,7 +26,7 @@ class RerankRequest(BaseModel):
     model: str | None = None
     query: str
     documents: Annotated[Any, WithJsonSchema(_DOCUMENTS)]  # checked later, up to the first fault
-    top_n: int | None = Field(None, ge=0, description="0: all.")
+    top_n: StrictInt | None = Field(None, ge=0, description="0: all.")
     return_documents: StrictBool | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, StrictBool, StrictInt, ValidationInfo, field_validator
 from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.http.answers import described
@@ -47,7 +47,7 @@ class EmbedRequest(BaseModel):
 
     texts: list[str] = Field(description="Up to GPU_MAX_BATCH_SIZE texts; may be empty.")
     model: str = Field("", description="A name of the catalogue; empty: the default model.")
-    dimensions: int | None = Field(None, ge=1, description="One of the model's lengths.")
+    dimensions: StrictInt | None = Field(None, ge=1, description="One of the model's lengths.")
     input_type: InputType | None = Field(None, description="Chooses the model's prompt.")
     prompt_name: str | None = Field(None, description="The model's name of a prompt.")
     truncate: Truncate | None = Field(
