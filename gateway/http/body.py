@@ -14,7 +14,7 @@ from starlette.requests import Request
 from gateway.errors import ClientGoneError, InvalidBodyError
 from gateway.http.outline import Bounds, Outline, refusal
 from gateway.http.problems import not_json, problem, problems_of
-from gateway.large_work import worked
+from gateway.large_work import rest, worked
 
 M = TypeVar("M", bound=BaseModel)
 BOUNDS = Bounds()
@@ -93,8 +93,10 @@ def _validated(reader: _Reader, model: type[M], context: Mapping[str, int] | Non
     try:
         if len(raw) <= LARGE:
             return model.model_validate_json(raw, context=context)
+        rest()
         # One step after the other: in one, every error holds a copy of what it is about.
         parsed = _parsed(raw)
+        rest()
         del raw
         return model.model_validate(parsed, context=context)
     except ValidationError as error:

@@ -20,7 +20,7 @@ TEXT = b'Content-Disposition: form-data; name="%s"\r\n\r\n'
 
 ANSWER = 16 * 2**10
 STALL = 0.5  # seconds; much less where nobody else needs the machine
-HOLD = 0.1  # seconds of CPU time that others wait for the loop at most
+HOLD = 0.1  # seconds of CPU time that others wait for the loop at most; see `holds_too_long`
 
 Hostile = tuple[str, bytes, dict[str, str]]
 """What it is, the body and its headers."""
@@ -54,7 +54,16 @@ def check_cost(gateway: GatewayProcess, method: str, path: str, hostile: Hostile
     assert found.peak - rested <= 4 * len(body) + 64 * 2**20, case
     assert found.cpu <= 0.5 or found.cpu <= 2 * _parsing_seconds(body), case
     assert found.stall <= STALL, case
-    assert found.hold <= HOLD, case
+    assert not holds_too_long(found.hold, body), case
+
+
+def holds_too_long(seconds: float, body: bytes) -> bool:
+    """Whether the loop waited for more than one call into C, which nothing can interrupt.
+
+    Such a call parses up to 64 MiB. On a machine whose memory is so slow that the standard library
+    takes longer than `HOLD` for that, the wait is compared with it.
+    """
+    return seconds > HOLD and seconds > 1.5 * _parsing_seconds(body)
 
 
 def _parsing_seconds(body: bytes) -> float:
