@@ -132,12 +132,16 @@ def _group_of(item: pytest.Item) -> str:
     return group(PurePosixPath(item.path.relative_to(HERE)))
 
 
+# Loaded here: some tests put another `ctypes.CDLL` in place, which may still be there afterwards.
+_LIBM = ctypes.CDLL("libm.so.6") if platform.libc_ver()[0] == "glibc" else None
+
+
 @pytest.fixture(autouse=True)
 def _usual_numbers() -> Iterator[None]:
     """No test leaves a thread that takes denormals for zero, as an engine may be told to."""
     yield
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL("libm.so.6").fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of fenv.h
+    if _LIBM is not None:
+        _LIBM.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of fenv.h
 
 
 @pytest.fixture(autouse=True)

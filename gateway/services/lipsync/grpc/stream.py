@@ -235,8 +235,7 @@ class Maker:
 
     def _hopeless(self, frame: int) -> bool:
         """Whether a mouth is to be left out: it would take as long as the last few did."""
-        due = self.due(frame)
-        return self.start.drop_late and due is not None and time.monotonic() + self._seconds > due
+        return self.start.drop_late and self._late(frame, time.monotonic() + self._seconds)
 
     async def _mouths(
         self,
@@ -269,17 +268,22 @@ class Maker:
                 return [_dropped(index, count)]
             raise
         self._seconds = now - begin
-        return [
-            StreamResponse(
-                mouth=StreamMouth(
-                    index=number,
-                    timestamp_us=number * FRAME_US,
-                    data=mouth,
-                    late=(moment := self.due(number)) is not None and now > moment,
-                )
-            )
-            for number, mouth in enumerate(mouths, index)
-        ]
+        late = sum(self._late(index + place, now) for place in range(count))
+        if late and self.start.drop_late:
+            rest = [_mouth(index + place, mouths[place]) for place in range(late, count)]
+            return [_dropped(index, late), *rest]
+        return [_mouth(index + place, mouths[place], place < late) for place in range(count)]
+
+    def _late(self, frame: int, now: float) -> bool:
+        """Whether a mouth was due before `now`; where one is, those before it are, too."""
+        due = self.due(frame)
+        return due is not None and now > due
+
+
+def _mouth(index: int, data: bytes, late: bool = False) -> StreamResponse:
+    return StreamResponse(
+        mouth=StreamMouth(index=index, timestamp_us=index * FRAME_US, data=data, late=late)
+    )
 
 
 def _dropped(index: int, count: int) -> StreamResponse:

@@ -82,8 +82,9 @@ async def test_idle_tenants_leave(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)
     assert home.resident() == {"t0", "t1"}
     later = 3700.0
-    await until(lambda: home.resident() == {"t1"})
+    await until(lambda: home.models.unloads)
     assert home.models.unloads == [("lipsync", "t0")]
+    assert home.resident() == {"t1"}
     await kept.stop()
 
 
