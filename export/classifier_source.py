@@ -133,7 +133,9 @@ def read_labels(file: Path) -> tuple[str, ...]:
         labels = json.loads(text) if file.suffix == ".json" else text.splitlines()
     except (OSError, ValueError) as error:
         raise ExportError(f"the labels {file} cannot be read") from error
-    if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) and label.strip() for label in labels
+    ):
         raise ExportError(f"{file} is no list of labels: one per line, or a JSON list of strings")
     if not labels:
         raise ExportError(f"{file} holds no labels")

@@ -48,7 +48,7 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
         inputs = tuple(encoded[name] for name in task.inputs)
         with torch.no_grad():
             expected = model.eval()(*inputs).numpy()
-        feed = dict(zip(task.inputs, (x.numpy() for x in inputs), strict=True))
+        feed = dict(zip(task.inputs, (values.numpy() for values in inputs), strict=True))
         got = session.run(None, feed)[0]
         if expected.ndim == 3:
             kept = inputs[1].numpy().astype(bool)

@@ -28,10 +28,10 @@ def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
     """
     names = list(declaration.inputs)
     for bound in ("smallest", "tuned", "largest"):
-        shapes = {name: getattr(one, bound) for name, one in declaration.inputs.items()}
+        shapes = {name: getattr(bounds, bound) for name, bounds in declaration.inputs.items()}
         if {IDS, MASK} <= set(names):
-            found = _texts(declaration, repository, shapes[IDS])
-            yield {name: found[name] for name in names}
+            texts = _texts(declaration, repository, shapes[IDS])
+            yield {name: texts[name] for name in names}
         else:
             yield {name: _values(shape) for name, shape in shapes.items()}
 
@@ -63,8 +63,8 @@ def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed
     tokenizer.enable_truncation(length) if length > 2 else tokenizer.no_truncation()
     tokenizer.no_padding()
     feed: Feed = {name: np.zeros(shape, np.int64) for name in (IDS, MASK, TYPES)}
-    given: list[Any] = varied_pairs(rows) if TYPES in declaration.inputs else varied_texts(rows)
-    for row, encoding in enumerate(tokenizer.encode_batch(given)):
+    samples: list[Any] = varied_pairs(rows) if TYPES in declaration.inputs else varied_texts(rows)
+    for row, encoding in enumerate(tokenizer.encode_batch(samples)):
         kept = encoding.ids[:length]
         feed[IDS][row, : len(kept)], feed[MASK][row, : len(kept)] = kept, 1
         feed[TYPES][row, : len(kept)] = encoding.type_ids[:length]

@@ -89,8 +89,8 @@ def _services(context: Context, lifecycle: Lifecycle, urls: dict[str, list[str]]
                 "detail": next(broken, None),
                 "urls": urls.get(service.name, []),
                 "models": [
-                    {**told, "calls": model.info.get("calls") or {}}
-                    for told, model in zip(known["models"], service.models, strict=True)
+                    {**row, "calls": model.info.get("calls") or {}}
+                    for row, model in zip(known["models"], service.models, strict=True)
                 ],
                 "queue": {
                     "slots": admission.slots,

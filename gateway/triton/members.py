@@ -141,7 +141,7 @@ class Members:
                 member.leaving = member.address not in addresses
         every = self.models()
         replaced = any(member.serves(every) for member in self.everyone if not member.leaving)
-        for member in [each for each in self.everyone if each.leaving and not each.busy]:
+        for member in [member for member in self.everyone if member.leaving and not member.busy]:
             if replaced or not member.live:
                 self._let_go(member)
 

@@ -199,14 +199,14 @@ class TritonPool:
         """See :meth:`TritonPort.load`; on every server that has not loaded it."""
         self.members.want(model, config)
 
-        async def one(member: Member) -> None:
+        async def load(member: Member) -> None:
             if model not in member.ready:
                 await member.client.load(model, config)
                 member.ready.add(model)
             member.broken.discard(model)
 
         try:
-            await self.members.on_each(one)
+            await self.members.on_each(load)
         finally:
             self.members.loaded(model)
 
@@ -214,11 +214,11 @@ class TritonPool:
         """See :meth:`TritonPort.unload`."""
         self.members.unwant(model)
 
-        async def one(member: Member) -> None:
+        async def unload(member: Member) -> None:
             member.ready.discard(model)
             await member.client.unload(model)
 
-        await self.members.on_each(one)
+        await self.members.on_each(unload)
 
     async def config(self, model: str) -> dict[str, Any]:
         """See :meth:`TritonPort.config`."""

@@ -89,9 +89,9 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         body=ClipRequest, answer=PNG, errors=(*_TENANT, NotFoundError, RefusedError),
     )  # fmt: skip
     async def clip(request: Request) -> Response:
-        asked = await read_body(request, ClipRequest)
+        body = await read_body(request, ClipRequest)
         try:
-            file = pybase64.b64decode(asked.sound, validate=True)
+            file = pybase64.b64decode(body.sound, validate=True)
         except ValueError:
             raise RefusedError("The sound is no base64") from None
         making = service.clip(request.path_params["tenant"], samples_of(file, MAX_SECONDS))

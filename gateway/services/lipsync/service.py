@@ -120,9 +120,9 @@ class LipsyncService(Service):
 
     def frames_per_second(self) -> float | None:
         """Return what all devices make while they are busy, as far as they have said so."""
-        told = [device.stats.frames_per_second for device in self.pool.devices]
-        known = [made for made in told if made is not None]
-        return sum(known) if known and len(known) == len(told) else None
+        figures = [device.stats.frames_per_second for device in self.pool.devices]
+        known = [figure for figure in figures if figure is not None]
+        return sum(known) if known and len(known) == len(figures) else None
 
     async def preview(self, tenant: str) -> bytes:
         """Return a PNG of one frame that the tenant makes of a drawn face and silence.

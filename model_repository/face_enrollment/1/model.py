@@ -32,7 +32,7 @@ from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector, letterbox
 from faces.alignment import SIDE
 from faces.quality import Mode
-from faces.search import Found, SearchOptions, search
+from faces.search import SearchOptions, SearchResult, search
 from faces.vector import pooled
 from network_facts import network_facts
 from numpy.typing import NDArray
@@ -126,7 +126,10 @@ class TritonPythonModel:
             old = self._enroller
             self._start()
             threading.Thread(target=old.stop).start()  # once it has finished what it has
-        if any(old is not one.values for old, one in zip(self._values, self._tunings, strict=True)):
+        if any(
+            old is not tuning.values
+            for old, tuning in zip(self._values, self._tunings, strict=True)
+        ):
             self._describe()  # they stayed, and there is a reason
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
@@ -172,7 +175,7 @@ class TritonPythonModel:
         is_cancelled: Callable[[], bool],
         data: bytes,
         with_thumbnail: bool,
-    ) -> Found:
+    ) -> SearchResult:
         def go_on() -> None:
             if is_cancelled():
                 raise CancelledError
@@ -202,20 +205,20 @@ class TritonPythonModel:
         poses: Sequence[str],
         job: Job,
     ) -> None:
-        refuse_pictures(job.found, strict=wish.strict, needed=job.embedded)
-        found, counted, threshold = job.found, job.embeddings, wish.consistency
+        refuse_pictures(job.results, strict=wish.strict, needed=job.embedded)
+        results, counted, threshold = job.results, job.embeddings, wish.consistency
         if wish.search.quality == "strict" and threshold is not None:
-            found, counted = without_odd_ones(found, counted, threshold)
-        told = reports(found, poses, job.embeddings, counted, threshold)
+            results, counted = without_odd_ones(results, counted, threshold)
+        rows = reports(results, poses, job.embeddings, counted, threshold)
         outputs = {
-            "IMAGE_REPORT": model_io.strings(json.dumps(told)),
+            "IMAGE_REPORT": model_io.strings(json.dumps(rows)),
             "MODEL_INFO": model_io.strings(self._info),
         }
         if "VECTOR" in wanted:
             parts = [part for part in counted if part is not None]
             outputs["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
-            portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
+            portrait = _thumbnail(job, results, only_used=wish.search.quality == "strict")
             outputs["THUMBNAIL"] = model_io.strings(portrait)
         model_io.finish(sender, outputs, wanted)
 
@@ -226,12 +229,12 @@ def _portrait(poses: Sequence[bytes]) -> int:
     return fronts[-1] if fronts else 0
 
 
-def _thumbnail(job: Job, found: Sequence[Found], only_used: bool) -> bytes:
-    portrait = found[job.portrait or 0]
+def _thumbnail(job: Job, results: Sequence[SearchResult], only_used: bool) -> bytes:
+    portrait = results[job.portrait or 0]
     if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
         return portrait.thumbnail
     # The picture that was to make it is none, or somebody else's: the first one that counts does.
-    used = (place for place, one in enumerate(found) if one.crops is not None)
+    used = (place for place, result in enumerate(results) if result.crops is not None)
     place = next(used, None)
     return b"" if place is None else job.search(job.images[place], True).thumbnail or b""
 

@@ -23,12 +23,12 @@ def network_facts(detector: Path, embedder: Path) -> str:
         KeyError: It lacks a field.
         ValueError: It is no JSON.
     """
-    found = json.loads((detector / "detector.json").read_text(encoding="utf-8"))
+    detects = json.loads((detector / "detector.json").read_text(encoding="utf-8"))
     embeds = json.loads((embedder / "metadata.json").read_text(encoding="utf-8"))
     facts = {
         "model": embeds["model"],
         "dimensions": embeds["dimensions"],
-        "detector": {name: found[name] for name in (*_TOLD, "decoder")},
+        "detector": {name: detects[name] for name in (*_TOLD, "decoder")},
         "embedder": {name: embeds[name] for name in _TOLD},
         "thresholds": asdict(thresholds(embeds["model"])),
     }

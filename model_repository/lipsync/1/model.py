@@ -109,8 +109,8 @@ class TritonPythonModel:
         refuse: Callable[[BaseException], None],
     ) -> None:
         arrays = {name: model_io.optional_array(request, name) for name in FRAMES}
-        given = {name: array for name, array in arrays.items() if array is not None}
-        frames = check_frames(given, self._settings.frame_limit)
+        sent = {name: array for name, array in arrays.items() if array is not None}
+        frames = check_frames(sent, self._settings.frame_limit)
         audio = check_audio(model_io.optional_array(request, "AUDIO"), len(frames))
         output = mouth_output(request.requested_output_names())
         tenant = check_tenant(model_io.single(request, "TENANT"))

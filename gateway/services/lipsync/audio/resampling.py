@@ -48,17 +48,17 @@ class Resampling:
         if len(piece) % size:
             raise SamplesError(f"{len(piece)} bytes are no whole number of {self._format} samples")
         if self._format == "PCM16":
-            found = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32768)
+            read = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32768)
         else:
-            found = np.frombuffer(piece, "<f4").astype(np.float32)
-            if not np.isfinite(found).all():
+            read = np.frombuffer(piece, "<f4").astype(np.float32)
+            if not np.isfinite(read).all():
                 raise SamplesError("not every sample is a finite number")
-        if self._resampler is None or not len(found):
-            return found
-        self._taken += len(found)
-        made: Floats = self._resampler.process(found, SAMPLE_RATE / self._rate)
-        self._made += len(made)
-        return made
+        if self._resampler is None or not len(read):
+            return read
+        self._taken += len(read)
+        resampled: Floats = self._resampler.process(read, SAMPLE_RATE / self._rate)
+        self._made += len(resampled)
+        return resampled
 
     def rest(self) -> Floats:
         """Return the samples that are left when the last piece was there, float32 [n]."""
@@ -67,8 +67,8 @@ class Resampling:
         # It keeps what a sample's neighbours after it would change; they are silent.
         left = round(self._taken * SAMPLE_RATE / self._rate) - self._made
         silence = np.zeros(self._rate // 50, np.float32)
-        made: Floats = self._resampler.process(silence, SAMPLE_RATE / self._rate, True)
-        return made[:left]
+        resampled: Floats = self._resampler.process(silence, SAMPLE_RATE / self._rate, True)
+        return resampled[:left]
 
 
 def _resampler() -> Any:

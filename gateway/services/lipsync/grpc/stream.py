@@ -259,10 +259,10 @@ class Maker:
         try:
             async with (
                 self.admission.slot(),
-                self.inference.running(request, timeout, due) as found,
+                self.inference.running(request, timeout, due) as region,
             ):
                 now = time.monotonic()
-                mouths = [bytes(mouth) for mouth in found.frames(count)]
+                mouths = [bytes(mouth) for mouth in region.frames(count)]
         except DeadlineError:
             if self.start.drop_late and self.call.time_left() > 0:
                 return [_dropped(index, count)]

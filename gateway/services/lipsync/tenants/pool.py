@@ -258,7 +258,9 @@ class TenantPool:
         if here:
             if self.settings.gpus.allow_multi_gpu_models:
                 self._spread(entry, here)
-            return min(here, key=lambda each: (each.phase is not Phase.RESIDENT, each.device.busy))
+            return min(
+                here, key=lambda replica: (replica.phase is not Phase.RESIDENT, replica.device.busy)
+            )
         failure = self.usage.recent_failure(entry.tenant, self.clock())
         if failure:
             raise TenantLoadError(entry.tenant, failure)

@@ -32,8 +32,8 @@ class DatabaseFiles:
 
     async def adopt(self, folder: str, incoming: Path) -> None:
         """Insert the files of the upload and delete them."""
-        found = await asyncio.to_thread(_read_all, incoming)
-        await self._run(_write_all, folder, found)
+        contents = await asyncio.to_thread(_read_all, incoming)
+        await self._run(_write_all, folder, contents)
         await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
 
     async def write(self, folder: str, name: str, data: bytes) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from crop_batches import CropBatches
-from faces.search import Found
+from faces.search import SearchResult
 from numpy.typing import NDArray
 
 
@@ -26,7 +26,7 @@ class Job:
         search: Encoded picture, and whether it makes the thumbnail, to what it holds.
         portrait: Place of the picture that the thumbnail is made of, if one is.
         embedded: Whether the crops are wanted as embeddings.
-        found: What each picture holds, once it is known.
+        results: What each picture holds, once it is known.
         embeddings: FP32 [crops, dimensions] of each picture that counts, once they are known.
         arrived: Monotonic time in seconds.
     """
@@ -34,7 +34,7 @@ class Job:
     def __init__(
         self,
         images: Sequence[bytes],
-        search: Callable[[bytes, bool], Found],
+        search: Callable[[bytes, bool], SearchResult],
         portrait: int | None,
         *,
         embedded: bool,
@@ -57,7 +57,7 @@ class Job:
         self.search = search
         self.portrait = portrait
         self.embedded = embedded
-        self.found: list[Found] = [Found()] * len(images)
+        self.results: list[SearchResult] = [SearchResult()] * len(images)
         self.embeddings: list[NDArray[Any] | None] = [None] * len(images)
         self.arrived = time.monotonic()
         self.is_cancelled = is_cancelled
@@ -155,10 +155,10 @@ class Enroller:
         try:
             if not job.failed:  # by another of its pictures
                 self._check(job)
-                found = job.search(job.images[place], place == job.portrait)
-                job.found[place] = found
-                if job.embedded and found.crops is not None:
-                    future = self._batches.submit(found.crops)
+                result = job.search(job.images[place], place == job.portrait)
+                job.results[place] = result
+                if job.embedded and result.crops is not None:
+                    future = self._batches.submit(result.crops)
                     future.add_done_callback(partial(self._embedded, job, place))
                     return
         except Exception as error:

@@ -86,7 +86,7 @@ class TorchGraph:
         return result
 
     def _plan(self, nodes: list[onnx.NodeProto]) -> list[_Node]:
-        found = []
+        steps = []
         needed: set[str] = {"output"}
         for node in reversed(nodes):
             constant = {
@@ -100,8 +100,8 @@ class TorchGraph:
             last = tuple(used - needed - set(self.weights))
             needed |= used
             fused = node.op_type in (CONV_RELU, CONV_ADD_RELU)
-            found.append(_Node(run, inputs, node.output[0], last, fused))
-        return found[::-1]
+            steps.append(_Node(run, inputs, node.output[0], last, fused))
+        return steps[::-1]
 
 
 def _operation(node: onnx.NodeProto, constant: Mapping[int, Any]) -> Operation:

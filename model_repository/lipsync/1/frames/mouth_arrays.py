@@ -29,10 +29,10 @@ class MouthArrays:
         """Return an array without gaps, not set to anything."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self._lock:
-            fitting = [one for one in self._kept if size <= one.nbytes <= 2 * size]
-            memory = min(fitting, key=lambda one: one.nbytes, default=None)
+            fitting = [kept for kept in self._kept if size <= kept.nbytes <= 2 * size]
+            memory = min(fitting, key=lambda kept: kept.nbytes, default=None)
             if memory is not None:
-                self._kept = [one for one in self._kept if one is not memory]
+                self._kept = [kept for kept in self._kept if kept is not memory]
         if memory is None:
             memory = np.empty(size, np.uint8)
         return memory[:size].view(dtype).reshape(shape)
@@ -44,5 +44,5 @@ class MouthArrays:
             memory = memory.base
         with self._lock:
             self._kept.append(memory)
-            while sum(one.nbytes for one in self._kept) > self._kept_bytes:
+            while sum(kept.nbytes for kept in self._kept) > self._kept_bytes:
                 self._kept.pop(0)

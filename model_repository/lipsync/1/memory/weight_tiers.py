@@ -135,13 +135,13 @@ class WeightTiers:
 
     def _take_off(self, keys: Iterable[int]) -> list[Leaving]:
         """Take tenants off the device, as planned; called with the lock."""
-        found: list[Leaving] = []
+        leaving: list[Leaving] = []
         for key in keys:
             weights = self._tenants[key]
             if weights.device is not None:
-                found.append((weights, weights.device))
+                leaving.append((weights, weights.device))
             weights.device = None
-        return found
+        return leaving
 
     def _store(self, left: list[Leaving]) -> None:
         """Copy tenants that left the device to pinned memory, while there is some.

@@ -67,10 +67,10 @@ class BodyNetworks:
         """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
         boxed, scale, offset = _letterboxed(picture)
         raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
-        found = best_body(raw[0], logits[0, :, 0])
-        if found is None:
+        body_box = best_body(raw[0], logits[0, :, 0])
+        if body_box is None:
             return None
-        hips, reach = (found[0] - offset) / scale
+        hips, reach = (body_box[0] - offset) / scale
         aimed = self._read(picture, hips, reach)
         if aimed is None:
             return None
@@ -102,9 +102,9 @@ class BodyNetworks:
         values, presence, mask = self._landmarks.run(crop.astype(np.float32) / 255, (195, 1, 1))
         if float(presence.ravel()[0]) < PRESENCE:
             return None
-        found = values[0].reshape(39, 5)
-        points = found[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        visibility = 1 / (1 + np.exp(-np.clip(found[:33, 3:].min(axis=1), -60, 60)))
+        landmarks = values[0].reshape(39, 5)
+        points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+        visibility = 1 / (1 + np.exp(-np.clip(landmarks[:33, 3:].min(axis=1), -60, 60)))
         back = cv2.warpAffine(
             mask[0, ..., 0],
             matrix,
@@ -128,13 +128,13 @@ class _Network:
         """Return the first outputs; check that their last dimensions are `channels`."""
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
-        found = []
+        arrays = []
         for detail, channel in zip(self._outputs, channels, strict=False):
             array = self._interpreter.get_tensor(detail["index"])
             if array.shape[-1] != channel:
                 raise PipelineError("a body network has other outputs than expected")
-            found.append(array)
-        return found
+            arrays.append(array)
+        return arrays
 
 
 def _letterboxed(picture: NDArray[Any]) -> tuple[NDArray[Any], float, NDArray[Any]]:

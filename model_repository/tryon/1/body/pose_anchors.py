@@ -44,13 +44,13 @@ class BodySquare:
 
 def anchors() -> NDArray[Any]:
     """Centers of the 2,254 anchors, float64 [n, 2] in pixels of the detector's input."""
-    found = []
+    centers = []
     for stride, count in STRIDES:
         axis = (np.arange(SIDE // stride) + 0.5) * stride
         x, y = np.meshgrid(axis, axis)
         cells = np.column_stack([x.ravel(), y.ravel()])
-        found.append(np.repeat(cells, count, axis=0))
-    return np.concatenate(found)
+        centers.append(np.repeat(cells, count, axis=0))
+    return np.concatenate(centers)
 
 
 def best_body(raw: NDArray[Any], logits: NDArray[Any]) -> tuple[NDArray[Any], float] | None:

@@ -142,8 +142,8 @@ def _grab_cut(picture: NDArray[Any], labels: NDArray[Any], seed: int) -> NDArray
     marks = cv2.resize(
         labels[top:bottom, left:right], small.shape[1::-1], interpolation=cv2.INTER_NEAREST
     )
-    found = cut_out(small, marks, seed)
-    back = cv2.resize(found * 255, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    garment = cut_out(small, marks, seed)
+    back = cv2.resize(garment * 255, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     back = cv2.GaussianBlur(back, (0, 0), 1.0 / scale)  # without the steps of the small picture
     mask = np.zeros((height, width), np.uint8)
     mask[top:bottom, left:right] = back > 127

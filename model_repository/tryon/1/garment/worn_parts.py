@@ -58,11 +58,11 @@ def _edge(mask: NDArray[Any], frame: BodyFrame, sign: int, down: float) -> float
 
 
 def _capsule(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
-    made = np.zeros(size[::-1], np.uint8)
+    capsule = np.zeros(size[::-1], np.uint8)
     shoulder, elbow, wrist = (pixel(point) for point in frame.arms[side].round())
-    cv2.line(made, shoulder, elbow, ONE, max(3, round(frame.half * 0.66)))
-    cv2.line(made, elbow, wrist, ONE, max(3, round(frame.half * 0.56)))
-    return made
+    cv2.line(capsule, shoulder, elbow, ONE, max(3, round(frame.half * 0.66)))
+    cv2.line(capsule, elbow, wrist, ONE, max(3, round(frame.half * 0.56)))
+    return capsule
 
 
 def _sleeve(mask: NDArray[Any], frame: BodyFrame, side: int) -> Sleeve | None:

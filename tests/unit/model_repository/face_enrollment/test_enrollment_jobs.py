@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from crop_batches import CropBatches
 from enrollment.jobs import CancelledError, Enroller, Job
-from faces.search import Found
+from faces.search import SearchResult
 
 SECONDS = 60
 
@@ -96,7 +96,7 @@ def test_a_network_that_loses_rows_is_an_error() -> None:
     short.stop()
 
 
-Search = Callable[[bytes, bool], Found]
+Search = Callable[[bytes, bool], SearchResult]
 
 
 class Answers:
@@ -139,14 +139,14 @@ def answers() -> Answers:
     return Answers()
 
 
-def look(data: bytes, with_thumbnail: bool) -> Found:
+def look(data: bytes, with_thumbnail: bool) -> SearchResult:
     """A picture of n bytes has n crops; one of none has no face."""
     if data == b"broken":
         raise RuntimeError("the detector is down")
     thumbnail = b"portrait" if with_thumbnail else None
     if not data:
-        return Found(reason="no_face", thumbnail=thumbnail)
-    return Found(crops=crops(*data), thumbnail=thumbnail)
+        return SearchResult(reason="no_face", thumbnail=thumbnail)
+    return SearchResult(crops=crops(*data), thumbnail=thumbnail)
 
 
 Make = Callable[..., Enroller]
@@ -171,8 +171,8 @@ def test_a_job_is_answered_with_every_picture_in_its_place(make: Make, answers: 
     assert enroller.submit(answers.job([b"\x05\x06", b"", b"\x07"]))
     answers.wait(1)
     (job,) = answers.jobs
-    assert [found.reason for found in job.found] == [None, "no_face", None]
-    assert [found.thumbnail for found in job.found] == [b"portrait", None, None]
+    assert [found.reason for found in job.results] == [None, "no_face", None]
+    assert [found.thumbnail for found in job.results] == [b"portrait", None, None]
     assert [None if part is None else part.ravel().tolist() for part in job.embeddings] == [
         [5, 6],
         None,
@@ -183,7 +183,7 @@ def test_a_job_is_answered_with_every_picture_in_its_place(make: Make, answers: 
 def test_small_pictures_pass_large_ones(make: Make, answers: Answers) -> None:
     free = threading.Event()
 
-    def search(data: bytes, with_thumbnail: bool) -> Found:
+    def search(data: bytes, with_thumbnail: bool) -> SearchResult:
         assert data != b"\x99" or free.wait(SECONDS)
         return look(data, with_thumbnail)
 
@@ -204,7 +204,7 @@ def test_nothing_is_embedded_that_nobody_wants(
 ) -> None:
     make().submit(answers.job([b"\x05"], embedded=False))
     answers.wait(1)
-    assert answers.jobs[0].found[0].crops is not None
+    assert answers.jobs[0].results[0].crops is not None
     assert not network.batches
 
 
@@ -250,9 +250,9 @@ def test_more_bytes_than_may_wait_are_refused_and_free_again_after(
 def test_nobody_works_for_a_client_who_has_gone(make: Make, answers: Answers) -> None:
     searched: list[bytes] = []
 
-    def search(data: bytes, _: bool) -> Found:
+    def search(data: bytes, _: bool) -> SearchResult:
         searched.append(data)
-        return Found(reason="no_face")
+        return SearchResult(reason="no_face")
 
     enroller = make(searchers=1, cancel_check_seconds=-1)
     enroller.submit(answers.job([b"a", b"b", b"c"], search, is_cancelled=lambda: True))
