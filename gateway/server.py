@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.app import assemble
 from gateway.context import Context
-from gateway.health.computed import Reports
+from gateway.health.engine import Reports
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses

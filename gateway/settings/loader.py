@@ -15,8 +15,7 @@ from gateway.settings.keys import explain_key
 from gateway.settings.legacy import LEGACY, legacy_values
 from gateway.settings.ports import with_ports_apart
 from gateway.settings.tree import Settings
-from gateway.settings.variables import expand
-from gateway.settings.yaml_file import read_yaml
+from gateway.settings.yaml_file import expand, read_yaml
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"

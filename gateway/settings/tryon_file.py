@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.settings.variables import expand
-from gateway.settings.yaml_file import read_yaml
+from gateway.settings.yaml_file import expand, read_yaml
 
 KEYS: dict[str, Any] = {
     "server": {"node_id", "host", "port", "workers"},

@@ -16,7 +16,7 @@ from gateway.http.body import read_body, read_query
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.security import presented_keys
-from gateway.services.lipsync.audio.wav import samples_of
+from gateway.services.lipsync.audio.samples import samples_of
 from gateway.services.lipsync.preview import MAX_SECONDS
 from gateway.services.lipsync.schemas import (
     ClipRequest,

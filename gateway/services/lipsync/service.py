@@ -16,8 +16,12 @@ from gateway.health.attempts import Asking
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
-from gateway.services.lipsync.audio.features import AudioAwayError, AudioError, AudioFeatures
-from gateway.services.lipsync.audio.lasting import LastingAudio
+from gateway.services.lipsync.audio.features import (
+    AudioAwayError,
+    AudioError,
+    AudioFeatures,
+    LastingAudio,
+)
 from gateway.services.lipsync.audio.mel import Floats
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb, frames_of

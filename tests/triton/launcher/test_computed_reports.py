@@ -14,7 +14,7 @@ from onnx import TensorProto
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from gateway.health.computed import Reports
+from gateway.health.engine import Reports
 from gateway.state import ENGINES
 from launcher.server import TritonServer
 from tests.support.waiting import wait_for
