@@ -149,10 +149,12 @@ def select(models: list[str], options: argparse.Namespace, settings: Settings) -
     whole_pack = set(given) <= set(_PACK_OPTIONS) and set(models) == {DETECTOR, EMBEDDER}
     if given and len(models) != 1 and not whole_pack:
         raise ExportError(f"--{given[0].replace('_', '-')} needs exactly one MODEL")
-    return [_plan(model, given, options, settings) for model in models]
+    return [_export_of(model, given, options, settings) for model in models]
 
 
-def _plan(model: str, given: list[str], options: argparse.Namespace, settings: Settings) -> Export:
+def _export_of(
+    model: str, given: list[str], options: argparse.Namespace, settings: Settings
+) -> Export:
     paths = settings.paths
     concerned = _OPTIONS.get(model, _TEXT_OPTIONS)
     if wrong := [name for name in given if name not in concerned]:

@@ -55,7 +55,7 @@ class TorchGraph:
             value.name for value in graph.input if value.name not in ("input", "audio")
         )
         """Names of the weights, in order."""
-        self._nodes = self._plan(fused_nodes(model) if fuse else list(graph.node))
+        self._nodes = self._steps(fused_nodes(model) if fuse else list(graph.node))
         self.fused = sum(node.fused for node in self._nodes)
         """Convolutions that take their ReLU in."""
 
@@ -85,7 +85,7 @@ class TorchGraph:
         result: torch.Tensor = values["output"]
         return result
 
-    def _plan(self, nodes: list[onnx.NodeProto]) -> list[_Node]:
+    def _steps(self, nodes: list[onnx.NodeProto]) -> list[_Node]:
         steps = []
         needed: set[str] = {"output"}
         for node in reversed(nodes):
