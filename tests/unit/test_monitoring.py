@@ -20,7 +20,7 @@ from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import MemberCollector, Metrics, TritonCollector
 from tests.support import monitoring
 
-FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/promtool.py
+FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/debian.py
 PROMTOOL = shutil.which("promtool") or (str(FETCHED) if FETCHED.is_file() else None)
 GRID = 24  # columns of Grafana
 
