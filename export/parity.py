@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.errors import ExportError
+from export.graph_parity import judged, session
 from export.samples import varied_pairs, varied_texts
 from export.task import Task
 
@@ -35,13 +35,9 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
     Raises:
         ExportError: It exceeds `TOLERANCE` or is not a number.
     """
-    import onnxruntime
     import torch
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    exported, worst = session(graph), 0.0
     samples: list[Any] = varied_pairs(60) if task.is_ranking else varied_texts(60)
     for batch in _batches(samples):
         encoded = _encoded(tokenizer, batch, max_tokens, task)
@@ -49,14 +45,12 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
         with torch.no_grad():
             expected = model.eval()(*inputs).numpy()
         feed = dict(zip(task.inputs, (values.numpy() for values in inputs), strict=True))
-        got = session.run(None, feed)[0]
+        got = exported.run(None, feed)[0]
         if expected.ndim == 3:
             kept = inputs[1].numpy().astype(bool)
             expected, got = expected[kept], got[kept]
         worst = max(worst, float(np.abs(expected - got).max()))
-    if not worst <= TOLERANCE:  # a NaN is refused too
-        raise ExportError(f"the exported graph differs from its model by {worst:.2e}")
-    return worst
+    return judged(worst, TOLERANCE)
 
 
 def sample_feed(tokenizer: Any, max_tokens: int, task: Task) -> dict[str, npt.NDArray[np.int64]]:

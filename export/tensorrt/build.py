@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from export.artefacts import version_folder
 from export.errors import ExportError
+from export.graph_parity import session
 from export.tensorrt.engine import PlanEngine
 from export.tensorrt.golden import Feed, compare, feeds, judged
 from export.tensorrt.machine import PlanMachine
@@ -116,12 +117,8 @@ def _golden(
     declaration: PlanDeclaration, repository: Path, graph: Path
 ) -> list[tuple[Feed, list[npt.NDArray[Any]]]]:
     """Return inputs, and the graph's outputs to them by ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    return [(feed, session.run(None, feed)) for feed in feeds(declaration, repository)]
+    exported = session(graph)
+    return [(feed, exported.run(None, feed)) for feed in feeds(declaration, repository)]
 
 
 def _build(

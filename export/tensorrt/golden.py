@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import ExportError
-from export.graph_parity import difference, pictures
+from export.graph_parity import difference, pictures, softmax
 from export.parity import cosines
 from export.samples import varied_pairs, varied_texts
 from export.task import IDS, MASK, TASKS, TYPES
@@ -118,9 +118,4 @@ def _confidence_difference(expected: npt.NDArray[Any], got: npt.NDArray[Any]) ->
     """Largest difference after softmax over the last axis; of whole numbers 0 or infinite."""
     if np.issubdtype(expected.dtype, np.integer):
         return 0.0 if np.array_equal(expected, got) else float("inf")
-    return float(np.abs(_softmax(expected) - _softmax(got)).max())
-
-
-def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    return float(np.abs(softmax(expected) - softmax(got)).max())
