@@ -15,8 +15,7 @@ from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
 from gateway.http.assembly import Assembly
-from gateway.http.server.descriptors import connections_per_listener, raise_limit
-from gateway.http.server.listener import Listener
+from gateway.http.server.listener import Listener, connections_per_listener, raise_limit
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices

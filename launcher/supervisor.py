@@ -23,8 +23,7 @@ from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
 from launcher.lock import LauncherLock
-from launcher.log_file import LogFile
-from launcher.logs import LogStream
+from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
 from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess

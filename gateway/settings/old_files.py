@@ -83,8 +83,10 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        both = isinstance(value, Mapping) and isinstance(old, Mapping)
-        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+        if not isinstance(value, dict):
+            result[key] = value
+        elif not old or isinstance(old, dict):  # anything else is wrong, and will be refused
+            result[key] = merged(old or {}, value)
     return result
 
 
