@@ -1,4 +1,4 @@
-"""Merges the output of several processes into one stream of whole lines, on a terminal into a file."""
+"""Merges the output of several processes into one stream of whole lines, or into a file."""
 
 from __future__ import annotations
 

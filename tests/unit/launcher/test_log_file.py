@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher import logs
 from launcher.logs import LogFile, LogStream, matters
 from launcher.readiness import progress
 
