@@ -64,27 +64,27 @@ def parse_options(text: bytes, settings: TryonSettings) -> JobOptions:
             left alone.
     """
     try:
-        options = json.loads(text)
+        found = json.loads(text)
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise InputError("options are no JSON") from None
-    if not isinstance(options, dict):
+    if not isinstance(found, dict):
         raise InputError("options are no JSON object")
-    chosen = {name: value for name, value in options.items() if value is not None}
-    mode = _choice(chosen, "mode", settings.default_mode, tuple(MODE_DEFAULTS))
-    _choice(chosen, "category", "auto", UPPER if settings.engine == "warp" else CATEGORIES)
+    given = {name: value for name, value in found.items() if value is not None}
+    mode = _choice(given, "mode", settings.default_mode, tuple(MODE_DEFAULTS))
+    _choice(given, "category", "auto", UPPER if settings.engine == "warp" else CATEGORIES)
     format_default = "jpeg" if settings.compress_output else "png"
     return JobOptions(
-        seed=_whole(chosen, "seed", settings.default_seed, 0, SEED_LIMIT - 1),
-        steps=_whole(chosen, "steps", settings.steps(mode), 1, 100),
-        cfg=_real(chosen, "cfg", settings.cfg(mode), 0.1, 20),
-        prompt=_text(chosen, "prompt", DEFAULT_PROMPT),
+        seed=_whole(given, "seed", settings.default_seed, 0, SEED_LIMIT - 1),
+        steps=_whole(given, "steps", settings.steps(mode), 1, 100),
+        cfg=_real(given, "cfg", settings.cfg(mode), 0.1, 20),
+        prompt=_text(given, "prompt", DEFAULT_PROMPT),
         mode=mode,
-        resolution=_choice(chosen, "resolution", settings.default_resolution, tuple(PRESETS)),
-        garment_photo_type=_choice(chosen, "garment_photo_type", "auto", PHOTO_TYPES),
-        restore=_flag(chosen, "restore", settings.restore),
-        output_format=_choice(chosen, "output_format", format_default, FORMATS),
-        comparison=_flag(chosen, "comparison", settings.create_comparison),
-        given=frozenset(chosen),
+        resolution=_choice(given, "resolution", settings.default_resolution, tuple(PRESETS)),
+        garment_photo_type=_choice(given, "garment_photo_type", "auto", PHOTO_TYPES),
+        restore=_flag(given, "restore", settings.restore),
+        output_format=_choice(given, "output_format", format_default, FORMATS),
+        comparison=_flag(given, "comparison", settings.create_comparison),
+        given=frozenset(given),
     )
 
 
@@ -103,37 +103,37 @@ def parse_command(text: bytes) -> str:
     return str(operation)
 
 
-def _choice(options: dict[str, Any], name: str, default: str, known: tuple[str, ...]) -> str:
-    value = options.get(name, default)
+def _choice(given: dict[str, Any], name: str, default: str, known: tuple[str, ...]) -> str:
+    value = given.get(name, default)
     if value not in known:
         raise InputError(f"{name} is not one of {', '.join(known)}")
     return str(value)
 
 
-def _whole(options: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
-    value = options.get(name, default)
+def _whole(given: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
+    value = given.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InputError(f"{name} is no whole number from {least} to {most}")
     return value
 
 
-def _real(options: dict[str, Any], name: str, default: float, least: float, most: float) -> float:
-    value = options.get(name, default)
+def _real(given: dict[str, Any], name: str, default: float, least: float, most: float) -> float:
+    value = given.get(name, default)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not least <= value <= most:
         raise InputError(f"{name} is no number from {least} to {most}")
     return float(value)
 
 
-def _flag(options: dict[str, Any], name: str, default: bool) -> bool:
-    value = options.get(name, default)
+def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
+    value = given.get(name, default)
     if not isinstance(value, bool):
         raise InputError(f"{name} is neither true nor false")
     return value
 
 
-def _text(options: dict[str, Any], name: str, default: str) -> str:
-    value = options.get(name, default)
+def _text(given: dict[str, Any], name: str, default: str) -> str:
+    value = given.get(name, default)
     if not isinstance(value, str) or len(value) > PROMPT_LIMIT:
         raise InputError(f"{name} is no text of at most {PROMPT_LIMIT} characters")
     return value or default
