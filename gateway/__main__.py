@@ -83,7 +83,7 @@ def _run(settings: Settings, args: argparse.Namespace, handed_over: Sequence[soc
 
 def _check(settings: Settings) -> int:
     from gateway.settings.doors import configured_keys, twins
-    from gateway.settings.keys_file import KeysFileError
+    from gateway.settings.keys import KeysFileError
 
     try:
         keys = configured_keys(settings)
