@@ -18,11 +18,10 @@ import yaml
 
 from gateway.capacity.command import add_arguments, run
 from gateway.privacy import silence_libraries
-from gateway.private_files import close_to_others, own_files_only
+from gateway.private_files import close_to_others, own_files_only, usable_state
 from gateway.settings import ConfigError, Settings, load_settings
 from gateway.sockets import ListenError, activated, listening
 from gateway.standard_streams import as_command, say
-from gateway.state import usable_state
 from gateway.workers import Worker, supervise
 
 FILE = "YAML file (default: $PENTAD_CONFIG, then config.yaml)"

@@ -107,7 +107,7 @@ class Reports:
     """The reports of one Triton on this machine; of another one there are none."""
 
     def __init__(self, folder: Path) -> None:
-        """``folder``: `gateway.state.ENGINES` below `paths.state`."""
+        """``folder``: `gateway.private_files.ENGINES` below `paths.state`."""
         self._folder = folder
 
     def of(self, model: str) -> Computed | None:

@@ -23,7 +23,6 @@ import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from crop_batches import CropBatches
-from embedder_thresholds import thresholds
 from engine_values import CROPS, SEARCHES, network_engine, picture_step
 from enrollment.jobs import CancelledError, Enroller, Job
 from enrollment.options import Wishes, chosen
@@ -31,10 +30,10 @@ from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector, letterbox
 from faces.alignment import SIDE
+from faces.consistency import pooled
 from faces.quality import Mode
 from faces.search import SearchOptions, SearchResult, search
-from faces.vector import pooled
-from network_facts import network_facts
+from network_facts import network_facts, thresholds
 from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender

@@ -21,8 +21,7 @@ import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from engines.devices import make_control, make_engines
-from frames.mouth_arrays import MouthArrays
-from frames.mouth_work import MouthWork
+from frames.mouth_work import MouthArrays, MouthWork
 from frames.scheduler import FrameQueue, Job
 from frames.workers import FrameWorkers
 from lipsync_errors import (

@@ -1,4 +1,4 @@
-"""Whether the pictures of an enrollment show one person. numpy only.
+"""Whether the pictures of an enrollment show one person, and the vector of it. numpy only.
 
 A picture's vector is the mean of its crops' embeddings.
 """
@@ -13,6 +13,28 @@ from numpy.typing import NDArray
 
 Embeddings = Sequence[NDArray[Any] | None]
 """FP32 [crops, dimensions] of each picture; None for one that does not count."""
+
+
+def pooled(embeddings: Sequence[NDArray[Any]], *, unit: bool = True) -> NDArray[Any]:
+    """Mean of all embeddings, each with the length the network gave it.
+
+    Args:
+        embeddings: FP32 [crops, dimensions] of each picture.
+        unit: Whether it is brought to unit length.
+
+    Returns:
+        FP32 [dimensions].
+
+    Raises:
+        ValueError: The mean is zero or not finite, and so no vector of a person.
+    """
+    # In double precision and picture by picture, so that their order hardly matters.
+    mean = np.concatenate(embeddings).astype(np.float64).mean(axis=0)
+    length = np.linalg.norm(mean)
+    if not (np.isfinite(length) and length > 0):
+        raise ValueError("the embeddings have no direction")
+    vector: NDArray[Any] = (mean / length if unit else mean).astype(np.float32)
+    return vector
 
 
 def consistencies(embeddings: Embeddings, counted: Embeddings) -> list[float | None]:

@@ -16,8 +16,7 @@ from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
 from garment.flat import cut_flat, flat_parts
 from garment.parts import GarmentParts, sleeve_target, torso_target
-from garment.worn import WornGarment, find_worn, hem_of, skin_mask
-from garment.worn_parts import worn_parts
+from garment.worn import WornGarment, find_worn, hem_of, skin_mask, worn_parts
 from numpy.typing import NDArray
 from PIL import Image
 from tryon_engine import EngineJob, EngineResult

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedder_thresholds import thresholds
 from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
+from faces.consistency import pooled
 from faces.search import SearchOptions, SearchResult
-from faces.vector import pooled
-from network_facts import network_facts
+from network_facts import network_facts, thresholds
 
 GOOD = SearchResult(crops=np.zeros((1, 112, 112, 3), np.uint8))
 
