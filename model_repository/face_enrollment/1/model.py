@@ -104,8 +104,8 @@ class TritonPythonModel:
 
     def _describe(self) -> None:
         self._values = [tuning.values for tuning in self._tunings]
-        told = (values.as_json() for values in self._values)
-        calls = dict(zip(self._networks, told, strict=True))
+        values_json = (values.as_json() for values in self._values)
+        calls = dict(zip(self._networks, values_json, strict=True))
         self._info = json.dumps({**self._facts, "calls": calls})
 
     def _try_search(self, _: int, __: int) -> None:

@@ -74,8 +74,8 @@ class TritonPythonModel:
 
     def _describe(self) -> None:
         self._values = self._tuning.values
-        told = {"calls": {self._classifier: self._values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        calls = {"calls": {self._classifier: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **calls}).encode()
 
     def _try(self, rows: int, _: int) -> None:
         """One call of the network, as the workers make it."""
