@@ -121,7 +121,6 @@ bench: env-test models ## compare with the peers, all on this machine in one run
 
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
-	@$(PYTHON) requirements/vlm_lock.py
 	@$(PY) docker/locks.py
 	@$(PY) -m supply licences
 
