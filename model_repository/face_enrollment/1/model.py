@@ -22,7 +22,6 @@ import model_io
 import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from crop_batches import CropBatches
 from engine_values import CROPS, SEARCHES, network_engine, picture_step
 from enrollment.jobs import CancelledError, Enroller, Job
 from enrollment.options import Wishes, chosen
@@ -37,6 +36,7 @@ from network_facts import network_facts, thresholds
 from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
+from row_batches import RowBatches
 from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures run side by side already
@@ -96,7 +96,12 @@ class TritonPythonModel:
         # Pictures are decoded by the threads that search them, so there is one for each core.
         threads = max(len(os.sched_getaffinity(0)), searches.calls.in_flight)
         self._enroller = Enroller(
-            CropBatches(self._embed, batches=crops.calls.in_flight, batch_rows=crops.calls.rows),
+            RowBatches(
+                lambda rows: list(self._embed(rows)),
+                "crops",
+                batches=crops.calls.in_flight,
+                batch_rows=crops.calls.rows,
+            ),
             searchers=self._searchers or threads,
             max_waiting_bytes=self._max_waiting_bytes,
             is_large=self._is_large,

@@ -13,9 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from crop_batches import CropBatches
+import numpy as np
 from faces.search import SearchResult
 from numpy.typing import NDArray
+from row_batches import RowBatches
 
 
 class Job:
@@ -98,11 +99,11 @@ class CancelledError(Exception):
 
 
 class Enroller:
-    """Threads that search pictures, before the batches of `CropBatches`."""
+    """Threads that search pictures, before their crops are embedded in batches."""
 
     def __init__(
         self,
-        batches: CropBatches,
+        batches: RowBatches[NDArray[Any]],
         *,
         searchers: int,
         max_waiting_bytes: int,
@@ -158,7 +159,7 @@ class Enroller:
                 result = job.search(job.images[place], place == job.portrait)
                 job.results[place] = result
                 if job.embedded and result.crops is not None:
-                    future = self._batches.submit(result.crops)
+                    future = self._batches.submit(list(result.crops))
                     future.add_done_callback(partial(self._embedded, job, place))
                     return
         except Exception as error:
@@ -169,10 +170,10 @@ class Enroller:
         if time.monotonic() - job.arrived > self._cancel_check_seconds and job.is_cancelled():
             raise CancelledError
 
-    def _embedded(self, job: Job, place: int, future: Future[NDArray[Any]]) -> None:
+    def _embedded(self, job: Job, place: int, future: Future[list[NDArray[Any]]]) -> None:
         error = future.exception()
         if error is None:
-            job.embeddings[place] = future.result()
+            job.embeddings[place] = np.stack(future.result())
         else:
             job.fail(RuntimeError(str(error)))
         self._close(job)

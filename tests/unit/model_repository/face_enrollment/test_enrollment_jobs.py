@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from crop_batches import CropBatches
 from enrollment.jobs import CancelledError, Enroller, Job
 from faces.search import SearchResult
+from row_batches import RowBatches
 
 SECONDS = 60
 
@@ -49,27 +49,27 @@ def network() -> Network:
 
 
 @pytest.fixture
-def batches(network: Network) -> Iterator[CropBatches]:
-    made = CropBatches(network, batches=2, batch_rows=4)
+def batches(network: Network) -> Iterator[RowBatches]:
+    made = RowBatches(network, "crops", batches=2, batch_rows=4)
     yield made
     network.open.set()
     made.stop()
 
 
 def test_crops_come_back_in_their_order_whatever_shares_their_batches(
-    batches: CropBatches, network: Network
+    batches: RowBatches, network: Network
 ) -> None:
     sizes = np.random.default_rng(1).integers(1, 9, 60)
     given = [crops(*range(start, start + size)) for start, size in enumerate(sizes)]
     with ThreadPoolExecutor(8) as pool:
         futures = list(pool.map(batches.submit, given))
     for one, future in zip(given, futures, strict=True):
-        assert np.array_equal(future.result(SECONDS), one[:, 0, 0, :1])
+        assert np.array_equal(np.stack(future.result(SECONDS)), one[:, 0, 0, :1])
     assert sum(network.batches) == sizes.sum()
     assert max(network.batches) <= 4
 
 
-def test_what_waits_goes_together(batches: CropBatches, network: Network) -> None:
+def test_what_waits_goes_together(batches: RowBatches, network: Network) -> None:
     network.open.clear()
     busy = []
     for number in (1, 2):
@@ -77,21 +77,22 @@ def test_what_waits_goes_together(batches: CropBatches, network: Network) -> Non
         network.wait_for_batches(number)
     waiting = [batches.submit(crops(number)) for number in range(3, 7)]
     network.open.set()
-    assert [future.result(SECONDS).item() for future in (*busy, *waiting)] == [1, 2, 3, 4, 5, 6]
+    answers = [future.result(SECONDS)[0].item() for future in (*busy, *waiting)]
+    assert answers == [1, 2, 3, 4, 5, 6]
     assert sorted(network.batches) == [1, 1, 4]
 
 
-def test_a_failed_batch_fails_its_pictures_only(batches: CropBatches, network: Network) -> None:
+def test_a_failed_batch_fails_its_pictures_only(batches: RowBatches, network: Network) -> None:
     network.error = RuntimeError("the network is down")
     with pytest.raises(RuntimeError, match="down"):
         batches.submit(crops(*range(9))).result(SECONDS)
     network.error = None
-    assert batches.submit(crops(7)).result(SECONDS).item() == 7
+    assert np.stack(batches.submit(crops(7)).result(SECONDS)).item() == 7
 
 
 def test_a_network_that_loses_rows_is_an_error() -> None:
-    short = CropBatches(lambda images: images[1:, 0, 0, :1], batches=1, batch_rows=4)
-    with pytest.raises(RuntimeError, match="1 embeddings of 2"):
+    short = RowBatches(lambda images: images[1:, 0, 0, :1], "crops", batches=1, batch_rows=4)
+    with pytest.raises(RuntimeError, match="1 results of 2"):
         short.submit(crops(1, 2)).result(SECONDS)
     short.stop()
 
@@ -153,7 +154,7 @@ Make = Callable[..., Enroller]
 
 
 @pytest.fixture
-def make(batches: CropBatches) -> Iterator[Make]:
+def make(batches: RowBatches) -> Iterator[Make]:
     made: list[Enroller] = []
 
     def build(**changes: object) -> Enroller:
