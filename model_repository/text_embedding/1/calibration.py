@@ -212,10 +212,8 @@ def measure(
     for sizes in sweeps:
         if clock() < end:
             figures += _sweep(call, sizes, limits.longest_ms, share, clock)
-    quick = [figure.size for figure in figures if figure.milliseconds <= SHORT_CALL_MS]
-    size = max(
-        quick, key=lambda figure: figure.rows * figure.length, default=Size(1, limits.lengths[0])
-    )
+    quick = [one.size for one in figures if one.milliseconds <= SHORT_CALL_MS]
+    size = max(quick, key=lambda one: one.rows * one.length, default=Size(1, limits.lengths[0]))
     usual, most = limits.usual.in_flight, limits.most.in_flight
     several = [
         Size(size.rows, size.length, count)
@@ -223,7 +221,7 @@ def measure(
         if count <= most
     ]
     if len(several) > 1 and clock() < end:
-        figures = [figure for figure in figures if figure.size not in several]
+        figures = [one for one in figures if one.size not in several]
         figures += _sweep(call, several, float("inf"), share, clock)
     return figures
 
