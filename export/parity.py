@@ -28,7 +28,7 @@ def check_parity(model: Any, graph: Path, tokenizer: Any, max_tokens: int, task:
     """Run `model` and the ONNX file `graph` on varied texts and compare the unmasked outputs.
 
     Args:
-        model: Module of `export.tracing`.
+        model: Module of `export.heads`.
         graph: The file.
         tokenizer: Of the checkpoint.
         max_tokens: Longest sequence.

@@ -78,7 +78,7 @@ class Task:
 
     def headed(self, encoder: Any, tokenizer: Any, sentences: SentenceConfig) -> Any:
         """Return the encoder with the task's head behind it."""
-        from export.tracing import PairHead, SentenceHead, TokenHead
+        from export.heads import PairHead, SentenceHead, TokenHead
 
         if self.is_ranking:
             return PairHead(encoder, takes_types=TYPES in tokenizer.model_input_names)

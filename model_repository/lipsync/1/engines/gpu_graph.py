@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tenants.blob import OpenBlob
 from tenants.golden import MIN_PSNR, golden_inputs, psnr
 
-from engines.devices import first_line
+from engines.cuda_check import first_line
 from engines.gpu_slots import Slot
 from engines.onnx_torch import TorchGraph, UnknownOperatorError
 

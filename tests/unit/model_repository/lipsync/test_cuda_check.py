@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from engines import devices
+from engines import cuda_check
 from engines import devices as lipsync_device
-from engines.devices import NO_DRIVER, cuda_problem
+from engines.cuda_check import NO_DRIVER, cuda_problem
 from lipsync_settings import Settings, read_settings
 
 PARAMETERS = {
@@ -30,7 +30,7 @@ def settings(tmp_path: Path, device: str = "auto") -> Settings:
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver's files are there, and torch was built for CUDA."""
-    monkeypatch.setattr(devices, "DRIVER_FILES", (str(tmp_path),))
+    monkeypatch.setattr(cuda_check, "DRIVER_FILES", (str(tmp_path),))
     monkeypatch.setattr(torch.version, "cuda", "13.0")
 
 
@@ -99,13 +99,13 @@ class TestTheReason:
 
 
 def test_without_a_driver_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "DRIVER_FILES", ("/does/not/exist",))
+    monkeypatch.setattr(cuda_check, "DRIVER_FILES", ("/does/not/exist",))
     monkeypatch.setitem(sys.modules, "torch", None)
     assert cuda_problem(0) == NO_DRIVER
 
 
 def test_wsl_counts_as_a_driver() -> None:
-    assert "/dev/dxg" in devices.DRIVER_FILES
+    assert "/dev/dxg" in cuda_check.DRIVER_FILES
 
 
 def test_the_cpu_takes_over_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
