@@ -21,7 +21,7 @@ from gateway.triton.tensorrt_plans.key import GRAPH, PlanKey, PlanRecord, file_s
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlanOutcome:
     """What became of a model's plan.
 
     Attributes:
@@ -54,7 +54,7 @@ def make_plan(
     store: PlanStore,
     machine: PlanMachine,
     engine: PlanEngine,
-) -> Outcome:
+) -> PlanOutcome:
     """Installs the plan of the first precision that keeps the guard.
 
     Raises:
@@ -80,7 +80,7 @@ def make_plan(
             except ExportError as error:
                 refused.append(f"{key.precision}: {error}")
                 continue
-        return Outcome(record, store.install(record, folder), tuple(refused))
+        return PlanOutcome(record, store.install(record, folder), tuple(refused))
     retire(folder)
     raise ExportError(f"{declaration.model} stays on ONNX: {'; '.join(refused)}")
 

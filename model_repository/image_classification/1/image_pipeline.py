@@ -34,7 +34,7 @@ _Scores = tuple[NDArray[Any], int, float]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PictureOutcome:
     """What became of one picture.
 
     Attributes:
@@ -62,7 +62,7 @@ class Job:
     def __init__(
         self,
         images: Sequence[bytes],
-        answer: Callable[[list[Outcome]], None],
+        answer: Callable[[list[PictureOutcome]], None],
         refuse: Callable[[Exception], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
@@ -78,12 +78,12 @@ class Job:
         self.closed = False
         self.arrived = time.monotonic()
         self.is_cancelled = is_cancelled
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, PictureOutcome] = {}
         self._answer = answer
         self._refuse = refuse
         self._lock = threading.Lock()
 
-    def deliver(self, place: int, outcome: Outcome) -> None:
+    def deliver(self, place: int, outcome: PictureOutcome) -> None:
         """Take what became of a picture; hands all over after the last one."""
         with self._lock:
             self._outcomes[place] = outcome
@@ -212,4 +212,4 @@ class ImagePipeline(Generic[AnyPicture]):
             job.fail(RuntimeError(str(error)))
             return
         ((logits, batch_size, execution_ms),) = future.result()
-        job.deliver(place, Outcome(logits, batch_size, preparation_ms, execution_ms))
+        job.deliver(place, PictureOutcome(logits, batch_size, preparation_ms, execution_ms))

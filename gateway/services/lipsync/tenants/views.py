@@ -9,7 +9,7 @@ from typing import Literal
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.catalogue import TenantEntry
 from gateway.services.lipsync.tenants.device import Device
 from gateway.services.lipsync.tenants.replicas import COMING, Phase, Replica, Usage
 from gateway.settings.lipsync import LipsyncSettings
@@ -107,7 +107,9 @@ class LoadOutcome:
 GIB = 2**30
 
 
-def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: float) -> TenantRow:
+def tenant_row(
+    entry: TenantEntry, replicas: Sequence[Replica], usage: Usage, epoch: float
+) -> TenantRow:
     """Return a tenant as it is.
 
     Args:

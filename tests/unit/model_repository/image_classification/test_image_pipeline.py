@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_pipeline import CancelledError, ImagePipeline, Job, Outcome
+from image_pipeline import CancelledError, ImagePipeline, Job, PictureOutcome
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Request:
     """One request and what became of it."""
 
     def __init__(self, *images: bytes, cancelled: bool = False) -> None:
-        self.outcomes: list[Outcome] | None = None
+        self.outcomes: list[PictureOutcome] | None = None
         self.error: Exception | None = None
         self.done = threading.Event()
         self.job = Job(list(images), self._answer, self._refuse, lambda: cancelled)
 
-    def _answer(self, outcomes: list[Outcome]) -> None:
+    def _answer(self, outcomes: list[PictureOutcome]) -> None:
         self.outcomes = outcomes
         self.done.set()
 
