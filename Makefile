@@ -25,13 +25,13 @@ browser:
 	@$(PYTHON) requirements/chromium.py
 
 promtool:
-	@$(PYTHON) requirements/promtool.py var/tools
+	@$(PYTHON) requirements/debian.py promtool var/tools
 
 postgresql:
-	@$(PYTHON) requirements/postgresql.py
+	@$(PYTHON) requirements/debian.py postgresql
 
 namespaces:
-	@$(PYTHON) requirements/namespaces.py
+	@$(PYTHON) requirements/debian.py namespaces
 
 run: env models dashboard ## set up, export models, start Triton and the gateway, print the URLs
 	@exec $(PY) -m launcher run
@@ -125,7 +125,6 @@ bench-check: env-test models ## a short bench against the committed ratios (load
 
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py
-	@$(PYTHON) requirements/vlm_lock.py
 	@$(PY) docker/locks.py
 	@$(PY) -m supply licences
 

@@ -29,10 +29,10 @@ OLDEST = (3, 11)
 def dependencies() -> list[str]:
     """Return the dependencies in pyproject.toml (which Python 3.10 cannot parse as TOML)."""
     text = (ROOT / "pyproject.toml").read_text()
-    found = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)
-    if not found:
+    listed = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)
+    if not listed:
         raise ValueError("pyproject.toml has no dependencies")
-    return re.findall(r'^\s*"([^"]+)"', found.group(1), re.M)
+    return re.findall(r'^\s*"([^"]+)"', listed.group(1), re.M)
 
 
 def closure(wanted: list[str]) -> set[str]:
@@ -43,13 +43,13 @@ def closure(wanted: list[str]) -> set[str]:
     seen: set[tuple[str, str]] = set()
     todo = [(Requirement(line), "") for line in wanted]
     while todo:
-        one, chosen = todo.pop()
+        requirement, chosen = todo.pop()
         environment["extra"] = chosen
-        if one.marker and not one.marker.evaluate(environment):
+        if requirement.marker and not requirement.marker.evaluate(environment):
             continue
-        name = canonicalize_name(one.name)
+        name = canonicalize_name(requirement.name)
         names.add(name)
-        for more in ("", *one.extras):
+        for more in ("", *requirement.extras):
             if (name, more) in seen:
                 continue
             seen.add((name, more))
@@ -63,10 +63,10 @@ def closure(wanted: list[str]) -> set[str]:
 def blocks() -> dict[str, list[str]]:
     """Return the lock's blocks (requirement line and hashes) by canonical name."""
     text = (ROOT / "requirements" / "runtime.lock").read_text()
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for block in re.split(r"\n(?=[A-Za-z0-9])", text)[1:]:
-        found.setdefault(canonicalize_name(block.split("==")[0]), []).append(block.rstrip())
-    return found
+        by_name.setdefault(canonicalize_name(block.split("==")[0]), []).append(block.rstrip())
+    return by_name
 
 
 def lock(names: set[str]) -> str:

@@ -25,18 +25,18 @@ from gateway.standard_streams import as_command
 
 def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
     """Run the command line and return the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if command.concerns(given, MODELS):
-        return command.main(given)
-    if given[:1] == [PLANS]:
+    words = sys.argv[1:] if arguments is None else arguments
+    if command.concerns(words, MODELS):
+        return command.main(words)
+    if words[:1] == [PLANS]:
         from export.tensorrt import command as plans  # late: it brings Triton's client
 
-        return plans.main(given[1:])
-    if given[:1] == [demo.COMMAND]:
-        return demo.main(given[1:])
-    if given[:1] == [repository.COMMAND]:
-        return repository.main(given[1:])
-    options = _parser(prog).parse_args(given)
+        return plans.main(words[1:])
+    if words[:1] == [demo.COMMAND]:
+        return demo.main(words[1:])
+    if words[:1] == [repository.COMMAND]:
+        return repository.main(words[1:])
+    options = _parser(prog).parse_args(words)
     settings = load_settings()
     models = named_models(options.models) or _models_of(
         options.services or list(settings.services), settings

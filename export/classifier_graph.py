@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from export.classifier_source import Classifier
 from export.errors import ExportError
-from export.parity import FloatArray
+from export.graph_parity import judged, pictures, session
 from export.torchvision_library import Torchvision
 from export.tracing import OPSET
 
@@ -135,38 +135,14 @@ def check_graph(model: nn.Module, graph: Path, size: int) -> float:
     Raises:
         ExportError: It exceeds `TOLERANCE`, is not a number, or a batch is miscounted.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    exported, worst = session(graph), 0.0
     for rows in BATCHES:
-        images = _pictures(rows, size)
+        images = pictures(rows, (size, size))
         with torch.no_grad():
             expected = torch.softmax(model(torch.from_numpy(images)), 1).numpy()
-        logits, counted = session.run(["logits", "batch_size"], {"image": images})
+        logits, counted = exported.run(["logits", "batch_size"], {"image": images})
         if counted.tolist() != [[rows]] * rows:
             raise ExportError("the exported graph miscounts its batch")
         got = torch.softmax(torch.from_numpy(logits), 1).numpy()
-        worst = max(worst, _difference(expected, got))
-    if not worst <= TOLERANCE:  # a NaN is refused too
-        raise ExportError(f"the exported graph differs from its model by {worst:.2e}")
-    return worst
-
-
-def _difference(expected: FloatArray, got: FloatArray) -> float:
-    return float(np.abs(expected - got).max())
-
-
-def _pictures(rows: int, size: int) -> Any:
-    """UINT8 [rows, size, size, 3]: noise, gradients, flat black and white, in turn."""
-    random = np.random.default_rng(rows)
-    ramp = np.linspace(0, 255, size)
-    kinds = (
-        random.integers(0, 256, (size, size, 3)),
-        np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], ramp[::-1, None]), axis=2),
-        np.zeros((size, size, 3)),
-        np.full((size, size, 3), 255),
-    )
-    return np.stack([kinds[row % len(kinds)] for row in range(rows)]).astype(np.uint8)
+        worst = max(worst, float(np.abs(expected - got).max()))
+    return judged(worst, TOLERANCE)

@@ -9,7 +9,7 @@ from typing import Any
 
 from export.catalogue import MOBILENET_V2
 from export.errors import ExportError
-from export.fetch import checkpoint_folder, sha256_of
+from export.fetch import checkpoint_folder, digest_of
 from export.progress import Progress
 from export.torchvision_library import Torchvision
 
@@ -49,11 +49,11 @@ class ClassifierSource:
         Raises:
             ExportError: A file is missing.
         """
-        package = MOBILENET_V2.package
+        packaged = MOBILENET_V2.package.sha256 if self.is_packaged else None
         return {
             "architecture": self.architecture,
-            "weights": package.sha256 if self.is_packaged else _digest(self.weights),
-            "labels": _digest(self.labels),
+            "weights": packaged or (self.weights and digest_of(self.weights)),
+            "labels": self.labels and digest_of(self.labels),
             "input_size": self.input_size,
             "resize_size": self.resize_size,
         }
@@ -133,20 +133,13 @@ def read_labels(file: Path) -> tuple[str, ...]:
         labels = json.loads(text) if file.suffix == ".json" else text.splitlines()
     except (OSError, ValueError) as error:
         raise ExportError(f"the labels {file} cannot be read") from error
-    if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) and label.strip() for label in labels
+    ):
         raise ExportError(f"{file} is no list of labels: one per line, or a JSON list of strings")
     if not labels:
         raise ExportError(f"{file} holds no labels")
     return tuple(label.strip() for label in labels)
-
-
-def _digest(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return sha256_of(file)
-    except OSError as error:
-        raise ExportError(f"{file} cannot be read") from error
 
 
 def _from_hub(url: str, folder: Path, progress: Progress) -> Path:

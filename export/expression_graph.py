@@ -17,7 +17,7 @@ from export import pixels
 from export.errors import ExportError
 from export.face_families import PixelFormat
 from export.flush import flush_graph
-from export.graph_parity import pictures
+from export.graph_parity import judged, pictures, session, softmax
 from export.parity import FloatArray
 
 LUMA = (0.299, 0.587, 0.114)
@@ -92,7 +92,7 @@ def prepared(images: npt.NDArray[np.uint8], color: float) -> FloatArray:
 
 def _difference(source: Path, target: Path, size: int, color: float) -> float:
     """Run the original picture by picture and the graph in batches."""
-    original, graph = _session(source), _session(target)
+    original, graph = session(source), session(target)
     feed = original.get_inputs()[0].name
     worst = 0.0
     for rows in BATCHES:
@@ -100,20 +100,5 @@ def _difference(source: Path, target: Path, size: int, color: float) -> float:
         images[0] = np.linspace(0, 255, size)[:, None, None]  # smooth, as noise is not
         singles = [original.run(None, {feed: row[None]})[0] for row in prepared(images, color)]
         (got,) = graph.run([OUTPUT], {pixels.IMAGE: images})
-        worst = max(worst, float(np.abs(_softmax(np.concatenate(singles)) - got).max()))
-    if not worst <= TOLERANCE:  # a NaN is refused too
-        raise ExportError(f"the exported graph differs from the original by {worst:.2e}")
-    return worst
-
-
-def _softmax(logits: FloatArray) -> FloatArray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _session(file: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        worst = max(worst, float(np.abs(softmax(np.concatenate(singles)) - got).max()))
+    return judged(worst, TOLERANCE)

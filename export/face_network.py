@@ -32,7 +32,7 @@ class DetectorExport:
     def make(self, progress: Progress) -> None:
         """See Export."""
         # onnx takes a second to import: only when there is something to make.
-        from export.detector_graph import write_detector
+        from export.face_graphs import write_detector
         from export.flush import KEY, tell
 
         network = self.source.resolve(self.cache, progress)
@@ -77,7 +77,7 @@ class EmbedderExport:
 
     def make(self, progress: Progress) -> None:
         """See Export."""
-        from export.embedder_graph import write_embedder
+        from export.face_graphs import write_embedder
         from export.flush import KEY, tell
 
         network = self.source.resolve(self.cache, progress)

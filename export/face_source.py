@@ -9,7 +9,7 @@ from typing import Any
 from export.catalogue import CENTERFACE, FACEPLUGIN_EMBEDDER, PackagedFaceNetwork
 from export.errors import ExportError
 from export.face_families import FAMILIES, Color, PixelFormat
-from export.fetch import checkpoint_folder, sha256_of
+from export.fetch import checkpoint_folder, digest_of, sha256_of
 from export.progress import Progress
 
 PACKAGED_DECODER = "centerface"
@@ -110,12 +110,7 @@ class EmbedderSource:
 
 
 def _digest(weights: Path | None, packaged: PackagedFaceNetwork) -> str:
-    if weights is None:
-        return packaged.package.sha256
-    try:
-        return sha256_of(weights)
-    except OSError as error:
-        raise ExportError(f"{weights} cannot be read") from error
+    return packaged.package.sha256 if weights is None else digest_of(weights)
 
 
 def _resolve(

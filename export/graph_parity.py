@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,25 @@ TOLERANCE = 1e-3
 rows by 0.1 and more."""
 
 
+def session(model: bytes | str | Path, *, optimised: bool = True) -> Any:
+    """Return ONNX Runtime's session of a graph, its bytes or its file, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def run(model: bytes | str, outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
     """Run a graph, its bytes or its file's path, in ONNX Runtime without optimisations.
 
     Raises:
         ExportError: It does not take these inputs.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return list(session.run(outputs, feed))
+        return list(session(model, optimised=False).run(outputs, feed))
     except Exception as error:  # the runtime has many
         shapes = ", ".join(str(list(value.shape)) for value in feed.values())
         raise ExportError(f"the network cannot be run on {shapes}") from error
@@ -65,12 +71,18 @@ def difference(expected: npt.NDArray[np.float32], got: npt.NDArray[np.float32]) 
     return float(np.abs(expected - got).max() / max(1.0, np.abs(expected).max()))
 
 
-def judged(worst: float) -> float:
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the softmax over the last axis."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def judged(worst: float, tolerance: float = TOLERANCE) -> float:
     """Return a difference that is small enough.
 
     Raises:
-        ExportError: It exceeds `TOLERANCE` or is not a number.
+        ExportError: It exceeds the tolerance or is not a number.
     """
-    if not worst <= TOLERANCE:  # a NaN is refused too
+    if not worst <= tolerance:  # a NaN is refused too
         raise ExportError(f"the exported graph differs from its model by {worst:.2e}")
     return worst

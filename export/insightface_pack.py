@@ -7,7 +7,6 @@ and stands in the answers' facts.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -89,10 +88,7 @@ class Pack:
             answer = Path(scratch) / "answer.json"
             command = [sys.executable, str(PROBE), str(folder), self.name, self.root, str(answer)]
             with progress.busy(f"find or fetch {self.name}"):
-                outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-            if outcome.returncode != 0 or not answer.is_file():
-                last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-                raise ExportError(f"InsightFace cannot provide the pack {self.name}: {last[0]}")
+                packages.run(command, f"InsightFace cannot provide the pack {self.name}")
             networks: dict[str, dict[str, Any]] = json.loads(answer.read_text(encoding="utf-8"))
         return networks
 

@@ -7,10 +7,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from export.errors import ExportError
 from export.progress import Progress
+
+PIP = (sys.executable, "-m", "pip")
+SAFELY = ("--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:")
+
+
+def run(command: Sequence[str], failure: str, folder: str | Path | None = None) -> None:
+    """Run a tool in a folder.
+
+    Raises:
+        ExportError: It failed: `failure`, and the last line of its errors.
+    """
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    if outcome.returncode != 0:
+        last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise ExportError(f"{failure}: {last[0]}")
 
 
 def identity(lock: Path) -> str:
@@ -39,14 +55,10 @@ def install(target: Path, lock: Path, title: str, progress: Progress) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
+        command = [*PIP, "install", "--disable-pip-version-check", *SAFELY]
         command += ["--target", f"{scratch}/site", "--requirement", str(lock)]
         with progress.busy(f"download {title}"):
-            outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        if outcome.returncode != 0:
-            last = outcome.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise ExportError(f"pip could not install {title}: {last[0]}")
+            run(command, f"pip could not install {title}")
         if not target.is_dir():  # another process may have been quicker
             shutil.move(f"{scratch}/site", target)
     return target

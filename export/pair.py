@@ -8,15 +8,16 @@ from typing import Any
 
 from export import artefacts
 from export.checkpoint import (
+    SentenceConfig,
     activation,
     load_tokenizer,
+    sentence_config,
     special_ids,
     tokenizer_json,
     usable_length,
 )
 from export.fetch import sha256_of
 from export.progress import Progress
-from export.sentence_config import SentenceConfig, sentence_config
 from export.source import Source
 from export.task import Task
 
@@ -85,8 +86,7 @@ def export_pair(
     place = source.fetch(cache, progress)
     # torch and transformers take seconds to import: only when there is something to make.
     from export.flush import KEY, flush_graph, tell
-    from export.parity import check_parity, sample_feed
-    from export.precision import measure_bf16
+    from export.parity import check_parity, measure_bf16, sample_feed
     from export.tracing import export_onnx
 
     with progress.steps(f"export {task.caller} ({source.model})", STEPS) as done:

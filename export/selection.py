@@ -149,10 +149,12 @@ def select(models: list[str], options: argparse.Namespace, settings: Settings) -
     whole_pack = set(given) <= set(_PACK_OPTIONS) and set(models) == {DETECTOR, EMBEDDER}
     if given and len(models) != 1 and not whole_pack:
         raise ExportError(f"--{given[0].replace('_', '-')} needs exactly one MODEL")
-    return [_plan(model, given, options, settings) for model in models]
+    return [_export_of(model, given, options, settings) for model in models]
 
 
-def _plan(model: str, given: list[str], options: argparse.Namespace, settings: Settings) -> Export:
+def _export_of(
+    model: str, given: list[str], options: argparse.Namespace, settings: Settings
+) -> Export:
     paths = settings.paths
     concerned = _OPTIONS.get(model, _TEXT_OPTIONS)
     if wrong := [name for name in given if name not in concerned]:
@@ -183,12 +185,12 @@ def _classifier(
 ) -> ClassifierExport:
     """Return the classifier of the command line; of `vision.classifier` where that says nothing."""
     if given or options.suffix:
-        asked, suffix = {name: getattr(options, name) for name in given}, options.suffix
+        source, suffix = {name: getattr(options, name) for name in given}, options.suffix
     else:
-        asked = settings.vision.classifier.model_dump(exclude_none=True)
+        source = settings.vision.classifier.model_dump(exclude_none=True)
         suffix = settings.vision.network.removeprefix(NETWORK).removeprefix("_") or None
     paths = settings.paths
-    return ClassifierExport(ClassifierSource(**asked), paths.repository, paths.cache, suffix)
+    return ClassifierExport(ClassifierSource(**source), paths.repository, paths.cache, suffix)
 
 
 def _face_network(
@@ -203,11 +205,11 @@ def _face_network(
             return DetectorExport(PackDetector(pack), paths.repository, paths.cache)
         return EmbedderExport(PackEmbedder(pack), paths.repository, paths.cache)
     section = settings.iot.detector if model == DETECTOR else settings.iot.embedder
-    asked = {name: getattr(options, name) for name in given}
-    asked = asked or section.model_dump(exclude_none=True)
+    source = {name: getattr(options, name) for name in given}
+    source = source or section.model_dump(exclude_none=True)
     if model == DETECTOR:
-        return DetectorExport(DetectorSource(**asked), paths.repository, paths.cache)
-    return EmbedderExport(EmbedderSource(**asked), paths.repository, paths.cache)
+        return DetectorExport(DetectorSource(**source), paths.repository, paths.cache)
+    return EmbedderExport(EmbedderSource(**source), paths.repository, paths.cache)
 
 
 def _pack(given: list[str], options: argparse.Namespace, settings: Settings) -> Pack | None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.catalogue import ALL_MINILM_L6_V2, Checkpoint
-from export.checkpoint import allow_hub
+from export.checkpoint import FILES, allow_hub
 from export.errors import ExportError
 from export.fetch import checkpoint_folder, sha256_of
 from export.progress import Progress
-from export.sentence_config import FILES
 
 _READ = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json"),

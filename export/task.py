@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from export.checkpoint import load_classifier, load_encoder
+from export.checkpoint import SentenceConfig, load_classifier, load_encoder
 from export.errors import ExportError
 from export.folders import derive, derived_name, set_sizes
-from export.sentence_config import SentenceConfig
 from export.source import Source
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"

@@ -18,11 +18,10 @@ import yaml
 
 from gateway.capacity.command import add_arguments, run
 from gateway.privacy import silence_libraries
-from gateway.private_files import close_to_others, own_files_only
+from gateway.private_files import close_to_others, own_files_only, usable_state
 from gateway.settings import ConfigError, Settings, load_settings
 from gateway.sockets import ListenError, activated, listening
 from gateway.standard_streams import as_command, say
-from gateway.state import usable_state
 from gateway.workers import Worker, supervise
 
 FILE = "YAML file (default: $PENTAD_CONFIG, then config.yaml)"
@@ -83,7 +82,7 @@ def _run(settings: Settings, args: argparse.Namespace, handed_over: Sequence[soc
 
 def _check(settings: Settings) -> int:
     from gateway.settings.doors import configured_keys, twins
-    from gateway.settings.keys_file import KeysFileError
+    from gateway.settings.keys import KeysFileError
 
     try:
         keys = configured_keys(settings)

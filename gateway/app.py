@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from gateway.context import Context
-from gateway.http import dashboard, guide
+from gateway.http import built_pages
 from gateway.http.application import DOCS_FILES
 from gateway.http.assembly import Assembly, Checks
 from gateway.http.operations import operations_application
@@ -28,7 +28,6 @@ def assemble(context: Context, lifecycle: Lifecycle) -> Assembly:
             import_module(f"gateway.services.{name}.assembly").add(assembly)
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
     settings = context.settings
-    own_pages = (*dashboard.OPEN_PATHS, *guide.OPEN_PATHS, DOCS_FILES)
-    open_paths = (*settings.security.open_paths, *own_pages)
+    open_paths = (*settings.security.open_paths, *built_pages.OPEN_PATHS, DOCS_FILES)
     assembly.finish(root, Checks(settings.server.max_body_bytes, open_paths=open_paths))
     return assembly

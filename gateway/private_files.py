@@ -1,4 +1,7 @@
-"""What Pentad writes is its user's alone: pictures, user ids, keys, and the way into Triton."""
+"""What Pentad writes is its user's alone: pictures, user ids, keys, and the way into Triton.
+
+The folder of run-time files is tried before anything relies on it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.settings.loader import ConfigError
 from gateway.settings.socket_file import TEMPORARY
 
 if TYPE_CHECKING:
@@ -21,6 +26,8 @@ IN_JOBS = (
     *("files", "incoming", "owners", "webhook.secret"),
     *("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite-journal"),
 )
+ENGINES = Path("triton") / "engines"
+"""Where the embedded server's backends report what they compute on, below `paths.state`."""
 
 
 def own_files_only() -> None:
@@ -109,3 +116,20 @@ def open_to_others(path: Path) -> bool:
         return bool(path.stat().st_mode & UMASK)
     except OSError:
         return False
+
+
+def usable_state(folder: Path) -> None:
+    """Create the folder where it is missing, and write into it.
+
+    Raises:
+        ConfigError: that is not possible; the message says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"paths.state is {folder}, where nothing can be written ({reason}): name another folder"
+        ) from None

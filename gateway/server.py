@@ -10,22 +10,20 @@ from collections.abc import Sequence
 
 from gateway.app import assemble
 from gateway.context import Context
-from gateway.health.computed import Reports
+from gateway.health.engine import Reports
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.monitor import HealthMonitor
 from gateway.health.processes import ModelProcesses
 from gateway.http.assembly import Assembly
-from gateway.http.server.descriptors import connections_per_listener, raise_limit
-from gateway.http.server.listener import Listener
+from gateway.http.server.listener import Listener, connections_per_listener, raise_limit
 from gateway.lifecycle import Lifecycle
 from gateway.memory import keep_large_buffers, keep_returning, tame_garbage_collector
 from gateway.placement import forced_devices
-from gateway.private_files import private_way
+from gateway.private_files import ENGINES, private_way
 from gateway.security import KeyRing
 from gateway.settings import Settings
 from gateway.settings.socket_file import socket_file
 from gateway.sockets import listening
-from gateway.state import ENGINES
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.disks import DiskCollector, temporary_folder
 from gateway.telemetry.gpu import GpuCollector, GpuSampler, gpu_source

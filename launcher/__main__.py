@@ -15,11 +15,10 @@ import tempfile
 from pathlib import Path
 
 from gateway.privacy import silence_libraries
-from gateway.private_files import close_to_others, open_to_others, own_files_only
+from gateway.private_files import close_to_others, open_to_others, own_files_only, usable_state
 from gateway.settings import ConfigError, Settings, load_settings
 from gateway.sockets import activated
 from gateway.standard_streams import as_command, say
-from gateway.state import usable_state
 from gateway.visible_cards import count_in_bus_order
 from launcher import leftovers, stale_plans
 from launcher.checks import all_checks

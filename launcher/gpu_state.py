@@ -1,6 +1,6 @@
 """What the embedded server's networks will compute on, in one sentence, before they are loaded.
 
-After that `engine` of each model says it, by what its backend found (`gateway.health.computed`).
+After that `engine` of each model says it, by what its backend found (`gateway.health.engine`).
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.model_config import load
 from gateway.settings.socket_file import SCHEME, socket_address, socket_file, split
-from launcher.client_memory import client_memory
-from launcher.complete_configs import complete
+from gateway.settings.triton import CLIENT_MEMORY_OPTION
 from launcher.errors import LauncherError
 from launcher.layout import Wheel
 from launcher.plain_paths import plain
@@ -17,6 +18,7 @@ from launcher.plain_paths import plain
 if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.settings.triton import TritonSettings
+PROBE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def command_line(
         *(f"--backend-config=python,{key}={value}" for key, value in python.items()),
         *(f"--load-model={name}" for name in options.load_models),
     ]
-    if complete(repositories):
+    if complete_configs(repositories):
         command.append("--disable-auto-complete-config")
     if options.profile != "default":
         command.append(f"--model-config-name={options.profile}")
@@ -183,3 +185,67 @@ def _tls(triton: TritonSettings) -> Tls | None:
     if ca is None or certificate is None or key is None:
         return None
     return Tls(ca, certificate, key, triton.tls_server_name)
+
+
+def client_memory(wanted: bool, server: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the argument that opens or closes client shared memory; none where there is no such.
+
+    From release 26.04 (2.68) on client shared memory is off unless the server is started with this
+    option; earlier ones always allow it, and end at an option that they do not know.
+
+    Args:
+        wanted: Whether clients are to use it.
+        server: The tritonserver executable, which is asked for its options.
+        environment: Where it finds its libraries.
+    """
+    return (f"{CLIENT_MEMORY_OPTION}={str(wanted).lower()}",) if _knows(server, environment) else ()
+
+
+def _knows(server: Path, environment: Mapping[str, str]) -> bool:
+    """Whether the server names the option in its usage; a server that cannot say has none."""
+    try:
+        usage = subprocess.run(
+            [str(server), "--help"],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PROBE_SECONDS,
+            check=False,  # it ends with 1 after its usage
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return CLIENT_MEMORY_OPTION.encode() in usage.stdout
+
+
+def complete_configs(repositories: Iterable[Path]) -> bool:
+    """Whether there are models in these repositories and none, in any profile, lacks anything.
+
+    Triton then need not ask the models: for one on the Python backend it first starts a process of
+    its own that completes the configuration, and waits about a second for its end (2.51: 1.2-1.5 s
+    of each load), also where nothing is missing. It is told once, at its start, for all models that
+    it will ever load.
+    """
+    files = [
+        file
+        for repository in repositories
+        for folder in _subfolders(repository)
+        for file in (folder / "config.pbtxt", *(folder / "configs").glob("*.pbtxt"))
+    ]
+    return bool(files) and all(map(_complete, files))
+
+
+def _subfolders(repository: Path) -> list[Path]:
+    return [path for path in repository.iterdir() if path.is_dir()] if repository.is_dir() else []
+
+
+def _complete(file: Path) -> bool:
+    try:
+        config = load(file, of_any_version=True)
+    except (OSError, ValueError):
+        return False
+    described = (config.backend or config.platform) and config.input and config.output
+    return bool(described) and all(
+        tensor.name and tensor.data_type and tensor.dims
+        for tensor in (*config.input, *config.output)
+    )

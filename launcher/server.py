@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from gateway.private_files import ENGINES
 from gateway.settings.socket_file import socket_address, socket_file
-from gateway.state import ENGINES
 from launcher import child, door, leftovers
 from launcher.backends.pentad_backend.placement import FOLDER as VARIABLE
 from launcher.errors import LauncherError

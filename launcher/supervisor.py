@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -11,31 +13,27 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from gateway.settings.doors import configured_keys, doors
-from gateway.settings.keys_file import KeysFileError
+from gateway.settings.keys import KeysFileError
 from launcher import readiness
 from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
 from launcher.lock import LauncherLock
-from launcher.log_file import LogFile
-from launcher.logs import LogStream
+from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
 from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess
 from launcher.profile import choose_profile
 from launcher.selftest import REPOSITORY, check_round_trip_once
 from launcher.server import TritonServer
-from launcher.wakeups import Wakeups
 
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-
+_READ_BYTES = 4096
 SHUTDOWN_SECONDS = 29.0
 """Everything has ended by then, within the 30 s that process managers usually grant."""
 POLL_SECONDS = 0.2
@@ -45,6 +43,45 @@ WIDTH = 100
 """Columns of the table."""
 LOG_SECONDS = 1.0
 """How long a slow reader of the log may hold up the end."""
+
+
+class Wakeups:
+    """Between entry and exit every handled signal, SIGCHLD among them, ends `wait`.
+
+    For the main thread, which alone may set signal handlers.
+    """
+
+    def __enter__(self) -> Wakeups:
+        """Begins to notice."""
+        self._ours, self._signals = socket.socketpair()
+        for end in (self._ours, self._signals):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+        # Python's own handling of a signal without a handler writes nothing.
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Notices no more."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        self._ours.close()
+        self._signals.close()
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps; also not at all where a signal has come since the last call."""
+        select.select([self._ours], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            self._ours.recv(_READ_BYTES)
+
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
 
 
 class Supervisor:

@@ -8,11 +8,11 @@ root installs Debian's package. ``--find`` never installs.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 
+from debian import install, may_install
 from steps import as_command
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -25,24 +25,12 @@ def find() -> str | None:
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
-def install() -> None:
-    """Install Debian's package.
-
-    Raises:
-        subprocess.CalledProcessError: apt-get failed; its own message is already printed.
-    """
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for args in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        command = ["apt-get", "-qq", *args]
-        subprocess.run(command, check=True, env=variables, stdout=sys.stderr)
-
-
 def main(argv: list[str]) -> int:
     """Run from the command line: [--find]."""
-    if not find() and "--find" not in argv and os.geteuid() == 0 and shutil.which("apt-get"):
+    if not find() and "--find" not in argv and may_install():
         print("Installing Chromium for the browser tests …", file=sys.stderr, flush=True)
         try:
-            install()
+            install(*PACKAGES)
         except subprocess.CalledProcessError as error:
             print(f"Installing Chromium failed ({error.returncode}).", file=sys.stderr)
     path = find()

@@ -12,6 +12,9 @@ import shutil
 import subprocess
 import sys
 
+from debian import install
+from steps import as_command
+
 PACKAGES = {
     "buildah": "buildah",  # builds the Dockerfiles
     "podman": "podman",  # runs the images
@@ -29,18 +32,6 @@ def missing() -> list[str]:
     return sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
 
 
-def install(packages: list[str]) -> None:
-    """Install Debian's packages.
-
-    Raises:
-        OSError: apt-get is not there.
-        subprocess.CalledProcessError: apt-get failed; its own message is already printed.
-    """
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for args in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        subprocess.run(["apt-get", "-qq", *args], check=True, env=variables, stdout=sys.stderr)
-
-
 def main() -> int:
     """Run from the command line."""
     if os.geteuid() != 0:
@@ -51,7 +42,7 @@ def main() -> int:
         return 0
     print(f"Installing {', '.join(wanted)} …", file=sys.stderr, flush=True)
     try:
-        install(wanted)
+        install(*wanted)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"They could not be installed ({type(error).__name__}).", file=sys.stderr)
         return 1
@@ -59,7 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells say it
+    as_command(main)

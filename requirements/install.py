@@ -228,13 +228,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("target", type=Path)
     parser.add_argument("locks", nargs="+")
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     missing = prerequisites()
     if missing:
         print("Pentad cannot be set up here:", *missing, sep="\n  - ", file=sys.stderr)
         return 2
     try:
-        install(Path(os.path.abspath(given.target)), given.locks, given.device)
+        install(Path(os.path.abspath(options.target)), options.locks, options.device)
     except subprocess.CalledProcessError as error:
         code = error.returncode
         print(f"Installing the environment failed (pip ended with {code}).", file=sys.stderr)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import debian
 from install import install
 from steps import as_command
 
@@ -48,13 +49,11 @@ def install_npm(target: Path, node: Path) -> None:
 
 def install_java() -> None:
     """Install Debian's JDK where there is none and root may."""
-    if shutil.which("java") or os.geteuid() != 0 or not shutil.which("apt-get"):
+    if shutil.which("java") or not debian.may_install():
         return
     print("Installing a JDK for the test of its HTTP client …", file=sys.stderr, flush=True)
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        for args in (["update"], ["install", "-y", "--no-install-recommends", JAVA]):
-            subprocess.run(["apt-get", "-qq", *args], check=True, env=variables, stdout=sys.stderr)
+        debian.install(JAVA)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"No JDK ({type(error).__name__}): its test is skipped.", file=sys.stderr)
 

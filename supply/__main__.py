@@ -25,14 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     sbom.add_argument("--tool", default="cyclonedx-py", help="the command cyclonedx-py")
     audit = commands.add_parser("audit", help="report known vulnerabilities; never fails on them")
     audit.add_argument("--tool", default="pip-audit", help="the command pip-audit")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        if given.command == "licences":
-            return _licences(given.check)
-        if given.command == "sbom":
-            print(f"{given.file}: {write(given.file, given.tool, _node())} components")
+        if options.command == "licences":
+            return _licences(options.check)
+        if options.command == "sbom":
+            print(f"{options.file}: {write(options.file, options.tool, _node())} components")
         else:
-            print("\n\n".join(reports(given.tool, _node())))
+            print("\n\n".join(reports(options.tool, _node())))
     except UnknownLicenceError as error:
         print(f"supply: {error}", file=sys.stderr)
         return 1

@@ -63,5 +63,5 @@ def reports(tool: str, node: Path) -> list[str]:
 
 
 def _pip_audit(tool: str, locks: Sequence[str]) -> list[str]:
-    given = [part for lock in locks for part in ("-r", lock)]
-    return [tool, "--disable-pip", "--no-deps", "--progress-spinner", "off", *given]
+    lock_arguments = [part for lock in locks for part in ("-r", lock)]
+    return [tool, "--disable-pip", "--no-deps", "--progress-spinner", "off", *lock_arguments]

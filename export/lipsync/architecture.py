@@ -6,8 +6,6 @@ their own ONNX files, and tests and demo use this one with random weights.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,10 +14,6 @@ WIDTHS = (32, 64, 128, 256, 512)
 """Channels of the encoder's levels at full width."""
 AUDIO_CHANNELS = 32
 FRAME_CHANNELS = 6
-PARAMETERS_UNFOLDED = 12_186_167
-"""Trained numbers at full width with batch normalisation, as in a checkpoint."""
-PARAMETERS_FOLDED = 12_153_887
-"""The same with batch normalisation folded into the convolutions, as in most ONNX files."""
 EXPANSION = 2
 """Of the channels inside a bottleneck."""
 
@@ -151,8 +145,3 @@ def residual_projections(network: LipNetwork) -> set[str]:
         for name, module in network.named_modules()
         if isinstance(module, Bottleneck) and module.residual
     }
-
-
-def parameter_count(network: Any) -> int:
-    """Trained numbers of a module."""
-    return sum(int(parameter.numel()) for parameter in network.parameters())

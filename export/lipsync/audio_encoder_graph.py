@@ -38,14 +38,14 @@ def write_encoder(source: Path, target: Path) -> tuple[float, dict[str, Any]]:
     except Exception as error:  # protobuf's, onnx's and the file system's
         raise ExportError(f"{source.name} is not an ONNX file") from error
     original = model.SerializeToString()
-    given = _only_input(model, source)
+    input_name = _only_input(model, source)
     windows = np.random.default_rng(0).normal(0, 2, (5, *MEL_SHAPE)).astype(np.float32)
     expected = np.concatenate(
-        [run(original, [OUTPUT], {given: window[None]})[0] for window in windows]
+        [run(original, [OUTPUT], {input_name: window[None]})[0] for window in windows]
     )
     if expected.shape != (len(windows), FEATURES):
         raise ExportError(f"{source.name} gives {list(expected.shape[1:])}, not [{FEATURES}]")
-    _rename_input(model, given)
+    _rename_input(model, input_name)
     _free_batch(model)
     target.write_bytes(model.SerializeToString())
     flushed = flush_graph(target, lambda: [{INPUT: windows}])
@@ -74,13 +74,13 @@ def _only_input(model: onnx.ModelProto, source: Path) -> str:
     return str(names[0])
 
 
-def _rename_input(model: onnx.ModelProto, given: str) -> None:
+def _rename_input(model: onnx.ModelProto, old: str) -> None:
     for node in model.graph.node:
         for slot, name in enumerate(node.input):
-            if name == given:
+            if name == old:
                 node.input[slot] = INPUT
     for value in model.graph.input:
-        if value.name == given:
+        if value.name == old:
             value.name = INPUT
 
 

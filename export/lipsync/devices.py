@@ -20,15 +20,15 @@ FILE = "settings.json"
 def model_settings(settings: Settings) -> dict[str, str]:
     """Parameters of the model that the configuration sets."""
     lipsync = settings.lipsync
-    found = {
+    parameters = {
         "mask": ",".join(map(str, lipsync.mask)),
         "device_memory_gb": str(lipsync.gpus.memory_gb_per_gpu),
     }
     if lipsync.gpus.enabled is False:
-        found["device"] = "cpu"
+        parameters["device"] = "cpu"
     if lipsync.blob_folder is not None:
-        found["blob_folder"] = str(lipsync.blob_folder.resolve())
-    return found
+        parameters["blob_folder"] = str(lipsync.blob_folder.resolve())
+    return parameters
 
 
 def devices_are_current(settings: Settings) -> bool:
@@ -72,14 +72,14 @@ def _files(settings: Settings) -> dict[Path, str]:
     device = config.parameters["device"]
     kind = device.string_value.partition(":")[0]
     own = json.dumps(model_settings(settings), indent=1, sort_keys=True) + "\n"
-    found = {repository / MODEL / "1" / FILE: own}
+    files = {repository / MODEL / "1" / FILE: own}
     for number, name in enumerate(settings.lipsync.device_models):
         if number and name.startswith(MODEL):
             folder = repository / name
             config.name, device.string_value = name, f"{kind}:{number}"
-            found[folder / "config.pbtxt"] = text_of(config)
-            found[folder / ".gitignore"] = "*\n"
-    return found
+            files[folder / "config.pbtxt"] = text_of(config)
+            files[folder / ".gitignore"] = "*\n"
+    return files
 
 
 def _present(settings: Settings) -> set[Path]:

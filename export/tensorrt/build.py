@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from export.artefacts import version_folder
 from export.errors import ExportError
+from export.graph_parity import session
 from export.tensorrt.engine import PlanEngine
 from export.tensorrt.golden import Feed, compare, feeds, judged
 from export.tensorrt.machine import PlanMachine
@@ -20,7 +21,7 @@ from gateway.triton.tensorrt_plans.key import GRAPH, PlanKey, PlanRecord, file_s
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlanOutcome:
     """What became of a model's plan.
 
     Attributes:
@@ -53,7 +54,7 @@ def make_plan(
     store: PlanStore,
     machine: PlanMachine,
     engine: PlanEngine,
-) -> Outcome:
+) -> PlanOutcome:
     """Installs the plan of the first precision that keeps the guard.
 
     Raises:
@@ -79,7 +80,7 @@ def make_plan(
             except ExportError as error:
                 refused.append(f"{key.precision}: {error}")
                 continue
-        return Outcome(record, store.install(record, folder), tuple(refused))
+        return PlanOutcome(record, store.install(record, folder), tuple(refused))
     retire(folder)
     raise ExportError(f"{declaration.model} stays on ONNX: {'; '.join(refused)}")
 
@@ -116,12 +117,8 @@ def _golden(
     declaration: PlanDeclaration, repository: Path, graph: Path
 ) -> list[tuple[Feed, list[npt.NDArray[Any]]]]:
     """Return inputs, and the graph's outputs to them by ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    return [(feed, session.run(None, feed)) for feed in feeds(declaration, repository)]
+    exported = session(graph)
+    return [(feed, exported.run(None, feed)) for feed in feeds(declaration, repository)]
 
 
 def _build(

@@ -15,7 +15,7 @@ from gateway.settings import load_settings
 from gateway.triton.tensorrt_plans.declared import declared
 
 
-def main(given: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the command; 1: a model stays on ONNX, or plans cannot be built here."""
     parser = argparse.ArgumentParser(prog=f"python -m export {COMMAND}", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a plan")
@@ -25,7 +25,7 @@ def main(given: list[str]) -> int:
         help="build nothing; remove plans of other GPUs, TensorRT versions, graphs or shapes from "
         "the model repository (before Triton starts)",
     )
-    options = parser.parse_args(given)
+    options = parser.parse_args(arguments)
     paths = load_settings().paths
     try:
         models = options.models or planned(paths.repository)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import ExportError
-from export.graph_parity import difference, pictures
+from export.graph_parity import difference, pictures, softmax
 from export.parity import cosines
 from export.samples import varied_pairs, varied_texts
 from export.task import IDS, MASK, TASKS, TYPES
@@ -28,10 +28,10 @@ def feeds(declaration: PlanDeclaration, repository: Path) -> Iterator[Feed]:
     """
     names = list(declaration.inputs)
     for bound in ("smallest", "tuned", "largest"):
-        shapes = {name: getattr(one, bound) for name, one in declaration.inputs.items()}
+        shapes = {name: getattr(bounds, bound) for name, bounds in declaration.inputs.items()}
         if {IDS, MASK} <= set(names):
-            found = _texts(declaration, repository, shapes[IDS])
-            yield {name: found[name] for name in names}
+            texts = _texts(declaration, repository, shapes[IDS])
+            yield {name: texts[name] for name in names}
         else:
             yield {name: _values(shape) for name, shape in shapes.items()}
 
@@ -63,8 +63,8 @@ def _texts(declaration: PlanDeclaration, repository: Path, shape: Shape) -> Feed
     tokenizer.enable_truncation(length) if length > 2 else tokenizer.no_truncation()
     tokenizer.no_padding()
     feed: Feed = {name: np.zeros(shape, np.int64) for name in (IDS, MASK, TYPES)}
-    given: list[Any] = varied_pairs(rows) if TYPES in declaration.inputs else varied_texts(rows)
-    for row, encoding in enumerate(tokenizer.encode_batch(given)):
+    samples: list[Any] = varied_pairs(rows) if TYPES in declaration.inputs else varied_texts(rows)
+    for row, encoding in enumerate(tokenizer.encode_batch(samples)):
         kept = encoding.ids[:length]
         feed[IDS][row, : len(kept)], feed[MASK][row, : len(kept)] = kept, 1
         feed[TYPES][row, : len(kept)] = encoding.type_ids[:length]
@@ -118,9 +118,4 @@ def _confidence_difference(expected: npt.NDArray[Any], got: npt.NDArray[Any]) ->
     """Largest difference after softmax over the last axis; of whole numbers 0 or infinite."""
     if np.issubdtype(expected.dtype, np.integer):
         return 0.0 if np.array_equal(expected, got) else float("inf")
-    return float(np.abs(_softmax(expected) - _softmax(got)).max())
-
-
-def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    return float(np.abs(softmax(expected) - softmax(got)).max())

@@ -41,11 +41,11 @@ def for_tensorrt(graph: Path) -> bytes | None:
 
 
 def _bytes_inputs(model: Any) -> list[str]:
-    given = {initializer.name for initializer in model.graph.initializer}
+    weights = {initializer.name for initializer in model.graph.initializer}
     return [
         entry.name
         for entry in model.graph.input
-        if entry.type.tensor_type.elem_type == TensorProto.UINT8 and entry.name not in given
+        if entry.type.tensor_type.elem_type == TensorProto.UINT8 and entry.name not in weights
     ]
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import DeadlineError, GatewayError
-from gateway.health.computed import Computed, Reports, as_computed
-from gateway.health.engine import network_fact
+from gateway.health.engine import Computed, Reports, as_computed, network_fact
 from gateway.health.state import TRITON_AWAY, ModelState, State
 from gateway.health.turns import Turns
 from gateway.telemetry.metrics import Metrics

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from gateway.admission import Admission
 from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
-from gateway.health.computed import Reports, engine_and_device
+from gateway.health.engine import Reports, engine_and_device
 from gateway.health.loading import Leadership, ModelLoader
 from gateway.health.processes import ModelProcesses
 from gateway.health.state import (

@@ -12,9 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.context import Context
 from gateway.http.application import service_application
-from gateway.http.dashboard import add_dashboard
+from gateway.http.built_pages import add_dashboard, add_guide
 from gateway.http.declaration import declare
-from gateway.http.guide import add_guide
 from gateway.http.openapi import merge_into
 from gateway.http.operations_schemas import Alive, Readiness, ServicesReport
 from gateway.lifecycle import Lifecycle
@@ -89,8 +88,8 @@ def _services(context: Context, lifecycle: Lifecycle, urls: dict[str, list[str]]
                 "detail": next(broken, None),
                 "urls": urls.get(service.name, []),
                 "models": [
-                    {**told, "calls": model.info.get("calls") or {}}
-                    for told, model in zip(known["models"], service.models, strict=True)
+                    {**row, "calls": model.info.get("calls") or {}}
+                    for row, model in zip(known["models"], service.models, strict=True)
                 ],
                 "queue": {
                     "slots": admission.slots,

@@ -12,8 +12,7 @@ from gateway.errors import ForbiddenError, RateLimitedError, UnauthorizedError
 from gateway.security.rate_limit import MovingWindows
 from gateway.settings import Settings
 from gateway.settings.doors import doors, twins
-from gateway.settings.keys import ApiKey, KeyService, rates
-from gateway.settings.keys_file import KeysFile, KeysFileError
+from gateway.settings.keys import ApiKey, KeyService, KeysFile, KeysFileError, rates
 
 if TYPE_CHECKING:  # it is imported where a limit is configured
     from limits import RateLimitItem

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from gateway.settings.keys import CONTROL, OPERATIONS, ApiKey
-from gateway.settings.keys_file import KeysFile
+from gateway.settings.keys import CONTROL, OPERATIONS, ApiKey, KeysFile
 from gateway.settings.tree import Settings
 
 SHOWN = 5  # keys named for a service

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.settings.tryon_file import is_old_file
+from gateway.settings.old_files import is_tryon_file
 
 TEXT = {
     "API_KEY": ("text", "api_key"),
@@ -97,7 +97,7 @@ def legacy_values(environ: Mapping[str, str]) -> dict[str, Any]:
             for section in sections:
                 target = target.setdefault(section, {})
             target[field] = _READ.get(variable, str)(value)
-    if (file := environ.get(TRYON_FILE, "")) and is_old_file(Path(file)):
+    if (file := environ.get(TRYON_FILE, "")) and is_tryon_file(Path(file)):
         values.setdefault("tryon", {})["config"] = file
     if "embed_chunk" in values.get("text", {}):
         # The old server took any integer and raised it to 1; Triton's batch is 128 at most.

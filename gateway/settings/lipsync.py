@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.capacity import facts
 from gateway.settings.base import Section, ServiceSection
-from gateway.settings.lipsync_file import merged, old_values
+from gateway.settings.old_files import lipsync_values, merged
 
 CALLS_ON_A_CPU = 4  # in a device's model at once; its frames run in turns
 CALLS_PER_GPU_SLOT = 3
@@ -206,7 +206,7 @@ class LipsyncSettings(ServiceSection):
     @classmethod
     def _with_old_file(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("config"):
-            return merged(old_values(Path(values["config"])), values)
+            return merged(lipsync_values(Path(values["config"])), values)
         return values
 
     @field_validator("models")

@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 
 from gateway.settings.keys import explain_key
 from gateway.settings.legacy import LEGACY, legacy_values
+from gateway.settings.old_files import merged
 from gateway.settings.ports import with_ports_apart
 from gateway.settings.tree import Settings
-from gateway.settings.variables import expand
-from gateway.settings.yaml_file import read_yaml
+from gateway.settings.yaml_file import expand, read_yaml
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"
@@ -47,7 +47,7 @@ def load_settings(
     unknown = _unknown_variables(env)
     if unknown:
         raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
-    values = _merge(values, legacy_values(env))
+    values = merged(values, legacy_values(env))
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -60,18 +60,6 @@ def load_settings(
         raise ConfigError(str(error)) from None
     settings._file = file
     return settings
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both trees as one; ``above`` wins where both have a value."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        if not isinstance(value, dict):
-            merged[key] = value
-        elif not old or isinstance(old, dict):  # anything else is wrong, and will be refused
-            merged[key] = _merge(old or {}, value)
-    return merged
 
 
 def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:

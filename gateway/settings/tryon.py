@@ -9,8 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.base import Section, ServiceSection
 from gateway.settings.keys import OptionalClientKey
-from gateway.settings.lipsync_file import merged
-from gateway.settings.tryon_file import old_values
+from gateway.settings.old_files import merged, tryon_values
 from gateway.settings.tryon_jobs import (
     AssetServiceSettings,
     CallbackSettings,
@@ -180,7 +179,7 @@ class TryonSettings(ServiceSection):
     @classmethod
     def _with_old_file(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("config"):
-            return merged(old_values(Path(values["config"])), values)
+            return merged(tryon_values(Path(values["config"])), values)
         return values
 
     @property

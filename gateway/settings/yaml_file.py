@@ -1,7 +1,9 @@
-"""Reads one YAML file that a person wrote."""
+"""Reads one YAML file that a person wrote, and expands `${NAME}` and `${NAME:-default}` in it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import yaml
 
 # What PyYAML raises beside its own errors, e.g. ValueError for the 31st of February.
 _PARSER_ERRORS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def read_yaml(file: Path) -> Any:
@@ -50,3 +53,34 @@ def _where(error: yaml.YAMLError) -> str:
         return ""
     tab = ": indent with spaces, not with tabs" if "'\\t'" in problem else ""
     return f" (line {mark.line + 1}, column {mark.column + 1}){tab}"
+
+
+def expand(value: Any, environ: Mapping[str, str]) -> Any:
+    """Return ``value`` with the variables in all its strings replaced.
+
+    Raises:
+        ValueError: a variable without default is not set, or the value contains itself.
+    """
+    try:
+        return _expanded(value, environ)
+    except RecursionError:
+        raise ValueError("the configuration is nested too deeply") from None
+
+
+def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _expanded(item, environ) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, environ) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name in environ:
+            return environ[name]
+        if default is None:
+            raise ValueError(f"${{{name}}} is used in the configuration but not set")
+        return str(default)
+
+    return _VARIABLE.sub(replace, value)

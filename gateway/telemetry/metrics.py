@@ -111,9 +111,9 @@ class Metrics:
     def canary(self, model: str, seconds: float, info: Mapping[str, Any]) -> None:
         """Note a canary that passed, and what its model tells of itself."""
         self.canary_seconds.labels(model).set(seconds)
-        for network, told in dict(info.get("calls") or {}).items():
+        for network, limits in dict(info.get("calls") or {}).items():
             for limit in ("rows", "tokens", "in_flight"):
-                self.call_limits.labels(model, network, limit).set(told[limit])
+                self.call_limits.labels(model, network, limit).set(limits[limit])
 
     def admission(self, service: str) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
         """Return the two callbacks by which an admission reports."""

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, UnavailableError
+from gateway.lookups import look_up
 from gateway.settings.triton import TritonSettings
-from gateway.triton.addresses import resolve
 from gateway.triton.client import TritonClient
 from gateway.triton.heartbeat import Heartbeat
 from gateway.triton.member import Member
@@ -30,6 +30,8 @@ Config = Mapping[str, Any]
 # Unavailable, but it is there.
 OWN_FAULTS = (AdminKeyError, MemoryRefusedError, RegionUnknownError, ModelDeadError)
 UNLOAD_POLLS, UNLOAD_POLL_SECONDS = 100, 0.1  # until a dead model's requests have ended
+DNS = "dns:///"
+LOOKUP_SECONDS = 5.0  # a name server that is silent must not hold up the looks at the servers
 
 
 class Members:
@@ -141,7 +143,7 @@ class Members:
                 member.leaving = member.address not in addresses
         every = self.models()
         replaced = any(member.serves(every) for member in self.everyone if not member.leaving)
-        for member in [each for each in self.everyone if each.leaving and not each.busy]:
+        for member in [member for member in self.everyone if member.leaving and not member.busy]:
             if replaced or not member.live:
                 self._let_go(member)
 
@@ -261,3 +263,26 @@ class Members:
                         self.wanted[model] = config
                     break
         return self.wanted.get(model)
+
+
+async def resolve(urls: Sequence[str]) -> tuple[list[str], bool]:
+    """Return host:port of every server, in a stable order, and whether every name was found.
+
+    Args:
+        urls: host:port, or ``dns:///name:port`` for all addresses of a name, such as Kubernetes'
+            headless services have. A name that cannot be looked up now gives none.
+    """
+    resolved = await asyncio.gather(*map(_addresses, urls))
+    addresses = [address for some in resolved for address in some]
+    return list(dict.fromkeys(addresses)), all(resolved)
+
+
+async def _addresses(url: str) -> list[str]:
+    if not url.startswith(DNS):
+        return [url]
+    host, _, port = url.removeprefix(DNS).rpartition(":")
+    try:
+        hosts = await asyncio.wait_for(look_up(host.strip("[]"), int(port)), LOOKUP_SECONDS)
+    except (OSError, UnicodeError, asyncio.TimeoutError):
+        return []
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

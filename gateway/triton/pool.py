@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.errors import DeadlineError, GatewayError, InferenceError, UnavailableError
@@ -33,7 +33,6 @@ from gateway.triton.status import (
     RegionUnknownError,
 )
 from gateway.triton.tensors import Array, PlacedTensor, RegionSpan, Tensor
-from gateway.triton.totals import added
 
 log = logging.getLogger(__name__)
 RETRIES = 2
@@ -41,6 +40,8 @@ BACK_SECONDS = 2.0
 """For a server that was away to say that it is back."""
 # No other server would answer otherwise.
 _FINAL = (AdminKeyError, MemoryRefusedError, RegionUnknownError)
+NAMES = ("batch_size", "type", "id")  # of the items of `batch_stats` and `memory_usage`
+LATEST = ("last_inference",)  # times, of which the latest counts
 
 
 class TritonPool:
@@ -199,14 +200,14 @@ class TritonPool:
         """See :meth:`TritonPort.load`; on every server that has not loaded it."""
         self.members.want(model, config)
 
-        async def one(member: Member) -> None:
+        async def load(member: Member) -> None:
             if model not in member.ready:
                 await member.client.load(model, config)
                 member.ready.add(model)
             member.broken.discard(model)
 
         try:
-            await self.members.on_each(one)
+            await self.members.on_each(load)
         finally:
             self.members.loaded(model)
 
@@ -214,11 +215,11 @@ class TritonPool:
         """See :meth:`TritonPort.unload`."""
         self.members.unwant(model)
 
-        async def one(member: Member) -> None:
+        async def unload(member: Member) -> None:
             member.ready.discard(model)
             await member.client.unload(model)
 
-        await self.members.on_each(one)
+        await self.members.on_each(unload)
 
     async def config(self, model: str) -> dict[str, Any]:
         """See :meth:`TritonPort.config`."""
@@ -266,3 +267,46 @@ class TritonPool:
         elif not member.client.connected():  # else the model itself refuses, e.g. its queue is full
             self.members.note(member, False)  # the next look brings it back
         return len(tried) <= RETRIES and any(other not in tried for other in others)
+
+
+def added(servers: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return one list of models with all counters summed.
+
+    Args:
+        servers: what :meth:`TritonPort.statistics` returns, of each; 64-bit integers are strings.
+    """
+    total: dict[tuple[str, str], dict[str, Any]] = {}
+    for models in servers:
+        for model in models:
+            key = (str(model.get("name")), str(model.get("version")))
+            total[key] = _both(total[key], model) if key in total else model
+    return list(total.values())
+
+
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(first)
+    for key, value in second.items():
+        merged[key] = _sum(key, first[key], value) if key in first else value
+    return merged
+
+
+def _sum(key: str, first: Any, second: Any) -> Any:
+    if key in ("name", "version", *NAMES):
+        return first
+    if isinstance(first, dict):
+        return _both(first, second)
+    if isinstance(first, list):
+        items = {_names(item): item for item in first}
+        for item in second:
+            name = _names(item)
+            items[name] = _both(items[name], item) if name in items else item
+        return list(items.values())
+    if isinstance(first, str):
+        values = int(first), int(second)
+        return str(max(values) if key in LATEST else sum(values))
+    return first + second
+
+
+def _names(item: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Which batch size, or which memory, an item of a list is about."""
+    return tuple((key, item[key]) for key in NAMES if key in item)

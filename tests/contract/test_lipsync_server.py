@@ -367,7 +367,7 @@ async def test_connections_are_capped_and_silent_ones_end(tmp_path: Path, greeti
 
 async def test_clients_may_ping_as_documented(served: Served) -> None:
     """Pings every 5 s without calls are allowed; see the options, time is too short to wait."""
-    from gateway.services.lipsync.grpc.options import server_options
+    from gateway.services.lipsync.grpc.server import server_options
 
     found = dict(server_options(served.gateway.context.settings.lipsync.server, 1, 10))
     assert found["grpc.keepalive_time_ms"] == 10_000

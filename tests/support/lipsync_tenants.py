@@ -13,6 +13,15 @@ NARROW = 0.125
 """Width factor: 4 to 64 channels, 0.2 million weights."""
 RECTANGLE = (slice(None), slice(None), slice(5, 306), slice(5, 311))
 """The mouth in [n, c, 320, 320], from the documented corners (5, 5) and (310, 305)."""
+PARAMETERS_UNFOLDED = 12_186_167
+"""Trained numbers at full width with batch normalisation, as in a checkpoint."""
+PARAMETERS_FOLDED = 12_153_887
+"""The same with batch normalisation folded into the convolutions, as in most ONNX files."""
+
+
+def parameter_count(network: Any) -> int:
+    """Trained numbers of a torch module."""
+    return sum(int(parameter.numel()) for parameter in network.parameters())
 
 
 @functools.cache

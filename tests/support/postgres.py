@@ -17,17 +17,17 @@ import psycopg
 import pytest
 
 from launcher.server import free_ports
-from requirements.postgresql import programs
+from requirements.debian import postgresql_programs
 
 USER = "postgres"  # made by the package; the server refuses to run as root
 
 
 def binaries() -> Path:
     """Return the programs' folder, or skip; `make test` installs them where it can."""
-    found = programs()
-    if found is None:
+    programs = postgresql_programs()
+    if programs is None:
         pytest.skip("no PostgreSQL is installed (Debian: apt-get install postgresql)")
-    return found
+    return programs
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 from gateway.admission import Admission
 from gateway.errors import GatewayError
 from gateway.health.state import ModelState
-from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
+from gateway.services.lipsync.tenants.catalogue import TenantCatalogue, TenantEntry
 from gateway.services.lipsync.tenants.device import Commands, Device
 from gateway.services.lipsync.tenants.lease import Lease, leased
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
@@ -175,9 +175,9 @@ class House:
         file.write_text(weights)
         return file
 
-    def entry(self, tenant: str, **values: Any) -> Entry:
+    def entry(self, tenant: str, **values: Any) -> TenantEntry:
         """A catalogue entry for a file of the folder."""
-        return Entry(tenant, f"{tenant}.onnx", self.folder / f"{tenant}.onnx", **values)
+        return TenantEntry(tenant, f"{tenant}.onnx", self.folder / f"{tenant}.onnx", **values)
 
     async def infer(self, tenant: str, seconds: float | asyncio.Event = 0.0) -> str:
         """One call, tried again as the gateway does."""
@@ -218,5 +218,5 @@ def house(
     found = House(folder, made, models, pool, watcher, metrics)
     for number in range(tenants):
         found.write(f"t{number}", f"w{number}")
-    pool.adopt(Catalogue(found.entry(f"t{number}") for number in range(tenants)))
+    pool.adopt(TenantCatalogue(found.entry(f"t{number}") for number in range(tenants)))
     return found

@@ -15,9 +15,9 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 from export.folders import copy_code
-from export.random_vlm import write_checkpoint
 from gateway.model_config import load, text_of
 from launcher.server import TritonServer
+from tests.support.tiny_qwen_vl import write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-vlm"

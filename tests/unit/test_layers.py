@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"settings", "errors", "lifecycle", "memory", "pictures", "privacy", "sightings"}
     | {"standard_streams", "visible_cards", "large_work", "lookups", "model_config"},
     {"placement"},
-    {"telemetry", "private_files", "sockets", "state"},
+    {"telemetry", "private_files", "sockets"},
     {"admission", "security", "triton", "workers"},
     {"health"},
     {"context"},

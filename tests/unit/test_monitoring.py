@@ -15,12 +15,12 @@ from prometheus_client.metrics import MetricWrapperBase
 from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
-from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.selection import StubSource
 from gateway.telemetry.log import LostLinesCollector
 from gateway.telemetry.metrics import MemberCollector, Metrics, TritonCollector
 from tests.support import monitoring
 
-FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/promtool.py
+FETCHED = Path(__file__).parents[2] / "var" / "tools" / "promtool"  # requirements/debian.py
 PROMTOOL = shutil.which("promtool") or (str(FETCHED) if FETCHED.is_file() else None)
 GRID = 24  # columns of Grafana
 

@@ -14,8 +14,7 @@ from uvicorn.server import ServerState
 from gateway.http.server.cycle import Answering, Cycle, Flow
 from gateway.http.server.head import check_head, complete_scope, declared_length, same_framing
 from gateway.http.server.lingering import Lingering
-from gateway.http.server.meter import Meter
-from gateway.http.server.pace import Pace
+from gateway.http.server.meter import Meter, Pace
 from gateway.http.server.refusal import FULL, INVALID, SLOW_BODY, SLOW_HEAD, Refusal
 from gateway.http.server.upgrade import parser_after
 from gateway.http.server.watch import Watch

@@ -1,4 +1,4 @@
-"""A uvicorn server for one port."""
+"""A uvicorn server for one port, and how many connections file descriptors are enough for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 from typing import cast
@@ -20,6 +21,10 @@ from gateway.telemetry.log import where
 from gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
+RESERVED_SHARE = 4  # a quarter is for files, databases, shared memory and Triton
+RESERVED_LEAST = 128
+MOST = 2048  # per listener, unless more are wanted: a connection takes memory, too
+UNLIMITED = 2**20
 
 
 class Listener(uvicorn.Server):
@@ -83,3 +88,22 @@ def _config(app: ASGIApp, settings: ServerSettings, watch: Watch) -> uvicorn.Con
         backlog=settings.backlog,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
+
+
+def raise_limit() -> int:
+    """Raise this process's limit of open files to the most it may have, and return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return UNLIMITED if hard == resource.RLIM_INFINITY else hard
+
+
+def connections_per_listener(descriptors: int, listeners: int, most: int | None = None) -> int:
+    """Return how many connections each listener may hold, with descriptors kept in reserve.
+
+    Args:
+        descriptors: limit of open files of this process.
+        listeners: listeners that share them; at least 1.
+        most: wanted at most; never more than there are descriptors for.
+    """
+    reserve = max(RESERVED_LEAST, descriptors // RESERVED_SHARE)
+    return max(1, min(most or MOST, (descriptors - reserve) // listeners))

@@ -1,4 +1,4 @@
-"""Bytes of a request on the wire: its head, and what comes with its body beside the body."""
+"""Bytes of a request on the wire: how many they are, and how fast they come."""
 
 from __future__ import annotations
 
@@ -7,6 +7,41 @@ from gateway.http.server.refusal import Refusal, head_too_large
 from gateway.settings.server import ConnectionSettings
 
 CHUNK_FRAMING = 32  # bytes of framing per chunk that are not counted: sizes, line ends, signatures
+
+
+class Pace:
+    """Bytes over time, judged once per window.
+
+    Args:
+        rate: least bytes per second.
+        window: seconds over which they are averaged.
+    """
+
+    __slots__ = ("_bytes", "_least", "_since", "_window")
+
+    def __init__(self, rate: float, window: float) -> None:
+        self._least = rate * window
+        self._window = window
+        self._bytes = 0
+        self._since = 0.0
+
+    def restart(self, now: float, count: int) -> None:
+        """Begin a window at ``now``, with ``count`` bytes behind it."""
+        self._since = now
+        self._bytes = count
+
+    def pardon(self, seconds: float) -> None:
+        """Leave time out of account."""
+        self._since += seconds
+
+    def too_slow(self, now: float, count: int) -> bool:
+        """Say whether the window is over and too little came; a good one begins the next."""
+        if now - self._since < self._window:
+            return False
+        if count - self._bytes < self._least:
+            return True
+        self.restart(now, count)
+        return False
 
 
 class Meter:

@@ -16,7 +16,7 @@ from gateway.http.body import read_body, read_query
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.security import presented_keys
-from gateway.services.lipsync.audio.wav import samples_of
+from gateway.services.lipsync.audio.samples import samples_of
 from gateway.services.lipsync.preview import MAX_SECONDS
 from gateway.services.lipsync.schemas import (
     ClipRequest,
@@ -89,9 +89,9 @@ def lipsync_application(service: LipsyncService, context: Context) -> FastAPI:
         body=ClipRequest, answer=PNG, errors=(*_TENANT, NotFoundError, RefusedError),
     )  # fmt: skip
     async def clip(request: Request) -> Response:
-        asked = await read_body(request, ClipRequest)
+        body = await read_body(request, ClipRequest)
         try:
-            file = pybase64.b64decode(asked.sound, validate=True)
+            file = pybase64.b64decode(body.sound, validate=True)
         except ValueError:
             raise RefusedError("The sound is no base64") from None
         making = service.clip(request.path_params["tenant"], samples_of(file, MAX_SECONDS))

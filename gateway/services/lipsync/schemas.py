@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from typing_extensions import TypeAliasType, TypedDict
@@ -150,42 +152,15 @@ def tenant_page(rows: Sequence[TenantRow], query: TenantsQuery) -> TenantPage:
 
 
 def tenant_json(row: TenantRow) -> Tenant:
-    """Return one tenant as REST tells it."""
-    return {
-        "id": row.id,
-        "state": row.state,
-        "device": row.device,
-        "pinned": row.pinned,
-        "preferred_device": row.preferred_device,
-        "usage_count": row.usage_count,
-        "frames": row.frames,
-        "inference_ms_total": round(row.inference_ms_total, 3),
-        "memory_bytes": row.memory_bytes,
-        "last_used": row.last_used,
-        "loaded": row.loaded,
-        "graph": row.graph[:HASH_DIGITS] if row.graph else None,
-        "error": row.error,
-    }
+    """Return one tenant as REST tells it: without its path."""
+    told = {name: value for name, value in asdict(row).items() if name != "path"}
+    milliseconds, graph = round(row.inference_ms_total, 3), row.graph and row.graph[:HASH_DIGITS]
+    return cast(Tenant, {**told, "inference_ms_total": milliseconds, "graph": graph})
 
 
 def device_json(row: DeviceRow) -> LipsyncDevice:
     """Return one device as REST tells it."""
-    return {
-        "device": row.device,
-        "model": row.model,
-        "engine": row.engine,
-        "name": row.name,
-        "cuda": row.cuda,
-        "healthy": row.healthy,
-        "memory_total_bytes": row.memory_total_bytes,
-        "memory_used_bytes": row.memory_used_bytes,
-        "memory_budget_bytes": row.memory_budget_bytes,
-        "resident": row.resident,
-        "resident_bytes": row.resident_bytes,
-        "max_models": row.max_models,
-        "queue": {
-            "in_flight": row.in_flight,
-            "waiting": row.waiting,
-            "size": row.queue_size,
-        },
-    }
+    told = asdict(row)
+    queue = {name: told.pop(name) for name in ("in_flight", "waiting")}
+    queue["size"] = told.pop("queue_size")
+    return cast(LipsyncDevice, {**told, "queue": queue})

@@ -16,8 +16,12 @@ from gateway.health.attempts import Asking
 from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.pictures import png_rgb
-from gateway.services.lipsync.audio.features import AudioAwayError, AudioError, AudioFeatures
-from gateway.services.lipsync.audio.lasting import LastingAudio
+from gateway.services.lipsync.audio.features import (
+    AudioAwayError,
+    AudioError,
+    AudioFeatures,
+    LastingAudio,
+)
 from gateway.services.lipsync.audio.mel import Floats
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb, frames_of
@@ -120,9 +124,9 @@ class LipsyncService(Service):
 
     def frames_per_second(self) -> float | None:
         """Return what all devices make while they are busy, as far as they have said so."""
-        told = [device.stats.frames_per_second for device in self.pool.devices]
-        known = [made for made in told if made is not None]
-        return sum(known) if known and len(known) == len(told) else None
+        figures = [device.stats.frames_per_second for device in self.pool.devices]
+        known = [figure for figure in figures if figure is not None]
+        return sum(known) if known and len(known) == len(figures) else None
 
     async def preview(self, tenant: str) -> bytes:
         """Return a PNG of one frame that the tenant makes of a drawn face and silence.

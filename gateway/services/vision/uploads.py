@@ -46,19 +46,19 @@ class _Files(FormReader):
     """Keeps the files of one field in memory, which the body's limit bounds.
 
     Attributes:
-        found: name and content of each, None for a text where a file was expected.
+        files: name and content of each, None for a text where a file was expected.
     """
 
     def __init__(self, field: str, max_parts: int) -> None:
         super().__init__(max_parts)
-        self.found: list[tuple[str, bytes] | None] = []
+        self.files: list[tuple[str, bytes] | None] = []
         self._field = field
         self._filename: str | None = None
         self._content: list[bytes] = []
 
     def text(self, name: str, value: str) -> None:
         if name == self._field:
-            self.found.append(None)
+            self.files.append(None)
 
     def file_begins(self, name: str, filename: str) -> None:
         self._filename = filename if name == self._field else None
@@ -70,14 +70,14 @@ class _Files(FormReader):
 
     def file_ends(self) -> None:
         if self._filename is not None:
-            self.found.append((self._filename, b"".join(self._content)))
+            self.files.append((self._filename, b"".join(self._content)))
             self._content = []
 
 
 async def _read(request: Request, name: str, max_parts: int) -> list[tuple[str, bytes] | None]:
-    files = _Files(name, max_parts)
-    await files.read(request)
-    return files.found
+    reader = _Files(name, max_parts)
+    await reader.read(request)
+    return reader.files
 
 
 def _content(field: tuple[str, bytes] | None, where: list[str | int]) -> tuple[str, bytes]:

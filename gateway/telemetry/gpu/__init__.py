@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from gateway.telemetry.gpu.collector import GpuCollector
-from gateway.telemetry.gpu.device import Gpu, read_nvml, read_triton
-from gateway.telemetry.gpu.history import GpuHistory, UnknownGpuError
-from gateway.telemetry.gpu.sample import GpuSample, GpuSource, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.sample import (
+    GpuHistory,
+    GpuSample,
+    GpuSource,
+    Reading,
+    SourceLostError,
+    SourceName,
+    UnknownGpuError,
+)
 from gateway.telemetry.gpu.sampler import GpuSampler
 from gateway.telemetry.gpu.selection import gpu_source, select_source
+from gateway.telemetry.gpu.triton import Gpu, read_nvml, read_triton
 
 __all__ = [
     "Gpu",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.telemetry.gpu.history import GpuHistory
+from gateway.telemetry.gpu.sample import GpuHistory
 
 LABELS = ["gpu", "device", "source"]
 MIB = 2**20

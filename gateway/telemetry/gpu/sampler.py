@@ -8,8 +8,7 @@ import threading
 import time
 
 from gateway.settings.telemetry import GpuSettings
-from gateway.telemetry.gpu.history import GpuHistory, Histories
-from gateway.telemetry.gpu.sample import GpuSource, SourceLostError
+from gateway.telemetry.gpu.sample import GpuHistory, GpuSource, Histories, SourceLostError
 from gateway.telemetry.gpu.selection import select_source
 from gateway.telemetry.log import where
 

@@ -1,7 +1,8 @@
-"""Which source is read: the configured one, or the best that works."""
+"""Which source of GPU figures is read: the configured one, the best that works, or a stub."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,11 +11,41 @@ from gateway.settings import Settings
 from gateway.settings.telemetry import GpuSettings
 from gateway.telemetry.gpu.dcgm import DcgmSource
 from gateway.telemetry.gpu.nvml import NvmlSource
-from gateway.telemetry.gpu.sample import GpuSource, Reading, SourceLostError, SourceName
-from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.sample import GpuSample, GpuSource, Reading, SourceLostError, SourceName
 from gateway.telemetry.gpu.triton import TritonSource
 
+DEVICE = "virtual-gpu"
+PERIOD = 60.0  # seconds for one swing of every figure
 RECHECK_SECONDS = 30.0  # between looks for a driver while the stub stands in
+
+
+class StubSource:
+    """One device whose figures swing slowly within the documented ranges."""
+
+    name: SourceName = "stub"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def read(self) -> list[Reading]:
+        """Return the one device (see :class:`GpuSource`); never fails."""
+        now = self._clock()
+        swing = (1 + math.sin(2 * math.pi * now / PERIOD)) / 2
+        utilisation = 25 + 5 * swing
+        sample = GpuSample(
+            gpu_util=utilisation,
+            mem_util=utilisation / 2,
+            memory_used_mb=1024,
+            memory_total_mb=8192,
+            power_w=150 + 10 * swing,
+            power_limit_w=250,
+            temperature_c=45 + 2 * swing,
+            timestamp=now,
+        )
+        return [Reading(DEVICE, None, sample)]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class SelectedSource:

@@ -92,8 +92,8 @@ def _try_kernel(device: int) -> None:
     session = ort.InferenceSession(_sum(), options, providers=providers, enable_fallback=0)
     if CUDA not in session.get_providers():
         raise RuntimeError("the session has no CUDA provider")
-    one = np.ones(1, np.float32)
-    (two,) = session.run(None, {"x": one})
+    ones = np.ones(1, np.float32)
+    (two,) = session.run(None, {"x": ones})
     if two[0] != 2:
         raise RuntimeError(f"1 + 1 is {two[0]} on the card")
 

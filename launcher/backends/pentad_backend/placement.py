@@ -67,7 +67,7 @@ ON_CPU = Computed()
 class Report:
     """A file that says where this process computes, as long as it lives.
 
-    The folder is Pentad's own; `gateway.health.computed` reads it.
+    The folder is Pentad's own; `gateway.health.engine` reads it.
     """
 
     def __init__(self, model: str, backend: str, computed: Computed, version: str = "") -> None:

@@ -111,8 +111,8 @@ class TritonPythonModel:
 
     def _describe(self) -> None:
         self._values = self._tuning.values
-        told = {"calls": {self._detector: self._values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        calls = {"calls": {self._detector: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **calls}).encode()
 
     def _try(self, _: int, __: int) -> None:
         """One call of the detector, of a picture of 4:3, as the readers make it."""
@@ -146,15 +146,15 @@ class TritonPythonModel:
         engine, options, clips, images = (
             model_io.elements(request, name) for name in ("ENGINE", "OPTIONS", "CLIP", "IMAGES")
         )
-        asked = read_options(b"".join(engine), b"".join(options))
+        story_options = read_options(b"".join(engine), b"".join(options))
         if bool(clips) == bool(images):
             raise OptionsError("input_invalid: either CLIP or IMAGES")
         wanted = frozenset(request.requested_output_names())
         answer = partial(self._answer, sender, wanted)
         if clips:
-            work = partial(self._tell_clip, clips[0], asked, sender, answer)
+            work = partial(self._tell_clip, clips[0], story_options, sender, answer)
         else:
-            work = partial(self._tell_images, images, asked, sender, answer)
+            work = partial(self._tell_images, images, story_options, sender, answer)
         size = sum(map(len, clips or images))
         job = partial(_run, sender, work)
         if images:

@@ -42,17 +42,17 @@ def read_options(engine: bytes, options: bytes) -> StoryOptions:
     """
     try:
         name = engine.decode() or TIMELINE
-        asked = json.loads(options or b"{}")
+        fields = json.loads(options or b"{}")
     except ValueError as error:
         raise OptionsError("options_invalid: not JSON") from error
     if name not in (TIMELINE, VLM):
         raise OptionsError("engine_unknown: timeline or vlm")
-    if not isinstance(asked, dict):
+    if not isinstance(fields, dict):
         raise OptionsError("options_invalid: not a JSON object")
-    frames, prompt = asked.get("frames"), asked.get("prompt")
+    frames, prompt = fields.get("frames"), fields.get("prompt")
     if frames is not None and not (type(frames) is int and 1 <= frames <= MAX_FRAMES):
         raise OptionsError(f"options_invalid: frames is 1 to {MAX_FRAMES}")
     if prompt is not None and not isinstance(prompt, str):
         raise OptionsError("options_invalid: prompt is a text")
-    generation = {key: asked[key] for key in _GENERATION if asked.get(key) is not None}
+    generation = {key: fields[key] for key in _GENERATION if fields.get(key) is not None}
     return StoryOptions(name, frames, prompt or None, generation)

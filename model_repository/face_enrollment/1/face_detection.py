@@ -154,9 +154,9 @@ def find_faces(
     centres, strides = _grid(size, detector)
     if predictions.shape != (len(strides), 15):
         raise ValueError(f"{predictions.shape} predictions, not {(len(strides), 15)}")
-    found = np.flatnonzero(predictions[:, 0] >= detector.score_threshold)
-    rows = predictions[found]
-    faces = DECODERS[detector.decoder](rows, centres[found], strides[found])
+    places = np.flatnonzero(predictions[:, 0] >= detector.score_threshold)
+    rows = predictions[places]
+    faces = DECODERS[detector.decoder](rows, centres[places], strides[places])
     return faces.kept(keep_strongest(faces.boxes, faces.scores, detector.nms_iou)).divided(scale)
 
 

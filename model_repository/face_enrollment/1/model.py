@@ -22,8 +22,6 @@ import model_io
 import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from crop_batches import CropBatches
-from embedder_thresholds import thresholds
 from engine_values import CROPS, SEARCHES, network_engine, picture_step
 from enrollment.jobs import CancelledError, Enroller, Job
 from enrollment.options import Wishes, chosen
@@ -31,13 +29,14 @@ from enrollment.refusals import RefusedError, refuse_pictures
 from enrollment.reports import reports, without_odd_ones
 from face_detection import Detector, letterbox
 from faces.alignment import SIDE
+from faces.consistency import pooled
 from faces.quality import Mode
-from faces.search import Found, SearchOptions, search
-from faces.vector import pooled
-from network_facts import network_facts
+from faces.search import SearchOptions, SearchResult, search
+from network_facts import network_facts, thresholds
 from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
+from row_batches import RowBatches
 from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures run side by side already
@@ -97,7 +96,12 @@ class TritonPythonModel:
         # Pictures are decoded by the threads that search them, so there is one for each core.
         threads = max(len(os.sched_getaffinity(0)), searches.calls.in_flight)
         self._enroller = Enroller(
-            CropBatches(self._embed, batches=crops.calls.in_flight, batch_rows=crops.calls.rows),
+            RowBatches(
+                lambda rows: list(self._embed(rows)),
+                "crops",
+                batches=crops.calls.in_flight,
+                batch_rows=crops.calls.rows,
+            ),
             searchers=self._searchers or threads,
             max_waiting_bytes=self._max_waiting_bytes,
             is_large=self._is_large,
@@ -105,8 +109,8 @@ class TritonPythonModel:
 
     def _describe(self) -> None:
         self._values = [tuning.values for tuning in self._tunings]
-        told = (values.as_json() for values in self._values)
-        calls = dict(zip(self._networks, told, strict=True))
+        values_json = (values.as_json() for values in self._values)
+        calls = dict(zip(self._networks, values_json, strict=True))
         self._info = json.dumps({**self._facts, "calls": calls})
 
     def _try_search(self, _: int, __: int) -> None:
@@ -126,7 +130,10 @@ class TritonPythonModel:
             old = self._enroller
             self._start()
             threading.Thread(target=old.stop).start()  # once it has finished what it has
-        if any(old is not one.values for old, one in zip(self._values, self._tunings, strict=True)):
+        if any(
+            old is not tuning.values
+            for old, tuning in zip(self._values, self._tunings, strict=True)
+        ):
             self._describe()  # they stayed, and there is a reason
         for request in requests:
             sender = ThreadSafeSender(request.get_response_sender())
@@ -172,7 +179,7 @@ class TritonPythonModel:
         is_cancelled: Callable[[], bool],
         data: bytes,
         with_thumbnail: bool,
-    ) -> Found:
+    ) -> SearchResult:
         def go_on() -> None:
             if is_cancelled():
                 raise CancelledError
@@ -202,20 +209,20 @@ class TritonPythonModel:
         poses: Sequence[str],
         job: Job,
     ) -> None:
-        refuse_pictures(job.found, strict=wish.strict, needed=job.embedded)
-        found, counted, threshold = job.found, job.embeddings, wish.consistency
+        refuse_pictures(job.results, strict=wish.strict, needed=job.embedded)
+        results, counted, threshold = job.results, job.embeddings, wish.consistency
         if wish.search.quality == "strict" and threshold is not None:
-            found, counted = without_odd_ones(found, counted, threshold)
-        told = reports(found, poses, job.embeddings, counted, threshold)
+            results, counted = without_odd_ones(results, counted, threshold)
+        rows = reports(results, poses, job.embeddings, counted, threshold)
         outputs = {
-            "IMAGE_REPORT": model_io.strings(json.dumps(told)),
+            "IMAGE_REPORT": model_io.strings(json.dumps(rows)),
             "MODEL_INFO": model_io.strings(self._info),
         }
         if "VECTOR" in wanted:
             parts = [part for part in counted if part is not None]
             outputs["VECTOR"] = pooled(parts, unit=wish.unit)
         if "THUMBNAIL" in wanted:
-            portrait = _thumbnail(job, found, only_used=wish.search.quality == "strict")
+            portrait = _thumbnail(job, results, only_used=wish.search.quality == "strict")
             outputs["THUMBNAIL"] = model_io.strings(portrait)
         model_io.finish(sender, outputs, wanted)
 
@@ -226,12 +233,12 @@ def _portrait(poses: Sequence[bytes]) -> int:
     return fronts[-1] if fronts else 0
 
 
-def _thumbnail(job: Job, found: Sequence[Found], only_used: bool) -> bytes:
-    portrait = found[job.portrait or 0]
+def _thumbnail(job: Job, results: Sequence[SearchResult], only_used: bool) -> bytes:
+    portrait = results[job.portrait or 0]
     if portrait.thumbnail is not None and (portrait.crops is not None or not only_used):
         return portrait.thumbnail
     # The picture that was to make it is none, or somebody else's: the first one that counts does.
-    used = (place for place, one in enumerate(found) if one.crops is not None)
+    used = (place for place, result in enumerate(results) if result.crops is not None)
     place = next(used, None)
     return b"" if place is None else job.search(job.images[place], True).thumbnail or b""
 

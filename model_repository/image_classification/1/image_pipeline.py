@@ -1,8 +1,7 @@
 """Pictures on their way: decoded side by side, then through the network in batches.
 
-Pure Python and numpy, no Triton. A *job* is one request, its pictures are *rows*. A batch takes
-the rows that are ready when the network is free, whatever requests they belong to, so a picture
-that takes long to decode, or turns out to be none, holds up nobody else's. Large pictures have a
+Pure Python and numpy, no Triton. A *job* is one request. A picture that takes long to decode, or
+turns out to be none, holds up nobody else's: a batch takes what is ready. Large pictures have a
 thread of their own, where they wait for each other while small ones pass.
 """
 
@@ -11,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
+from row_batches import RowBatches
 
 
 class Picture(Protocol):
@@ -29,10 +29,12 @@ class Picture(Protocol):
 
 
 AnyPicture = TypeVar("AnyPicture", bound=Picture)
+_Scores = tuple[NDArray[Any], int, float]
+"""A row's logits, its batch's size, and the milliseconds of that in the network."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PictureOutcome:
     """What became of one picture.
 
     Attributes:
@@ -53,7 +55,6 @@ class Job:
 
     Attributes:
         images: Encoded pictures.
-        outcomes: One per picture once it is known.
         closed: Whether it was answered.
         arrived: Monotonic time in seconds.
     """
@@ -61,7 +62,7 @@ class Job:
     def __init__(
         self,
         images: Sequence[bytes],
-        answer: Callable[[list[Outcome]], None],
+        answer: Callable[[list[PictureOutcome]], None],
         refuse: Callable[[Exception], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
@@ -74,22 +75,34 @@ class Job:
             is_cancelled: Whether the client has gone; a round trip to the server.
         """
         self.images = images
-        self.outcomes: list[Outcome | None] = [None] * len(images)
         self.closed = False
         self.arrived = time.monotonic()
         self.is_cancelled = is_cancelled
+        self._outcomes: dict[int, PictureOutcome] = {}
         self._answer = answer
         self._refuse = refuse
+        self._lock = threading.Lock()
 
-    def finish(self) -> None:
-        """Hands the outcomes over."""
+    def deliver(self, place: int, outcome: PictureOutcome) -> None:
+        """Take what became of a picture; hands all over after the last one."""
+        with self._lock:
+            self._outcomes[place] = outcome
+            if self.closed or len(self._outcomes) < len(self.images):
+                return
+            self.closed = True
         try:
-            self._answer([outcome for outcome in self.outcomes if outcome is not None])
+            self._answer([self._outcomes[place] for place in range(len(self.images))])
         except Exception as error:
-            self.fail(error)
+            self._give_up(error)
 
     def fail(self, error: Exception) -> None:
-        """Hands the reason over."""
+        """Hands the reason over, the first one only."""
+        with self._lock:
+            closed, self.closed = self.closed, True
+        if not closed:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
         # An answer that cannot be sent any more must not end the worker.
         with contextlib.suppress(Exception):
             self._refuse(error)
@@ -97,14 +110,6 @@ class Job:
 
 class CancelledError(Exception):
     """The client has gone."""
-
-
-@dataclass(slots=True)
-class _Row:
-    job: Job
-    place: int
-    pixels: NDArray[Any] | None = None
-    preparation_ms: float = 0.0
 
 
 class ImagePipeline(Generic[AnyPicture]):
@@ -138,34 +143,14 @@ class ImagePipeline(Generic[AnyPicture]):
         self._read = read
         self._prepare = prepare
         self._classify = classify
-        self._batch_rows = batch_rows
         self._max_waiting_bytes = max_waiting_bytes
         self._cancel_check_seconds = cancel_check_seconds
         self._lock = threading.Lock()
-        self._encoded_arrived = threading.Condition(self._lock)
-        self._row_ready = threading.Condition(self._lock)
-        self._encoded: deque[_Row] = deque()
-        self._large_arrived = threading.Condition(self._lock)
-        self._large: deque[_Row] = deque()
-        self._ready: deque[_Row] = deque()
         self._waiting_bytes = 0
-        self._decoding = 0  # rows that a thread has, or that wait because they are large
         self._stopping = False
-        self._threads = [
-            *self._start(self._decode_large, "large-decoder", 1),
-            *self._start(self._decode, "decoder", decoders),
-            *self._start(self._run_batches, "batch", batches),
-        ]
-
-    @staticmethod
-    def _start(work: Callable[[], None], name: str, count: int) -> list[threading.Thread]:
-        threads = [
-            threading.Thread(target=work, name=f"{name}-{number}", daemon=True)
-            for number in range(count)
-        ]
-        for thread in threads:
-            thread.start()
-        return threads
+        self._batches = RowBatches(self._run, "batch", batches=batches, batch_rows=batch_rows)
+        self._decoders = ThreadPoolExecutor(decoders, "decoder")
+        self._large = ThreadPoolExecutor(1, "large-decoder")
 
     def submit(self, job: Job) -> bool:
         """Queues a job; False when too much waits already (the job is not closed then)."""
@@ -174,124 +159,57 @@ class ImagePipeline(Generic[AnyPicture]):
             if self._stopping or self._waiting_bytes + size > self._max_waiting_bytes:
                 return False
             self._waiting_bytes += size
-            self._encoded.extend(_Row(job, place) for place in range(len(job.images)))
-            self._encoded_arrived.notify(len(job.images))
+            for place in range(len(job.images)):
+                self._decoders.submit(self._decode, job, place)
             return True
 
     def stop(self) -> None:
         """Finishes what waits, then ends the threads."""
         with self._lock:
             self._stopping = True
-            self._encoded_arrived.notify_all()
-            self._row_ready.notify_all()
-        for thread in self._threads:
-            thread.join()
+        for threads in (self._decoders, self._large):  # the first may bring the other one work
+            threads.shutdown()
+        self._batches.stop()
 
-    def _decode(self) -> None:
-        while (row := self._next_encoded()) is not None:
-            error = self._try(row, self._prepare_unless_large)
-            if error is not None or row.pixels is not None:
-                self._decoded(row, error)
-                continue
-            with self._lock:
-                self._large.append(row)
-                self._large_arrived.notify()
-
-    def _decode_large(self) -> None:
-        while (row := self._next_large()) is not None:
-            self._decoded(row, self._try(row, self._prepare_any))
-
-    def _decoded(self, row: _Row, error: Exception | None) -> None:
-        with self._lock:
-            self._decoding -= 1
-            self._waiting_bytes -= len(row.job.images[row.place])
-            if error is None:
-                self._ready.append(row)
-                self._row_ready.notify()
-            if self._stopping:  # this row may be what the last threads wait for
-                self._row_ready.notify_all()
-                self._large_arrived.notify_all()
-        if error is not None:
-            self._fail([row], error)
-
-    def _next_encoded(self) -> _Row | None:
-        with self._lock:
-            while not self._encoded:
-                if self._stopping:
-                    self._large_arrived.notify_all()
-                    return None
-                self._encoded_arrived.wait()
-            self._decoding += 1
-            return self._encoded.popleft()
-
-    def _next_large(self) -> _Row | None:
-        with self._lock:
-            while not self._large:
-                if self._stopping and not self._encoded and not self._decoding:
-                    return None
-                self._large_arrived.wait()
-            return self._large.popleft()
-
-    def _try(self, row: _Row, work: Callable[[_Row], None]) -> Exception | None:
-        job = row.job
-        if job.closed:  # another picture of the request was bad
-            return CancelledError()
-        started = time.monotonic()
+    def _decode(self, job: Job, place: int, *, large: bool = False) -> None:
+        begun = time.monotonic()
         try:
-            if started - job.arrived > self._cancel_check_seconds and job.is_cancelled():
-                return CancelledError()
-            work(row)
+            if job.closed or self._is_cancelled(job):  # or another of its pictures was bad
+                raise CancelledError
+            picture = self._read(job.images[place])
+            if picture.is_large and not large:
+                # Read again when it is its turn: open, it is large.
+                self._large.submit(self._decode, job, place, large=True)
+                return
+            pixels = self._prepare(picture)
         except Exception as error:
-            return error
-        row.preparation_ms += (time.monotonic() - started) * 1e3
-        return None
-
-    def _prepare_unless_large(self, row: _Row) -> None:
-        picture = self._read(row.job.images[row.place])
-        if not picture.is_large:  # those are read again when it is their turn: open, they are large
-            row.pixels = self._prepare(picture)
-
-    def _prepare_any(self, row: _Row) -> None:
-        row.pixels = self._prepare(self._read(row.job.images[row.place]))
-
-    def _run_batches(self) -> None:
-        while rows := self._next_batch():
-            started = time.monotonic()
-            try:
-                pixels = [row.pixels for row in rows if row.pixels is not None]  # all are prepared
-                logits, sizes = self._classify(np.stack(pixels))
-                if len(logits) != len(rows):
-                    raise RuntimeError(f"{len(logits)} answers for {len(rows)} pictures")
-            except Exception as error:
-                self._fail(rows, error)
-                continue
-            took = (time.monotonic() - started) * 1e3
-            for row, scores, size in zip(rows, logits, sizes, strict=True):
-                outcome = Outcome(scores, int(size[0]), row.preparation_ms, took)
-                self._deliver(row, outcome)
-
-    def _next_batch(self) -> list[_Row]:
-        with self._lock:
-            while not self._ready:
-                if self._stopping and not self._encoded and not self._decoding:
-                    return []
-                self._row_ready.wait()
-            count = min(len(self._ready), self._batch_rows)
-            return [self._ready.popleft() for _ in range(count)]
-
-    def _deliver(self, row: _Row, outcome: Outcome) -> None:
-        job = row.job
-        with self._lock:
-            job.outcomes[row.place] = outcome
-            complete = not job.closed and None not in job.outcomes
-            job.closed = job.closed or complete
-        if complete:
-            job.finish()
-
-    def _fail(self, rows: Sequence[_Row], error: Exception) -> None:
-        with self._lock:
-            jobs = {row.job for row in rows if not row.job.closed}
-            for job in jobs:
-                job.closed = True
-        for job in jobs:
             job.fail(error)
+            self._give_back(job, place)
+            return
+        took = (time.monotonic() - begun) * 1e3
+        self._give_back(job, place)
+        future = self._batches.submit([pixels])
+        future.add_done_callback(partial(self._classified, job, place, took))
+
+    def _is_cancelled(self, job: Job) -> bool:
+        late = time.monotonic() - job.arrived > self._cancel_check_seconds
+        return late and job.is_cancelled()
+
+    def _give_back(self, job: Job, place: int) -> None:
+        with self._lock:
+            self._waiting_bytes -= len(job.images[place])
+
+    def _run(self, pixels: NDArray[Any]) -> list[_Scores]:
+        begun = time.monotonic()
+        logits, sizes = self._classify(pixels)
+        took = (time.monotonic() - begun) * 1e3
+        return [(row, int(size[0]), took) for row, size in zip(logits, sizes, strict=True)]
+
+    def _classified(
+        self, job: Job, place: int, preparation_ms: float, future: Future[list[_Scores]]
+    ) -> None:
+        if error := future.exception():
+            job.fail(RuntimeError(str(error)))
+            return
+        ((logits, batch_size, execution_ms),) = future.result()
+        job.deliver(place, PictureOutcome(logits, batch_size, preparation_ms, execution_ms))

@@ -21,7 +21,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from class_ranking import best_classes, confidences
 from engine_values import PICTURES, network_engine
-from image_pipeline import ImagePipeline, Job, Outcome
+from image_pipeline import ImagePipeline, Job, PictureOutcome
 from image_preparation import FILTERS, Preparation
 from numpy.typing import NDArray
 from pictures.decoding import ImageError, Picture, open_picture
@@ -74,8 +74,8 @@ class TritonPythonModel:
 
     def _describe(self) -> None:
         self._values = self._tuning.values
-        told = {"calls": {self._classifier: self._values.as_json()}}
-        self._info = json.dumps({**self._facts, **told}).encode()
+        calls = {"calls": {self._classifier: self._values.as_json()}}
+        self._info = json.dumps({**self._facts, **calls}).encode()
 
     def _try(self, rows: int, _: int) -> None:
         """One call of the network, as the workers make it."""
@@ -124,7 +124,7 @@ class TritonPythonModel:
         return logits, sizes
 
     def _answer(
-        self, sender: ThreadSafeSender, wanted: Collection[str], outcomes: Sequence[Outcome]
+        self, sender: ThreadSafeSender, wanted: Collection[str], outcomes: Sequence[PictureOutcome]
     ) -> None:
         scores = confidences(np.stack([outcome.logits for outcome in outcomes]))
         best = np.stack([best_classes(row) for row in scores])

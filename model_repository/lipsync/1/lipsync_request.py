@@ -55,13 +55,13 @@ def parse_command(text: bytes) -> Command:
         RefusedError: command_invalid.
     """
     try:
-        given = json.loads(text) if len(text) <= MAX_TEXT else None
+        command = json.loads(text) if len(text) <= MAX_TEXT else None
     except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict) or given.get("op") not in OPERATIONS:
+        command = None
+    if not isinstance(command, dict) or command.get("op") not in OPERATIONS:
         raise RefusedError("command_invalid", f"COMMAND must be JSON with an op of {OPERATIONS}")
-    op, tenant, path = given["op"], given.get("tenant", ""), given.get("path", "")
-    force = given.get("force", False)
+    op, tenant, path = command["op"], command.get("tenant", ""), command.get("path", "")
+    force = command.get("force", False)
     if not isinstance(tenant, str) or not isinstance(path, str) or not isinstance(force, bool):
         raise RefusedError("command_invalid", "tenant and path are texts, force is true or false")
     if op != "stats" and not tenant:
@@ -86,19 +86,19 @@ def check_tenant(raw: bytes | None) -> str:
     return tenant
 
 
-def check_frames(given: Mapping[str, NDArray[Any]], limit: int) -> NDArray[Any]:
+def check_frames(arrays: Mapping[str, NDArray[Any]], limit: int) -> NDArray[Any]:
     """Return the one input of FRAMES that a request has.
 
     Args:
-        given: Those inputs that are there.
+        arrays: Those inputs that are there.
         limit: Most frames.
 
     Raises:
         RefusedError: frames_invalid.
     """
-    if len(given) != 1:
+    if len(arrays) != 1:
         raise RefusedError("frames_invalid", f"exactly one of {', '.join(FRAMES)} is needed")
-    (frames,) = given.values()
+    (frames,) = arrays.values()
     shape = frames.shape
     if (
         len(shape) != 4

@@ -47,18 +47,18 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
         ValueError: A parameter has no sensible value.
     """
     own = installed(folder)
-    given = {**parameters, **own}
+    values = {**parameters, **own}
     kind, _, index = parameters["device"].partition(":")
     return Settings(
         # Which kind of device is the installation's to say, which number the configuration's.
         device=one_of({"device": kind, **own}, "device", ("auto", "cpu", "cuda")),
         index=number({"device": index or "0"}, "device"),
-        workers=number(given, "workers"),
-        queue_size=number(given, "queue_size", 1),
-        frame_limit=number(given, "frame_limit", 1),
-        loads=number(given, "loads", 1),
-        blob_folder=Path(given["blob_folder"]) if given["blob_folder"] else None,
-        device_memory=int(float(given["device_memory_gb"]) * 2**30),
-        host_memory=int(float(given["host_memory_gb"]) * 2**30),
-        mask=Mask.parse(given["mask"]),
+        workers=number(values, "workers"),
+        queue_size=number(values, "queue_size", 1),
+        frame_limit=number(values, "frame_limit", 1),
+        loads=number(values, "loads", 1),
+        blob_folder=Path(values["blob_folder"]) if values["blob_folder"] else None,
+        device_memory=int(float(values["device_memory_gb"]) * 2**30),
+        host_memory=int(float(values["host_memory_gb"]) * 2**30),
+        mask=Mask.parse(values["mask"]),
     )

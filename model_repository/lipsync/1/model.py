@@ -21,8 +21,7 @@ import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from engines.devices import make_control, make_engines
-from frames.mouth_arrays import MouthArrays
-from frames.mouth_work import MouthWork
+from frames.mouth_work import MouthArrays, MouthWork
 from frames.scheduler import FrameQueue, Job
 from frames.workers import FrameWorkers
 from lipsync_errors import (
@@ -109,8 +108,8 @@ class TritonPythonModel:
         refuse: Callable[[BaseException], None],
     ) -> None:
         arrays = {name: model_io.optional_array(request, name) for name in FRAMES}
-        given = {name: array for name, array in arrays.items() if array is not None}
-        frames = check_frames(given, self._settings.frame_limit)
+        sent = {name: array for name, array in arrays.items() if array is not None}
+        frames = check_frames(sent, self._settings.frame_limit)
         audio = check_audio(model_io.optional_array(request, "AUDIO"), len(frames))
         output = mouth_output(request.requested_output_names())
         tenant = check_tenant(model_io.single(request, "TENANT"))

@@ -113,33 +113,39 @@ def choose(figures: Sequence[Figure], limits: Limits) -> Choice:
     """
     usual, steady = limits.usual, True
     alone = [figure for figure in figures if figure.size.in_flight == 1]
-    short = {one.size.rows: one for one in alone if one.size.length == limits.lengths[0]}
+    short = {
+        figure.size.rows: figure for figure in alone if figure.size.length == limits.lengths[0]
+    }
     rows, agree = _best(short, usual.rows, limits.longest_ms)
     steady &= agree
     tokens = usual.tokens
     if tokens:
         long = {
-            one.size.rows * one.size.length: one
-            for one in alone
-            if one.size.length == limits.lengths[-1]
+            figure.size.rows * figure.size.length: figure
+            for figure in alone
+            if figure.size.length == limits.lengths[-1]
         }
         tokens, agree = _best(long, tokens, limits.longest_ms)
         steady &= agree
-    beside = {one.size.in_flight: one for one in figures if one.size in _beside(figures)}
+    beside = {
+        figure.size.in_flight: figure for figure in figures if figure.size in _beside(figures)
+    }
     in_flight, agree = _best(beside, usual.in_flight, float("inf"), fewest=usual.in_flight)
     steady &= agree
-    found = Calls(
+    best = Calls(
         min(rows, limits.most.rows),
         min(tokens, limits.most.tokens),
         min(in_flight, limits.most.in_flight),
     )
-    return Choice(found, True) if steady else Choice(usual, False)
+    return Choice(best, True) if steady else Choice(usual, False)
 
 
 def _beside(figures: Sequence[Figure]) -> set[Size]:
     """Sizes that were tried with several calls in flight, at each number of them."""
-    kinds = {(one.size.rows, one.size.length) for one in figures if one.size.in_flight > 1}
-    return {one.size for one in figures if (one.size.rows, one.size.length) in kinds}
+    kinds = {
+        (figure.size.rows, figure.size.length) for figure in figures if figure.size.in_flight > 1
+    }
+    return {figure.size for figure in figures if (figure.size.rows, figure.size.length) in kinds}
 
 
 def _best(
@@ -165,7 +171,7 @@ def _best(
     if usual not in allowed:
         if allowed == amounts:
             return usual, True  # it was not tried, and what was tried does not forbid it
-        usual = max((one for one in allowed if one < usual), default=allowed[0])
+        usual = max((amount for amount in allowed if amount < usual), default=allowed[0])
     best = max(allowed, key=lambda amount: amount / times[amount])
     if best / times[best] <= (1 + MARGIN) * usual / times[usual]:
         return usual, curve[usual].steady

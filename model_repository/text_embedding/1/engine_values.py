@@ -104,13 +104,13 @@ def network_engine(parameters: Mapping[str, str], network: str) -> NetworkEngine
             "instances": 2, "most_rows": 128}}.
         network: Triton's name of it.
     """
-    told = json.loads(parameters.get("networks") or "{}").get(network)
-    if told is None:
+    report = json.loads(parameters.get("networks") or "{}").get(network)
+    if report is None:
         return NetworkEngine()
     return NetworkEngine(
-        on_gpu=str(told["device"]).startswith("cuda"),
-        instances=int(told["instances"]),
-        most_rows=int(told["most_rows"]) or None,
+        on_gpu=str(report["device"]).startswith("cuda"),
+        instances=int(report["instances"]),
+        most_rows=int(report["most_rows"]) or None,
     )
 
 

@@ -34,37 +34,37 @@ def installed(folder: Path) -> dict[str, str]:
     return settings
 
 
-def number(given: Mapping[str, str], name: str, least: int = 0) -> int:
+def number(parameters: Mapping[str, str], name: str, least: int = 0) -> int:
     """Return a whole number.
 
     Raises:
         KeyError: The parameter is missing.
         ValueError: It is no number, or less than `least`.
     """
-    value = int(given[name])
+    value = int(parameters[name])
     if value < least:
         raise ValueError(f"{name} is {value}, less than {least}")
     return value
 
 
-def flag(given: Mapping[str, str], name: str) -> bool:
+def flag(parameters: Mapping[str, str], name: str) -> bool:
     """Return a parameter that is true or false.
 
     Raises:
         KeyError: The parameter is missing.
         ValueError: It is neither.
     """
-    return one_of(given, name, ("true", "false")) == "true"
+    return one_of(parameters, name, ("true", "false")) == "true"
 
 
-def one_of(given: Mapping[str, str], name: str, known: Collection[str]) -> str:
+def one_of(parameters: Mapping[str, str], name: str, known: Collection[str]) -> str:
     """Return a parameter that is one of several words.
 
     Raises:
         KeyError: The parameter is missing.
         ValueError: It is none of them.
     """
-    value = given[name]
+    value = parameters[name]
     if value not in known:
         raise ValueError(f"{name} {value!r} is not one of {', '.join(map(repr, known))}")
     return value

@@ -62,11 +62,11 @@ class Values:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the model's MODEL_INFO tells of them."""
-        told: dict[str, Any] = {**asdict(self.calls), "source": self.source}
+        row: dict[str, Any] = {**asdict(self.calls), "source": self.source}
         if self.reason:
-            told["reason"] = self.reason
-        told["figures"] = [_row(figure) for figure in self.figures]
-        return told
+            row["reason"] = self.reason
+        row["figures"] = [_row(figure) for figure in self.figures]
+        return row
 
 
 class Tuning:
@@ -105,9 +105,9 @@ class Tuning:
         usual = calls(kind, engine)
         most = most_calls(kind, engine)
         self._limits = Limits(usual, most, kind.longest_ms, kind.lengths)
-        told = calls(kind, engine, **self._words)
+        configured = calls(kind, engine, **self._words)
         fixed = all(int(word) for word in self._wanted().values())
-        self.values = Values(told, "configured" if fixed else "usual")
+        self.values = Values(configured, "configured" if fixed else "usual")
         folder = os.environ.get(FOLDER)
         self._file = Path(folder, f"{kind.name}.{network.name}.json") if folder else None
         self._key = fingerprint(network, asdict(self._limits)) if folder and not fixed else ""
@@ -191,11 +191,11 @@ class Tuning:
     def _reached_usual(self, figures: list[Figure]) -> bool:
         """Whether rows up to the usual ones, or up to calls that last too long, were tried."""
         limits = self._limits
-        alone = [one for one in figures if one.size.in_flight == 1]
-        tried = [one for one in alone if one.size.length == limits.lengths[0]]
+        alone = [figure for figure in figures if figure.size.in_flight == 1]
+        tried = [figure for figure in alone if figure.size.length == limits.lengths[0]]
         return limits.most.rows == 1 or any(
-            one.size.rows >= limits.usual.rows or one.milliseconds > limits.longest_ms
-            for one in tried
+            figure.size.rows >= limits.usual.rows or figure.milliseconds > limits.longest_ms
+            for figure in tried
         )
 
     def _found(self) -> bool:
@@ -211,8 +211,8 @@ class Tuning:
         return {name: word for name, word in self._words.items() if getattr(usual, name)}
 
     def _take(self, figures: list[Figure], choice: Choice, source: str) -> None:
-        told = {name: int(word) for name, word in self._words.items() if int(word)}
-        self.values = Values(replace(choice.calls, **told), source, tuple(figures))
+        configured = {name: int(word) for name, word in self._words.items() if int(word)}
+        self.values = Values(replace(choice.calls, **configured), source, tuple(figures))
 
 
 def fingerprint(network: Path, *further: Any) -> str:
@@ -252,11 +252,11 @@ def machine() -> dict[str, Any]:
 
 def _engines(network: str) -> list[Any]:
     """Return what a network's backends report, and the server's version where it is known."""
-    told: set[str] = set()
+    reports: set[str] = set()
     if folder := os.environ.get(ENGINES):
         for file in Path(folder).glob(f"{network}.*.json"):
-            told.add(_text(file))
-    return [sorted(told), {name: os.environ.get(name) for name in _TRITON}]
+            reports.add(_text(file))
+    return [sorted(reports), {name: os.environ.get(name) for name in _TRITON}]
 
 
 @contextlib.contextmanager
@@ -306,7 +306,11 @@ def read(file: Path, key: str) -> list[Figure]:
 
 def write(file: Path, key: str, figures: list[Figure]) -> None:
     """Keep figures, this user's alone; a full disk only means that the next start measures."""
-    content = {"key": key, "measured_at": time.time(), "figures": [_row(one) for one in figures]}
+    content = {
+        "key": key,
+        "measured_at": time.time(),
+        "figures": [_row(figure) for figure in figures],
+    }
     with contextlib.suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
@@ -326,9 +330,9 @@ def _row(figure: Figure) -> dict[str, Any]:
 def _figure(row: Mapping[str, Any]) -> Figure:
     counts = [row[name] for name in ("rows", "length", "in_flight")]
     times = [float(row[name]) for name in ("ms", "fastest_ms")]
-    if not all(type(one) is int and one > 0 for one in counts):
+    if not all(type(number) is int and number > 0 for number in counts):
         raise ValueError("a count that is none")
-    if not all(math.isfinite(one) and one > 0 for one in times):
+    if not all(math.isfinite(number) and number > 0 for number in times):
         raise ValueError("a time that is none")
     return Figure(Size(*counts), *times)
 

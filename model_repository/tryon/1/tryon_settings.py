@@ -70,45 +70,45 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
         KeyError: A parameter is missing.
         ValueError: A parameter has no sensible value.
     """
-    given = {**parameters, **installed(folder)}
+    values = {**parameters, **installed(folder)}
 
     def path(name: str) -> Path | None:
-        return folder / given[name] if given[name] else None
+        return folder / values[name] if values[name] else None
 
     def optional(name: str) -> int | None:
-        return number(given, name, 1) if given[name] else None
+        return number(values, name, 1) if values[name] else None
 
     return TryonSettings(
-        engine=one_of(given, "engine", ENGINES),
-        body_networks=folder / given["body_networks"],
+        engine=one_of(values, "engine", ENGINES),
+        body_networks=folder / values["body_networks"],
         model_path=path("model_path"),
         lora_path=path("lora_path"),
         quantized_path=path("quantized_path"),
         libraries=path("libraries"),
-        model_version=given["model_version"],
-        device=given["device"],
-        dtype=one_of(given, "dtype", ("bfloat16", "float16", "float32")),
-        memory_bytes=round(float(given["memory_gb"]) * 2**30),
-        placement=one_of(given, "placement", ("", *PLACEMENTS)),
-        default_mode=one_of(given, "default_mode", MODE_DEFAULTS),
+        model_version=values["model_version"],
+        device=values["device"],
+        dtype=one_of(values, "dtype", ("bfloat16", "float16", "float32")),
+        memory_bytes=round(float(values["memory_gb"]) * 2**30),
+        placement=one_of(values, "placement", ("", *PLACEMENTS)),
+        default_mode=one_of(values, "default_mode", MODE_DEFAULTS),
         default_steps=optional("default_steps"),
-        default_cfg=float(given["default_cfg"]) if given["default_cfg"] else None,
-        default_seed=number(given, "default_seed", 0),
-        default_resolution=one_of(given, "default_resolution", PRESETS),
-        enable_teacache=flag(given, "enable_teacache"),
-        teacache_thresh=float(given["teacache_thresh"]),
+        default_cfg=float(values["default_cfg"]) if values["default_cfg"] else None,
+        default_seed=number(values, "default_seed", 0),
+        default_resolution=one_of(values, "default_resolution", PRESETS),
+        enable_teacache=flag(values, "enable_teacache"),
+        teacache_thresh=float(values["teacache_thresh"]),
         vae_image_size=optional("vae_image_size"),
         condition_image_size=optional("condition_image_size"),
-        restore=flag(given, "restore") if given["restore"] else given["engine"] != "warp",
-        resize_to_resolution=flag(given, "resize_to_resolution"),
-        maintain_aspect_ratio=flag(given, "maintain_aspect_ratio"),
-        create_comparison=flag(given, "create_comparison"),
-        compress_output=flag(given, "compress_output"),
-        warmup_on_startup=flag(given, "warmup_on_startup"),
-        clear_cache_between_jobs=flag(given, "clear_cache_between_jobs"),
+        restore=flag(values, "restore") if values["restore"] else values["engine"] != "warp",
+        resize_to_resolution=flag(values, "resize_to_resolution"),
+        maintain_aspect_ratio=flag(values, "maintain_aspect_ratio"),
+        create_comparison=flag(values, "create_comparison"),
+        compress_output=flag(values, "compress_output"),
+        warmup_on_startup=flag(values, "warmup_on_startup"),
+        clear_cache_between_jobs=flag(values, "clear_cache_between_jobs"),
         steps_file=path("steps_file"),
-        max_image_bytes=number(given, "max_image_bytes", 1024),
-        max_pixels=number(given, "max_pixels", 4096),
-        queue_size=number(given, "queue_size", 1),
-        threads=number(given, "threads", 0) or min(8, os.cpu_count() or 1),
+        max_image_bytes=number(values, "max_image_bytes", 1024),
+        max_pixels=number(values, "max_pixels", 4096),
+        queue_size=number(values, "queue_size", 1),
+        threads=number(values, "threads", 0) or min(8, os.cpu_count() or 1),
     )

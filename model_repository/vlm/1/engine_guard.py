@@ -61,14 +61,14 @@ def marked(mark: str) -> list[int]:
     they could not: killed with them, it would leave hundreds of megabytes in /dev/shm.
     """
     wanted = f"{MARK}={mark}".encode()
-    found = []
+    processes = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # it ended, or is another user's
                 carries = wanted in (folder / "environ").read_bytes().split(b"\0")
                 if carries and TRACKER not in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-    return found
+                    processes.append(int(folder.name))
+    return processes
 
 
 def kill(mark: str) -> None:

@@ -45,8 +45,8 @@ def has_cuda_compiler() -> bool:
         return True
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     if not home:
-        found = shutil.which("nvcc")
-        home = os.path.dirname(os.path.dirname(found)) if found else TOOLKIT
+        compiler = shutil.which("nvcc")
+        home = os.path.dirname(os.path.dirname(compiler)) if compiler else TOOLKIT
     return bool(shutil.which(os.path.join(home, "bin", "nvcc")) and shutil.which("ninja"))
 
 

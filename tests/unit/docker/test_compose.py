@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.http.server.descriptors import MOST, connections_per_listener
+from gateway.http.server.listener import MOST, connections_per_listener
 from gateway.settings import Settings, load_settings
 from gateway.settings.socket_file import socket_file
 from gateway.telemetry.gpu import gpu_source

@@ -147,7 +147,7 @@ def test_npm_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert "--ignore-scripts" in command
         return subprocess.CompletedProcess(command, 1, "", "npm error 404\nnpm error not found\n")
 
-    monkeypatch.setattr(fetch.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(ExportError, match=r"x@1\.0: npm error not found"):
         fetch.npm_pack("x", "1.0", tmp_path)
 

@@ -12,10 +12,9 @@ import pytest
 
 from export import face_source, graph_parity
 from export.__main__ import main
-from export.detector_graph import write_detector
-from export.embedder_graph import write_embedder
 from export.errors import ExportError
 from export.face_families import PixelFormat
+from export.face_graphs import write_detector, write_embedder
 from export.face_network import DetectorExport, EmbedderExport
 from export.face_source import DetectorSource, EmbedderSource
 from export.graph_parity import pictures
@@ -115,12 +114,12 @@ def test_a_graph_that_answers_otherwise_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Channels in the wrong order stand for every mistake of the surgery."""
-    from export import embedder_graph, pixels
+    from export import face_graphs, pixels
 
     def mistaken(model: object, form: PixelFormat) -> None:
         pixels.accept_pixels(model, PixelFormat("rgb", form.mean, form.std))
 
-    monkeypatch.setattr(embedder_graph, "accept_pixels", mistaken)
+    monkeypatch.setattr(face_graphs, "accept_pixels", mistaken)
     network = face_networks.embedder(tmp_path / "published.onnx")
     with pytest.raises(ExportError, match="differs from its model"):
         write_embedder(network, BGR, tmp_path / "model.onnx")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from export.checkpoint import SentenceConfig, sentence_config
 from export.errors import ExportError
-from export.sentence_config import SentenceConfig, sentence_config
 
 KINDS = ("Transformer", "Pooling", "Normalize")
 

@@ -11,8 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from gateway.health.computed import Computed, Reports, as_computed, engine_and_device
-from gateway.health.engine import network_fact
+from gateway.health.engine import Computed, Reports, as_computed, engine_and_device, network_fact
 from gateway.health.loading import ModelLoader
 from gateway.health.state import ModelState
 from gateway.telemetry.metrics import Metrics

@@ -9,10 +9,9 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.settings.lipsync import LipsyncSettings
-from launcher import client_memory as module
-from launcher.client_memory import client_memory
+from launcher import options as module
 from launcher.layout import Wheel, environment, find_wheel
-from launcher.options import ServerOptions, command_line, options_from
+from launcher.options import ServerOptions, client_memory, command_line, options_from
 
 USAGE = """\
 Usage: tritonserver [options]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import log_file
-from launcher.log_file import LogFile, matters
-from launcher.logs import LogStream
+from launcher import logs
+from launcher.logs import LogFile, LogStream, matters
 from launcher.readiness import progress
 
 
@@ -84,7 +83,7 @@ def test_without_a_file_there_is_no_progress(tmp_path: Path) -> None:
 def test_the_file_is_bounded_and_a_full_disk_costs_lines_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_file, "LARGEST", 1000)
+    monkeypatch.setattr(logs, "LARGEST", 1000)
     file = LogFile(tmp_path / "pentad.log")
     for number in range(200):
         file.write(f"{number} " + "x" * 90)

@@ -6,10 +6,9 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.settings.triton import TritonSettings
-from launcher.complete_configs import complete
 from launcher.errors import LauncherError
 from launcher.layout import environment, find_wheel
-from launcher.options import ServerOptions, Tls, command_line, options_from
+from launcher.options import ServerOptions, Tls, command_line, complete_configs, options_from
 from launcher.selftest import REPOSITORY
 
 
@@ -110,4 +109,4 @@ def test_models_that_are_not_there_yet_may_need_completion(tmp_path: Path) -> No
 
 
 def test_our_own_models_need_no_completion() -> None:
-    assert complete([Path(__file__).parents[3] / "model_repository", REPOSITORY])
+    assert complete_configs([Path(__file__).parents[3] / "model_repository", REPOSITORY])

@@ -17,7 +17,7 @@ from launcher.errors import LauncherError
 from launcher.logs import LINE_BYTES, LogStream, label
 from launcher.processes import Restarter
 from launcher.profile import VERDICT, choose_profile
-from launcher.wakeups import Wakeups
+from launcher.supervisor import Wakeups
 from tests.support.waiting import wait_for
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.errors import BusyError, DeadlineError, GatewayError
+from gateway.errors import BusyError, DeadlineError, GatewayError, UnavailableError
+from gateway.health.attempts import Asking
 from gateway.services.lipsync.audio.alignment import (
     MIN_SAMPLES,
     WINDOW_ROWS,
@@ -106,3 +110,30 @@ def mel_windows(raw: memoryview, frames: int) -> tuple[Floats, int]:
     part = samples[: (rows_needed(frames) + 1) * HOP]
     mel = mel_spectrogram(part)[: rows_needed(frames)]
     return windows(mel, rows, frames), rows
+
+
+@dataclass(frozen=True)
+class LastingAudio:
+    """Features of `raw_audio` from an encoder whose process may die meanwhile.
+
+    Attributes:
+        features: asks the encoder.
+        asking: asks it again until a deadline, by the monotonic clock.
+    """
+
+    features: AudioFeatures
+    asking: Callable[[float], Asking]
+
+    async def of_frames(self, raw: memoryview, frames: int, seconds: float) -> Floats:
+        """See :meth:`AudioFeatures.of_frames`; a process that ended is waited for."""
+        return await self._ask(lambda left: self.features.of_frames(raw, frames, left), seconds)
+
+    async def of_windows(self, windows: Floats, seconds: float) -> Floats:
+        """See :meth:`AudioFeatures.of_windows`; a process that ended is waited for."""
+        return await self._ask(lambda left: self.features.of_windows(windows, left), seconds)
+
+    async def _ask(self, ask: Callable[[float], Awaitable[Floats]], seconds: float) -> Floats:
+        try:
+            return await self.asking(time.monotonic() + seconds)(ask)
+        except UnavailableError:
+            raise AudioAwayError from None

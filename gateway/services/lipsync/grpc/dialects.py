@@ -66,27 +66,27 @@ class _Fields:
     """The last value of every field by number and wire type: the others are unknown fields."""
 
     def __init__(self, message: memoryview) -> None:
-        self.found: dict[tuple[int, int], Value] = {}
+        self.fields: dict[tuple[int, int], Value] = {}
         for number, kind, value in fields(message):
-            self.found[number, kind] = value
+            self.fields[number, kind] = value
             if (number, kind) == (1, LENGTH):
                 self.model_id = _text(value)
 
     model_id = ""
 
     def has(self, number: int, kind: int) -> bool:
-        return (number, kind) in self.found
+        return (number, kind) in self.fields
 
     def view(self, number: int) -> memoryview:
-        value = self.found.get((number, LENGTH), _NOTHING)
+        value = self.fields.get((number, LENGTH), _NOTHING)
         return value if isinstance(value, memoryview) else _NOTHING
 
     def number(self, number: int) -> int:
-        value = self.found.get((number, VARINT), 0)
+        value = self.fields.get((number, VARINT), 0)
         return int32(value) if isinstance(value, int) else 0
 
     def flag(self, number: int) -> bool:
-        return bool(self.found.get((number, VARINT), 0))
+        return bool(self.fields.get((number, VARINT), 0))
 
     def dialect(self) -> Dialect:
         """Field 4 decides by its wire type; without it only V2 has numbers in 5 and 6.

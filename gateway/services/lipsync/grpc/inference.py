@@ -14,8 +14,7 @@ from gateway.errors import (
     GatewayError,
     UnavailableError,
 )
-from gateway.services.lipsync.audio.features import AudioError
-from gateway.services.lipsync.audio.lasting import LastingAudio
+from gateway.services.lipsync.audio.features import AudioError, LastingAudio
 from gateway.services.lipsync.grpc.dialects import (
     Dialect,
     InferRequest,

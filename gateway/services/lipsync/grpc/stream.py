@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,8 @@ from gateway.errors import (
     RefusedError,
     UnavailableError,
 )
-from gateway.services.lipsync.audio.features import AudioAwayError, AudioError
-from gateway.services.lipsync.audio.lasting import LastingAudio
-from gateway.services.lipsync.audio.resampling import Resampling, SamplesError
+from gateway.services.lipsync.audio.features import AudioAwayError, AudioError, LastingAudio
+from gateway.services.lipsync.audio.samples import Resampling, SamplesError
 from gateway.services.lipsync.audio.sound_stream import SoundStream, sound_frame
 from gateway.services.lipsync.grpc.endpoint import Call, Reply
 from gateway.services.lipsync.grpc.inference_pb2 import (
@@ -31,7 +32,6 @@ from gateway.services.lipsync.grpc.inference_pb2 import (
 from gateway.services.lipsync.grpc.stream_buffer import FrameMemory, StreamBuffer
 from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
 from gateway.services.lipsync.grpc.stream_request import MAX_SOUND_BYTES, Start, checked, parse
-from gateway.services.lipsync.grpc.together import together
 from gateway.services.lipsync.grpc.validation import NO_ENCODER
 from gateway.services.lipsync.inference import Due, MouthInference
 from gateway.services.lipsync.request import MouthRequest
@@ -259,10 +259,10 @@ class Maker:
         try:
             async with (
                 self.admission.slot(),
-                self.inference.running(request, timeout, due) as found,
+                self.inference.running(request, timeout, due) as region,
             ):
                 now = time.monotonic()
-                mouths = [bytes(mouth) for mouth in found.frames(count)]
+                mouths = [bytes(mouth) for mouth in region.frames(count)]
         except DeadlineError:
             if self.start.drop_late and self.call.time_left() > 0:
                 return [_dropped(index, count)]
@@ -288,3 +288,17 @@ def _mouth(index: int, data: bytes, late: bool = False) -> StreamResponse:
 
 def _dropped(index: int, count: int) -> StreamResponse:
     return StreamResponse(dropped=StreamDropped(index=index, count=count))
+
+
+async def together(*sides: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side; the first error ends the others and is raised."""
+    tasks = [asyncio.ensure_future(side) for side in sides]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from gateway.errors import BadRequestError
 from gateway.services.lipsync.audio.mel import SAMPLE_RATE
-from gateway.services.lipsync.audio.resampling import SampleFormat
+from gateway.services.lipsync.audio.samples import SampleFormat
 from gateway.services.lipsync.grpc.inference_pb2 import StreamRequest, StreamStart
 from gateway.services.lipsync.grpc.validation import FORMATS, MAX_BATCH, frame_bytes, id_problem
 from gateway.services.lipsync.request import Format

@@ -29,7 +29,7 @@ class UnknownTenantError(NotFoundError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TenantEntry:
     """One tenant.
 
     Attributes:
@@ -48,31 +48,31 @@ class Entry:
     preferred: int | None = None
 
 
-class Catalogue:
+class TenantCatalogue:
     """All tenants by id; never changes, a reload makes another one."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries: Mapping[str, Entry] = MappingProxyType({e.tenant: e for e in entries})
+    def __init__(self, entries: Iterable[TenantEntry] = ()) -> None:
+        self._entries: Mapping[str, TenantEntry] = MappingProxyType({e.tenant: e for e in entries})
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[TenantEntry]:
         return iter(self._entries.values())
 
     def __contains__(self, tenant: object) -> bool:
         return tenant in self._entries
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Catalogue) and self._entries == other._entries
+        return isinstance(other, TenantCatalogue) and self._entries == other._entries
 
     __hash__ = None  # type: ignore[assignment]
 
-    def get(self, tenant: str) -> Entry | None:
+    def get(self, tenant: str) -> TenantEntry | None:
         """Return a tenant's entry, or None."""
         return self._entries.get(tenant)
 
-    def entry(self, tenant: str) -> Entry:
+    def entry(self, tenant: str) -> TenantEntry:
         """Return a tenant's entry.
 
         Raises:
@@ -88,7 +88,7 @@ def is_tenant_id(name: str) -> bool:
     return re.fullmatch(TENANT_ID, name) is not None
 
 
-def configured(models: Mapping[str, TenantSettings], root: str) -> list[Entry]:
+def configured(models: Mapping[str, TenantSettings], root: str) -> list[TenantEntry]:
     """Return the tenants that the configuration names.
 
     Raises:
@@ -102,7 +102,7 @@ def configured(models: Mapping[str, TenantSettings], root: str) -> list[Entry]:
             raise ValueError(f"models.{tenant}.model_path leaves models_root")
         preferred = model.preferred_gpu
         entries.append(
-            Entry(
+            TenantEntry(
                 tenant=tenant,
                 path=model.model_path,
                 file=file,
@@ -116,7 +116,7 @@ def configured(models: Mapping[str, TenantSettings], root: str) -> list[Entry]:
 
 def catalogued(
     models: Mapping[str, TenantSettings], root: str, folder: Path | None, tenants: Iterable[str]
-) -> Catalogue:
+) -> TenantCatalogue:
     """Return the catalogue of the configured tenants and those found in the watched folder.
 
     An id that both have is the configured one's.
@@ -131,11 +131,11 @@ def catalogued(
         ValueError: as :func:`configured`.
     """
     entries = [
-        Entry(tenant, tenant + SUFFIX, (folder / (tenant + SUFFIX)).absolute())
+        TenantEntry(tenant, tenant + SUFFIX, (folder / (tenant + SUFFIX)).absolute())
         for tenant in tenants
         if folder is not None and tenant not in models
     ]
-    return Catalogue([*configured(models, root), *entries])
+    return TenantCatalogue([*configured(models, root), *entries])
 
 
 def _is_below(file: Path, base: Path) -> bool:

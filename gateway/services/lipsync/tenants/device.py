@@ -11,7 +11,7 @@ from typing import Any
 from gateway.admission import Admission
 from gateway.errors import BusyError, GatewayError
 from gateway.health.state import ModelState
-from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.catalogue import TenantEntry
 from gateway.triton import TritonPort
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import bytes_tensor
@@ -121,7 +121,7 @@ class Commands:
         self._model = model
         self._load_timeout = load_timeout
 
-    async def load(self, entry: Entry, *, force: bool) -> LoadReport:
+    async def load(self, entry: TenantEntry, *, force: bool) -> LoadReport:
         """Load a tenant; ``force`` replaces the weights of one that is loaded.
 
         Raises:

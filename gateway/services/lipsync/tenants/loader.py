@@ -11,7 +11,7 @@ from typing import Any
 from gateway.errors import GatewayError, UnavailableError
 from gateway.health.monitor import HealthMonitor
 from gateway.services.lipsync.tenants import eviction
-from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.catalogue import TenantEntry
 from gateway.services.lipsync.tenants.device import Device, TenantLoadError
 from gateway.services.lipsync.tenants.eviction import Limits
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
@@ -53,7 +53,7 @@ class TenantLoader:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(
-        self, entry: Entry, device: Device, failed: Callable[[], None] = lambda: None
+        self, entry: TenantEntry, device: Device, failed: Callable[[], None] = lambda: None
     ) -> Replica:
         """Begin to load a tenant that is not on ``device``; the replica's task ends with it.
 
@@ -74,7 +74,7 @@ class TenantLoader:
         replica.task = self._spawn(self._unload(replica, reason))
         return replica.task
 
-    async def reload(self, replica: Replica, entry: Entry) -> None:
+    async def reload(self, replica: Replica, entry: TenantEntry) -> None:
         """Replace the weights of a resident tenant; requests under way finish on the old ones.
 
         Raises:

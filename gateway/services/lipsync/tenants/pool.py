@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from gateway.errors import UnavailableError
 from gateway.health.monitor import HealthMonitor
-from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry
+from gateway.services.lipsync.tenants.catalogue import TenantCatalogue, TenantEntry
 from gateway.services.lipsync.tenants.device import (
     Device,
     DevicesBusyError,
@@ -68,7 +68,7 @@ class TenantPool:
     ) -> None:
         self.settings, self.devices = settings, tuple(devices)
         self.monitor, self.metrics, self.clock = monitor, metrics, clock
-        self.catalogue = Catalogue()
+        self.catalogue = TenantCatalogue()
         self.replicas = ReplicaTable()
         self.usage = UsageStats(settings.capacity.lfu_half_life_minutes * 60)
         self.loader = TenantLoader(self.replicas, self.usage, settings, monitor, metrics, clock)
@@ -196,7 +196,7 @@ class TenantPool:
         lost, self._lost = self._lost, set()
         return lost
 
-    def adopt(self, catalogue: Catalogue) -> None:
+    def adopt(self, catalogue: TenantCatalogue) -> None:
         """Take over a catalogue; tenants that are gone leave once nobody uses them."""
         if catalogue != self.catalogue:
             gone = frozenset(
@@ -241,7 +241,7 @@ class TenantPool:
         """End all loads and unloads."""
         await self.loader.close()
 
-    async def _reload(self, replica: Replica, entry: Entry) -> None:
+    async def _reload(self, replica: Replica, entry: TenantEntry) -> None:
         """Replace a resident's weights; a model that dies meanwhile gets the tenant anew."""
         try:
             await self.loader.reload(replica, entry)
@@ -252,13 +252,15 @@ class TenantPool:
             self.lost(replica)
             self.release(await self.hold(entry.tenant))
 
-    def _choose(self, entry: Entry) -> Replica | None:
+    def _choose(self, entry: TenantEntry) -> Replica | None:
         """Return where a request goes; begins a load where there is none. None: no device."""
         here = [replica for replica in self.replicas.of(entry.tenant) if replica.device.usable]
         if here:
             if self.settings.gpus.allow_multi_gpu_models:
                 self._spread(entry, here)
-            return min(here, key=lambda each: (each.phase is not Phase.RESIDENT, each.device.busy))
+            return min(
+                here, key=lambda replica: (replica.phase is not Phase.RESIDENT, replica.device.busy)
+            )
         failure = self.usage.recent_failure(entry.tenant, self.clock())
         if failure:
             raise TenantLoadError(entry.tenant, failure)
@@ -276,7 +278,7 @@ class TenantPool:
 
         return self.loader.load(entry, self.devices[index], failed)
 
-    def _spread(self, entry: Entry, here: list[Replica]) -> None:
+    def _spread(self, entry: TenantEntry, here: list[Replica]) -> None:
         """Begin a load on one more device when all that have the tenant are busy.
 
         The request that found them so still goes to one of them; later ones find the new one.

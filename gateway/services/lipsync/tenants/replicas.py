@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.catalogue import TenantEntry
 from gateway.services.lipsync.tenants.device import Device
 from gateway.services.lipsync.tenants.eviction import Frequency, Resident
 from gateway.services.lipsync.tenants.source import Stamp
@@ -123,7 +123,7 @@ class Replica:
         reloading: held while its weights are replaced.
     """
 
-    entry: Entry
+    entry: TenantEntry
     device: Device
     phase: Phase = Phase.QUEUED
     users: int = 0

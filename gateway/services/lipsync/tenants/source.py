@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.services.lipsync.tenants.catalogue import SUFFIX, Catalogue, catalogued, is_tenant_id
+from gateway.services.lipsync.tenants.catalogue import (
+    SUFFIX,
+    TenantCatalogue,
+    catalogued,
+    is_tenant_id,
+)
 from gateway.settings import ConfigError, Settings, load_settings
 from gateway.settings.lipsync import LipsyncSettings
 
@@ -124,9 +129,9 @@ class CatalogueSource:
         self._stamps = self._look_at_files()
         self._sightings: Mapping[str, Sighting] = {}
         self._watched: frozenset[str] = frozenset()
-        self._built: tuple[LipsyncSettings, frozenset[str], Catalogue] | None = None
+        self._built: tuple[LipsyncSettings, frozenset[str], TenantCatalogue] | None = None
 
-    def look(self, *, force: bool = False) -> Catalogue:
+    def look(self, *, force: bool = False) -> TenantCatalogue:
         """Return the catalogue as the files are now.
 
         A configuration that has become invalid is reported and the last valid one holds.

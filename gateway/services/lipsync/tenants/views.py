@@ -9,7 +9,7 @@ from typing import Literal
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.services.lipsync.tenants.catalogue import Entry
+from gateway.services.lipsync.tenants.catalogue import TenantEntry
 from gateway.services.lipsync.tenants.device import Device
 from gateway.services.lipsync.tenants.replicas import COMING, Phase, Replica, Usage
 from gateway.settings.lipsync import LipsyncSettings
@@ -63,6 +63,7 @@ class DeviceRow:
         device: index.
         engine: what computes, as the model says; empty before its first answer.
         cuda: whether it is a GPU that works.
+        healthy: whether it passes its canary.
         memory_total_bytes: of the hardware.
         memory_used_bytes: of the hardware, by everybody.
         memory_budget_bytes: for tenants: `memory_gb_per_gpu`, else all of the hardware's.
@@ -71,7 +72,6 @@ class DeviceRow:
         max_models: most residents over all devices.
         waiting: calls that wait for a slot or for their tenant's load.
         queue_size: calls that may wait to be taken in, per device.
-        healthy: whether it passes its canary.
     """
 
     device: int
@@ -79,6 +79,7 @@ class DeviceRow:
     engine: str
     name: str
     cuda: bool
+    healthy: bool
     memory_total_bytes: int
     memory_used_bytes: int
     memory_budget_bytes: int
@@ -88,7 +89,6 @@ class DeviceRow:
     in_flight: int
     waiting: int
     queue_size: int
-    healthy: bool
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ class LoadOutcome:
 GIB = 2**30
 
 
-def tenant_row(entry: Entry, replicas: Sequence[Replica], usage: Usage, epoch: float) -> TenantRow:
+def tenant_row(
+    entry: TenantEntry, replicas: Sequence[Replica], usage: Usage, epoch: float
+) -> TenantRow:
     """Return a tenant as it is.
 
     Args:
@@ -156,6 +158,7 @@ def device_row(device: Device, replicas: Sequence[Replica], settings: LipsyncSet
         engine=stats.engine,
         name=stats.name,
         cuda=stats.kind == "cuda" and device.usable,
+        healthy=device.usable,
         memory_total_bytes=stats.memory_total_bytes,
         memory_used_bytes=stats.memory_used_bytes,
         memory_budget_bytes=round(settings.gpus.memory_gb_per_gpu * GIB)
@@ -166,7 +169,6 @@ def device_row(device: Device, replicas: Sequence[Replica], settings: LipsyncSet
         in_flight=device.admission.in_flight,
         waiting=device.admission.waiting + device.pending,
         queue_size=settings.server.queue_size,
-        healthy=device.usable,
     )
 
 

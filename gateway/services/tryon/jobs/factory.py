@@ -10,9 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.services.tryon.jobs.context import JobContext
 from gateway.services.tryon.jobs.database import open_database
-from gateway.services.tryon.jobs.database_files import DatabaseFiles
 from gateway.services.tryon.jobs.events import JobEvents
-from gateway.services.tryon.jobs.files import FolderFiles
+from gateway.services.tryon.jobs.files import DatabaseFiles, FolderFiles
 from gateway.services.tryon.jobs.liveness import WorkerLock
 from gateway.services.tryon.jobs.metrics import JobMetrics
 from gateway.services.tryon.jobs.models import ACTIVE, Destination

@@ -17,7 +17,7 @@ class TritonPythonModel:
         """Answers each request."""
         responses = []
         for request in requests:
-            (given,) = request.inputs()
-            output = pb_utils.Tensor("OUTPUT", np.array(given.as_numpy()))
+            (tensor,) = request.inputs()
+            output = pb_utils.Tensor("OUTPUT", np.array(tensor.as_numpy()))
             responses.append(pb_utils.InferenceResponse([output]))
         return responses

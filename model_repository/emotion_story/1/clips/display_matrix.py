@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """Return the 3 x 3 matrix of a frame in fixed point, row by row; None where it has none."""
-    found: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    return None if matrix is None else tuple(np.frombuffer(bytes(matrix), np.int32).tolist())
 
 
 def upright(pixels: NDArray[Any], matrix: tuple[int, ...] | None) -> NDArray[Any]:

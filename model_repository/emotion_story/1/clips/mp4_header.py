@@ -121,21 +121,21 @@ class _HeaderReader:
 
     def _read_movie(self, movie: Box) -> tuple[int, tuple[int, int]]:
         """Hides all tracks but one; its number and the size of its frames."""
-        found = None
+        video = None
         scale = 0
         for box in self._kept(movie):
             if box.kind == b"mvhd":
                 scale = self._scale(box)
             elif box.kind == b"mvex":
                 list(self._kept(box))  # hides the rest
-            elif found is None and self._handler(box) == b"vide":
-                found = self._read_track(box)
+            elif video is None and self._handler(box) == b"vide":
+                video = self._read_track(box)
             else:
                 self._hide(box)
-        if found is None:
+        if video is None:
             raise ClipError("clip_invalid", "no video track")
-        self._check_seconds(found.shown_seconds(scale))
-        return found.number, found.size
+        self._check_seconds(video.shown_seconds(scale))
+        return video.number, video.size
 
     def _handler(self, track: Box) -> bytes:
         for media in self._reader.children(track):

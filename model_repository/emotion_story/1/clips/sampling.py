@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clips.display_matrix import display_matrix, upright
 from clips.errors import ClipError, ClipLimits
-from clips.frame_plan import last_key, plan_frames
+from clips.frame_choice import choose_frames, last_key
 from clips.mp4_header import read_header
 from clips.webm_header import SIGNATURE, read_webm
 
@@ -122,15 +122,15 @@ class _Sampler:
         duration = whole + (whole / (len(times) - 1) if len(times) > 1 else 1 / rate)
         if duration > self._sampling.limits.max_seconds:
             raise ClipError("clip_too_long", f"more than {self._sampling.limits.max_seconds:g} s")
-        wanted = plan_frames(times, keys, self._sampling.frames)
-        found = list(self._decode(wanted, keys))
-        if 2 * len(found) < len(wanted):
+        wanted = choose_frames(times, keys, self._sampling.frames)
+        decoded = list(self._decode(wanted, keys))
+        if 2 * len(decoded) < len(wanted):
             raise ClipError("clip_invalid", "most of the video cannot be decoded")
         return SampledClip(
-            frames=np.stack([pixels for _, pixels in found]),
-            timestamps=tuple(round((at - times[0]) * unit, 3) for at, _ in found),
+            frames=np.stack([pixels for _, pixels in decoded]),
+            timestamps=tuple(round((at - times[0]) * unit, 3) for at, _ in decoded),
             duration=round(duration, 3),
-            truncated=self._truncated or len(found) < len(wanted),
+            truncated=self._truncated or len(decoded) < len(wanted),
         )
 
     def _times(self) -> tuple[list[int], list[int]]:

@@ -80,13 +80,13 @@ def find_segments(spans: NDArray[Any], probabilities: NDArray[Any]) -> list[Segm
     Returns:
         Stretches in the order of time that cover the spans; neighbours that touch differ.
     """
-    found = []
+    segments = []
     breaks = np.flatnonzero(spans[1:, 0] - spans[:-1, 1] > 1e-6) + 1
     for visible, rows in zip(np.split(spans, breaks), np.split(probabilities, breaks), strict=True):
         calm = smoothed(rows)
         for first, last, emotion in _joined(visible, calm, _runs(_labels(calm))):
             values = calm[first:last, emotion]
-            found.append(
+            segments.append(
                 Segment(
                     start=float(visible[first, 0]),
                     end=float(visible[last - 1, 1]),
@@ -95,7 +95,7 @@ def find_segments(spans: NDArray[Any], probabilities: NDArray[Any]) -> list[Segm
                     trend=_trend(values),
                 )
             )
-    return found
+    return segments
 
 
 def _labels(probabilities: NDArray[Any]) -> list[int]:

@@ -60,11 +60,11 @@ def follow(frames: Sequence[NDArray[Any]]) -> list[Track]:
             taken.add(int(face))
             scores[place], scores[:, face] = -1, -1
         tracks += [{number: face} for face in range(len(boxes)) if face not in taken]
-    found = [
+    people = [
         Track(track, np.stack([frames[frame][face] for frame, face in track.items()]))
         for track in tracks
     ]
-    return sorted(found, key=lambda track: -track.area * len(track.faces))
+    return sorted(people, key=lambda track: -track.area * len(track.faces))
 
 
 def affinity(old: NDArray[Any], new: NDArray[Any]) -> float:

@@ -105,20 +105,20 @@ def _opening(scene: Scene) -> str:
 
 def _course(name: str, person: Person, scene: Scene, labels: Sequence[str], limit: int) -> str:
     """Return what somebody does from start to end, in one sentence."""
-    told = _longest(person.segments, limit)
+    segments = _longest(person.segments, limit)
     parts = []
-    for place, segment in enumerate(told):
+    for place, segment in enumerate(segments):
         words = _expression(segment, labels)
-        if len(told) == 1:
+        if len(segments) == 1:
             parts.append(f"{words} {_alone(segment, scene)}")
         elif place == 0:
             parts.append(f"{words} {_first(segment)}")
-        elif place == len(told) - 1 and _reaches_end(segment, scene):
+        elif place == len(segments) - 1 and _reaches_end(segment, scene):
             parts.append(f"{words} from {_seconds(segment.start)} to the end")
         else:
             parts.append(f"{words} from {_seconds(segment.start)} to {_seconds(segment.end)}")
     text = f"{name} " + ", then ".join(parts)
-    if left := len(person.segments) - len(told):
+    if left := len(person.segments) - len(segments):
         text += f", with {left} shorter {'change' if left == 1 else 'changes'} left out"
     return text + "."
 

@@ -52,8 +52,8 @@ class TimelineEngine:
             for track in follow([faces.boxes for faces in read])
             if len(track.faces) >= max(1, MIN_SHARE * len(read))
         ]
-        told, others = _foreground(tracks)
-        people = [_person(track, read, spans) for track in told]
+        foreground, others = _foreground(tracks)
+        people = [_person(track, read, spans) for track in foreground]
         scene = Scene(people, others, len(read), clip.duration, clip.truncated)
         return {
             "story": narrate(scene, self._labels),
@@ -96,7 +96,7 @@ class TimelineEngine:
             "frames_analyzed": len(frames),
             "duration_s": None,
             "truncated": False,
-            "people": max((1 for one in judged if one), default=0),
+            "people": max((1 for judgement in judged if judgement), default=0),
         }
 
     def _timeline(self, people: Sequence[Person]) -> list[dict[str, Any]]:

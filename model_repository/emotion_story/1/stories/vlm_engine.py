@@ -128,11 +128,13 @@ def tell_images(
     with ThreadPoolExecutor(len(groups), "question") as pool:
         answers = list(pool.map(lambda group: _judge(group, side, options, ask), groups))
     judged = [
-        {**one, "frame": number}
-        for number, one in enumerate(one for ones, _ in answers for one in ones)
+        {**judgement, "frame": number}
+        for number, judgement in enumerate(judgement for ones, _ in answers for judgement in ones)
     ]
     return {
-        "story": summarise_images([(one["emotion"], one["confidence"]) for one in judged]),
+        "story": summarise_images(
+            [(judgement["emotion"], judgement["confidence"]) for judgement in judged]
+        ),
         "engine": ENGINE,
         "model": answers[0][1],
         "emotions": [],
@@ -188,7 +190,7 @@ def read_emotions(answer: str, count: int) -> list[dict[str, Any]]:
     """
     try:
         entries = json.loads(answer)["emotions"]
-        found = [
+        emotions = [
             {
                 "frame": number,
                 "emotion": LABELS[LABELS.index(entry["emotion"])],
@@ -199,9 +201,9 @@ def read_emotions(answer: str, count: int) -> list[dict[str, Any]]:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise VlmError("an answer in another format") from error
-    if len(found) != count:
+    if len(emotions) != count:
         raise VlmError("an answer about another number of pictures")
-    return found
+    return emotions
 
 
 def _rounded(side: int) -> int:

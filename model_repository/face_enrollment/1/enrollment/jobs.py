@@ -13,9 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from crop_batches import CropBatches
-from faces.search import Found
+import numpy as np
+from faces.search import SearchResult
 from numpy.typing import NDArray
+from row_batches import RowBatches
 
 
 class Job:
@@ -26,7 +27,7 @@ class Job:
         search: Encoded picture, and whether it makes the thumbnail, to what it holds.
         portrait: Place of the picture that the thumbnail is made of, if one is.
         embedded: Whether the crops are wanted as embeddings.
-        found: What each picture holds, once it is known.
+        results: What each picture holds, once it is known.
         embeddings: FP32 [crops, dimensions] of each picture that counts, once they are known.
         arrived: Monotonic time in seconds.
     """
@@ -34,7 +35,7 @@ class Job:
     def __init__(
         self,
         images: Sequence[bytes],
-        search: Callable[[bytes, bool], Found],
+        search: Callable[[bytes, bool], SearchResult],
         portrait: int | None,
         *,
         embedded: bool,
@@ -57,7 +58,7 @@ class Job:
         self.search = search
         self.portrait = portrait
         self.embedded = embedded
-        self.found: list[Found] = [Found()] * len(images)
+        self.results: list[SearchResult] = [SearchResult()] * len(images)
         self.embeddings: list[NDArray[Any] | None] = [None] * len(images)
         self.arrived = time.monotonic()
         self.is_cancelled = is_cancelled
@@ -98,11 +99,11 @@ class CancelledError(Exception):
 
 
 class Enroller:
-    """Threads that search pictures, before the batches of `CropBatches`."""
+    """Threads that search pictures, before their crops are embedded in batches."""
 
     def __init__(
         self,
-        batches: CropBatches,
+        batches: RowBatches[NDArray[Any]],
         *,
         searchers: int,
         max_waiting_bytes: int,
@@ -155,10 +156,10 @@ class Enroller:
         try:
             if not job.failed:  # by another of its pictures
                 self._check(job)
-                found = job.search(job.images[place], place == job.portrait)
-                job.found[place] = found
-                if job.embedded and found.crops is not None:
-                    future = self._batches.submit(found.crops)
+                result = job.search(job.images[place], place == job.portrait)
+                job.results[place] = result
+                if job.embedded and result.crops is not None:
+                    future = self._batches.submit(list(result.crops))
                     future.add_done_callback(partial(self._embedded, job, place))
                     return
         except Exception as error:
@@ -169,10 +170,10 @@ class Enroller:
         if time.monotonic() - job.arrived > self._cancel_check_seconds and job.is_cancelled():
             raise CancelledError
 
-    def _embedded(self, job: Job, place: int, future: Future[NDArray[Any]]) -> None:
+    def _embedded(self, job: Job, place: int, future: Future[list[NDArray[Any]]]) -> None:
         error = future.exception()
         if error is None:
-            job.embeddings[place] = future.result()
+            job.embeddings[place] = np.stack(future.result())
         else:
             job.fail(RuntimeError(str(error)))
         self._close(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faces.search import NO_FACE, Found
+from faces.search import NO_FACE, SearchResult
 
 _CODES = {NO_FACE: "face_not_found"}
 
@@ -21,11 +21,11 @@ class RefusedError(ValueError):
         self.code = code
 
 
-def refuse_pictures(found: Sequence[Found], *, strict: bool, needed: bool) -> None:
+def refuse_pictures(results: Sequence[SearchResult], *, strict: bool, needed: bool) -> None:
     """Refuses pictures that cannot make a vector.
 
     Args:
-        found: What each picture holds.
+        results: What each picture holds.
         strict: Whether one that is no picture is one too many.
         needed: Whether a vector is wanted, and so a picture that counts.
 
@@ -33,7 +33,7 @@ def refuse_pictures(found: Sequence[Found], *, strict: bool, needed: bool) -> No
         RefusedError: `face_not_found`, another reason of `faces.search` or a code of
             `pictures.decoding`, and which picture it is about, as `index=<n>`.
     """
-    reasons = [one.reason for one in found]
+    reasons = [result.reason for result in results]
     for place, reason in enumerate(reasons):
         if strict and reason is not None and not _is_about_faces(reason):
             raise RefusedError(reason, f"index={place}")

@@ -1,4 +1,4 @@
-"""Whether the pictures of an enrollment show one person. numpy only.
+"""Whether the pictures of an enrollment show one person, and the vector of it. numpy only.
 
 A picture's vector is the mean of its crops' embeddings.
 """
@@ -15,6 +15,28 @@ Embeddings = Sequence[NDArray[Any] | None]
 """FP32 [crops, dimensions] of each picture; None for one that does not count."""
 
 
+def pooled(embeddings: Sequence[NDArray[Any]], *, unit: bool = True) -> NDArray[Any]:
+    """Mean of all embeddings, each with the length the network gave it.
+
+    Args:
+        embeddings: FP32 [crops, dimensions] of each picture.
+        unit: Whether it is brought to unit length.
+
+    Returns:
+        FP32 [dimensions].
+
+    Raises:
+        ValueError: The mean is zero or not finite, and so no vector of a person.
+    """
+    # In double precision and picture by picture, so that their order hardly matters.
+    mean = np.concatenate(embeddings).astype(np.float64).mean(axis=0)
+    length = np.linalg.norm(mean)
+    if not (np.isfinite(length) and length > 0):
+        raise ValueError("the embeddings have no direction")
+    vector: NDArray[Any] = (mean / length if unit else mean).astype(np.float32)
+    return vector
+
+
 def consistencies(embeddings: Embeddings, counted: Embeddings) -> list[float | None]:
     """Cosine of each picture's vector to the mean of the vectors of the others that count.
 
@@ -27,7 +49,11 @@ def consistencies(embeddings: Embeddings, counted: Embeddings) -> list[float | N
     """
     cosines = []
     for place, own in enumerate(embeddings):
-        others = [one for at, one in enumerate(counted) if one is not None and at != place]
+        others = [
+            embedding
+            for at, embedding in enumerate(counted)
+            if embedding is not None and at != place
+        ]
         cosines.append(None if own is None or not others else _cosine(own, others))
     return cosines
 
@@ -46,8 +72,8 @@ def odd_ones(embeddings: Embeddings, threshold: float) -> list[int]:
         In order. As many as half of the pictures or more where nobody can say which are the odd
         ones.
     """
-    counted = [place for place, one in enumerate(embeddings) if one is not None]
-    vectors = [_vector(one) for one in embeddings if one is not None]
+    counted = [place for place, embedding in enumerate(embeddings) if embedding is not None]
+    vectors = [_vector(embedding) for embedding in embeddings if embedding is not None]
     if len(vectors) < 2:
         return []
     cosines = np.stack(vectors) @ np.stack(vectors).T
@@ -65,6 +91,6 @@ def _vector(embedding: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cosine(own: NDArray[Any], others: Sequence[NDArray[Any]]) -> float | None:
-    mean = np.mean([one.astype(np.float64).mean(axis=0) for one in others], axis=0)
+    mean = np.mean([embedding.astype(np.float64).mean(axis=0) for embedding in others], axis=0)
     a, b = _vector(own), _vector(mean[None])
     return float(np.clip(a @ b, -1, 1)) if a.any() and b.any() else None

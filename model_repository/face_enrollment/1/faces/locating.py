@@ -156,17 +156,17 @@ class Locator:
         """Faces of a finer scale."""
         scale = min(1.0, FINER * self._side / max(self._size))
         fine = self._image
-        found = [Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))]
+        tiled = [Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))]
         if scale * max(self._size) < WORTHWHILE * self._side or not self._left:
-            return found[0]
+            return tiled[0]
         if scale < 1:
             size = [max(1, round(length * scale)) for length in (self._size[1], self._size[0])]
             fine = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)
         for rows, columns in tiles((fine.shape[0], fine.shape[1]), self._side):
             if self._may_look():
                 faces = self._faces(fine[rows, columns])
-                found.append(moved(faces, columns.start, rows.start))
-        faces = joined(found).divided(scale)
+                tiled.append(moved(faces, columns.start, rows.start))
+        faces = joined(tiled).divided(scale)
         return faces.kept(keep_strongest(faces.boxes, faces.scores, self._detector.nms_iou))
 
     def _may_look(self) -> bool:

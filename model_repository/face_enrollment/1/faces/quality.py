@@ -86,7 +86,7 @@ class Quality:
     @property
     def reason(self) -> str | None:
         """The worst figure below its threshold; None where there is none."""
-        worth, reason = min(self._worths(), key=lambda told: told[0])
+        worth, reason = min(self._worths(), key=lambda judgement: judgement[0])
         return reason if worth < THRESHOLD_SCORE else None
 
     def report(self) -> dict[str, object]:

@@ -62,7 +62,7 @@ class SearchOptions:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a picture holds.
 
     Attributes:
@@ -112,7 +112,7 @@ def search(
     *,
     with_thumbnail: bool,
     go_on: Callable[[], None] = lambda: None,
-) -> Found:
+) -> SearchResult:
     """Look for the face of a picture.
 
     Args:
@@ -127,7 +127,7 @@ def search(
     try:
         image = np.asarray(decode(data, options.max_pixels, srgb=True))
     except ImageError as error:
-        return Found(reason=error.code)
+        return SearchResult(reason=error.code)
     locator = Locator(
         image,
         detect,
@@ -140,13 +140,13 @@ def search(
     seen = locator.locate()
     if seen is None:
         whole = thumbnail(image) if with_thumbnail else None
-        return Found(reason=NO_FACE, thumbnail=whole)
+        return SearchResult(reason=NO_FACE, thumbnail=whole)
     return _crop(image, seen, options, with_thumbnail)
 
 
 def _crop(
     image: NDArray[Any], seen: Sighting, options: SearchOptions, with_thumbnail: bool
-) -> Found:
+) -> SearchResult:
     faces, chosen = seen.faces, seen.chosen
     box, landmarks = faces.boxes[chosen], faces.landmarks[chosen]
     # Its face stands upright, so that the crop is the same however the picture was turned.
@@ -158,7 +158,7 @@ def _crop(
     if crops is not None:
         quality = face_quality(box, head_pose(sent.landmarks[chosen]), crops[0])
     reason = _reason(seen, quality, options)
-    return Found(
+    return SearchResult(
         crops=crops if reason is None else None,
         reason=reason,
         score=float(faces.scores[chosen]),

@@ -142,12 +142,12 @@ class _Walk:
 
     def scans(self) -> int:
         """Count the scans; where the last one ends."""
-        while (found := _AFTER_SCAN.search(self._data, self.at)) is not None:
+        while (match := _AFTER_SCAN.search(self._data, self.at)) is not None:
             self._one_less()
-            marker, self.at = found.group()[1], found.end()
+            marker, self.at = match.group()[1], match.end()
             if marker == _EOI:
                 self.is_ended = True
-                return found.start()
+                return match.start()
             if marker == _SOS:
                 self.count += 1
                 self._scan(self._body())
@@ -172,18 +172,18 @@ class _Walk:
         return b"".join(self._profile[number] for number in numbers)
 
     def _next(self) -> int:
-        found = _MARKER.search(self._data, self.at, self.at + self._stray + 2)
-        if found is None:
+        match = _MARKER.search(self._data, self.at, self.at + self._stray + 2)
+        if match is None:
             if len(self._data) - self.at > self._stray:
                 raise too_many_pieces()
             raise _none()
         self._one_less()
-        stray = self._data[self.at : found.start()]
+        stray = self._data[self.at : match.start()]
         if MAX_FILL in stray:
             raise too_many_pieces()
         self._stray -= len(stray)
-        self.at = found.end()
-        return found.group()[1]
+        self.at = match.end()
+        return match.group()[1]
 
     def _one_less(self) -> None:
         self._left -= 1

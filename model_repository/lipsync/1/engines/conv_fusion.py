@@ -44,8 +44,8 @@ def fused_nodes(model: onnx.ModelProto) -> list[NodeProto]:
         if _fusable(total, shapes):
             replaced[relu.output[0]] = _fused(CONV_RELU, total, relu)
             gone.add(total.output[0])
-        elif (found := _summand(total, makers, uses, shapes)) is not None:
-            conv, other = found
+        elif (summand := _summand(total, makers, uses, shapes)) is not None:
+            conv, other = summand
             replaced[relu.output[0]] = _fused(CONV_ADD_RELU, conv, relu, other)
             gone |= {total.output[0], conv.output[0]}
     return [replaced.get(node.output[0], node) for node in graph.node if node.output[0] not in gone]
@@ -82,17 +82,17 @@ def _fusable(node: NodeProto, shapes: Shapes) -> bool:
 
 def _fused(kind: str, conv: NodeProto, relu: NodeProto, *added: str) -> NodeProto:
     inputs = [*conv.input, *[""] * (3 - len(conv.input)), *added]
-    made = helper.make_node(kind, inputs, [relu.output[0]])
-    made.attribute.extend(conv.attribute)
-    return made
+    fused = helper.make_node(kind, inputs, [relu.output[0]])
+    fused.attribute.extend(conv.attribute)
+    return fused
 
 
 def _shapes(model: onnx.ModelProto) -> Shapes:
     """Return what is known of the shapes in a graph of a fixed batch."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    found: Shapes = {}
+    shapes: Shapes = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
         dims = value.type.tensor_type.shape.dim
         if all(dim.HasField("dim_value") for dim in dims):
-            found[value.name] = tuple(dim.dim_value for dim in dims)
-    return found
+            shapes[value.name] = tuple(dim.dim_value for dim in dims)
+    return shapes

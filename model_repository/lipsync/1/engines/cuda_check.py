@@ -47,9 +47,9 @@ def cuda_problem(index: int) -> str:
 def _compute(torch: Any, device: Any) -> None:
     """Run a kernel of torch's own and one of cuDNN, and wait for both."""
     ones = torch.ones((1, 8, 4, 4), dtype=torch.float16, device=device)
-    found = torch.nn.functional.conv2d(ones + 1, ones).float().sum().item()
-    if found != 2 * ones.numel():
-        raise RuntimeError(f"a convolution of ones gave {found:g} in place of {2 * ones.numel()}")
+    total = torch.nn.functional.conv2d(ones + 1, ones).float().sum().item()
+    if total != 2 * ones.numel():
+        raise RuntimeError(f"a convolution of ones gave {total:g} in place of {2 * ones.numel()}")
 
 
 def first_line(error: BaseException) -> str:

@@ -46,8 +46,9 @@ def _gpu_engine(settings: Settings, device: str) -> tuple[Any, str]:
     workers = settings.workers or GPU_WORKERS
     memory, pinned = settings.device_memory, settings.host_memory
     try:
-        made = GpuEngine(device, workers, settings.mask, memory, settings.index, host_budget=pinned)
-        return made, ""
+        return GpuEngine(
+            device, workers, settings.mask, memory, settings.index, host_budget=pinned
+        ), ""
     except RuntimeError as error:
         return None, first_line(error)
 

@@ -84,7 +84,11 @@ class PreparedGraph:
         """
         stagings = self._place.stagings
         number = next(
-            (one for one, staging in enumerate(stagings) if staging.lock.acquire(blocking=False)),
+            (
+                place
+                for place, staging in enumerate(stagings)
+                if staging.lock.acquire(blocking=False)
+            ),
             None,
         )
         if number is None:

@@ -160,12 +160,12 @@ class Slot:
         with self._device.on(self._staging.stream):
             self._device.launch(replays.fill[frames.dtype.name, channels])
             self._device.launch(replays.compute)
-        found = self._buffers.mouths[mouths.dtype.name][:count]
+        computed = self._buffers.mouths[mouths.dtype.name][:count]
         finite = np.empty(count, np.uint8)
         self._staging.download(
             [
                 (self._buffers.finite[:count], finite),
-                (found.reshape(-1).view(torch.uint8), mouths.reshape(-1).view(np.uint8)),
+                (computed.reshape(-1).view(torch.uint8), mouths.reshape(-1).view(np.uint8)),
             ]
         )
         if not finite.all():

@@ -55,7 +55,7 @@ class TorchGraph:
             value.name for value in graph.input if value.name not in ("input", "audio")
         )
         """Names of the weights, in order."""
-        self._nodes = self._plan(fused_nodes(model) if fuse else list(graph.node))
+        self._nodes = self._steps(fused_nodes(model) if fuse else list(graph.node))
         self.fused = sum(node.fused for node in self._nodes)
         """Convolutions that take their ReLU in."""
 
@@ -85,8 +85,8 @@ class TorchGraph:
         result: torch.Tensor = values["output"]
         return result
 
-    def _plan(self, nodes: list[onnx.NodeProto]) -> list[_Node]:
-        found = []
+    def _steps(self, nodes: list[onnx.NodeProto]) -> list[_Node]:
+        steps = []
         needed: set[str] = {"output"}
         for node in reversed(nodes):
             constant = {
@@ -100,8 +100,8 @@ class TorchGraph:
             last = tuple(used - needed - set(self.weights))
             needed |= used
             fused = node.op_type in (CONV_RELU, CONV_ADD_RELU)
-            found.append(_Node(run, inputs, node.output[0], last, fused))
-        return found[::-1]
+            steps.append(_Node(run, inputs, node.output[0], last, fused))
+        return steps[::-1]
 
 
 def _operation(node: onnx.NodeProto, constant: Mapping[int, Any]) -> Operation:

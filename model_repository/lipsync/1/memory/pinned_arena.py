@@ -80,7 +80,7 @@ class PinnedArena:
     def used(self, piece: Piece, event: Any) -> None:
         """End `use`: the device works with the piece until `event`."""
         with self._lock:
-            piece.pending = [one for one in piece.pending if not one.query()]
+            piece.pending = [pending for pending in piece.pending if not pending.query()]
             piece.pending.append(event)
             piece.users -= 1
             if piece.dropped and piece.users == 0:
@@ -121,10 +121,12 @@ class PinnedArena:
     def _close(self, piece: Piece) -> None:
         """Make a gap of a piece, one with its neighbours."""
         gaps = self._gaps[piece._segment]
-        made = _Gap(piece._offset, piece._offset + len(piece.memory), piece.pending)
-        for gap in [one for one in gaps if one.last == made.first or one.first == made.last]:
+        joined = _Gap(piece._offset, piece._offset + len(piece.memory), piece.pending)
+        for gap in [
+            other for other in gaps if other.last == joined.first or other.first == joined.last
+        ]:
             gaps.remove(gap)
-            pending = [one for one in (*made.pending, *gap.pending) if not one.query()]
-            made = _Gap(min(made.first, gap.first), max(made.last, gap.last), pending)
-        gaps.append(made)
+            pending = [other for other in (*joined.pending, *gap.pending) if not other.query()]
+            joined = _Gap(min(joined.first, gap.first), max(joined.last, gap.last), pending)
+        gaps.append(joined)
         gaps.sort(key=lambda gap: gap.first)

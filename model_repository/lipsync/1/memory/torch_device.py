@@ -259,8 +259,8 @@ class CudaDevice(CpuDevice):
 
 def open_device(device: str) -> CpuDevice:
     """Return a device by torch's name, such as "cuda:0" or "cpu"."""
-    found = torch.device(device)
-    return CudaDevice(found) if found.type == "cuda" else CpuDevice()
+    named = torch.device(device)
+    return CudaDevice(named) if named.type == "cuda" else CpuDevice()
 
 
 def end_process(error: BaseException) -> None:

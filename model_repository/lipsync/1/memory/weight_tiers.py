@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from lipsync_errors import TenantMemoryError
 
+from memory.device_lru import DeviceLru
 from memory.pinned_arena import Piece, PinnedArena
-from memory.tier_plan import TierPlan
 from memory.torch_device import CpuDevice
 
 
@@ -49,7 +49,7 @@ class WeightTiers:
     def __init__(self, device: CpuDevice, capacity: int, host_capacity: int) -> None:
         """Capacities are in bytes: of the device, and of pinned memory."""
         self._device = device
-        self._plan = TierPlan(capacity)
+        self._lru = DeviceLru(capacity)
         self._arena = PinnedArena(host_capacity, device.pinned)
         self._tenants: dict[int, TieredWeights] = {}
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class WeightTiers:
     def device_bytes(self) -> int:
         """Bytes of weights on the device."""
         with self._lock:
-            return self._plan.used
+            return self._lru.used
 
     @property
     def host_bytes(self) -> int:
@@ -69,7 +69,7 @@ class WeightTiers:
     def where(self, weights: TieredWeights) -> str:
         """Where a tenant is read from: "device", "host" (pinned memory) or "file"."""
         with self._lock:
-            if self._plan.on_device(id(weights)):
+            if self._lru.on_device(id(weights)):
                 return "device"
             return "file" if weights.host is None else "host"
 
@@ -84,7 +84,7 @@ class WeightTiers:
         try:
             with self._lock:
                 self._tenants[id(weights)] = weights
-                left = self._take_off(self._plan.add(id(weights), weights.memory_bytes))
+                left = self._take_off(self._lru.add(id(weights), weights.memory_bytes))
             self._store(left)
             if not self._bring(weights, flat):
                 raise TenantMemoryError
@@ -105,8 +105,8 @@ class WeightTiers:
             stream: The calling thread's current one, which the copy is on.
         """
         with self._lock:
-            earned = self._plan.use(id(weights)) and not weights.moving
-            left = self._take_off(self._plan.promote(id(weights))) if earned else []
+            earned = self._lru.use(id(weights)) and not weights.moving
+            left = self._take_off(self._lru.promote(id(weights))) if earned else []
             weights.moving = weights.moving or earned
         if earned:
             try:
@@ -120,7 +120,7 @@ class WeightTiers:
     def remove(self, weights: TieredWeights) -> None:
         """Frees a tenant."""
         with self._lock:
-            self._plan.remove(id(weights))
+            self._lru.remove(id(weights))
             self._tenants.pop(id(weights), None)
             weights.device = None
             piece, weights.host = weights.host, None
@@ -130,18 +130,18 @@ class WeightTiers:
     def resize(self, capacity: int) -> None:
         """Change how many bytes weights may take on the device."""
         with self._lock:
-            left = self._take_off(self._plan.resize(capacity))
+            left = self._take_off(self._lru.resize(capacity))
         self._store(left)
 
     def _take_off(self, keys: Iterable[int]) -> list[Leaving]:
         """Take tenants off the device, as planned; called with the lock."""
-        found: list[Leaving] = []
+        leaving: list[Leaving] = []
         for key in keys:
             weights = self._tenants[key]
             if weights.device is not None:
-                found.append((weights, weights.device))
+                leaving.append((weights, weights.device))
             weights.device = None
-        return found
+        return leaving
 
     def _store(self, left: list[Leaving]) -> None:
         """Copy tenants that left the device to pinned memory, while there is some.
@@ -173,12 +173,12 @@ class WeightTiers:
         if self._place(weights, flat):
             return True
         with self._lock:
-            left = self._take_off(self._plan.squeeze(id(weights)))
+            left = self._take_off(self._lru.squeeze(id(weights)))
         self._store(left)
         if self._place(weights, flat):
             return True
         with self._lock:
-            self._plan.demote(id(weights))
+            self._lru.demote(id(weights))
         return False
 
     def _place(self, weights: TieredWeights, flat: torch.Tensor | None) -> bool:
@@ -196,7 +196,7 @@ class WeightTiers:
                 self._device.copy(target, flat)
             ready = self._mark(self._stream)
         with self._lock:
-            if not self._plan.on_device(id(weights)):  # freed, or pushed out again meanwhile
+            if not self._lru.on_device(id(weights)):  # freed, or pushed out again meanwhile
                 return True
             weights.device, weights.ready = target, ready
             piece, weights.host = weights.host, None

@@ -128,8 +128,8 @@ class OpenBlob:
         shape, offset = GOLDEN_SHAPE, self.manifest.golden
         if offset is None:
             raise ValueError("the blob holds no golden frame")
-        found = np.frombuffer(self._map, GOLDEN, math.prod(shape), offset)
-        return found.reshape(shape).astype(np.float32)
+        mouth = np.frombuffer(self._map, GOLDEN, math.prod(shape), offset)
+        return mouth.reshape(shape).astype(np.float32)
 
 
 def write_blob(
@@ -188,11 +188,11 @@ def write_blob(
 def read_manifest(folder: Path, layout: str) -> Manifest | None:
     """Return the manifest of an import, or None when there is none that can be read."""
     try:
-        found = json.loads((folder / f"{layout}.json").read_bytes())
+        fields = json.loads((folder / f"{layout}.json").read_bytes())
         weights = [
-            Placed(item["name"], tuple(item["shape"]), item["offset"]) for item in found["weights"]
+            Placed(item["name"], tuple(item["shape"]), item["offset"]) for item in fields["weights"]
         ]
-        return Manifest(**{**found, "weights": weights})
+        return Manifest(**{**fields, "weights": weights})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -59,16 +59,16 @@ def fix_batch(model: onnx.ModelProto) -> None:
 
 
 def _check_interface(model: onnx.ModelProto) -> None:
-    given = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in given]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
     for values, wanted, kind in (
         (inputs, INPUTS, "inputs"),
         (model.graph.output, OUTPUTS, "outputs"),
     ):
         names = [value.name for value in values]
         if sorted(names) != sorted(wanted):
-            found = ", ".join(repr(name[:40]) for name in names[:6])
-            raise _contract(f"{kind} are {found}; they must be {', '.join(wanted)}")
+            listed = ", ".join(repr(name[:40]) for name in names[:6])
+            raise _contract(f"{kind} are {listed}; they must be {', '.join(wanted)}")
         for value in values:
             _check_value(value, wanted[value.name])
     if foreign := {node.domain for node in model.graph.node} - DOMAINS:
@@ -82,17 +82,17 @@ def _check_value(value: onnx.ValueInfoProto, shape: tuple[int, ...]) -> None:
     wanted = f"{value.name} must be FP32 [1 or dynamic, {', '.join(map(str, shape))}]"
     if tensor.elem_type != TensorProto.FLOAT:
         raise _contract(wanted)
-    found = [
+    sizes = [
         dim.dim_value if dim.WhichOneof("value") == "dim_value" else None
         for dim in tensor.shape.dim
     ]
-    if len(found) != 4 or found[0] not in (None, -1, 0, 1):
-        raise _contract(f"{wanted}, it is {_words(found)}")
+    if len(sizes) != 4 or sizes[0] not in (None, -1, 0, 1):
+        raise _contract(f"{wanted}, it is {_words(sizes)}")
     # An output may leave sizes open: the golden frame shows what comes.
     loose = value.name in OUTPUTS
-    for have, want in zip(found[1:], shape, strict=True):
+    for have, want in zip(sizes[1:], shape, strict=True):
         if have != want and not (loose and have is None):
-            raise _contract(f"{wanted}, it is {_words(found)}")
+            raise _contract(f"{wanted}, it is {_words(sizes)}")
 
 
 def _words(dims: list[int | None]) -> str:
@@ -134,7 +134,7 @@ def _checked_size(tensor: TensorProto) -> int:
 
 def _external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
     """Files beside the model that hold some of its weights; any other place is refused."""
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for tensor in _tensors(model.graph):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
@@ -147,8 +147,8 @@ def _external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
         if size > MAX_BYTES:
             raise RefusedError("tenant_file_invalid", "external data is too large")
         _check_place(tensor, entries, size)
-        found[path] = None
-    return list(found)
+        files[path] = None
+    return list(files)
 
 
 def _check_place(tensor: TensorProto, entries: dict[str, str], file_bytes: int) -> None:

@@ -96,14 +96,14 @@ def frame_cost(model: onnx.ModelProto) -> Cost:
     live = peak = total = operations = 0
     for index, node in enumerate(nodes):
         shapes.follow(node)
-        made = {name: shapes.bytes(name) for name in node.output if name}
-        sizes.update(made)
-        live += sum(made.values())
-        total += sum(made.values())
+        made_bytes = {name: shapes.bytes(name) for name in node.output if name}
+        sizes.update(made_bytes)
+        live += sum(made_bytes.values())
+        total += sum(made_bytes.values())
         peak = max(peak, live)
         operations += shapes.operations(node)
         _check_limits(Cost(peak, total, operations))
-        for name in {*node.input, *made}:
+        for name in {*node.input, *made_bytes}:
             if lasts.get(name, -1) <= index and name not in outputs:
                 live -= sizes.pop(name, 0)
     return Cost(peak, total, operations)
@@ -140,8 +140,8 @@ class _Shapes:
         missing = [name for name in node.input if name and name not in self._types]
         if missing:
             raise _contract(f"{node.op_type} uses a value that nothing makes")
-        for name, found in self._inferred(node).items():
-            self._types[name] = found
+        for name, type_ in self._inferred(node).items():
+            self._types[name] = type_
         for name in filter(None, node.output):
             if name not in self._types or _dims(self._types[name]) is None:
                 reason = "the shape of an output depends on the frame or is not known"
@@ -156,19 +156,19 @@ class _Shapes:
 
     def operations(self, node: NodeProto) -> int:
         """Of one node, for shapes that are known."""
-        made = sum(math.prod(self._shape(name)) for name in node.output if name)
+        written = sum(math.prod(self._shape(name)) for name in node.output if name)
         read = sum(math.prod(self._shape(name)) for name in node.input if name)
         if node.op_type in ("Conv", "FusedConv"):
-            return made * math.prod(self._shape(node.input[1])[1:])
+            return written * math.prod(self._shape(node.input[1])[1:])
         if node.op_type == "ConvTranspose":
             frame = math.prod(self._shape(node.input[0]))
-            return made + frame * math.prod(self._shape(node.input[1])[1:])
+            return written + frame * math.prod(self._shape(node.input[1])[1:])
         if node.op_type in ("MatMul", "Gemm"):
             left = self._shape(node.input[0])
             turned = any(item.name == "transA" and item.i for item in node.attribute)
-            return made * (left[0] if turned else left[-1]) if left else made
+            return written * (left[0] if turned else left[-1]) if left else written
         window = [item for item in node.attribute if item.name == "kernel_shape"]
-        return made * math.prod(window[0].ints) if window else made + read
+        return written * math.prod(window[0].ints) if window else written + read
 
     def _shape(self, name: str) -> tuple[int, ...]:
         dims = _dims(self._types[name])
@@ -302,11 +302,11 @@ def _constant(node: NodeProto) -> TensorProto:
     raise _contract("a constant has no numbers")
 
 
-def _dims(found: TypeProto) -> tuple[int, ...] | None:
+def _dims(type_: TypeProto) -> tuple[int, ...] | None:
     """Return the shape of a tensor; None where a size is open, or it is no tensor."""
-    if not found.HasField("tensor_type") or not found.tensor_type.HasField("shape"):
+    if not type_.HasField("tensor_type") or not type_.tensor_type.HasField("shape"):
         return None
-    dims = found.tensor_type.shape.dim
+    dims = type_.tensor_type.shape.dim
     if any(dim.WhichOneof("value") != "dim_value" or dim.dim_value < 0 for dim in dims):
         return None
     return tuple(dim.dim_value for dim in dims)

@@ -67,8 +67,8 @@ def import_tenant(path: Path, folder: Path, layout: str) -> Manifest:
 def identity(file: Path, with_digest: bool = False) -> dict[str, Any]:
     """Name, size and time of a source file, with its SHA-256 when asked for."""
     status = file.stat()
-    found = {"name": file.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-    return {**found, "sha256": file_digest(file)} if with_digest else found
+    facts = {"name": file.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    return {**facts, "sha256": file_digest(file)} if with_digest else facts
 
 
 def session_options(level: Any = _LEVELS.ORT_ENABLE_ALL) -> ort.SessionOptions:
@@ -104,14 +104,14 @@ def _quality(parted: Parted, expected: NDArray[Any], layout: str) -> dict[str, f
     """Run the golden frame through the skeleton with the weights as they will be stored."""
     skeleton = parted.skeleton.SerializeToString()
     weights = {weight.name: weight.value for weight in parted.weights}
-    found = {}
+    figures = {}
     if layout == BLOCKED:
         difference = max_difference(expected, _run(skeleton, {**golden_inputs(), **weights}, False))
         if difference > MAX_DIFFERENCE:
             raise RefusedError(
                 "tenant_contract", f"the optimised graph differs by {difference:.1e}"
             )
-        found["max_difference"] = difference
+        figures["max_difference"] = difference
     else:
         halved = {
             name: value.astype(np.float16).astype(np.float32) for name, value in weights.items()
@@ -121,8 +121,8 @@ def _quality(parted: Parted, expected: NDArray[Any], layout: str) -> dict[str, f
             raise UnsuitableTenantError(
                 f"half precision keeps {decibels:.1f} dB, {MIN_PSNR:.0f} are needed"
             )
-        found["psnr_db"] = min(decibels, 999.0)
-    return found
+        figures["psnr_db"] = min(decibels, 999.0)
+    return figures
 
 
 def _run(model: bytes, inputs: dict[str, NDArray[Any]], optimise: bool = True) -> NDArray[Any]:

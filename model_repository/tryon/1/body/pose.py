@@ -1,4 +1,8 @@
-"""Finds a person: 33 landmarks and a mask, by the three networks of MediaPipe's wheel."""
+"""Finds a person: 33 landmarks and a mask, by the three networks of MediaPipe's wheel.
+
+The numbers of the detector's anchors, boxes and square are those that MediaPipe documents for
+`pose_detection` (BlazePose, arXiv:2006.10204).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tryon_errors import PipelineError
 
-from body.pose_anchors import SIDE, best_body, square_of
-
+SIDE = 224
+STRIDES = ((8, 2), (16, 2), (32, 6))
+"""Cell size in pixels, anchors per cell (one of scale 1 and one interpolated for each layer)."""
+SCORE = 0.5
+SQUARE_SCALE = 1.25
+"""The square is that much wider than the circle around the body."""
 FILES = ("pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite")
 LANDMARK_SIDE = 256
 PRESENCE = 0.5
@@ -21,6 +29,67 @@ NOSE, EARS, MOUTH = 0, (7, 8), (9, 10)
 SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES = (11, 12), (13, 14), (15, 16), (23, 24), (25, 26)
 """Landmarks, the person's left before the right."""
 FINGERS = ((17, 19, 21), (18, 20, 22))
+
+
+@dataclass(frozen=True)
+class BodySquare:
+    """A square in the picture, turned with the body.
+
+    Attributes:
+        center: x, y in pixels.
+        side: Pixels.
+        angle: Radians by which the body is turned clockwise from upright.
+    """
+
+    center: tuple[float, float]
+    side: float
+    angle: float
+
+    def matrix(self, size: int) -> NDArray[Any]:
+        """Affine float64 [2, 3] from a `size` x `size` crop to the picture."""
+        scale = self.side / size
+        cos, sin = np.cos(self.angle) * scale, np.sin(self.angle) * scale
+        turn = np.array([[cos, -sin], [sin, cos]])
+        offset = np.asarray(self.center) - turn @ [size / 2, size / 2]
+        return np.column_stack([turn, offset])
+
+
+def anchors() -> NDArray[Any]:
+    """Centers of the 2,254 anchors, float64 [n, 2] in pixels of the detector's input."""
+    centers = []
+    for stride, count in STRIDES:
+        axis = (np.arange(SIDE // stride) + 0.5) * stride
+        x, y = np.meshgrid(axis, axis)
+        cells = np.column_stack([x.ravel(), y.ravel()])
+        centers.append(np.repeat(cells, count, axis=0))
+    return np.concatenate(centers)
+
+
+def best_body(raw: NDArray[Any], logits: NDArray[Any]) -> tuple[NDArray[Any], float] | None:
+    """Return the most certain body.
+
+    Args:
+        raw: float32 [n, 12]: box center and size, then 4 points relative to the anchor, in pixels.
+        logits: float32 [n].
+
+    Returns:
+        Hip center and the point at the body's full reach, float64 [2, 2] in pixels of the input,
+        with the score; None when nothing reaches SCORE.
+    """
+    best = int(np.argmax(logits))
+    score = float(1 / (1 + np.exp(-np.clip(logits[best], -100, 100))))
+    if score < SCORE:
+        return None
+    points = raw[best, 4:8].reshape(2, 2).astype(np.float64) + anchors()[best]
+    return points, score
+
+
+def square_of(hips: NDArray[Any], reach: NDArray[Any]) -> BodySquare:
+    """Return the square around a circle about the hips through `reach`."""
+    away = np.asarray(reach, np.float64) - hips
+    angle = float(np.arctan2(away[0], -away[1]))
+    side = 2 * float(np.hypot(*away)) * SQUARE_SCALE
+    return BodySquare((float(hips[0]), float(hips[1])), side, angle)
 
 
 @dataclass(frozen=True)
@@ -67,10 +136,10 @@ class BodyNetworks:
         """Return the most certain person in a uint8 RGB picture, None when there is nobody."""
         boxed, scale, offset = _letterboxed(picture)
         raw, logits = self._detector.run(boxed.astype(np.float32) / 127.5 - 1, (12, 1))
-        found = best_body(raw[0], logits[0, :, 0])
-        if found is None:
+        body_box = best_body(raw[0], logits[0, :, 0])
+        if body_box is None:
             return None
-        hips, reach = (found[0] - offset) / scale
+        hips, reach = (body_box[0] - offset) / scale
         aimed = self._read(picture, hips, reach)
         if aimed is None:
             return None
@@ -102,9 +171,9 @@ class BodyNetworks:
         values, presence, mask = self._landmarks.run(crop.astype(np.float32) / 255, (195, 1, 1))
         if float(presence.ravel()[0]) < PRESENCE:
             return None
-        found = values[0].reshape(39, 5)
-        points = found[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        visibility = 1 / (1 + np.exp(-np.clip(found[:33, 3:].min(axis=1), -60, 60)))
+        landmarks = values[0].reshape(39, 5)
+        points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+        visibility = 1 / (1 + np.exp(-np.clip(landmarks[:33, 3:].min(axis=1), -60, 60)))
         back = cv2.warpAffine(
             mask[0, ..., 0],
             matrix,
@@ -128,13 +197,13 @@ class _Network:
         """Return the first outputs; check that their last dimensions are `channels`."""
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
-        found = []
+        arrays = []
         for detail, channel in zip(self._outputs, channels, strict=False):
             array = self._interpreter.get_tensor(detail["index"])
             if array.shape[-1] != channel:
                 raise PipelineError("a body network has other outputs than expected")
-            found.append(array)
-        return found
+            arrays.append(array)
+        return arrays
 
 
 def _letterboxed(picture: NDArray[Any]) -> tuple[NDArray[Any], float, NDArray[Any]]:

@@ -91,7 +91,7 @@ class DiffusersEngine:
 
         try:
             with watched(self._settings.device):
-                made = pipeline(
+                picture = pipeline(
                     image=[person, flatten(job.garment)],
                     prompt=options.prompt,
                     negative_prompt=NO_PROMPT if options.cfg > 1 else None,
@@ -113,9 +113,9 @@ class DiffusersEngine:
         finally:
             pipeline.maybe_free_model_hooks()
         if not options.restore:
-            return EngineResult(made, restored=False)
-        whole = restore(person, made, self._networks, options.seed)
-        return EngineResult(whole or made, restored=whole is not None)
+            return EngineResult(picture, restored=False)
+        whole = restore(person, picture, self._networks, options.seed)
+        return EngineResult(whole or picture, restored=whole is not None)
 
     def clear_cache(self) -> None:
         """See TryonEngine."""

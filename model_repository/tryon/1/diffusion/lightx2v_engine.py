@@ -163,7 +163,7 @@ class Lightx2vEngine:
         runner.set_progress_callback(_progress(job, self._steps))
         try:
             with watched(self._settings.device), _files(person, flatten(job.garment)) as paths:
-                found = self._pipeline.generate(
+                answer = self._pipeline.generate(
                     seed=options.seed,
                     prompt=options.prompt,
                     negative_prompt="",
@@ -172,7 +172,7 @@ class Lightx2vEngine:
                     return_result_tensor=True,
                     target_shape=[height, width],
                 )
-            made = _picture(found["images"])
+            picture = _picture(answer["images"])
         except TryonError:
             runner.end_run()
             raise
@@ -180,9 +180,9 @@ class Lightx2vEngine:
             runner.end_run()
             raise PipelineError(f"the library failed with {type(error).__name__}") from error
         if not options.restore:
-            return EngineResult(made, restored=False)
-        whole = restore(person, made, self._networks, options.seed)
-        return EngineResult(whole or made, restored=whole is not None)
+            return EngineResult(picture, restored=False)
+        whole = restore(person, picture, self._networks, options.seed)
+        return EngineResult(whole or picture, restored=whole is not None)
 
     def clear_cache(self) -> None:
         """See TryonEngine; the library frees its cache itself when memory is short."""
@@ -234,8 +234,8 @@ def _check_interface(pipeline: Any) -> None:
         PipelineError: It is another revision.
     """
     for method, wanted in CALLS.items():
-        found = getattr(pipeline, method, None)
-        if found is None or not wanted <= inspect.signature(found).parameters.keys():
+        call = getattr(pipeline, method, None)
+        if call is None or not wanted <= inspect.signature(call).parameters.keys():
             raise PipelineError(
                 f"this LightX2V's {method} is another one than at revision {REVISION[:12]}, which "
                 "this engine is written for"

@@ -110,12 +110,12 @@ def choose(
         ValueError: no way fits; with what an operator can do.
     """
     room = min(free, budget or int(total * (1 - KEPT_FREE)) - CONTEXT)
-    found = [form for form in forms(parts, fp8=fp8) if placement in ("", form.placement)]
-    for form in found:
+    candidates = [form for form in forms(parts, fp8=fp8) if placement in ("", form.placement)]
+    for form in candidates:
         spoils_others = fp8 and not form.fp8 and form.placement == RESIDENT and not budget
         if form.needed <= (min(room, int(total * HALF)) if spoils_others else room):
             return form
-    least = min(form.needed for form in found)
+    least = min(form.needed for form in candidates)
     raise ValueError(
         f"{least / 1e9:.1f} GB are needed on the card, {room / 1e9:.1f} GB may be taken: free "
         "some, take another card (tryon.model.device), or raise tryon.model.memory_gb"

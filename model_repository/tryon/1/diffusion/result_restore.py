@@ -24,13 +24,13 @@ GROWN = 0.3
 
 
 def restore(
-    person: Image.Image, made: Image.Image, networks: BodyNetworks | None, seed: int
+    person: Image.Image, generated: Image.Image, networks: BodyNetworks | None, seed: int
 ) -> Image.Image | None:
     """Return the generated picture with the original face, hands and background.
 
     Args:
         person: RGB.
-        made: RGB, generated from it; another size is resized.
+        generated: RGB, generated from it; another size is resized.
         networks: To find the person.
         seed: Of OpenCV's random numbers.
 
@@ -38,7 +38,9 @@ def restore(
         RGB in the size of `person`; None when nobody is found: then nothing can be told apart.
     """
     before = np.asarray(person)
-    after = np.asarray(made if made.size == person.size else made.resize(person.size))
+    after = np.asarray(
+        generated if generated.size == person.size else generated.resize(person.size)
+    )
     region = changed_region(before, networks, seed)
     if region is None:
         return None

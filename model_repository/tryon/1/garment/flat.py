@@ -43,12 +43,12 @@ def cut_flat(picture: NDArray[Any], alpha: NDArray[Any] | None, seed: int) -> ND
     scale = min(1.0, CUT_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels = _seeds(small)
-    found: NDArray[Any] = cut_out(small, labels, seed) * ~shadow_of(small, labels)
+    garment: NDArray[Any] = cut_out(small, labels, seed) * ~shadow_of(small, labels)
     likely = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    if found.sum() < 0.6 * likely.sum():  # as light as its background: the outline must do
-        found = likely
-    found = cv2.medianBlur(_one_piece(found), SMOOTH)
-    back = cv2.resize(found * 255, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    if garment.sum() < 0.6 * likely.sum():  # as light as its background: the outline must do
+        garment = likely
+    garment = cv2.medianBlur(_one_piece(garment), SMOOTH)
+    back = cv2.resize(garment * 255, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     return (back > 127).astype(np.uint8)
 
 
@@ -258,6 +258,6 @@ def _bottom(mask: NDArray[Any], x: float) -> float:
 
 def _filled(mask: NDArray[Any]) -> NDArray[Any]:
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    made = np.zeros_like(mask)
-    cv2.drawContours(made, outlines, -1, ONE, -1)
-    return made
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, outlines, -1, ONE, -1)
+    return filled

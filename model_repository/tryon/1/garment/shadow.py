@@ -39,10 +39,10 @@ def shadow_of(picture: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     # Gaps between sleeves and torso, unless the garment is as light as its background. White
     # prints are taken as well and come back with all holes.
     ground_alike = np.linalg.norm(apart, axis=-1) < min(14, np.linalg.norm(middle - ground) / 4)
-    found = np.asarray((~inner & shadow) | ground_alike)
+    shadows = np.asarray((~inner & shadow) | ground_alike)
     if colourful or middle[0] > DARK:
-        found |= _penumbra(lab[..., 0], ~likely | found, (tint < 8) & (dark > 12))
-    return found
+        shadows |= _penumbra(lab[..., 0], ~likely | shadows, (tint < 8) & (dark > 12))
+    return shadows
 
 
 def _penumbra(light: NDArray[Any], start: NDArray[Any], neutral: NDArray[Any]) -> NDArray[Any]:
@@ -61,13 +61,13 @@ def _penumbra(light: NDArray[Any], start: NDArray[Any], neutral: NDArray[Any]) -
     for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
         fall = np.roll(light, shift, axis) - light
         ways.append((axis, shift, neutral & (fall > FALL[0]) & (fall < FALL[1])))
-    found = start.copy()
+    reached = start.copy()
     for _ in range(SHADOW):
-        grown = found.copy()
+        grown = reached.copy()
         for axis, shift, way in ways:
-            grown |= np.roll(found, shift, axis) & way
-        if (grown == found).all():
+            grown |= np.roll(reached, shift, axis) & way
+        if (grown == reached).all():
             break
-        found = grown
-    new = (found & ~start).astype(np.uint8)  # without paths through the cloth's texture
+        reached = grown
+    new = (reached & ~start).astype(np.uint8)  # without paths through the cloth's texture
     return start | (cv2.morphologyEx(new, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0)

@@ -27,13 +27,13 @@ def below_sleeves(frame: BodyFrame, parts: GarmentParts, size: tuple[int, ...]) 
         parts: The garment.
         size: Width and height of the picture.
     """
-    found = np.zeros(size[::-1], np.uint8)
+    arms = np.zeros(size[::-1], np.uint8)
     for side, sleeve in enumerate(parts.sleeves):
         share = covered_share(frame, sleeve, side)
         if share < 1:
-            found |= _rest(frame, side, share, size)
+            arms |= _rest(frame, side, share, size)
     across, _ = frame.coordinates(size)
-    rest: NDArray[Any] = (found > 0) & (np.abs(across) > TORSO)
+    rest: NDArray[Any] = (arms > 0) & (np.abs(across) > TORSO)
     return rest
 
 
@@ -45,12 +45,12 @@ def _rest(frame: BodyFrame, side: int, share: float, size: tuple[int, ...]) -> N
     elbow = first / (first + float(np.hypot(*(arm[2] - arm[1]))))
     end = arm[2] + BEYOND * (arm[2] - arm[1])
     wide = [max(3, round(width * frame.half)) for width in WIDTH]
-    made = np.zeros(size[::-1], np.uint8)
+    rest = np.zeros(size[::-1], np.uint8)
     if share < elbow:
-        cv2.line(made, pixel(start), pixel(arm[1]), ONE, wide[0])
-    cv2.line(made, pixel(arm[1] if share < elbow else start), pixel(end), ONE, wide[1])
+        cv2.line(rest, pixel(start), pixel(arm[1]), ONE, wide[0])
+    cv2.line(rest, pixel(arm[1] if share < elbow else start), pixel(end), ONE, wide[1])
     x = np.arange(size[0])[None] - start[0]
     y = np.arange(size[1])[:, None] - start[1]
     cap = (x * x + y * y < wide[0] ** 2) & (x * direction[0] + y * direction[1] < 0)
-    made[cap] = 0
-    return made
+    rest[cap] = 0
+    return rest

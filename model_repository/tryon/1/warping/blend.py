@@ -49,7 +49,7 @@ def shading(picture: NDArray[Any], old: NDArray[Any], half: float) -> NDArray[An
     if not old.any():
         return np.ones(old.shape, np.float32)
     light = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
-    made = np.ones(old.shape, np.float32)
+    shade = np.ones(old.shape, np.float32)
     edge = np.ones((7, 7), np.uint8)
     layers = _layers(light, old)
     for layer in layers:
@@ -63,8 +63,8 @@ def shading(picture: NDArray[Any], old: NDArray[Any], half: float) -> NDArray[An
         strength = np.clip(1.2 - float(np.std(fine[inner > 0])) / 28, 0.1, 1.0) / len(layers)
         factor = np.clip(1 + strength * (ratio - 1), *SHADE)
         soft = cv2.GaussianBlur(inner, (0, 0), max(2.0, 0.04 * half))
-        made *= 1 + soft * (factor - 1)
-    return made.astype(np.float32)
+        shade *= 1 + soft * (factor - 1)
+    return shade.astype(np.float32)
 
 
 def blend(
@@ -104,8 +104,8 @@ def blend(
     share = np.where(cv2.erode(stay.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, 0, share)
     share = share.astype(np.float32)
     lit = np.clip(colours * shade[..., None], 0, 255)
-    made = picture * (1 - share[..., None]) + lit * share[..., None]
-    return np.clip(np.rint(made), 0, 255).astype(np.uint8), share
+    dressed = picture * (1 - share[..., None]) + lit * share[..., None]
+    return np.clip(np.rint(dressed), 0, 255).astype(np.uint8), share
 
 
 def _layers(light: NDArray[Any], old: NDArray[Any]) -> list[NDArray[Any]]:

@@ -16,8 +16,7 @@ from body.green_mask import find_green
 from body.pose import BodyNetworks, BodyPose
 from garment.flat import cut_flat, flat_parts
 from garment.parts import GarmentParts, sleeve_target, torso_target
-from garment.worn import WornGarment, find_worn, hem_of, skin_mask
-from garment.worn_parts import worn_parts
+from garment.worn import WornGarment, find_worn, hem_of, skin_mask, worn_parts
 from numpy.typing import NDArray
 from PIL import Image
 from tryon_engine import EngineJob, EngineResult
@@ -76,11 +75,11 @@ class WarpEngine:
         job.watch.engine_step(2, STAGES)
         green = find_green(person)
         if green is None:
-            made = self._over_clothes(job, person, pose, photo, parts)
+            dressed = self._over_clothes(job, person, pose, photo, parts)
         else:
-            made = self._behind_mask(job, person, pose, photo, parts, green)
+            dressed = self._behind_mask(job, person, pose, photo, parts, green)
         job.watch.engine_step(5, STAGES)
-        return EngineResult(Image.fromarray(made), restored=True)
+        return EngineResult(Image.fromarray(dressed), restored=True)
 
     def _over_clothes(
         self,
@@ -132,8 +131,8 @@ class WarpEngine:
         alpha = np.where(outline, alpha, 0).astype(np.float32)
         below = uncovered(person, green, seen, skin_mask(person, frame), body, outline, frame)
         shade = np.ones(alpha.shape, np.float32)
-        made = blend(below, garment, alpha, outline, throat, shade, 0.06 * frame.half)[0]
-        return np.where(green[..., None], made, person)
+        dressed = blend(below, garment, alpha, outline, throat, shade, 0.06 * frame.half)[0]
+        return np.where(green[..., None], dressed, person)
 
     def clear_cache(self) -> None:
         """See TryonEngine; there is no cache."""
@@ -217,15 +216,15 @@ def _staying(frame: BodyFrame, worn: WornGarment, size: tuple[int, ...]) -> NDAr
     return staying
 
 
-def stay_of_hands(found: NDArray[Any], rest: NDArray[Any], skin: NDArray[Any]) -> NDArray[Any]:
+def stay_of_hands(covered: NDArray[Any], rest: NDArray[Any], skin: NDArray[Any]) -> NDArray[Any]:
     """Return the hands without what is behind them, bool [height, width]; gloves with it.
 
     Args:
-        found: bool, around the hands.
+        covered: bool, around the hands.
         rest: bool, the person without the old garment.
         skin: bool.
     """
-    hands: NDArray[Any] = found & rest
+    hands: NDArray[Any] = covered & rest
     bare = hands & skin
     if bare.sum() < BARE_HAND * hands.sum():
         return hands

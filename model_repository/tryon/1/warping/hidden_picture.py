@@ -52,7 +52,7 @@ def uncovered(
     around = cv2.dilate(around, np.ones((wide, wide), np.uint8)) > 0
     if around.all():
         raise PoseError("the mask hides the background")
-    made = spread(picture, ~around).astype(np.float32)
+    bare = spread(picture, ~around).astype(np.float32)
     shown = green & ~garment
     least = REFERENCE * frame.half**2
     across, down = frame.coordinates(size)
@@ -66,15 +66,15 @@ def uncovered(
     if legs_seen.sum() < least < (shown & body.legs).sum():
         raise PoseError("the mask hides all that is below the garment")
     if legs_seen.any() and (shown & body.legs).any():
-        _paint(made, _mirrored(picture, legs_seen, body.row), body.legs)
+        _paint(bare, _mirrored(picture, legs_seen, body.row), body.legs)
     for side, arm in enumerate(body.arms):
         own = hands & skin_seen & ((across < 0) == (side == 0))
         colour = np.median(picture[own], axis=0) if own.sum() > least else tone
         colours = np.broadcast_to((colour + tone) / 2, picture.shape)  # hands are redder than arms
-        _paint(made, colours * _rounded(arm)[..., None], arm)
-    _paint(made, nearest_colours(picture.astype(np.float32), face, 0.08 * frame.half), body.neck)
-    made = np.clip(np.rint(made), 0, 255).astype(np.uint8)
-    return np.where(green[..., None], made, picture)
+        _paint(bare, colours * _rounded(arm)[..., None], arm)
+    _paint(bare, nearest_colours(picture.astype(np.float32), face, 0.08 * frame.half), body.neck)
+    bare = np.clip(np.rint(bare), 0, 255).astype(np.uint8)
+    return np.where(green[..., None], bare, picture)
 
 
 def spread(picture: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
@@ -96,13 +96,13 @@ def spread(picture: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
         scale = 1 / np.maximum(mass, 0.25)  # a quarter of a square is enough to know it
         levels.append((sums * scale[..., None], mass * scale))
     sums, mass = levels[-1]
-    made: NDArray[Any] = sums / np.maximum(mass, 1e-6)[..., None]
-    made[mass == 0] = sums.sum((0, 1)) / max(float(mass.sum()), 1e-6)
+    colours: NDArray[Any] = sums / np.maximum(mass, 1e-6)[..., None]
+    colours[mass == 0] = sums.sum((0, 1)) / max(float(mass.sum()), 1e-6)
     for sums, mass in levels[-2::-1]:
-        made = cv2.resize(made, mass.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        made = cv2.GaussianBlur(made, (0, 0), 1.0)
-        made = sums + made * (1 - np.minimum(mass, 1))[..., None]
-    completed: NDArray[Any] = made
+        colours = cv2.resize(colours, mass.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        colours = cv2.GaussianBlur(colours, (0, 0), 1.0)
+        colours = sums + colours * (1 - np.minimum(mass, 1))[..., None]
+    completed: NDArray[Any] = colours
     return completed
 
 
@@ -112,9 +112,9 @@ def _mirrored(picture: NDArray[Any], known: NDArray[Any], row: int) -> NDArray[A
     return spread(picture[rows], known[rows]) if known[rows].any() else spread(picture, known)
 
 
-def _paint(made: NDArray[Any], colours: NDArray[Any], where: NDArray[Any]) -> None:
+def _paint(target: NDArray[Any], colours: NDArray[Any], where: NDArray[Any]) -> None:
     share = cv2.GaussianBlur(where.astype(np.float32), (0, 0), FEATHER)[..., None]
-    made += share * (colours - made)
+    target += share * (colours - target)
 
 
 def _rounded(limb: NDArray[Any]) -> NDArray[Any]:

@@ -201,12 +201,12 @@ def _legs(
         outline_right.append(hips[1] + THIGH_HALF * frame.half * frame.across)
     outline_left.append(np.array([left, row]))
     outline_right.append(np.array([right, row]))
-    made = _filled([*outline_left, *outline_right[::-1]], (width, height))
+    legs = _filled([*outline_left, *outline_right[::-1]], (width, height))
     crotch = frame.at(0, CROTCH)
     if inner_right - inner_left > 0.15 * frame.half and row > crotch[1]:
         gap = [crotch, np.array([inner_right, row]), np.array([inner_left, row])]
-        made &= ~_filled(gap, (width, height))
-    return made
+        legs &= ~_filled(gap, (width, height))
+    return legs
 
 
 def _leg_at(
@@ -241,11 +241,11 @@ def _arm(
 
 
 def _hand(frame: BodyFrame, side: int, size: tuple[int, ...]) -> NDArray[Any]:
-    made = np.zeros(size[::-1], np.uint8)
+    hand = np.zeros(size[::-1], np.uint8)
     wrist, tips = frame.arms[side, 2], frame.hands[side]
     end = wrist + 1.15 * (tips.mean(0) - wrist)
-    cv2.line(made, pixel(wrist), pixel(end), ONE, max(3, round(0.26 * frame.half)))
-    return made > 0
+    cv2.line(hand, pixel(wrist), pixel(end), ONE, max(3, round(0.26 * frame.half)))
+    return hand > 0
 
 
 def _seen_face(frame: BodyFrame, green: NDArray[Any]) -> NDArray[Any]:
@@ -274,6 +274,6 @@ def _hidden(point: NDArray[Any], green: NDArray[Any]) -> bool:
 
 
 def _filled(outline: list[NDArray[Any]], size: tuple[int, ...]) -> NDArray[Any]:
-    made = np.zeros(size[::-1], np.uint8)
-    cv2.fillPoly(made, [np.array(outline).round().astype(np.int32)], ONE)
-    return made > 0
+    filled = np.zeros(size[::-1], np.uint8)
+    cv2.fillPoly(filled, [np.array(outline).round().astype(np.int32)], ONE)
+    return filled > 0

@@ -34,11 +34,11 @@ def spline_maps(
     columns, rows = -(-width // STEP) + 1, -(-height // STEP) + 1
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) * STEP
     nodes = (grid - target.mean(0)) / spread
-    found = (_basis(nodes, points) @ weights).reshape(rows, columns, 2).astype(np.float32)
+    sources = (_basis(nodes, points) @ weights).reshape(rows, columns, 2).astype(np.float32)
     scale = np.array([[STEP, 0, 0], [0, STEP, 0]], np.float64)
     x, y = (
         cv2.warpAffine(
-            np.ascontiguousarray(found[..., axis]),
+            np.ascontiguousarray(sources[..., axis]),
             scale,
             size,
             flags=cv2.INTER_LINEAR,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from gateway.services.tryon.jobs.database import OF_SERVER, open_database
-from gateway.services.tryon.jobs.database_files import DatabaseFiles
+from gateway.services.tryon.jobs.files import DatabaseFiles
 from gateway.services.tryon.jobs.store import JobStore
 from tests.support.job_store_checks import CHECKS, PAUSE, TTL, Open, new
 from tests.support.postgres import postgres

@@ -11,20 +11,22 @@ import onnxruntime
 import pytest
 import torch
 
-from export.lipsync.architecture import (
+from export.lipsync.architecture import LipNetwork, scaled_widths
+from export.lipsync.demo import to_onnx, write_tenants
+from tests.support.lipsync_tenants import (
+    NARROW,
     PARAMETERS_FOLDED,
     PARAMETERS_UNFOLDED,
-    LipNetwork,
+    Plain,
+    audio,
+    frames,
     parameter_count,
-    scaled_widths,
 )
-from export.lipsync.demo import to_onnx, write_tenants
-from tests.support.lipsync_tenants import NARROW, Plain, audio, frames
 
 
 def test_the_documented_numbers_of_parameters() -> None:
-    assert parameter_count(LipNetwork(folded=False)) == PARAMETERS_UNFOLDED == 12_186_167
-    assert parameter_count(LipNetwork(folded=True)) == PARAMETERS_FOLDED == 12_153_887
+    assert parameter_count(LipNetwork(folded=False)) == PARAMETERS_UNFOLDED
+    assert parameter_count(LipNetwork(folded=True)) == PARAMETERS_FOLDED
 
 
 def test_widths_are_multiples_of_four() -> None:

@@ -12,14 +12,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from export.lipsync.architecture import PARAMETERS_FOLDED, LipNetwork, parameter_count
+from export.lipsync.architecture import LipNetwork
 from export.lipsync.audio_architecture import write_loudness_encoder
 from export.lipsync.demo import write_tenants
 from export.lipsync.face_weights import ABOVE, BELOW, MIDDLE, Style, inverse_sigmoid
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
 from gateway.services.lipsync.preview import FACE
-from tests.support.lipsync_tenants import Plain, with_masked
+from tests.support.lipsync_tenants import PARAMETERS_FOLDED, Plain, parameter_count, with_masked
 
 SIDE = 320
 FRAMES = 25

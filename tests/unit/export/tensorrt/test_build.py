@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from export.errors import ExportError
-from export.tensorrt.build import Outcome, make_plan, retire_foreign
+from export.tensorrt.build import PlanOutcome, make_plan, retire_foreign
 from export.tensorrt.engine import TensorRtEngine, is_quantised
 from export.tensorrt.machine import PlanMachine
 from export.tensorrt.store import PlanStore, installed
@@ -33,7 +33,7 @@ class Workshop:
         self.folder = write_model(self.repository)
         self.store = PlanStore(folder / "plans")
 
-    def make(self, engine: StandInEngine, machine: PlanMachine = HOPPER) -> Outcome:
+    def make(self, engine: StandInEngine, machine: PlanMachine = HOPPER) -> PlanOutcome:
         wanted = declared(self.repository, MODEL)
         assert wanted is not None
         return make_plan(wanted, self.repository, self.store, machine, engine)

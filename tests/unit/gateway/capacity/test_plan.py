@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.__main__ import main
 from gateway.capacity import facts
 from gateway.capacity.command import text
-from gateway.capacity.compute import as_json, size_up, with_all_gpus
+from gateway.capacity.compute import OVERHEAD, as_json, size_up, with_all_gpus
 from gateway.capacity.machine import (
     GB,
     Machine,
@@ -25,7 +25,6 @@ from gateway.capacity.machine import (
     this_machine,
 )
 from gateway.capacity.placement import Device, Sizing, judge, tenants_that_fit
-from gateway.capacity.tenants import OVERHEAD
 from gateway.placement import forced_devices
 from gateway.settings import Settings
 from tests.support.fake_cards import CardsNvml, FakeCard

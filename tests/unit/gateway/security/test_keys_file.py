@@ -12,7 +12,7 @@ import pytest
 from gateway.errors import GatewayError
 from gateway.security import KeyRing
 from gateway.settings import Settings
-from gateway.settings.keys_file import LARGEST
+from gateway.settings.keys import LARGEST
 
 FIRST = "- {name: a, key: first-key-of-a}\n"
 SECOND = "- {name: b, key: second-key-of-b}\n"

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from gateway.security import KeyRing
 from gateway.settings import ConfigError, Settings, load_settings
+from gateway.settings.old_files import tryon_values
 from gateway.settings.tryon import TryonSettings
-from gateway.settings.tryon_file import old_values
 
 OLD = """
 server: {node_id: node-9, host: 0.0.0.0, port: 8000, workers: 1}
@@ -67,13 +67,13 @@ def test_own_values_win_over_the_old_file(tmp_path: Path) -> None:
 )
 def test_unusable_old_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        old_values(write(tmp_path, text), {})
+        tryon_values(write(tmp_path, text), {})
     with pytest.raises(ValueError, match="cannot read"):
-        old_values(tmp_path / "none.yaml", {})
+        tryon_values(tmp_path / "none.yaml", {})
 
 
 def test_an_empty_old_file_changes_nothing(tmp_path: Path) -> None:
-    assert old_values(write(tmp_path, "")) == {}
+    assert tryon_values(write(tmp_path, "")) == {}
 
 
 def test_documented_defaults() -> None:

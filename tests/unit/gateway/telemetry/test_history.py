@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.telemetry.gpu import GpuSample, Reading, UnknownGpuError
-from gateway.telemetry.gpu.history import Histories
+from gateway.telemetry.gpu.sample import Histories
 
 LIVE = 6.0
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.settings.telemetry import GpuSettings
 from gateway.telemetry.gpu import GpuSampler, GpuSource, UnknownGpuError, sampler
 from gateway.telemetry.gpu.nvml import NvmlSource
-from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.selection import StubSource
 from tests.support.fake_gpu import FakeGpu, FakeNvml
 from tests.support.waiting import PATIENCE, until
 

@@ -16,8 +16,7 @@ from gateway.telemetry.gpu import (
     gpu_source,
     select_source,
 )
-from gateway.telemetry.gpu.selection import RECHECK_SECONDS, SelectedSource
-from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.selection import RECHECK_SECONDS, SelectedSource, StubSource
 
 
 class Switch:

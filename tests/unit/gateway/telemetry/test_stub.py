@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.telemetry.gpu.stub import StubSource
+from gateway.telemetry.gpu.selection import StubSource
 
 
 @given(st.floats(0, 4e9))

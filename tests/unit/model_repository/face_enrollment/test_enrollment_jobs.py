@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from crop_batches import CropBatches
 from enrollment.jobs import CancelledError, Enroller, Job
-from faces.search import Found
+from faces.search import SearchResult
+from row_batches import RowBatches
 
 SECONDS = 60
 
@@ -49,27 +49,27 @@ def network() -> Network:
 
 
 @pytest.fixture
-def batches(network: Network) -> Iterator[CropBatches]:
-    made = CropBatches(network, batches=2, batch_rows=4)
+def batches(network: Network) -> Iterator[RowBatches]:
+    made = RowBatches(network, "crops", batches=2, batch_rows=4)
     yield made
     network.open.set()
     made.stop()
 
 
 def test_crops_come_back_in_their_order_whatever_shares_their_batches(
-    batches: CropBatches, network: Network
+    batches: RowBatches, network: Network
 ) -> None:
     sizes = np.random.default_rng(1).integers(1, 9, 60)
     given = [crops(*range(start, start + size)) for start, size in enumerate(sizes)]
     with ThreadPoolExecutor(8) as pool:
         futures = list(pool.map(batches.submit, given))
     for one, future in zip(given, futures, strict=True):
-        assert np.array_equal(future.result(SECONDS), one[:, 0, 0, :1])
+        assert np.array_equal(np.stack(future.result(SECONDS)), one[:, 0, 0, :1])
     assert sum(network.batches) == sizes.sum()
     assert max(network.batches) <= 4
 
 
-def test_what_waits_goes_together(batches: CropBatches, network: Network) -> None:
+def test_what_waits_goes_together(batches: RowBatches, network: Network) -> None:
     network.open.clear()
     busy = []
     for number in (1, 2):
@@ -77,26 +77,27 @@ def test_what_waits_goes_together(batches: CropBatches, network: Network) -> Non
         network.wait_for_batches(number)
     waiting = [batches.submit(crops(number)) for number in range(3, 7)]
     network.open.set()
-    assert [future.result(SECONDS).item() for future in (*busy, *waiting)] == [1, 2, 3, 4, 5, 6]
+    answers = [future.result(SECONDS)[0].item() for future in (*busy, *waiting)]
+    assert answers == [1, 2, 3, 4, 5, 6]
     assert sorted(network.batches) == [1, 1, 4]
 
 
-def test_a_failed_batch_fails_its_pictures_only(batches: CropBatches, network: Network) -> None:
+def test_a_failed_batch_fails_its_pictures_only(batches: RowBatches, network: Network) -> None:
     network.error = RuntimeError("the network is down")
     with pytest.raises(RuntimeError, match="down"):
         batches.submit(crops(*range(9))).result(SECONDS)
     network.error = None
-    assert batches.submit(crops(7)).result(SECONDS).item() == 7
+    assert np.stack(batches.submit(crops(7)).result(SECONDS)).item() == 7
 
 
 def test_a_network_that_loses_rows_is_an_error() -> None:
-    short = CropBatches(lambda images: images[1:, 0, 0, :1], batches=1, batch_rows=4)
-    with pytest.raises(RuntimeError, match="1 embeddings of 2"):
+    short = RowBatches(lambda images: images[1:, 0, 0, :1], "crops", batches=1, batch_rows=4)
+    with pytest.raises(RuntimeError, match="1 results of 2"):
         short.submit(crops(1, 2)).result(SECONDS)
     short.stop()
 
 
-Search = Callable[[bytes, bool], Found]
+Search = Callable[[bytes, bool], SearchResult]
 
 
 class Answers:
@@ -139,21 +140,21 @@ def answers() -> Answers:
     return Answers()
 
 
-def look(data: bytes, with_thumbnail: bool) -> Found:
+def look(data: bytes, with_thumbnail: bool) -> SearchResult:
     """A picture of n bytes has n crops; one of none has no face."""
     if data == b"broken":
         raise RuntimeError("the detector is down")
     thumbnail = b"portrait" if with_thumbnail else None
     if not data:
-        return Found(reason="no_face", thumbnail=thumbnail)
-    return Found(crops=crops(*data), thumbnail=thumbnail)
+        return SearchResult(reason="no_face", thumbnail=thumbnail)
+    return SearchResult(crops=crops(*data), thumbnail=thumbnail)
 
 
 Make = Callable[..., Enroller]
 
 
 @pytest.fixture
-def make(batches: CropBatches) -> Iterator[Make]:
+def make(batches: RowBatches) -> Iterator[Make]:
     made: list[Enroller] = []
 
     def build(**changes: object) -> Enroller:
@@ -171,8 +172,8 @@ def test_a_job_is_answered_with_every_picture_in_its_place(make: Make, answers: 
     assert enroller.submit(answers.job([b"\x05\x06", b"", b"\x07"]))
     answers.wait(1)
     (job,) = answers.jobs
-    assert [found.reason for found in job.found] == [None, "no_face", None]
-    assert [found.thumbnail for found in job.found] == [b"portrait", None, None]
+    assert [found.reason for found in job.results] == [None, "no_face", None]
+    assert [found.thumbnail for found in job.results] == [b"portrait", None, None]
     assert [None if part is None else part.ravel().tolist() for part in job.embeddings] == [
         [5, 6],
         None,
@@ -183,7 +184,7 @@ def test_a_job_is_answered_with_every_picture_in_its_place(make: Make, answers: 
 def test_small_pictures_pass_large_ones(make: Make, answers: Answers) -> None:
     free = threading.Event()
 
-    def search(data: bytes, with_thumbnail: bool) -> Found:
+    def search(data: bytes, with_thumbnail: bool) -> SearchResult:
         assert data != b"\x99" or free.wait(SECONDS)
         return look(data, with_thumbnail)
 
@@ -204,7 +205,7 @@ def test_nothing_is_embedded_that_nobody_wants(
 ) -> None:
     make().submit(answers.job([b"\x05"], embedded=False))
     answers.wait(1)
-    assert answers.jobs[0].found[0].crops is not None
+    assert answers.jobs[0].results[0].crops is not None
     assert not network.batches
 
 
@@ -250,9 +251,9 @@ def test_more_bytes_than_may_wait_are_refused_and_free_again_after(
 def test_nobody_works_for_a_client_who_has_gone(make: Make, answers: Answers) -> None:
     searched: list[bytes] = []
 
-    def search(data: bytes, _: bool) -> Found:
+    def search(data: bytes, _: bool) -> SearchResult:
         searched.append(data)
-        return Found(reason="no_face")
+        return SearchResult(reason="no_face")
 
     enroller = make(searchers=1, cancel_check_seconds=-1)
     enroller.submit(answers.job([b"a", b"b", b"c"], search, is_cancelled=lambda: True))

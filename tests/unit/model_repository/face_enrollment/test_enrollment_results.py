@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedder_thresholds import thresholds
 from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
-from faces.search import Found, SearchOptions
-from faces.vector import pooled
-from network_facts import network_facts
+from faces.consistency import pooled
+from faces.search import SearchOptions, SearchResult
+from network_facts import network_facts, thresholds
 
-GOOD = Found(crops=np.zeros((1, 112, 112, 3), np.uint8))
+GOOD = SearchResult(crops=np.zeros((1, 112, 112, 3), np.uint8))
 
 
 def test_the_vector_is_the_direction_of_the_mean_of_unequal_embeddings() -> None:
@@ -42,7 +41,7 @@ def test_a_mean_without_direction_is_no_vector(bad: list[list[float]]) -> None:
         pooled([np.array(bad, np.float32)])
 
 
-def refusal(*found: Found, strict: bool = True, needed: bool = True) -> str | None:
+def refusal(*found: SearchResult, strict: bool = True, needed: bool = True) -> str | None:
     try:
         refuse_pictures(found, strict=strict, needed=needed)
     except RefusedError as error:
@@ -50,11 +49,11 @@ def refusal(*found: Found, strict: bool = True, needed: bool = True) -> str | No
     return None
 
 
-NONE = Found(reason="no_face")
-SMALL = Found(reason="face_too_small")
-BROKEN = Found(reason="image_truncated")
-BLURRED = Found(reason="face_blurred")
-UNCLEAR = Found(reason="face_unclear")
+NONE = SearchResult(reason="no_face")
+SMALL = SearchResult(reason="face_too_small")
+BROKEN = SearchResult(reason="image_truncated")
+BLURRED = SearchResult(reason="face_blurred")
+UNCLEAR = SearchResult(reason="face_unclear")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ UNCLEAR = Found(reason="face_unclear")
     ],
 )
 def test_pictures_are_refused_by_the_first_reason(
-    found: tuple[Found, ...], strict: bool, needed: bool, expected: str | None
+    found: tuple[SearchResult, ...], strict: bool, needed: bool, expected: str | None
 ) -> None:
     assert refusal(*found, strict=strict, needed=needed) == expected
 

@@ -11,11 +11,11 @@ from enrollment.reports import reports, without_odd_ones
 from faces.consistency import consistencies, odd_ones
 from faces.pose import HeadPose
 from faces.quality import Quality
-from faces.search import Found
+from faces.search import SearchResult
 
 A, B, C = np.eye(3, dtype=np.float32)
-GOOD = Found(crops=np.zeros((1, 112, 112, 3), np.uint8))
-NONE = Found(reason="no_face")
+GOOD = SearchResult(crops=np.zeros((1, 112, 112, 3), np.uint8))
+NONE = SearchResult(reason="no_face")
 
 
 def of(*vectors: np.ndarray | None, noise: float = 0.2) -> list[np.ndarray | None]:
@@ -99,7 +99,7 @@ def test_what_nobody_measured_is_not_judged() -> None:
 
 def test_quality_and_pose_are_told() -> None:
     quality = Quality(size=120, pose=HeadPose(1, 30, 0), sharpness=200, brightness=120)
-    found = [Found(crops=GOOD.crops, quality=quality)] * 2
+    found = [SearchResult(crops=GOOD.crops, quality=quality)] * 2
     front, left = reports(found, ["front", "left"], of(A, A), of(A, A), 0.4)
     assert (front["pose_matches"], left["pose_matches"]) == (False, True)
     assert front["quality"] == quality.report()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_pipeline import CancelledError, ImagePipeline, Job, Outcome
+from image_pipeline import CancelledError, ImagePipeline, Job, PictureOutcome
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Request:
     """One request and what became of it."""
 
     def __init__(self, *images: bytes, cancelled: bool = False) -> None:
-        self.outcomes: list[Outcome] | None = None
+        self.outcomes: list[PictureOutcome] | None = None
         self.error: Exception | None = None
         self.done = threading.Event()
         self.job = Job(list(images), self._answer, self._refuse, lambda: cancelled)
 
-    def _answer(self, outcomes: list[Outcome]) -> None:
+    def _answer(self, outcomes: list[PictureOutcome]) -> None:
         self.outcomes = outcomes
         self.done.set()
 
@@ -121,12 +121,12 @@ def test_what_is_ready_goes_together_and_the_batch_is_told() -> None:
         return classify(images)
 
     first, others = Request(b"a"), [Request(bytes([i])) for i in range(6)]
-    with pipeline(classify=slow, batches=1) as running:
+    with pipeline(classify=slow, batches=1, decoders=1) as running:
         running.submit(first.job)
         wait_until(lambda: sizes == [1])
         for request in others:
             running.submit(request.job)
-        wait_until(lambda: len(running._ready) == 6)
+        wait_until(lambda: len(running._batches._rows) == 6)
         free.set()
         assert [request.pictures for request in others] == [[i] for i in range(6)]
     assert sizes == [1, 4, 2]

@@ -142,5 +142,5 @@ def test_weights_get_what_is_free_beside_the_slots_or_what_they_are_given(
             return int(free), int(total)
 
     engine = GpuEngine(Card(), 4, MASK, int(budget), batches=(1,))
-    assert engine.tiers._plan.capacity == int(expected)
+    assert engine.tiers._lru.capacity == int(expected)
     assert engine._capacity(2) == int(budget or max(0, expected - 4 * 2e9))

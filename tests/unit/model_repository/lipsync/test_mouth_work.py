@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frames.mouth_arrays import MouthArrays
-from frames.mouth_work import MouthWork
+from frames.mouth_work import MouthArrays, MouthWork
 from hypothesis import given
 from hypothesis import strategies as st
 from tenants.table import Resident, TenantTable

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lipsync_errors import TenantMemoryError
+from memory.device_lru import PROMOTE_AFTER, DeviceLru
 from memory.pinned_arena import SEGMENT, PinnedArena
-from memory.tier_plan import PROMOTE_AFTER, TierPlan
 from memory.torch_device import CpuDevice
 from memory.weight_tiers import TieredWeights, WeightTiers
 
@@ -227,41 +227,41 @@ def test_another_error_of_the_device_is_not_taken_for_too_little_memory() -> Non
 def test_the_device_is_never_over_its_budget_and_nobody_is_lost(
     actions: list[tuple[str, int]], capacity: int
 ) -> None:
-    plan, known = TierPlan(capacity), {}
+    lru, known = DeviceLru(capacity), {}
     for action, key in actions:
         size = key + 1
-        if action == "add" and key not in known and size <= plan.capacity:
-            leaving = plan.add(key, size)
+        if action == "add" and key not in known and size <= lru.capacity:
+            leaving = lru.add(key, size)
             known[key] = size
-            assert all(other in known and not plan.on_device(other) for other in leaving)
-            assert plan.on_device(key)
-        elif action == "use" and key in known and plan.use(key):
-            plan.promote(key)
-            assert plan.on_device(key)
+            assert all(other in known and not lru.on_device(other) for other in leaving)
+            assert lru.on_device(key)
+        elif action == "use" and key in known and lru.use(key):
+            lru.promote(key)
+            assert lru.on_device(key)
         elif action == "resize":
-            plan.resize(5 * key)
-        elif action == "squeeze" and plan.on_device(key):
-            before = plan.capacity
-            plan.squeeze(key)
-            assert plan.on_device(key)
-            assert plan.capacity <= before
+            lru.resize(5 * key)
+        elif action == "squeeze" and lru.on_device(key):
+            before = lru.capacity
+            lru.squeeze(key)
+            assert lru.on_device(key)
+            assert lru.capacity <= before
         elif action == "remove":
-            plan.remove(key)
+            lru.remove(key)
             known.pop(key, None)
-        assert plan.used <= plan.capacity
-        assert plan.used == sum(size for key, size in known.items() if plan.on_device(key))
+        assert lru.used <= lru.capacity
+        assert lru.used == sum(size for key, size in known.items() if lru.on_device(key))
 
 
 def test_the_least_recently_used_goes_to_the_host_and_earns_its_way_back() -> None:
-    plan = TierPlan(2)
-    plan.add(1, 1)
-    plan.add(2, 1)
-    plan.use(1)
-    assert plan.add(3, 1) == [2]
+    lru = DeviceLru(2)
+    lru.add(1, 1)
+    lru.add(2, 1)
+    lru.use(1)
+    assert lru.add(3, 1) == [2]
     for _ in range(PROMOTE_AFTER - 1):
-        assert not plan.use(2)
-    assert plan.use(2)
-    assert plan.promote(2) == [1]
+        assert not lru.use(2)
+    assert lru.use(2)
+    assert lru.promote(2) == [1]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 5)), max_size=60))

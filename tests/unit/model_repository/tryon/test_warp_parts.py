@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from body.frame import BodyFrame
 from body.green_mask import find_green
-from body.pose_anchors import SIDE, anchors, best_body, square_of
+from body.pose import SIDE, anchors, best_body, square_of
 from garment.flat import cut_flat, flat_parts
 from garment.parts import ARMPIT, GarmentParts, Sleeve, along_arm, torso_target
 from garment.worn import hem_of

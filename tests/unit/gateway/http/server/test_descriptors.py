@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from gateway.http.server.descriptors import (
+from gateway.http.server.listener import (
     MOST,
     RESERVED_LEAST,
     connections_per_listener,

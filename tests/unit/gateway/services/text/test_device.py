@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from gateway.services.text import device
+from gateway.services.text import routes
 from gateway.settings.triton import TritonSettings
 from gateway.telemetry.gpu import Gpu, read_nvml, read_triton
 from tests.support.fake_gpu import FakeGpu, FakeNvml
@@ -75,13 +75,13 @@ def endpoint() -> Iterator[str]:
 def test_the_first_triton_that_answers_tells(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "read_nvml", lambda index: None)
+    monkeypatch.setattr(routes, "read_nvml", lambda index: None)
 
     def read(urls: str | None) -> object:
         settings = SimpleNamespace(triton=TritonSettings(metrics_url=urls))
         monitor = SimpleNamespace(triton_version="2.51.0")
         context = SimpleNamespace(settings=settings, monitor=monitor)
-        return device.DeviceReader(context).read("cuda:1")["vram_used_mb"]  # type: ignore[arg-type]
+        return routes.DeviceReader(context).read("cuda:1")["vram_used_mb"]  # type: ignore[arg-type]
 
     assert read(f"http://127.0.0.1:1/metrics, file:///etc/hostname, {endpoint}") == 2048
     assert read("http://127.0.0.1:1/metrics") is None

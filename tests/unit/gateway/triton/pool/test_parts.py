@@ -17,9 +17,9 @@ from gateway.health.processes import ModelProcesses
 from gateway.settings import ConfigError, Settings
 from gateway.settings.loader import load_settings
 from gateway.settings.triton import TritonSettings
-from gateway.triton import addresses as lookups
-from gateway.triton.addresses import resolve
-from gateway.triton.totals import added
+from gateway.triton import members as lookups
+from gateway.triton.members import resolve
+from gateway.triton.pool import added
 from tests.support.waiting import PATIENCE
 
 

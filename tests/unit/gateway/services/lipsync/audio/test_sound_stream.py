@@ -8,7 +8,7 @@ import pytest
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
 from gateway.services.lipsync.audio.mel import Floats
-from gateway.services.lipsync.audio.resampling import Resampling, SamplesError
+from gateway.services.lipsync.audio.samples import Resampling, SamplesError
 from gateway.services.lipsync.audio.sound_stream import SoundStream, sound_frame
 
 ENCODER = np.random.default_rng(0).normal(0, 0.01, (1280, 512)).astype(np.float32)

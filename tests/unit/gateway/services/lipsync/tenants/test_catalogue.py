@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.services.lipsync.tenants.catalogue import (
-    Catalogue,
+    TenantCatalogue,
     catalogued,
     configured,
     is_tenant_id,
@@ -79,7 +79,7 @@ def test_the_configuration_wins_over_the_folder(tmp_path: Path) -> None:
     assert b is not None
     assert b.file == tmp_path / "b.onnx"
     assert found == catalogued({"a": model("/x/a.onnx")}, "", tmp_path, ["b"])
-    assert found != Catalogue()
+    assert found != TenantCatalogue()
 
 
 def test_a_folder_is_scanned_without_leaving_it(tmp_path: Path) -> None:

@@ -9,7 +9,11 @@ import pytest
 
 from gateway.capacity import facts
 from gateway.errors import UnavailableError
-from gateway.services.lipsync.tenants.catalogue import Catalogue, Entry, UnknownTenantError
+from gateway.services.lipsync.tenants.catalogue import (
+    TenantCatalogue,
+    TenantEntry,
+    UnknownTenantError,
+)
 from gateway.services.lipsync.tenants.device import (
     DevicesBusyError,
     NotLoadedError,
@@ -101,7 +105,7 @@ async def test_eviction_follows_the_policy(tmp_path: Path, policy: str, stays: s
 async def test_nobody_in_use_or_pinned_is_evicted(tmp_path: Path) -> None:
     home = house(tmp_path, capacity={"max_models": 2}, server={"slot_wait_seconds": 0.05})
     home.pool.adopt(
-        Catalogue([home.entry("t0", pinned=True), *(home.entry(f"t{n}") for n in (1, 2, 3))])
+        TenantCatalogue([home.entry("t0", pinned=True), *(home.entry(f"t{n}") for n in (1, 2, 3))])
     )
     await home.infer("t0")
     done = asyncio.Event()
@@ -114,7 +118,7 @@ async def test_nobody_in_use_or_pinned_is_evicted(tmp_path: Path) -> None:
     assert await using == "w1"
     assert await home.infer("t2") == "w2"
     assert home.resident() == {"t0", "t2"}
-    home.pool.adopt(Catalogue([home.entry("t0", pinned=True), home.entry("t2", pinned=True),
+    home.pool.adopt(TenantCatalogue([home.entry("t0", pinned=True), home.entry("t2", pinned=True),
                                home.entry("t3")]))  # fmt: skip
     with pytest.raises(TenantLoadError) as error:
         await home.infer("t3")
@@ -296,7 +300,7 @@ async def test_without_a_device_requests_wait_and_then_fail(tmp_path: Path) -> N
 
 async def test_another_device_takes_over_from_one_that_is_down(tmp_path: Path) -> None:
     home = house(tmp_path, gpus={"count": 2})
-    home.pool.adopt(Catalogue([home.entry("t0", preferred=1)]))
+    home.pool.adopt(TenantCatalogue([home.entry("t0", preferred=1)]))
     await home.infer("t0")
     assert home.pool.row("t0").device == 1
     home.pool.devices[1].model.state = "down"
@@ -344,7 +348,7 @@ async def test_removed_tenants_leave_after_their_calls(tmp_path: Path) -> None:
     done = asyncio.Event()
     running = asyncio.ensure_future(home.infer("t0", done))
     await until(lambda: home.models.in_flight.get(("lipsync", "t0"), 0) == 1)
-    home.pool.adopt(Catalogue([home.entry("t1")]))
+    home.pool.adopt(TenantCatalogue([home.entry("t1")]))
     with pytest.raises(UnknownTenantError):
         await home.infer("t0")
     done.set()
@@ -357,7 +361,7 @@ async def test_removed_tenants_leave_after_their_calls(tmp_path: Path) -> None:
 async def test_another_file_for_a_tenant_replaces_it(tmp_path: Path) -> None:
     home = house(tmp_path)
     await home.infer("t0")
-    moved = Catalogue([Entry("t0", "t1.onnx", home.entry("t1").file)])
+    moved = TenantCatalogue([TenantEntry("t0", "t1.onnx", home.entry("t1").file)])
     home.pool.adopt(moved)
     assert await home.infer("t0") == "w1"
     assert home.models.wrongs == []
@@ -370,7 +374,7 @@ async def test_a_load_of_a_file_that_is_no_longer_the_tenants_is_taken_back(
     read = home.models.load_seconds["t0"] = asyncio.Event()
     loading = asyncio.ensure_future(home.infer("t0"))
     await until(lambda: home.models.loads)
-    moved = Catalogue([Entry("t0", "t1.onnx", home.entry("t1").file)])
+    moved = TenantCatalogue([TenantEntry("t0", "t1.onnx", home.entry("t1").file)])
     home.pool.adopt(moved)
     read.set()
     assert await loading == "w0"  # it was asked for before

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.services.lipsync.tenants import reconciler as rounds
-from gateway.services.lipsync.tenants.catalogue import Catalogue
+from gateway.services.lipsync.tenants.catalogue import TenantCatalogue
 from gateway.services.lipsync.tenants.reconciler import Reconciler
 from gateway.services.lipsync.tenants.views import PoolCollector
 from tests.support.tenant_models import House, house
@@ -20,11 +20,11 @@ from tests.support.waiting import until
 class Shelf:
     """A catalogue source whose files are the test's."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: TenantCatalogue) -> None:
         self.catalogue = catalogue
         self.forced = 0
 
-    def look(self, *, force: bool = False) -> Catalogue:
+    def look(self, *, force: bool = False) -> TenantCatalogue:
         self.forced += force
         return self.catalogue
 
@@ -45,7 +45,7 @@ async def test_preloaded_tenants_are_there_and_come_back(tmp_path: Path) -> None
     entries = [home.entry(f"t{n}", preload=n < 25) for n in range(30)]
     device = home.pool.devices[0]
     device.model.state = "loading"
-    kept = reconciler(home, Shelf(Catalogue(entries)))
+    kept = reconciler(home, Shelf(TenantCatalogue(entries)))
     await kept.start()
     await asyncio.sleep(0.05)
     assert home.models.loads == []  # the model is not up yet
@@ -61,7 +61,7 @@ async def test_preloaded_tenants_are_there_and_come_back(tmp_path: Path) -> None
 
 async def test_an_unloaded_preloaded_tenant_stays_out(tmp_path: Path) -> None:
     home = house(tmp_path)
-    kept = reconciler(home, Shelf(Catalogue([home.entry("t0", preload=True, pinned=True)])))
+    kept = reconciler(home, Shelf(TenantCatalogue([home.entry("t0", preload=True, pinned=True)])))
     await kept.start()
     await until(lambda: home.resident() == {"t0"})
     await home.pool.unload("t0")
@@ -75,7 +75,7 @@ async def test_idle_tenants_leave(tmp_path: Path) -> None:
     entries = [home.entry("t0"), home.entry("t1", pinned=True), home.entry("t2")]
     loop = asyncio.get_running_loop()
     later = 0.0
-    kept = reconciler(home, Shelf(Catalogue(entries)), lambda: loop.time() + later)
+    kept = reconciler(home, Shelf(TenantCatalogue(entries)), lambda: loop.time() + later)
     await kept.start()
     for tenant in ("t0", "t1"):
         await home.infer(tenant)
@@ -90,7 +90,7 @@ async def test_idle_tenants_leave(tmp_path: Path) -> None:
 
 async def test_a_replaced_file_is_read_when_it_is_complete(tmp_path: Path) -> None:
     home = house(tmp_path)
-    kept = reconciler(home, Shelf(Catalogue([home.entry("t0"), home.entry("t1")])))
+    kept = reconciler(home, Shelf(TenantCatalogue([home.entry("t0"), home.entry("t1")])))
     await kept.start()
     await home.infer("t0")
     await home.infer("t1")
@@ -112,12 +112,12 @@ async def test_a_replaced_file_is_read_when_it_is_complete(tmp_path: Path) -> No
 
 async def test_a_signal_reads_the_configuration_at_once(tmp_path: Path) -> None:
     home = house(tmp_path)
-    shelf = Shelf(Catalogue([home.entry("t0")]))
+    shelf = Shelf(TenantCatalogue([home.entry("t0")]))
     kept = reconciler(home, shelf)
     await kept.start()
     kept.reload()
     await until(lambda: shelf.forced == 1)
-    shelf.catalogue = Catalogue([home.entry("t1")])
+    shelf.catalogue = TenantCatalogue([home.entry("t1")])
     await until(lambda: [row.id for row in home.pool.rows()] == ["t1"])
     await kept.stop()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services.tryon.jobs.addresses import (
+from gateway.services.tryon.jobs.webhook import (
     ForbiddenAddressError,
     allowed_addresses,
     is_allowed,

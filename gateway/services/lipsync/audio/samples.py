@@ -1,11 +1,14 @@
-"""Samples of a stream, at any rate and in either format, as 16 kHz and float32."""
+"""Sound as the networks hear it, 16 kHz and float32: of a stream at any rate, of a WAV file."""
 
 from __future__ import annotations
 
+import io
+import wave
 from typing import Any, Literal
 
 import numpy as np
 
+from gateway.errors import RefusedError
 from gateway.services.lipsync.audio.mel import SAMPLE_RATE, Floats
 
 SampleFormat = Literal["PCM16", "FLOAT32"]
@@ -48,17 +51,17 @@ class Resampling:
         if len(piece) % size:
             raise SamplesError(f"{len(piece)} bytes are no whole number of {self._format} samples")
         if self._format == "PCM16":
-            found = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32768)
+            read = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32768)
         else:
-            found = np.frombuffer(piece, "<f4").astype(np.float32)
-            if not np.isfinite(found).all():
+            read = np.frombuffer(piece, "<f4").astype(np.float32)
+            if not np.isfinite(read).all():
                 raise SamplesError("not every sample is a finite number")
-        if self._resampler is None or not len(found):
-            return found
-        self._taken += len(found)
-        made: Floats = self._resampler.process(found, SAMPLE_RATE / self._rate)
-        self._made += len(made)
-        return made
+        if self._resampler is None or not len(read):
+            return read
+        self._taken += len(read)
+        resampled: Floats = self._resampler.process(read, SAMPLE_RATE / self._rate)
+        self._made += len(resampled)
+        return resampled
 
     def rest(self) -> Floats:
         """Return the samples that are left when the last piece was there, float32 [n]."""
@@ -67,8 +70,8 @@ class Resampling:
         # It keeps what a sample's neighbours after it would change; they are silent.
         left = round(self._taken * SAMPLE_RATE / self._rate) - self._made
         silence = np.zeros(self._rate // 50, np.float32)
-        made: Floats = self._resampler.process(silence, SAMPLE_RATE / self._rate, True)
-        return made[:left]
+        resampled: Floats = self._resampler.process(silence, SAMPLE_RATE / self._rate, True)
+        return resampled[:left]
 
 
 def _resampler() -> Any:
@@ -80,3 +83,32 @@ def _resampler() -> Any:
     from samplerate import Resampler  # loaded where a stream needs it
 
     return Resampler("sinc_fastest", channels=1)
+
+
+def samples_of(file: bytes, longest: float) -> Floats:
+    """Return the samples of a WAV file, float32 [n] from -1 to 1, n > 0.
+
+    Args:
+        file: its bytes.
+        longest: seconds that it may last.
+
+    Raises:
+        RefusedError: no WAV file, another kind of sound, empty or too long.
+    """
+    try:
+        with wave.open(io.BytesIO(file)) as sound:
+            kind = sound.getframerate(), sound.getnchannels(), sound.getsampwidth()
+            raw = sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError, ValueError, RuntimeError):
+        raise RefusedError("The sound is no WAV file of uncompressed samples") from None
+    if kind != (SAMPLE_RATE, 1, 2):
+        rate, channels, width = kind
+        raise RefusedError(
+            f"The sound has {rate} Hz, {channels} channels and {8 * width} bits a sample; wanted "
+            f"are {SAMPLE_RATE} Hz, 1 channel and 16 bits"
+        )
+    samples = np.frombuffer(raw[: len(raw) // 2 * 2], "<i2").astype(np.float32) / 32768
+    if not 0 < len(samples) <= longest * SAMPLE_RATE:
+        seconds = len(samples) / SAMPLE_RATE
+        raise RefusedError(f"The sound lasts {seconds:.2f} s; more than 0 and at most {longest:g}")
+    return samples

@@ -14,7 +14,7 @@ LONG = 1000
 taken."""
 
 
-def plan_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[int]:
+def choose_frames(times: Sequence[int], keys: Sequence[int], count: int) -> list[int]:
     """Time of the frames to look at: one in the middle of each of `count` equal parts.
 
     Args:

@@ -11,7 +11,7 @@ another one, and a copy from pinned memory costs half a millisecond."""
 
 
 @dataclass
-class TierPlan:
+class DeviceLru:
     """Who is on the device; the others are on the host.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`python -m export.random_vlm FOLDER`: a tiny Qwen3-VL with random weights, for tests only.
+"""A tiny Qwen3-VL with random weights.
 
 It has the architecture, the control tokens, the kind of tokenizer and the processor settings of
 Qwen/Qwen3-VL-8B-Thinking, so vLLM loads it through the same code; what it says is noise.
@@ -7,7 +7,6 @@ Qwen/Qwen3-VL-8B-Thinking, so vLLM loads it through the same code; what it says 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +85,8 @@ def _write_tokenizer(folder: Path) -> dict[str, int]:
     tokenizer.add_tokens([AddedToken(token, special=False) for token in PLAIN_TOKENS])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",  # noqa: S106 (no password)
-        pad_token="<|endoftext|>",  # noqa: S106
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
         model_max_length=32768,
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
@@ -173,7 +172,3 @@ def _write_processors(folder: Path) -> None:
     (folder / "video_preprocessor_config.json").write_text(
         json.dumps({**common, **video}, indent=1)
     )
-
-
-if __name__ == "__main__":
-    write_checkpoint(Path(sys.argv[1]))

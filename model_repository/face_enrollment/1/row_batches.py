@@ -1,0 +1,1 @@
+../../image_classification/1/row_batches.py
