@@ -196,9 +196,10 @@ def measure(
     """
     sweeps = [_sizes(limits.most.rows, limits.usual.rows, limits.lengths[0])]
     if limits.usual.tokens:
-        most = limits.most.tokens // limits.lengths[-1]
-        usual = limits.usual.tokens // limits.lengths[-1]
-        sweeps.append(_sizes(most, usual, limits.lengths[-1]))
+        length = limits.lengths[-1]  # of few tokens, there are as many rows as a call may have
+        most = min(limits.most.tokens // length, limits.most.rows)
+        usual = min(limits.usual.tokens // length, limits.most.rows)
+        sweeps.append(_sizes(most, usual, length))
     sweeps = [sizes for sizes in sweeps if len(sizes) > 1]
     share = seconds / (len(sweeps) + 1)
     end = clock() + seconds

@@ -136,6 +136,20 @@ def test_measuring_keeps_its_time(machine: Machine, limits: Limits) -> None:
     assert all(size.in_flight <= limits.most.in_flight for size in sizes)
 
 
+@pytest.mark.parametrize("most", [8, 48, 512])
+@pytest.mark.parametrize("engine", [NetworkEngine(), NetworkEngine(True, 2, 32)])
+def test_no_call_is_measured_that_a_network_would_not_take(
+    most: int, engine: NetworkEngine
+) -> None:
+    """A checkpoint may know few places: with more tokens than that, or more rows, a call fails."""
+    kind = EMBEDDINGS.up_to(most)
+    limits = Limits(calls(kind, engine), most_calls(kind, engine), kind.longest_ms, kind.lengths)
+    machine = Machine(0.1, 0.0001)
+    assert measure(machine, limits, 1.5, machine.clock)
+    assert max(length for _, length in machine.calls) == min(most, 128)
+    assert max(rows for rows, _ in machine.calls) <= most_calls(kind, engine).rows
+
+
 def test_what_is_measured_is_what_it_takes() -> None:
     machine = Machine(1, 0.02, first_ms=60)
     figures = measure(machine, TEXT, 1.5, machine.clock)
