@@ -23,6 +23,10 @@ from gateway.large_work import rest
 _QUOTE, _LINE_END = b'"', b"\n"
 _PLACE = re.compile(r" at line (\d+) column (\d+)\Z")
 _ESCAPE = 5  # bytes of an escape that is cut, at most
+LONG = 2**16  # bytes of a string that is always parsed by itself
+AT_ONCE = 2**24
+"""Bytes that the parser is given at once; where shorter strings are more than that, they are parsed
+by themselves, too, which costs several times as much."""
 Partial = Literal["off", "trailing-strings"]
 
 
@@ -49,14 +53,28 @@ class LargeJson:
 
     Args:
         pieces: the document, in UTF-8.
-        spans: its long strings, in order; only the last one may be open.
+        spans: its strings that are worth it, in order; only the last one may be open.
         longest: bytes of a string that is made one ``str``; longer ones, of ASCII, become a
             :class:`~gateway.http.long_text.LongText`.
+        at_once: see :data:`AT_ONCE`.
+
+    Attributes:
+        size: bytes that the parser is given at once.
     """
 
-    def __init__(self, pieces: Sequence[bytes], spans: Sequence[Span], longest: int) -> None:
-        self._pieces, self._spans, self._longest = pieces, spans, longest
+    def __init__(
+        self,
+        pieces: Sequence[bytes],
+        spans: Sequence[Span],
+        longest: int,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._pieces, self._longest = pieces, longest
         self._ends = [*accumulate(map(len, pieces))]
+        long = [span for span in spans if span.end - span.begin >= LONG]
+        if self._ends[-1] - sum(span.end - span.begin for span in long) > at_once:
+            long = [*spans]
+        self._spans = spans = long
         key = secrets.token_hex(8)  # no client can know the tokens
         self._tokens = [f"{key}{number}" for number in range(len(spans))]
         self._saved = [  # bytes that each token is shorter than its string
@@ -66,6 +84,7 @@ class LargeJson:
         saved = accumulate(self._saved, initial=0)
         self._places = [span.begin - before for span, before in zip(spans, saved, strict=False)]
         self._short = b"".join(self._shortened())
+        self.size = len(self._short)
 
     def parsed(self, partial: Partial = "off") -> Any:
         """Return the document's value.
@@ -90,7 +109,7 @@ class LargeJson:
         strings = {
             token: self._string(number, partial) for number, token in enumerate(self._tokens)
         }
-        return _restored(value, strings)
+        return _restored(value, strings) if strings else value
 
     def _shortened(self) -> Iterator[bytes]:
         """Yield the document with a token for each string."""

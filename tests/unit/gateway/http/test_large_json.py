@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.http import large_json
 from gateway.http.large_json import LargeJson, LongKeyError, Partial
 from gateway.http.long_text import LongText
 from gateway.http.outline import APART, Bounds, Outline
@@ -37,7 +38,7 @@ def document(raw: bytes, cuts: list[int], longest: int = 2**22) -> LargeJson:
     outline = Outline(BOUNDS)
     for piece in pieces:
         outline.feed(piece)
-    return LargeJson(pieces, outline.apart(), longest)
+    return LargeJson(pieces, outline.apart(), longest, at_once=0)
 
 
 def joined(value: Any) -> Any:
@@ -147,3 +148,19 @@ def test_a_name_is_no_picture() -> None:
     raw = b'{"%s": 1}' % (b"n" * 3000)
     with pytest.raises(LongKeyError):
         document(raw, [1000, 2000], 1500).parsed()
+
+
+def test_short_strings_are_parsed_together_unless_they_are_many_bytes() -> None:
+    words = ["w" * APART * 8] * 20
+    raw = json.dumps([*words, "p" * large_json.LONG]).encode()
+    outline = Outline(BOUNDS)
+    outline.feed(raw)
+    spans = outline.apart()
+    assert len(spans) == 21
+    sizes = []
+    for at_once in (APART, 8 * APART * 21):
+        document = LargeJson([raw], spans, 2**22, at_once)
+        assert document.parsed() == json.loads(raw)
+        sizes.append(document.size)
+    assert sizes[0] < APART
+    assert 8 * APART * 20 < sizes[1] < large_json.LONG + 8 * APART * 20
