@@ -131,22 +131,29 @@ class LargeJson:
     def _string(self, number: int, partial: Partial) -> str | LongText:
         """Return a string, in parts if it is too long."""
         at, end, closed = self._spans[number]
+        closing = _QUOTE if closed else b""
         cuts = self._cut(at, end)
-        pieces = [b"".join(cuts)] if end - at <= self._longest else cuts
+        if end - at <= self._longest:
+            return self._read((_QUOTE, *cuts, closing), number, at, partial)
         parts, before = [], b""
-        for piece in pieces:
+        for piece in cuts:
             raw = before + piece
-            last = at + len(raw) == end
-            cut = len(raw) if last else len(raw) - _cut_escape(raw)
-            raw, before = raw[:cut], raw[cut:]
-            written = _QUOTE + raw if last and not closed else _QUOTE + raw + _QUOTE
-            try:
-                parts.append(pydantic_core.from_json(written, allow_partial=partial))
-            except ValueError as error:
-                raise self._moved(error, number, at) from None
-            at += cut
-            rest()
-        return parts[0] if len(parts) == 1 else LongText(parts)
+            if at + len(raw) == end:
+                parts.append(self._read((_QUOTE, raw, closing), number, at, partial))
+                break
+            cut = len(raw) - _cut_escape(raw)
+            parts.append(self._read((_QUOTE, raw[:cut], _QUOTE), number, at, partial))
+            at, before = at + cut, raw[cut:]
+        return LongText(parts)
+
+    def _read(self, written: Iterable[bytes], number: int, at: int, partial: Partial) -> str:
+        """Return what a string's piece says that begins ``at``."""
+        try:
+            text: str = pydantic_core.from_json(b"".join(written), allow_partial=partial)
+        except ValueError as error:
+            raise self._moved(error, number, at) from None
+        rest()
+        return text
 
     def _moved(self, error: ValueError, number: int, at: int) -> ValueError:
         """Return a string's error with its place in the document; the parser began ``at``."""
