@@ -50,7 +50,7 @@ DIFFUSION_ACTIVATIONS = 8 * GB
 CALLS = {
     "text_embedding": ((64, 4_096), (64, 16_384)),
     "bertscore": ((32, 2_048), (64, 8_192)),
-    "reranking": ((16, 512), (64, 16_384)),
+    "reranking": ((32, 2_048), (64, 16_384)),
     "image_classification": ((8, 0), (32, 0)),
     "face_enrollment": ((16, 0), (64, 0)),
 }

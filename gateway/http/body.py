@@ -7,14 +7,14 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
-import pydantic_core
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from gateway.errors import ClientGoneError, InvalidBodyError
-from gateway.http.outline import Bounds, Outline, refusal
-from gateway.http.problems import not_json, problem, problems_of
-from gateway.large_work import rest, worked
+from gateway.http.large_json import LargeJson, LongKeyError, Partial
+from gateway.http.outline import Bounds, Outline
+from gateway.http.problems import bounded, not_json, problem, problems_of, string_too_long
+from gateway.large_work import worked
 
 M = TypeVar("M", bound=BaseModel)
 BOUNDS = Bounds()
@@ -50,7 +50,7 @@ async def read_body(
         async for chunk in chunks(request):
             reader.feed(chunk)
         if reader.size:
-            await worked(reader.size, reader.finish)
+            reader.finish()
             return await worked(reader.size, _validated, reader, model, context)
     except _PassedError as passed:
         raise await worked(reader.size, reader.refusal, passed) from None
@@ -89,25 +89,13 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _validated(reader: _Reader, model: type[M], context: Mapping[str, int] | None) -> M:
-    raw = reader.taken()
     try:
-        if len(raw) <= LARGE:
-            return model.model_validate_json(raw, context=context)
-        rest()
+        if reader.size <= LARGE:
+            return model.model_validate_json(reader.taken(), context=context)
         # One step after the other: in one, every error holds a copy of what it is about.
-        parsed = _parsed(raw)
-        rest()
-        del raw
-        return model.model_validate(parsed, context=context)
+        return model.model_validate(reader.parsed(), context=context)
     except ValidationError as error:
         raise InvalidBodyError(problems_of(error)) from None
-
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(raw)
-    except ValueError as error:
-        raise InvalidBodyError([not_json(str(error))]) from None
 
 
 class _PassedError(Exception):
@@ -158,14 +146,8 @@ class _Reader:
         if len(self._head) >= _ENOUGH:
             self._begin(self._head)
 
-    def taken(self) -> bytes:
-        """Return the finished body as UTF-8 without a byte order mark, and let it go."""
-        (raw,) = self._pieces
-        self._pieces.clear()
-        return raw
-
     def finish(self) -> None:
-        """Make the body one piece.
+        """Take note that this was all.
 
         Raises:
             _PassedError: the body is beyond the bounds.
@@ -175,17 +157,45 @@ class _Reader:
             self._begin(self._head)
         if self._decoder:
             self._keep(self._decode(b"", final=True))
-        raw = self._so_far()
-        self._pieces, self._rest = [raw], b""
-        if self._outline is None and raw.count(b",") >= self._bounds.values:
-            self._look(raw)
+        if self._outline is None and self._rest.count(b",") >= self._bounds.values:
+            self._look(bytes(self._rest))
+
+    def taken(self) -> bytes:
+        """Return the finished body as UTF-8 without a byte order mark, and let it go."""
+        pieces = self._pieces_so_far()
+        self._pieces, self._rest = [], b""
+        return b"".join(pieces)
+
+    def parsed(self, partial: Partial = "off") -> Any:
+        """Return the value of the body so far, and let the body go.
+
+        Args:
+            partial: how a body that is cut is read.
+
+        Raises:
+            InvalidBodyError: no JSON.
+        """
+        spans = self._outline.apart() if self._outline else []
+        document = LargeJson(self._pieces_so_far(), spans, self._bounds.string + PIECE)
+        self._pieces, self._rest = [], b""
+        try:
+            return document.parsed(partial)
+        except ValueError as error:
+            raise InvalidBodyError([not_json(str(error))]) from None
+        except LongKeyError:
+            raise InvalidBodyError([string_too_long(["body"])]) from None
 
     def refusal(self, passed: _PassedError) -> InvalidBodyError:
         """Return the error for a body that is beyond the bounds; tells the field it is in."""
-        return refusal(passed.kind, passed.message, self._so_far())
+        try:
+            so_far = self.parsed("trailing-strings")
+        except InvalidBodyError as error:
+            return error
+        field = [*so_far][-1:] if isinstance(so_far, dict) else []
+        return InvalidBodyError(bounded([problem(passed.kind, ["body", *field], passed.message)]))
 
-    def _so_far(self) -> bytes:
-        return b"".join((*self._pieces, self._rest) if self._rest else self._pieces)
+    def _pieces_so_far(self) -> list[bytes]:
+        return [*self._pieces, bytes(self._rest)]
 
     def _begin(self, head: bytes) -> None:
         self._head = None

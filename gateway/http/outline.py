@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import pydantic_core
-
-from gateway.errors import InvalidBodyError
-from gateway.http.problems import bounded, not_json, problem
+from gateway.http.large_json import Span
+from gateway.http.long_text import LONGEST
 
 SHORT = 2**16  # bytes: a string of so many costs little, whatever is in it
+APART = 2**10
+"""Bytes of a string from which it is parsed by itself where the body is large."""
 _TAIL = 5  # bytes of an escape that may be cut at the end of a chunk
 # An escape that makes a string take two or four bytes a character; one that is cut is none yet.
 _WIDE_ESCAPE = re.compile(rb"\\u(?!00[0-7]|0{0,2}\Z)")
@@ -35,7 +35,7 @@ class Bounds:
     """
 
     values: int = 10_000
-    string: int = 4 * 2**20
+    string: int = LONGEST
     base64: bool = False
     wide: int = 16 * 2**20
     between: int = 4 * 2**20
@@ -51,6 +51,8 @@ class Outline:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._apart: list[Span] = []
+        self._read = self._begin = 0
         self._values = self._between = self._strings = 0
         self._escapes = self._wide_bytes = 0
         self._inside = self._escaped = self._wide = False
@@ -59,9 +61,20 @@ class Outline:
 
     def feed(self, chunk: bytes) -> tuple[str, str] | None:
         """Read the next bytes; return type and message of a problem once a bound is passed."""
-        data = self._without_escapes(chunk)
+        problem = self._scan(chunk, self._without_escapes(chunk))
         if self._escapes > self._bounds.escapes:
             return "too_long", f"JSON should have at most {self._bounds.escapes} escapes"
+        return problem
+
+    def apart(self) -> list[Span]:
+        """Return the strings so far that are to be parsed by themselves."""
+        if self._inside and self._read - self._begin >= APART:
+            return [*self._apart, Span(self._begin, self._read, closed=False)]
+        return self._apart
+
+    def _scan(self, chunk: bytes, data: bytes) -> tuple[str, str] | None:
+        """Look at a chunk; ``data`` is the same without escapes."""
+        before, self._read = self._read, self._read + len(chunk)
         at = 0
         while True:
             if not self._inside:
@@ -74,12 +87,15 @@ class Outline:
                 self._inside, self._wide, self._length, self._tail = True, False, 0, b""
                 self._strings += 1
                 at = start + 1
+                self._begin = before + at
             end = data.find(b'"', at)
-            if problem := self._string(chunk, at, end):
+            problem = self._string(chunk, at, end)
+            if end >= 0:
+                self._inside = False
+                if before + end - self._begin >= APART:
+                    self._apart.append(Span(self._begin, before + end))
+            if problem or end < 0:
                 return problem
-            if end < 0:
-                return None
-            self._inside = False
             at = end + 1
 
     def _without_escapes(self, chunk: bytes) -> bytes:
@@ -122,19 +138,3 @@ class Outline:
         if (self._length > bounds.string and not plain) or self._wide_bytes > bounds.wide:
             return "string_too_long", f"String should have at most {bounds.string} bytes"
         return None
-
-
-def refusal(kind: str, message: str, so_far: bytes) -> InvalidBodyError:
-    """Return the error for a body that the outline refuses.
-
-    Args:
-        kind: type of the problem.
-        message: what the client reads.
-        so_far: the body up to the problem; tells the field it is in.
-    """
-    try:
-        partial = pydantic_core.from_json(so_far, allow_partial="trailing-strings")
-    except ValueError as error:
-        return InvalidBodyError([not_json(str(error))])
-    field = [*partial][-1:] if isinstance(partial, dict) else []
-    return InvalidBodyError(bounded([problem(kind, ["body", *field], message)]))

@@ -9,6 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from gateway.errors import InvalidBodyError
+from gateway.http.long_text import LONGEST, LongText
 
 SHOWN = 20  # entries; what is left is counted by the last one
 ROOM = 16 * 2**10 - 256  # bytes of all entries together
@@ -38,6 +39,11 @@ def too_many(count: int, limit: int, *loc: str | int) -> InvalidBodyError:
     """Return the refusal of a body with more items of a field than it may have."""
     message = f"List should have at most {limit} items, not {count}"
     return InvalidBodyError([problem("too_long", loc, message)])
+
+
+def string_too_long(loc: Sequence[str | int], value: Any = None) -> Problem:
+    """Return the entry for a string that no field but one in base64 takes."""
+    return problem("string_too_long", loc, f"String should have at most {LONGEST} bytes", value)
 
 
 def not_json(reason: str) -> Problem:
@@ -83,6 +89,8 @@ def bounded(problems: Sequence[Problem], count: int | None = None) -> list[Probl
 def _item(error: Mapping[str, Any], place: str) -> Problem:
     if error["type"] == "json_invalid":
         return not_json(error["ctx"]["error"])  # what pydantic quotes is the whole body
+    if error["type"] == "string_type" and isinstance(error["input"], LongText):
+        return string_too_long([place, *error["loc"]], error["input"])
     message = _TYPES.get(error["type"], error["msg"])
     item = problem(error["type"], [place, *error["loc"]], message, error["input"])
     if "ctx" in error:
@@ -113,6 +121,8 @@ def _echo(value: Any, room: int) -> Any:
                 return value
         except TypeError:  # nested too deeply, or a number beyond 64 bits
             pass
+    if isinstance(value, LongText):
+        return value.start(_START) + "…"
     if isinstance(value, str):
         return _start(value, _START)
     if isinstance(value, int | float):
@@ -125,7 +135,7 @@ def _weight(value: Any, limit: int) -> int:
     weight, rest = 0, [value]
     while rest and weight <= limit:
         part = rest.pop()
-        weight += 2 + (len(part) if isinstance(part, str | list | dict) else 0)
+        weight += 2 + (len(part) if isinstance(part, str | LongText | list | dict) else 0)
         if isinstance(part, dict):
             rest += part.keys() if weight <= limit else ()
             rest += part.values() if weight <= limit else ()

@@ -20,7 +20,7 @@ TEXT = b'Content-Disposition: form-data; name="%s"\r\n\r\n'
 
 ANSWER = 16 * 2**10
 STALL = 0.5  # seconds; much less where nobody else needs the machine
-HOLD = 0.1  # seconds of CPU time that others wait for the loop at most; see `holds_too_long`
+HOLD = 0.1  # seconds of CPU time that others wait for the loop at most
 
 Hostile = tuple[str, bytes, dict[str, str]]
 """What it is, the body and its headers."""
@@ -46,7 +46,7 @@ def check_cost(gateway: GatewayProcess, method: str, path: str, hostile: Hostile
     name, body, headers = hostile
     rested = gateway.rested
     found = gateway.cost(method, path, body, headers)
-    if found.stall > STALL or holds_too_long(found.hold, body):  # others may have used the machine
+    if found.stall > STALL:  # the machine may have been busy with others
         found = gateway.cost(method, path, body, headers)
     case = f"{method} {path} {name}, {len(body)} bytes: {found}"
     assert 200 <= found.status < 500, case
@@ -54,16 +54,7 @@ def check_cost(gateway: GatewayProcess, method: str, path: str, hostile: Hostile
     assert found.peak - rested <= 4 * len(body) + 64 * 2**20, case
     assert found.cpu <= 0.5 or found.cpu <= 2 * _parsing_seconds(body), case
     assert found.stall <= STALL, case
-    assert not holds_too_long(found.hold, body), case
-
-
-def holds_too_long(seconds: float, body: bytes) -> bool:
-    """Whether the loop waited for more than one call into C, which nothing can interrupt.
-
-    Such a call parses up to 64 MiB. On a machine whose memory is so slow that the standard library
-    takes longer than `HOLD` for that, the wait is compared with it.
-    """
-    return seconds > HOLD and seconds > 1.5 * _parsing_seconds(body)
+    assert found.hold <= HOLD, case
 
 
 def _parsing_seconds(body: bytes) -> float:
@@ -160,8 +151,14 @@ def large_bodies(path: str, size: int) -> Iterator[Hostile]:
         one = b'{"employee_id":"e","images":[{"data":"%s"}]}'
         yield "a picture in lines", one % lines, JSON
         yield "a picture with a blank", one % (b"A" * (size - 2**10) + b" A"), JSON
+        for length in (2**11, 7 * 2**10, 4 * 2**20 - 10):
+            words = b",".join([b'"%s"' % (b"A" * length)] * min(9_000, size // (length + 4)))
+            yield f"strings of {length}", b'{"employee_id":"e","images":[],"a":[%s]}' % words, JSON
     elif path == "/iot/emotions":
-        yield "a clip", b'{"event_id":"e","video_clip":"%s"}' % (b"A" * (size // 4 * 4)), JSON
+        clip = b'{"event_id":"e","video_clip":"%s"}'
+        yield "a clip that is too large", clip % (b"A" * (size // 4 * 4 - 2**10)), JSON
+        yield "a clip", clip % (b"A" * (40 * 2**20)), JSON
+        yield "a clip in lines", clip % ((b"A" * 76 + rb"\n") * (40 * 2**20 // 78)), JSON
     elif path == "/text/embed":
         texts = b",".join([b'"%s"' % (b"word " * 2000)] * (size // 10_010))
         yield "texts", b'{"texts":[%s]}' % texts, JSON

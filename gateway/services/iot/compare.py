@@ -85,13 +85,13 @@ async def compare(faces: FaceService, sides: Comparison) -> dict[str, Any]:
 
 
 def _vector(side: Side, label: str) -> Vector:
-    if isinstance(side.vector, str):
-        raw = decode_base64(side.vector, label, 4 * MAX_DIMENSIONS)
+    if isinstance(side.vector, list):
+        vector = np.array(side.vector, np.float64)
+    else:
+        raw = decode_base64(side.vector or "", label, 4 * MAX_DIMENSIONS)
         if len(raw) % 4:
             raise RefusedError(f"{label} is not little-endian float32: {len(raw)} bytes")
         vector = np.frombuffer(raw, "<f4").astype(np.float64)
-    else:
-        vector = np.array(side.vector, np.float64)
     largest = float(np.abs(vector).max(initial=0))
     if not (np.isfinite(largest) and largest > 0):
         raise RefusedError(f"{label} has no direction: it is zero or not finite")

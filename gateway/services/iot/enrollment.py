@@ -28,6 +28,7 @@ from gateway.http.application import service_application
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
+from gateway.http.long_text import Base64Text
 from gateway.http.outline import Bounds
 from gateway.large_work import worked
 from gateway.services.iot.decoding import decode_base64
@@ -47,7 +48,7 @@ class Capture(BaseModel):
 
     pose: str | None = None
     """front, left, right, up or down; not checked."""
-    image_data: str = Field(validation_alias=AliasChoices("image_data", "imageData"))
+    image_data: Base64Text = Field(validation_alias=AliasChoices("image_data", "imageData"))
     """Encoded picture in base64, with or without a `data:` prefix."""
 
 

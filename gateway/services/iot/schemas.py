@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import NotRequired, TypedDict
 
 from gateway.http.answers import described
+from gateway.http.long_text import LONG, Base64Text
 
 MAX_DIMENSIONS = 4096
 """Numbers of a vector in a body; those of embedders have 512 or so."""
@@ -22,7 +23,7 @@ class PoseImage(BaseModel):
     pose: str | None = None
     """front, left, right, up or down, the person's own left and right; the answer's `pose_matches`
     says whether it looks so. The thumbnail shows `front`."""
-    data: str
+    data: Base64Text
     """Encoded picture in base64, with or without a `data:` prefix."""
 
 
@@ -42,9 +43,11 @@ class VectorizerRequest(BaseModel):
 class Side(BaseModel):
     """One side of a comparison: a picture or a vector, not both."""
 
-    data: str | None = None
+    data: Base64Text | None = None
     """Encoded picture in base64, with or without a `data:` prefix."""
-    vector: str | Annotated[list[float], Field(max_length=MAX_DIMENSIONS)] | None = None
+    vector: Annotated[
+        str | Annotated[list[float], Field(max_length=MAX_DIMENSIONS)] | None, LONG
+    ] = None
     """A vector of this server's embedder: base64 of little-endian float32, as
     `enrollmentProcessedFile`, or its numbers."""
 
@@ -79,7 +82,7 @@ class Frame(BaseModel):
 
     frame: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     """Number in the answer; default: its place in the list."""
-    data: str
+    data: Base64Text
     """Encoded picture in base64."""
 
 
@@ -90,7 +93,7 @@ class EmotionsRequest(BaseModel):
 
     event_id: str | None = None
     """Echoed; required with a clip."""
-    video_clip: str | None = None
+    video_clip: Base64Text | None = None
     """An MP4, QuickTime, 3GP or WebM file in base64."""
     metadata: ClipMetadata | None = None
     employee_id: str | None = None

@@ -200,29 +200,30 @@ def measure(
     Raises:
         Exception: What `call` raises.
     """
-    sweeps = [_sizes(limits.most.rows, limits.usual.rows, limits.lengths[0])]
+    sweeps = [(_sizes(limits.most.rows, limits.usual.rows, limits.lengths[0]), limits.usual.rows)]
     if limits.usual.tokens:
-        most = limits.most.tokens // limits.lengths[-1]
-        usual = limits.usual.tokens // limits.lengths[-1]
-        sweeps.append(_sizes(most, usual, limits.lengths[-1]))
-    sweeps = [sizes for sizes in sweeps if len(sizes) > 1]
+        length = limits.lengths[-1]  # of few tokens, there are as many rows as a call may have
+        most = min(limits.most.tokens // length, limits.most.rows)
+        usual = min(limits.usual.tokens // length, limits.most.rows)
+        sweeps.append((_sizes(most, usual, length), usual))
+    sweeps = [sweep for sweep in sweeps if len(sweep[0]) > 1]
     share = seconds / (len(sweeps) + 1)
     end = clock() + seconds
     figures: list[Figure] = []
-    for sizes in sweeps:
+    for sizes, usual in sweeps:
         if clock() < end:
-            figures += _sweep(call, sizes, limits.longest_ms, share, clock)
+            figures += _sweep(call, sizes, usual, limits.longest_ms, share, clock)
     quick = [one.size for one in figures if one.milliseconds <= SHORT_CALL_MS]
     size = max(quick, key=lambda one: one.rows * one.length, default=Size(1, limits.lengths[0]))
-    usual, most = limits.usual.in_flight, limits.most.in_flight
+    usual = limits.usual.in_flight
     several = [
         Size(size.rows, size.length, count)
         for count in sorted({usual, usual + 1, 2 * usual})
-        if count <= most
+        if count <= limits.most.in_flight
     ]
     if len(several) > 1 and clock() < end:
         figures = [one for one in figures if one.size not in several]
-        figures += _sweep(call, several, float("inf"), share, clock)
+        figures += _sweep(call, several, 0, float("inf"), share, clock)
     return figures
 
 
@@ -235,38 +236,73 @@ def _sizes(most: int, usual: int, length: int) -> list[Size]:
 def _sweep(
     call: Callable[[int, int], None],
     sizes: Sequence[Size],
+    usual: int,
     longest_ms: float,
     seconds: float,
     clock: Callable[[], float],
 ) -> list[Figure]:
-    """Try sizes in turn, again and again: what disturbs for a while disturbs all of them."""
+    """Try sizes in turn, again and again: what disturbs for a while disturbs all of them.
+
+    Where there is no time for all, the smallest ones are left out rather than the usual one,
+    without which there is nothing to compare with; it may take longer for that.
+
+    Args:
+        call: As of `measure`.
+        sizes: In ascending order.
+        usual: Rows of the usual size.
+        longest_ms: See `Limits`.
+        seconds: How long it should last.
+        clock: Seconds of a clock.
+    """
     end = clock() + seconds
     too_long = 2 * longest_ms / 1e3  # also on a machine that does something else beside it
-    took: dict[Size, list[float]] = {}
+    costs: dict[Size, float] = {}
     long: list[Figure] = []
-    cost = 0.0
     for size in sizes:  # the round that does not count tells which sizes there is time for
         first = _time(call, size, clock)
-        if took and first > too_long:
+        if costs and first > too_long:
             first = min(first, _time(call, size, clock))  # the first call may prepare something
             if first > too_long:
                 long.append(Figure(size, first * 1e3, first * 1e3))
                 break
-        cost += first
-        if clock() + ROUNDS * cost > end:
+        needed = size.rows <= usual
+        fitting = _fitting(costs, first, seconds if needed else end - clock(), drop=needed)
+        if fitting is None:
+            if needed and costs and first > longest_ms / 1e3:  # no choice, which is to be told
+                first = min(first, _time(call, size, clock))
+                long.append(Figure(size, first * 1e3, first * 1e3))
             break
-        took[size] = []
+        costs = {**fitting, size: first}
+    took: dict[Size, list[float]] = {size: [] for size in costs}
     for number in range(4 * ROUNDS):
-        if clock() >= end and number != ROUNDS - 1:  # the last one that is needed may be late
+        if clock() >= end and number >= ROUNDS:
             break
         for size, times in took.items():
             times.append(_time(call, size, clock))
     kept = [
         Figure(size, statistics.median(times) * 1e3, min(times) * 1e3)
         for size, times in took.items()
-        if len(times) >= ROUNDS
     ]
     return kept + long if kept else []
+
+
+def _fitting(
+    costs: Mapping[Size, float], more: float, seconds: float, *, drop: bool
+) -> dict[Size, float] | None:
+    """Return the sizes that there is time for beside one more; None if there is none for that.
+
+    Args:
+        costs: Seconds of a call by size, in ascending order.
+        more: Seconds of a call of the size beside them.
+        seconds: That are left.
+        drop: Whether smaller sizes are left out for it, but for one to compare it with.
+    """
+    kept = dict(costs)
+    while ROUNDS * (sum(kept.values()) + more) > seconds:
+        if not drop or len(kept) <= 1:
+            return None
+        del kept[next(iter(kept))]
+    return kept
 
 
 def disturbed(seconds: float = 0.02) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PICTURE_STEP = 160
 """Sides of detector pictures on a GPU are multiples of it: cuDNN plans every convolution anew for a
@@ -80,12 +80,16 @@ class Defaults:
     lengths: tuple[int, ...] = (1,)
     longest_ms: float = 100.0
 
+    def up_to(self, most: int) -> Defaults:
+        """Return the same for a network that takes rows of at most so many tokens."""
+        return replace(self, lengths=tuple(min(length, most) for length in self.lengths))
+
 
 # 16 texts: of 8 to 32 short ones a CPU takes about the same time each (7 to 10 % apart), and the
 # more there are in a call, the less its other costs weigh. 512 tokens are 32 of them.
 EMBEDDINGS = Defaults("embeddings", 16, 64, 64, 512, 16_384, 4_096, lengths=(16, 128))
-# Pairs of texts for a cross-encoder: as texts, and not measured.
-PAIRS = Defaults("pairs", 16, 64, 16, 512, 16_384, 512)
+# Pairs of texts for a cross-encoder: as texts, and longer.
+PAIRS = Defaults("pairs", 16, 64, 32, 512, 16_384, 2_048, lengths=(32, 128))
 # Every token's state comes back through shared memory: 12 MiB a call on a GPU.
 TOKEN_STATES = Defaults("token_states", 8, 64, 32, 512, 8_192, 2_048, lengths=(16, 128))
 # On a CPU 4 pictures keep the activations in the second-level cache.

@@ -195,3 +195,16 @@ def test_pairs_of_all_requests_share_forward_passes(stack: Stack) -> None:
         return max(sizes, default=0)
 
     wait_for(lambda: largest() > 4, told=largest)  # more than any of them has by itself
+
+
+def test_how_both_encoders_are_called_is_told(stack: Stack) -> None:
+    services = httpx.get(stack.main + "/services", timeout=60).json()["services"]
+    calls = {
+        network: told
+        for service in services
+        for model in service["models"]
+        for network, told in model["calls"].items()
+    }
+    for network in ("sentence_encoder_tiny", "cross_encoder_tiny"):
+        assert calls[network] == calls["sentence_encoder"]
+        assert (calls[network]["rows"], calls[network]["source"]) == (16, "usual")

@@ -136,6 +136,36 @@ def test_measuring_keeps_its_time(machine: Machine, limits: Limits) -> None:
     assert all(size.in_flight <= limits.most.in_flight for size in sizes)
 
 
+@pytest.mark.parametrize("slower", [1.0, 1.3, 1.7, 2.5])
+def test_the_usual_rows_are_tried_where_there_is_no_time_for_all(slower: float) -> None:
+    """As figures of two cores of Milan are: 8 rows of 16 tokens in 41 ms, 2 rows of 128 in 85."""
+    machine = Machine(4 * slower, 0.31 * slower)
+    figures = measure(machine, TEXT, 1.5, machine.clock)
+    assert machine.now < 3.5
+    rows = {one.size.rows: one for one in figures if one.size == Size(one.size.rows, 16)}
+    assert 16 in rows or max(one.milliseconds for one in rows.values()) > TEXT.longest_ms
+    assert min(rows) < 16
+    found = choose(figures, TEXT)
+    assert found.steady
+    taken = found.calls.rows * 16 * 0.31 * slower + 4 * slower
+    assert taken <= TEXT.longest_ms
+    assert found.calls.tokens < 512
+
+
+@pytest.mark.parametrize("most", [8, 48, 512])
+@pytest.mark.parametrize("engine", [NetworkEngine(), NetworkEngine(True, 2, 32)])
+def test_no_call_is_measured_that_a_network_would_not_take(
+    most: int, engine: NetworkEngine
+) -> None:
+    """A checkpoint may know few places: with more tokens than that, or more rows, a call fails."""
+    kind = EMBEDDINGS.up_to(most)
+    limits = Limits(calls(kind, engine), most_calls(kind, engine), kind.longest_ms, kind.lengths)
+    machine = Machine(0.1, 0.0001)
+    assert measure(machine, limits, 1.5, machine.clock)
+    assert max(length for _, length in machine.calls) == min(most, 128)
+    assert max(rows for rows, _ in machine.calls) <= most_calls(kind, engine).rows
+
+
 def test_what_is_measured_is_what_it_takes() -> None:
     machine = Machine(1, 0.02, first_ms=60)
     figures = measure(machine, TEXT, 1.5, machine.clock)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
+from gateway.http.long_text import LongText
 from gateway.services.iot.decoding import decode_base64
 
 PICTURE = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(100))
@@ -33,6 +35,32 @@ def test_every_way_of_writing(
     text = prefix + wrapped(text if padded else text.rstrip("="), *lines)
     assert decode_base64(text, "it", 400) == data
     assert decode_base64(text + "\n", "it", 400) == data
+
+
+def outcome(text: str | LongText, limit: int) -> bytes | str:
+    try:
+        return decode_base64(text, "it", limit)
+    except GatewayError as error:
+        return f"{error.status} {error.detail}"
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["", "data:image/png;base64,", "DaTa:x", " \n", "\t data:,"]),
+    st.lists(
+        st.sampled_from(["QUJD", "QQ==", "QQ", "+/-_", "=", " ", "\n", "\r\n", "A", "$", "ABCD"]),
+        max_size=14,
+    ).map("".join),
+    st.lists(st.integers(0, 80), max_size=6),
+    st.sampled_from([8, 10**6]),
+)  # fmt: skip
+def test_a_text_in_parts_is_read_as_one(
+    prefix: str, text: str, cuts: list[int], limit: int
+) -> None:
+    written = prefix + text
+    edges = [0, *sorted(cuts), max(80, len(written))]
+    parts = [written[begin:end] for begin, end in itertools.pairwise(edges)]
+    assert outcome(LongText(parts), limit) == outcome(written, limit)
 
 
 @pytest.mark.parametrize("width", [10**6, 76])
