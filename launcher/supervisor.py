@@ -22,6 +22,7 @@ from launcher import readiness
 from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
+from launcher.lipsync_room import lipsync_room
 from launcher.lock import LauncherLock
 from launcher.log_file import LogFile
 from launcher.logs import LogStream
@@ -215,4 +216,5 @@ def _server(settings: Settings) -> TritonServer:
         state=settings.paths.state,
         output=subprocess.PIPE,
         calibrate=settings.embedded.calibrate,
+        variables=lipsync_room(settings),
     )
