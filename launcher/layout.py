@@ -24,6 +24,8 @@ COMPILED = "PENTAD_COMPILED"
 """Environment variable that tells the openvino backend where compiled graphs are kept."""
 CALIBRATION = "PENTAD_CALIBRATION"
 """Environment variable that tells models where what they measured of their networks is kept."""
+LIPSYNC_ROOM = "PENTAD_LIPSYNC_ROOM"
+"""Environment variable that tells lip-sync how much of a card that others are on is its own."""
 DEFAULTS = {
     # Models that use NumPy share the cores with their encoders: BLAS threads would fight them.
     "OPENBLAS_NUM_THREADS": "1",

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -46,6 +46,7 @@ class TritonServer:
         state: Path,
         output: IO[bytes] | int | None = None,
         calibrate: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a server; nothing runs yet.
 
@@ -54,12 +55,14 @@ class TritonServer:
             state: Folder for run-time files; the backends are copied below it.
             output: Where the log goes: a file, `subprocess.PIPE`, or None to inherit.
             calibrate: Whether models measure their networks (`embedded.calibrate`).
+            variables: Further ones of its environment.
         """
         self.options = options
         self.shm_prefix = leftovers.new_prefix()
         self._state = state
         self._output = output
         self._calibrate = calibrate
+        self._variables = variables or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -154,7 +157,7 @@ class TritonServer:
         backends = assemble_backends(wheel, backends_folder(self._state))
         compiled = {COMPILED: str(compiled_graphs(self._state))}
         measured = {CALIBRATION: str(calibration(self._state))} if self._calibrate else {}
-        variables = {**environment(wheel), **compiled, **measured}
+        variables = {**environment(wheel), **self._variables, **compiled, **measured}
         self._process = child.spawn(
             command_line(self.options, wheel, backends, self.shm_prefix, variables),
             env={**variables, VARIABLE: str(self._empty_reports())},

@@ -24,6 +24,7 @@ from launcher import readiness
 from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
+from launcher.lipsync_room import lipsync_room
 from launcher.lock import LauncherLock
 from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
@@ -252,4 +253,5 @@ def _server(settings: Settings) -> TritonServer:
         state=settings.paths.state,
         output=subprocess.PIPE,
         calibrate=settings.embedded.calibrate,
+        variables=lipsync_room(settings),
     )

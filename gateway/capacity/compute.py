@@ -188,6 +188,7 @@ def _lipsync_on(
     free = gpu.usable - gpu.fixed
     fit = tenants_that_fit(free, size, slots=slots, budget=budget)
     if not budget and len(gpu.items) > 1:  # more there than lip-sync's own context
+        gpu.lipsync_room = max(0, free)
         sizing.notes.append(_share(gpu, free - slots))
     gpu.add("lip-sync: slots", "torch, CUDA graphs", facts.GPU_SLOTS, slots)
     if not budget and wanted > fit:
@@ -197,11 +198,12 @@ def _lipsync_on(
 
 
 def _share(gpu: Device, room: int) -> str:
-    """Return the budget that makes lip-sync independent of who is loaded first on its card."""
+    """Tell lip-sync's part of a card, which does not depend on who is loaded first."""
     gibibytes = math.floor(max(0, room) / 2**30 * 10) / 10
     return (
-        f"{gpu.name} is shared: lip-sync takes what is free when it is loaded, unless "
-        f"lipsync.gpus.memory_gb_per_gpu says {gibibytes:g}, which is what the others leave"
+        f"{gpu.name} is shared: under a Triton that Pentad starts lip-sync takes no more than the "
+        f"others leave; under another one what is free when it is loaded, unless "
+        f"lipsync.gpus.memory_gb_per_gpu says {gibibytes:g}"
     )
 
 

@@ -45,12 +45,15 @@ class Device:
     Attributes:
         name: ``GPU 0``, ``host``.
         capacity: bytes.
+        lipsync_room: bytes that the others leave to lip-sync's slots and tenants; 0: it is alone,
+            not there, or has a budget of its own.
     """
 
     name: str
     capacity: int
     items: list[Item] = field(default_factory=list)
     tenants: list[TenantRoom] = field(default_factory=list)
+    lipsync_room: int = 0
 
     @property
     def usable(self) -> int:

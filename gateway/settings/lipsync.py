@@ -96,7 +96,8 @@ class DeviceSettings(Section):
     count: int = Field(1, ge=1, le=64)
     """Devices, one Triton model each. On a machine without GPUs they share its cores."""
     memory_gb_per_gpu: float = Field(0, ge=0)
-    """Memory for tenants on one device in GiB; 0: no limit but that of the hardware."""
+    """Memory for tenants on one device in GiB; 0: what the hardware has, and of a card that other
+    models are on what they leave (`python -m gateway plan`)."""
     assignment_strategy: Literal["round-robin", "least-loaded", "dedicated"] = "round-robin"
     """Device of a tenant that prefers none: the next in turn, the one with the fewest tenants, or
     always the same one by its name (a hash)."""

@@ -20,6 +20,7 @@ from launcher.layout import (
     environment,
     find_wheel,
 )
+from launcher.lipsync_room import lipsync_room
 from launcher.options import command_line, options_from
 from launcher.profile import choose_profile
 
@@ -35,19 +36,19 @@ def invocation(settings: Settings) -> tuple[list[str], dict[str, str]]:
             cannot be served.
     """
     wanted, prefix = settings.embedded.profile, leftovers.new_prefix()
-    measured = {}
+    told = lipsync_room(settings)
     if settings.embedded.calibrate:
-        measured = {CALIBRATION: str(calibration(settings.paths.state))}
+        told[CALIBRATION] = str(calibration(settings.paths.state))
     if not NVIDIA.is_dir():
         options = options_from(settings, choose_profile(wanted, settings.paths.repository))
         wheel = find_wheel()
         backends = assemble_backends(wheel, settings.paths.state / "triton" / "backends")
         compiled = {COMPILED: str(compiled_graphs(settings.paths.state))}
-        variables = {**environment(wheel), **compiled, **measured}
+        variables = {**environment(wheel), **compiled, **told}
         return command_line(options, wheel, backends, prefix, variables), variables
     # ONNX Runtime serves first; the gateway changes a model to its plan once that is built.
     options = options_from(settings, "default" if wanted == "auto" else wanted)
-    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER, **measured}
+    variables = {**DEFAULTS, **os.environ, **SILENT, **IN_BUS_ORDER, **told}
     return command_line(options, _nvidia(), NVIDIA / "backends", prefix, variables), variables
 
 

@@ -59,8 +59,13 @@ def test_a_pool_can_share_its_cards_by_mps() -> None:
         next(pod["containers"][0] for name, pod in pods.items() if name.endswith(end))
         for end in ("gpu", "talk")
     )
-    assert shared["command"][:2] == ["sh", "-c"]
-    assert shared["command"][2].startswith("nvidia-cuda-mps-control -d && exec python -m launcher")
+    entry, *script = shared["command"]
+    assert entry == "/opt/nvidia/nvidia_entrypoint.sh", "it makes older drivers work"
+    assert script[:2] == ["sh", "-c"]
+    assert script[2].startswith("nvidia-cuda-mps-control -d && exec python -m launcher")
+    page = (ROOT / "docs" / "operations" / "gpu.md").read_text()
+    (documented,) = re.findall(r"entrypoint:\n((?: +- .*\n)+)", page)
+    assert yaml.safe_load(documented.replace("$$", "$")) == shared["command"]
     assert shared["args"] == plain["args"] == ["serve"]
     names = {one["name"] for one in shared["env"]}
     assert names == {"PENTAD_SERVICES", "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"}

@@ -107,9 +107,11 @@ def test_nvidias_triton_gets_the_same_flags(
 ) -> None:
     nvidia = tmp_path / "tritonserver"
     nvidia.mkdir()
-    usual, _ = invocation.invocation(settings(tmp_path, profile="default"))
+    monkeypatch.setattr(invocation, "lipsync_room", lambda _: {"ROOM": "as planned"})
+    usual, by_the_wheel = invocation.invocation(settings(tmp_path, profile="default"))
     monkeypatch.setattr(invocation, "NVIDIA", nvidia)
     line, variables = invocation.invocation(settings(tmp_path, profile=profile))
+    assert variables["ROOM"] == by_the_wheel["ROOM"] == "as planned"
     assert SILENT.items() <= variables.items()
     assert line[0] == str(nvidia / "bin" / "tritonserver")
     names = [part.partition("=")[2] for part in line if part.startswith("--model-config-name")]

@@ -44,11 +44,12 @@ def _gpu_engine(settings: Settings, device: str) -> tuple[Any, str]:
     from engines.gpu import GpuEngine  # torch is large; on a CPU nothing needs it
 
     workers = settings.workers or GPU_WORKERS
-    memory, pinned = settings.device_memory, settings.host_memory
     try:
-        return GpuEngine(
-            device, workers, settings.mask, memory, settings.index, host_budget=pinned
-        ), ""
+        made = GpuEngine(
+            device, workers, settings.mask, settings.device_memory, settings.index,
+            room=settings.device_room, host_budget=settings.host_memory,
+        )  # fmt: skip
+        return made, ""
     except RuntimeError as error:
         return None, first_line(error)
 

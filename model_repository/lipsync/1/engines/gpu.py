@@ -57,6 +57,7 @@ class GpuEngine:
         budget: int = 0,
         index: int = 0,
         *,
+        room: int = 0,
         host_budget: int = HOST_BYTES,
         batches: Sequence[int] = BATCHES,
         fuse: bool = True,
@@ -70,6 +71,8 @@ class GpuEngine:
             mask: Of frames with three channels.
             budget: Bytes of the device for weights; 0 is what is free now without the slots'.
             index: Number of the device in reports.
+            room: Bytes of the device for weights and slots at most, where others will want the
+                rest; 0 is no such bound. A budget wins.
             host_budget: Bytes of pinned memory for weights that leave the device.
             batches: Sizes of steps that are captured, ascending.
             fuse: Whether fused convolutions are used where the golden frame allows it.
@@ -96,7 +99,7 @@ class GpuEngine:
         self.name = f"torch {torch.__version__} {self._device.how}"
         stagings = [Staging(self._device, self.most_frames) for _ in range(workers)]
         free, total = self._device.memory()
-        self._room = free - int(total * KEPT_FREE)
+        self._room = min(free - int(total * KEPT_FREE), room or total)
         self.tiers = WeightTiers(self._device, self._capacity(1), host_budget)
         self._place = Place(self._device, self.tiers, stagings, mask, batches, fuse)
 

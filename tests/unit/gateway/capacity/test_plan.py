@@ -216,11 +216,16 @@ def test_lipsync_on_a_shared_card_is_told_what_the_others_leave() -> None:
     alone = worked_out(described(1, 96, None).model_copy(update={"onnxruntime_gpu": False}))
     assert not any("is shared" in note for note in alone.notes)
     shared = worked_out(described(1, 96, None), triton=CONTAINER)
+    assert alone.devices[0].lipsync_room == 0
     (note,) = [note for note in shared.notes if "is shared" in note]
     gibibytes = float(re.findall(r"memory_gb_per_gpu says ([\d.]+)", note)[0])
     given = {"gpus": {"memory_gb_per_gpu": gibibytes}}
     fixed = worked_out(described(1, 96, None), triton=CONTAINER, lipsync=given)
     assert not any("is shared" in note for note in fixed.notes)
+    card = shared.devices[0]
+    others = sum(item.bytes for item in card.items if item.what != "lip-sync: slots")
+    assert card.lipsync_room == card.usable - others
+    assert fixed.devices[0].lipsync_room == 0, "what is said wins"
     fits = [size_up.devices[0].tenants[0].fit for size_up in (shared, fixed)]
     assert fits[0] - 5 <= fits[1] <= fits[0]
 

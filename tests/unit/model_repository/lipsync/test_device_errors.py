@@ -124,16 +124,19 @@ def test_a_lost_context_ends_the_process_so_that_triton_makes_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "total", "budget", "expected"),
+    ("free", "total", "budget", "room", "expected"),
     [
-        (140e9, 150e9, 0, 140e9 - 7.5e9 - 4 * 2e9),
-        (24e9, 24e9, 0, 24e9 - 1.2e9 - 4 * 2e9),
-        (24e9, 24e9, 5e9, 5e9),
-        (6e9, 16e9, 0, 0),
+        (140e9, 150e9, 0, 0, 140e9 - 7.5e9 - 4 * 2e9),
+        (140e9, 150e9, 0, 20e9, 20e9 - 4 * 2e9),  # others, not there yet, will want the rest
+        (140e9, 150e9, 0, 200e9, 140e9 - 7.5e9 - 4 * 2e9),
+        (140e9, 150e9, 50e9, 20e9, 50e9),
+        (24e9, 24e9, 0, 0, 24e9 - 1.2e9 - 4 * 2e9),
+        (24e9, 24e9, 5e9, 0, 5e9),
+        (6e9, 16e9, 0, 0, 0),
     ],
 )
 def test_weights_get_what_is_free_beside_the_slots_or_what_they_are_given(
-    free: float, total: float, budget: float, expected: float
+    free: float, total: float, budget: float, room: float, expected: float
 ) -> None:
     class Card(CpuDevice):
         slot_bytes = 2 * 10**9
@@ -141,6 +144,6 @@ def test_weights_get_what_is_free_beside_the_slots_or_what_they_are_given(
         def memory(self) -> tuple[int, int]:
             return int(free), int(total)
 
-    engine = GpuEngine(Card(), 4, MASK, int(budget), batches=(1,))
+    engine = GpuEngine(Card(), 4, MASK, int(budget), room=int(room), batches=(1,))
     assert engine.tiers._lru.capacity == int(expected)
     assert engine._capacity(2) == int(budget or max(0, expected - 4 * 2e9))

@@ -19,9 +19,10 @@ from lipsync_request import (
     mouth_output,
     parse_command,
 )
-from lipsync_settings import read_settings
+from lipsync_settings import ROOM, read_settings
 
 from gateway.model_config import parameters, read_config
+from launcher.layout import LIPSYNC_ROOM
 
 CONFIG = Path(__file__).resolve().parents[4] / "model_repository" / "lipsync" / "config.pbtxt"
 PARAMETERS = parameters(read_config(CONFIG))
@@ -118,6 +119,23 @@ def test_the_installation_says_what_kind_of_device_and_the_configuration_which(
     assert (settings.device, settings.index) == ("cpu", 2)
     assert settings.blob_folder == Path("/blobs")
     assert settings.mask.bottom == 309
+
+
+def test_what_is_planned_for_a_shared_card_comes_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ROOM == LIPSYNC_ROOM, "the launcher's name for it"
+    assert read_settings(PARAMETERS, tmp_path).device_room == 0
+    monkeypatch.setenv(ROOM, '{"0": 20000000000, "2": 7}')
+    rooms = {
+        device: read_settings({**PARAMETERS, "device": device}, tmp_path).device_room
+        for device in ("auto", "auto:1", "cuda:2")
+    }
+    assert rooms == {"auto": 20_000_000_000, "auto:1": 0, "cuda:2": 7}
+    for wrong in ("[]", "3e9", '{"0": "7"}', "no JSON"):
+        monkeypatch.setenv(ROOM, wrong)
+        with pytest.raises(ValueError, match=r"."):
+            read_settings(PARAMETERS, tmp_path)
 
 
 @pytest.mark.parametrize(
