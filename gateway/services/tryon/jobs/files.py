@@ -16,6 +16,11 @@ from gateway.sightings import Sightings
 PERSON, GARMENT, COMPARISON = "person", "garment", "comparison"
 
 
+def sample_name(result: str, number: int) -> str:
+    """Return the name of a job's picture; the first one has its result's."""
+    return result if number == 1 else f"{result}-{number}"
+
+
 class JobFiles(Protocol):
     """Files by folder (one per job) and name."""
 
