@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tryon_errors import InputError
-from tryon_request import DEFAULT_PROMPT, parse_command, parse_options
+from tryon_request import (
+    CATEGORIES,
+    DEFAULT_PROMPT,
+    MAX_SAMPLES,
+    UPPER,
+    parse_command,
+    parse_options,
+)
 from tryon_settings import TryonSettings, read_settings
 
+from gateway.services.tryon import forms
 from tests.support.tryon_model import parameters
 
 
@@ -90,6 +98,11 @@ def test_engines_that_draw_take_any_garment_and_make_several(engine: str) -> Non
     for wrong in ({"num_samples": 5}, {"category": "shoes"}):
         with pytest.raises(InputError):
             parsed(wrong, engine=engine)
+
+
+def test_the_gateway_takes_what_the_model_knows() -> None:
+    assert get_args(forms.Category) == CATEGORIES
+    assert (forms.WARP_CATEGORIES, forms.MAX_SAMPLES) == (UPPER, MAX_SAMPLES)
 
 
 def test_steps_and_guidance_of_a_remote_server_are_its_own() -> None:
