@@ -125,6 +125,12 @@ def test_diffusers_runs_a_checkpoint(diffusers: TryonModel) -> None:
         made.add(model.run(*files, **{"seed": 3, "steps": 4, **other}).image)
     assert len(made) == 5  # each of them takes effect
 
+    both = model.run(*files, seed=3, num_samples=2)
+    assert [both.image, *both.samples] == [first.image, model.run(*files, seed=4).image]
+    dress = model.run(*files, seed=3, category="dresses")
+    assert dress.image not in made  # the prompt tells of it
+    assert dress.report["ignored"] == []
+
     with pytest.raises(Refused, match="input:Inference: mode base is not loaded"):
         model.run(*files, mode="base")
 

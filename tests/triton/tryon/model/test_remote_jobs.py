@@ -18,7 +18,7 @@ from tests.support.callback_receiver import RESULT, Receiver
 from tests.support.edit_server import NAME, EditProcess
 from tests.support.tryon_gateway import tryon_form
 from tests.support.tryon_model import TryonModel, serving
-from tests.support.tryon_pictures import png
+from tests.support.tryon_pictures import png, upper
 from tests.support.tryon_processes import GatewayProcess
 from tests.support.waiting import wait_for
 
@@ -123,6 +123,16 @@ def test_no_progress_is_told_that_the_server_does_not_tell(stack: Stack) -> None
     assert len(inside) == 2  # the beginning of each picture
     fractions = [one["fraction"] for one in answer.progress]
     assert fractions == sorted(fractions)
+
+
+def test_original_pixels_come_back(stack: Stack) -> None:
+    before = upper(3).resize((288, 384), Image.Resampling.LANCZOS)
+    answer = stack.model.run(png(before), GARMENT, steps=1, cfg=1)
+    made = np.asarray(Image.open(io.BytesIO(answer.image))).astype(int)
+    assert answer.report["restored"] is True
+    same = (made == np.asarray(before)).all(axis=-1)
+    assert same[:60].all()
+    assert not same[140:220, 120:170].any()  # noise where the garment goes
 
 
 def test_cancelling_closes_the_connection(stack: Stack) -> None:
