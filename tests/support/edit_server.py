@@ -201,6 +201,10 @@ class EditProcess:
         """Return those whose prompt holds a word."""
         return [one for one in self.seen() if word in one["fields"]["prompt"]]
 
+    def last(self, word: str) -> dict[str, Any]:
+        """Return the last of those; an outcome of `none` and no step where none has come yet."""
+        return (self.of(word) or [{"outcome": "none", "steps": 0}])[-1]
+
     def open(self, gate: str) -> None:
         """Let the pictures go on whose prompt holds `hold=GATE`."""
         httpx.post(f"{self.url}/open", json=gate, timeout=60).raise_for_status()

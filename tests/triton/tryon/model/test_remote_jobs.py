@@ -137,11 +137,11 @@ def test_original_pixels_come_back(stack: Stack) -> None:
 
 def test_cancelling_closes_the_connection(stack: Stack) -> None:
     stack.accepted("cancelled", prompt="cancelled hold=never", steps=50)
-    stack.gateway.wait(lambda: stack.server.of("cancelled")[0]["steps"] == 1)
+    stack.gateway.wait(lambda: stack.server.last("cancelled")["steps"] == 1)
     assert httpx.delete(f"{stack.gateway.url}/jobs/cancelled", timeout=60).status_code == 202
     stack.gateway.until("cancelled", "cancelled")
-    stack.gateway.wait(lambda: stack.server.of("cancelled")[0]["outcome"] == "left")
-    assert stack.server.of("cancelled")[0]["steps"] == 1
+    stack.gateway.wait(lambda: stack.server.last("cancelled")["outcome"] == "left")
+    assert stack.server.last("cancelled")["steps"] == 1
     stack.accepted("after-cancelled")
     stack.gateway.until("after-cancelled", "delivered")
 
@@ -150,7 +150,7 @@ def test_a_deadline_closes_the_connection(stack: Stack) -> None:
     stack.accepted("late", prompt="late hold=never", deadline_seconds=8)
     job = stack.gateway.until("late", "failed")
     assert job["error"]["code"] == "timeout"
-    stack.gateway.wait(lambda: stack.server.of("late")[0]["outcome"] == "left")
+    stack.gateway.wait(lambda: stack.server.last("late")["outcome"] == "left")
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_what_a_servers_error_means_for_a_job(
 
 def test_a_gateway_that_is_killed_takes_its_job_up_again(stack: Stack) -> None:
     stack.accepted("kept", prompt="kept hold=kept", seed=5)
-    stack.gateway.wait(lambda: stack.server.of("kept")[0]["steps"] == 1)
+    stack.gateway.wait(lambda: stack.server.last("kept")["steps"] == 1)
     stack.gateway.kill()
-    wait_for(lambda: stack.server.of("kept")[0]["outcome"] == "left")
+    wait_for(lambda: stack.server.last("kept")["outcome"] == "left")
     stack.gateway.start()
     stack.gateway.wait(lambda: len(stack.server.of("kept")) == 2)
     stack.server.open("kept")
@@ -195,7 +195,7 @@ def test_a_gateway_that_is_killed_takes_its_job_up_again(stack: Stack) -> None:
 def test_a_server_that_dies_under_a_job(stack: Stack) -> None:
     gateway = stack.gateway
     stack.accepted("dies", prompt="dies hold=dies")
-    gateway.wait(lambda: stack.server.of("dies")[0]["steps"] == 1)
+    gateway.wait(lambda: stack.server.last("dies")["steps"] == 1)
     stack.accepted("waits")
     stack.server.kill()
     gateway.wait(lambda: gateway.get("/test")["status"] == "loading")
