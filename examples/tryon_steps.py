@@ -5,7 +5,7 @@ the engine is loaded. Here the result gets a caption bar, and pictures darker th
 refused before the engine spends time on them.
 """
 
-from PIL import ImageDraw, ImageStat
+from PIL import Image, ImageDraw, ImageStat
 from tryon_errors import InputError
 from tryon_workflow import JobContext, TryonWorkflow, WorkflowStep
 
@@ -28,7 +28,7 @@ class RefuseDarkPictures(WorkflowStep):
 
 
 class Caption(WorkflowStep):
-    """Writes under the result that it was generated."""
+    """Writes under every picture that it was generated."""
 
     name = "Caption"
     weight = 0.2
@@ -36,13 +36,18 @@ class Caption(WorkflowStep):
 
     def execute(self, context: JobContext) -> JobContext:
         """See WorkflowStep."""
-        picture = context.result.copy()
+        context.result = self._captioned(context.result)
+        context.samples = [self._captioned(picture) for picture in context.samples]
+        return context
+
+    def _captioned(self, picture: Image.Image) -> Image.Image:
+        """Return a copy with the bar."""
+        picture = picture.copy()
         top = picture.height - self.height
         pen = ImageDraw.Draw(picture)
         pen.rectangle((0, top, picture.width, picture.height), fill="black")
         pen.text((8, top + 6), "virtual try-on", fill="white")
-        context.result = picture
-        return context
+        return picture
 
 
 def edit(workflow: TryonWorkflow) -> None:

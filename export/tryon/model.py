@@ -63,7 +63,8 @@ def model_settings(settings: Settings) -> dict[str, str]:
     tryon = settings.tryon
     model, workflow = tryon.model, tryon.workflow
     values = {
-        **model.model_dump(exclude={"model_type"}),
+        **model.model_dump(exclude={"model_type", "remote"}),
+        **{f"remote_{name}": value for name, value in model.remote.model_dump().items()},
         **workflow.preprocess.model_dump(),
         **workflow.postprocess.model_dump(),
         **workflow.advanced.model_dump(),

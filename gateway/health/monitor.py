@@ -309,8 +309,8 @@ class HealthMonitor:
             model.info = await self._canary(service, model)
             if not model.engine or model.state != "ready":
                 await self._identify(model)
-        except StillLoadingError:
-            model.state, model.detail = "loading", "loads its weights"
+        except StillLoadingError as error:
+            model.state, model.detail = "loading", error.why
             return
         except (BusyError, DeadlineError) as error:
             # Under load a canary may starve; requests that succeed meanwhile prove health, and a

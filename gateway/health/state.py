@@ -15,7 +15,15 @@ TRITON_AWAY = "Triton does not answer"
 
 
 class StillLoadingError(UnavailableError):
-    """A model answers, but is not ready for work yet: no fault, and no reason to reload it."""
+    """A model answers, but is not ready for work yet: no fault, and no reason to reload it.
+
+    Attributes:
+        why: why not, in words for the operator.
+    """
+
+    def __init__(self, why: str | None = None) -> None:
+        super().__init__()
+        self.why = why or "loads its weights"
 
 
 @dataclass

@@ -15,6 +15,7 @@ from gateway.settings.tryon_jobs import (
     CallbackSettings,
     JobSettings,
     LoadBalancerSettings,
+    checked_url,
 )
 
 Mode = Literal["fp8", "lora", "base"]
@@ -46,12 +47,38 @@ class TryonSecuritySettings(Section):
     pictures of people, cancellation) still needs a key then. Without any key all of it is open."""
 
 
+class TryonRemoteSettings(Section):
+    """The server of the engine `remote`, with OpenAI's images API.
+
+    `POST /v1/images/edits` as vLLM-Omni and SGLang serve it. No request can name another server.
+    """
+
+    url: str = ""
+    """Address below which that API is, such as `http://images:8000/v1`; redirects are not
+    followed."""
+    model: str = Field("", max_length=256)
+    """Sent as `model`; empty: not sent, and the server takes its own."""
+    key_file: Path | None = None
+    """File that holds the server's key alone; it is sent as `Authorization: Bearer`, and read again
+    for each request."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that sign the server's certificate; none: the usual ones."""
+    attempts: int = Field(3, ge=1)
+    """How often a picture is asked for when the server breaks off; one that cannot be reached or is
+    busy is waited for until the job's deadline."""
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        return checked_url(url)
+
+
 class TryonModelSettings(Section):
     """The engine and its defaults; they reach the model through `make models`."""
 
-    engine: Literal["warp", "diffusers", "lightx2v"] = "warp"
+    engine: Literal["warp", "diffusers", "lightx2v", "remote"] = "warp"
     """`warp`: geometric, on the CPU, not photorealistic. `diffusers`, `lightx2v`:
-    Qwen-Image-Edit."""
+    Qwen-Image-Edit. `remote`: the same by a server that runs it already, see `remote`."""
     model_type: str = "qwen"
     """Told by `/version` and `/test`."""
     model_version: str = "1.0.0"
@@ -70,15 +97,18 @@ class TryonModelSettings(Section):
     placement: Literal["", "resident", "offload", "blocks"] = ""
     """How `diffusers` keeps its parts: all on the card, one part at a time, or one block of the
     networks at a time; empty: the first of them that fits."""
+    remote: TryonRemoteSettings = TryonRemoteSettings()
     default_mode: Mode = "fp8"
     """Mode of the diffusion engines. `fp8`: the lightning LoRA, and the transformer may be stored
     in fp8."""
     default_steps: int | None = Field(None, ge=1, le=50)
-    """Steps where a request says none; none: 4 for fp8 and lora, 40 for base."""
+    """Steps where a request says none; none: 4 for fp8 and lora, 40 for base, and what its server
+    takes for `remote`."""
     default_seed: int = Field(42, ge=0, le=2**31 - 1)
     """Seed where a request says none."""
     default_cfg: float | None = Field(None, ge=0.1, le=20)
-    """Guidance where a request says none; none: off (1.0) for fp8 and lora, 4.0 for base."""
+    """Guidance where a request says none; none: off (1.0) for fp8 and lora, 4.0 for base, and what
+    its server takes for `remote`."""
     default_resolution: Resolution = "720p"
     """Shorter side of the result."""
     enable_teacache: bool = False
@@ -98,6 +128,12 @@ class TryonModelSettings(Section):
     def _known_preset(cls, value: Any) -> Any:
         """Return the old server took any word it did not know for 720p."""
         return value if value in ("480p", "720p", "1080p") else "720p"
+
+    @model_validator(mode="after")
+    def _reachable(self) -> TryonModelSettings:
+        if self.engine == "remote" and not self.remote.url:
+            raise ValueError("the engine remote needs remote.url")
+        return self
 
 
 class PreprocessSettings(Section):

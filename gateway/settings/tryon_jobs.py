@@ -97,7 +97,7 @@ class AssetServiceSettings(Receiver):
     @field_validator("callback_url")
     @classmethod
     def _url(cls, url: str) -> str:
-        return _checked(url)
+        return checked_url(url)
 
 
 class LoadBalancerSettings(Receiver):
@@ -111,10 +111,15 @@ class LoadBalancerSettings(Receiver):
     @field_validator("url")
     @classmethod
     def _url(cls, url: str) -> str:
-        return _checked(url)
+        return checked_url(url)
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
+    """Return the URL of a server, or an empty text.
+
+    Raises:
+        ValueError: it is neither HTTP nor HTTPS, or holds a user or password.
+    """
     if url and not url.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
     if "@" in url.partition("://")[2].partition("/")[0]:

@@ -33,6 +33,8 @@ class TryonTriton(FakeTriton):
     """Duration of a run."""
     is_loaded: bool = True
     loading_error: str | None = None
+    absent: str | None = None
+    """Why a loaded engine takes no work."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Options of every run that began."""
     ended: list[str] = field(default_factory=list)
@@ -92,7 +94,8 @@ class TryonTriton(FakeTriton):
 
     def describe(self) -> dict[str, Any]:
         return {
-            "loaded": self.is_loaded, "loading_error": self.loading_error, "engine": "scripted",
+            "loaded": self.is_loaded and not self.absent, "absent": self.absent,
+            "loading_error": self.loading_error, "engine": "scripted",
             "model": "stand-in", "mode": None, "model_version": "1", "defaults": {},
             "gpu_memory_used_bytes": 12345, "device": "cpu",
         }  # fmt: skip
@@ -109,6 +112,12 @@ class TryonTriton(FakeTriton):
             "step_ms": {"PrepareInputs": 1.0, "Inference": self.seconds * 1000},
         }  # fmt: skip
         made = {"IMAGE": np.array([png(8, 8, digest)], object), "REPORT": _one(report)}
+        further = [
+            png(8, 8, hashlib.sha256(digest + bytes([number])).digest())
+            for number in range(1, options.get("num_samples", 1))
+        ]
+        if further:
+            made["SAMPLES"] = np.array(further, object)
         if options.get("comparison"):
             made["COMPARISON"] = np.array([png(24, 8, digest)], object)
         return made

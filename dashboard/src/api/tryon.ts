@@ -88,14 +88,16 @@ export function tryonJobs(query: JobQuery, signal?: AbortSignal): Promise<TryonJ
 /**
  * Return a picture of a job.
  *
+ * @param sample Which of several results; 1 is the first.
  * @throws {ApiError} 404 unknown, 409 not there yet, 410 expired.
  */
 export async function jobPicture(
   id: string,
   which: JobPicture,
   signal?: AbortSignal,
+  sample = 1,
 ): Promise<Blob> {
-  const path = `${jobPath(id)}/${which}`;
+  const path = `${jobPath(id)}/${which}${sample > 1 ? `?sample=${sample}` : ""}`;
   return (await answered(call(path, { accept: "image/*", person: true, signal }))).blob();
 }
 

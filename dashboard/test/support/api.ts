@@ -322,6 +322,8 @@ export function tryonJob(id: string, values: Partial<TryonJob> = {}): TryonJob {
     error: null,
     callbacks: [],
     result: null,
+    results: [],
+    num_samples: 1,
     expires: null,
     width: null,
     height: null,

@@ -28,8 +28,11 @@ FILES = {"masked_user_image": PERSON, "garment_image": GARMENT}
 MAX_SIDE = 65_535
 """Pixels of a picture's longer side, as the model's decoder has it."""
 PROVIDERS = ("qwen", "lightxv")
+WARP = "warp"
+"""The engine that moves a garment's pixels: tops only, and of one job always the same picture."""
 WARP_CATEGORIES = ("auto", "upper", "tops")
-"""Garments that the engine `warp` can put on; the diffusion engines take any."""
+MAX_SAMPLES = 4
+"""Pictures of one job, as the model has it."""
 Text = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 """Any text without control characters."""
 
@@ -47,6 +50,7 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Steps = Annotated[int, Field(ge=1, le=50)]
 Guidance = Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)]
 Prompt = Annotated[str, StringConstraints(max_length=4000)]
+Category = Literal["auto", "upper", "tops", "lower", "bottoms", "dresses", "one-pieces"]
 
 
 class Config(BaseModel):
@@ -60,7 +64,8 @@ class Config(BaseModel):
     prompt: Prompt | None = None
     mode: Literal["fp8", "lora", "base"] | None = None
     resolution: Literal["480p", "720p", "1080p"] | None = None
-    category: Annotated[str, StringConstraints(max_length=32)] | None = None
+    category: Category | None = None
+    num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] | None = None
     garment_photo_type: Literal["auto", "flat-lay", "model"] | None = None
     restore: bool | None = None
     output_format: Literal["png", "jpeg", "webp"] | None = None
@@ -131,16 +136,19 @@ def parse_config(text: str) -> dict[str, Any]:
 _CONFIG = TypeAdapter(Config)
 
 
-def check_category(options: Mapping[str, Any], engine: str) -> None:
-    """Check what kind of garment it is said to be.
+def check_engine(options: Mapping[str, Any], engine: str) -> None:
+    """Check whether an engine can do what a job asks for.
 
     Raises:
-        BadRequestError: the engine cannot put on such a garment.
+        BadRequestError: it cannot put on such a garment, or makes one picture only.
     """
-    category = options.get("category")
-    if engine == "warp" and category is not None and category not in WARP_CATEGORIES:
+    if engine != WARP:
+        return
+    if options.get("category", "auto") not in WARP_CATEGORIES:
         known = ", ".join(WARP_CATEGORIES)
         raise BadRequestError(f"config.category: the engine warp knows {known}")
+    if options.get("num_samples", 1) > 1:
+        raise BadRequestError("config.num_samples: the engine warp makes one picture of a job")
 
 
 def check_pictures(form: Form, max_pixels: int) -> None:

@@ -16,14 +16,22 @@ from gateway.http.body import read_query
 from gateway.http.declaration import declare
 from gateway.services.tryon.image_header import AVIF, HEIC
 from gateway.services.tryon.jobs.events import wait_for_event
-from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON
+from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON, sample_name
 from gateway.services.tryon.jobs.models import ACTIVE, REDELIVERABLE, Job
 from gateway.services.tryon.schemas import JobCancelled, JobIdInPath, TryonJob, TryonJobPage
 from gateway.services.tryon.service import TryonService
-from gateway.services.tryon.views import JobsQuery, as_dated, cursor_of, job_json, read_cursor
+from gateway.services.tryon.views import (
+    JobsQuery,
+    ResultQuery,
+    as_dated,
+    cursor_of,
+    job_json,
+    read_cursor,
+)
 
 HEARTBEAT = 15.0  # seconds of silence after which an event stream says that it is alive
 POLL = 1.0  # seconds between looks at a job that another gateway runs
+NO_PICTURE = "The job has no such picture"
 NO_JOB = "There is no job with this id"
 _POSSIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
 UNDER_WAY = (*ACTIVE, "delivering")
@@ -111,17 +119,18 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
-    def add_picture(name: str, summary: str) -> None:
+    def add_picture(name: str, summary: str, query: type[ResultQuery] | None = None) -> None:
         @declare(
             app, "GET", f"/jobs/{{job_id:path}}/{name}", summary, name=f"job_{name}",
             answer=PICTURE, parameters=_ID, errors=(*_FOUND, StateError, GoneError),
-            also={304: None},
+            also={304: None}, query=query,
         )  # fmt: skip
         async def picture(request: Request) -> Response:
+            sample = read_query(request, query).sample if query else 1
             job = await found(request)
-            return await _picture(service, request, job, name)
+            return await _picture(service, request, job, name, sample)
 
-    add_picture("result", "The picture that was made")
+    add_picture("result", "The picture that was made, or one of several", ResultQuery)
     add_picture(COMPARISON, "Person, garment and result side by side, where that was asked for")
     add_picture(PERSON, "The person's picture as it was sent")
     add_picture(GARMENT, "The garment's picture as it was sent")
@@ -172,18 +181,22 @@ def id_in(request: Request) -> str:
     return job_id
 
 
-async def _picture(service: TryonService, request: Request, job: Job, name: str) -> Response:
+async def _picture(
+    service: TryonService, request: Request, job: Job, name: str, sample: int
+) -> Response:
     if job.state == "expired":
         raise GoneError
     if name in ("result", COMPARISON) and job.result is None:
         raise StateError("The job has no result")
-    stored = job.result or "" if name == "result" else name
+    if sample > max(1, job.samples):
+        raise NotFoundError(NO_PICTURE)
+    stored = sample_name(job.result or "", sample) if name == "result" else name
     tag = f'"{job.folder}-{stored}"'
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers={"ETag": tag})
     data = await service.jobs.files.read(job.folder, stored)
     if data is None:
-        raise NotFoundError("The job has no such picture")
+        raise NotFoundError(NO_PICTURE)
     kind = (job.content_type or "image/png") if name == "result" else _kind(data)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=60", **_SAFE}
     return Response(data, media_type=kind, headers=headers)

@@ -31,7 +31,7 @@ from gateway.services.tryon.forms import (
     PROVIDERS,
     InferFields,
     TryonFields,
-    check_category,
+    check_engine,
     check_form,
     check_pictures,
     parse_config,
@@ -170,7 +170,7 @@ def tryon_application(service: TryonService) -> FastAPI:
             if not await service.has_room(fields["job_id"]):
                 return _busy()
             fields["options"] = parse_config(fields["config"])
-            check_category(fields["options"], service.model.engine)
+            check_engine(fields["options"], service.model.engine)
             await asyncio.to_thread(check_pictures, form, settings.max_pixels)
             try:
                 if not await service.submit(fields, digest_of(fields, form), form):

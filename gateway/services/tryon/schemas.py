@@ -158,6 +158,8 @@ class TryonJob(TypedDict):
     seed: int | None
     steps: int | None
     cfg: float | None
+    num_samples: int
+    """Pictures that were asked for, or made."""
     width: int | None
     """Pixels of the picture that was made."""
     height: int | None
@@ -174,6 +176,8 @@ class TryonJob(TypedDict):
     callbacks: list[JobCallback]
     result: str | None
     """Path of the picture, once there is one."""
+    results: list[str]
+    """Paths of all pictures of the job; the first is `result`."""
     expires: float | None
 
 

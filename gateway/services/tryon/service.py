@@ -107,7 +107,7 @@ class TryonService(Service):
         if description.get("loading_error"):
             raise InferenceError
         if not description.get("loaded"):
-            raise StillLoadingError
+            raise StillLoadingError(description.get("absent"))
         self.jobs.job_waits.set()
         return description
 

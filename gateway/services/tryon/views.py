@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 from gateway.errors import BadRequestError
+from gateway.services.tryon.forms import MAX_SAMPLES
 from gateway.services.tryon.jobs.models import Delivery, Job, State
 from gateway.services.tryon.jobs.outcome import WORDS
 from gateway.services.tryon.schemas import JobCallback, JobError, TryonJob
@@ -22,6 +23,12 @@ class JobsQuery(BaseModel):
     state: State | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class ResultQuery(BaseModel):
+    """Which of a job's pictures."""
+
+    sample: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
 
 
 def job_json(
@@ -54,6 +61,7 @@ def job_json(
         "seed": report.get("seed", job.options.get("seed")),
         "steps": report.get("steps", job.options.get("steps")),
         "cfg": report.get("cfg", job.options.get("cfg")),
+        "num_samples": job.samples or job.options.get("num_samples", 1),
         "width": report.get("width"),
         "height": report.get("height"),
         "mode": report.get("mode"),
@@ -66,6 +74,7 @@ def job_json(
         "error": _error(job),
         "callbacks": [_callback(delivery) for delivery in job.deliveries],
         "result": result_url(job, root),
+        "results": result_urls(job, root),
         "expires": job.expires,
     }
 
@@ -121,6 +130,14 @@ def result_url(job: Job, root: str) -> str | None:
     if job.result is None or job.state == "expired":
         return None
     return f"{job_url(job.id, root)}/result"
+
+
+def result_urls(job: Job, root: str) -> list[str]:
+    """Return the paths of all pictures of a job."""
+    first = result_url(job, root)
+    if first is None:
+        return []
+    return [first, *(f"{first}?sample={number}" for number in range(2, job.samples + 1))]
 
 
 def cursor_of(job: Job) -> str:

@@ -97,6 +97,8 @@ class TritonPythonModel:
             outputs["COMPARISON"] = context.comparison
         self._metrics.count("answered", context.step_ms)
         strings = {name: model_io.strings(content) for name, content in outputs.items()}
+        if context.sample_images:
+            strings["SAMPLES"] = model_io.strings(*context.sample_images)
         model_io.finish(sender, strings)
 
     def _refuse(self, sender: ThreadSafeSender, error: Exception) -> None:

@@ -55,6 +55,9 @@ class TryonEngine(Protocol):
     photorealistic: bool
     unused: tuple[str, ...]
 
+    def absent(self) -> str | None:
+        """Return why no job can be run now, though the engine is loaded; None: it can."""
+
     def load(self) -> None:
         """Brings the weights to the device.
 

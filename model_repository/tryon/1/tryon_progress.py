@@ -29,6 +29,7 @@ class JobWatch:
         self._is_cancelled = is_cancelled
         self._deadline = deadline
         self._step, self._start, self._share = "", 0.0, 0.0
+        self._part, self._parts = 0, 1
 
     def check(self) -> None:
         """Call it often.
@@ -45,17 +46,31 @@ class JobWatch:
     def enter(self, step: str, start: float, share: float) -> None:
         """Begin a step at fraction `start` of the job; it takes `share` of it."""
         self._step, self._start, self._share = step, start, share
+        self._part, self._parts = 0, 1
         self._report(start, None, None)
 
-    def engine_step(self, done: int, total: int) -> None:
-        """`done` of `total` steps inside the current step are finished.
+    def enter_part(self, part: int, parts: int) -> None:
+        """Begin part `part` (from 0) of `parts` equal ones of the current step.
 
         Raises:
             JobCancelledError: The client has gone.
             JobTimeoutError: The deadline is over.
         """
         self.check()
-        self._report(self._start + self._share * done / total, done, total)
+        self._part, self._parts = part, parts
+        if part:
+            self._report(self._start + self._share * part / parts, None, None)
+
+    def engine_step(self, done: int, total: int) -> None:
+        """`done` of `total` steps inside the current step, or its part, are finished.
+
+        Raises:
+            JobCancelledError: The client has gone.
+            JobTimeoutError: The deadline is over.
+        """
+        self.check()
+        share = (self._part + done / total) / self._parts
+        self._report(self._start + self._share * share, done, total)
 
     def _report(self, fraction: float, done: int | None, total: int | None) -> None:
         self._tell(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tryon_errors import InputError
 from tryon_settings import MODE_DEFAULTS, PRESETS, TryonSettings
 
+Number = TypeVar("Number", int, float)
 UPPER = ("auto", "upper", "tops")
 CATEGORIES = (*UPPER, "lower", "bottoms", "dresses", "one-pieces")
-"""The warp engine dresses upper bodies only; the diffusion engines see what a garment is."""
+"""The warp engine dresses upper bodies only; the others are told in the built-in prompt."""
+MAX_SAMPLES = 4
+"""Pictures of one job; those of the warp engine would all be alike."""
+SEEDS = 2**31
+"""Of a request: 0 to one less. The seeds of a job's further pictures begin again behind them."""
 PHOTO_TYPES = ("auto", "flat-lay", "model")
 FORMATS = ("png", "jpeg", "webp")
 SEED_LIMIT = 2**63
@@ -23,6 +29,15 @@ DEFAULT_PROMPT = (
     "garment's shape, fabric, pattern and colours. Keep the person's face, hair, skin, hands and "
     "pose and the background. Blend the edges naturally; no green remains."
 )
+_TOP, _BOTTOM, _WHOLE = (
+    f" The garment is worn on {where}; what is worn elsewhere stays."
+    for where in ("the upper body", "the lower body", "the whole body, from the shoulders down")
+)
+CATEGORY_PROMPTS = {"upper": _TOP, "tops": _TOP, "lower": _BOTTOM, "bottoms": _BOTTOM} | {
+    "dresses": _WHOLE,
+    "one-pieces": _WHOLE,
+}
+"""Behind the built-in prompt, by category."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +46,9 @@ class JobOptions:
 
     Attributes:
         seed: Same seed and inputs, same bytes.
-        steps: Of the diffusion engines.
-        cfg: Guidance; 1 is off.
+        num_samples: Pictures that differ in their seeds: `seed`, `seed` + 1 and so on.
+        steps: Of the diffusion engines; None: the server of the engine `remote` decides.
+        cfg: Guidance; 1 is off, None as of `steps`.
         prompt: What the diffusion engines are told.
         mode: fp8, lora or base.
         resolution: Preset of the shorter side.
@@ -44,8 +60,9 @@ class JobOptions:
     """
 
     seed: int
-    steps: int
-    cfg: float
+    num_samples: int
+    steps: int | None
+    cfg: float | None
     prompt: str
     mode: str
     resolution: str
@@ -71,13 +88,16 @@ def parse_options(text: bytes, settings: TryonSettings) -> JobOptions:
         raise InputError("options are no JSON object")
     given = {name: value for name, value in found.items() if value is not None}
     mode = _choice(given, "mode", settings.default_mode, tuple(MODE_DEFAULTS))
-    _choice(given, "category", "auto", UPPER if settings.engine == "warp" else CATEGORIES)
+    warp = settings.engine == "warp"
+    category = _choice(given, "category", "auto", UPPER if warp else CATEGORIES)
+    samples = _whole(given, "num_samples", 1, 1, 1 if warp else MAX_SAMPLES)
     format_default = "jpeg" if settings.compress_output else "png"
     return JobOptions(
         seed=_whole(given, "seed", settings.default_seed, 0, SEED_LIMIT - 1),
-        steps=_whole(given, "steps", settings.steps(mode), 1, 100),
-        cfg=_real(given, "cfg", settings.cfg(mode), 0.1, 20),
-        prompt=_text(given, "prompt", DEFAULT_PROMPT),
+        num_samples=samples,
+        steps=_optional(_whole, given, "steps", settings.steps(mode), 1, 100),
+        cfg=_optional(_real, given, "cfg", settings.cfg(mode), 0.1, 20),
+        prompt=_text(given, "prompt", DEFAULT_PROMPT + CATEGORY_PROMPTS.get(category, "")),
         mode=mode,
         resolution=_choice(given, "resolution", settings.default_resolution, tuple(PRESETS)),
         garment_photo_type=_choice(given, "garment_photo_type", "auto", PHOTO_TYPES),
@@ -123,6 +143,18 @@ def _real(given: dict[str, Any], name: str, default: float, least: float, most: 
     if not number or not least <= value <= most:
         raise InputError(f"{name} is no number from {least} to {most}")
     return float(value)
+
+
+def _optional(
+    read: Callable[..., Number],
+    given: dict[str, Any],
+    name: str,
+    default: Number | None,
+    *ends: float,
+) -> Number | None:
+    """Return what `read` makes of a value that the request or the settings say, else None."""
+    stated = given.get(name, default)
+    return None if stated is None else read(given, name, stated, *ends)
 
 
 def _flag(given: dict[str, Any], name: str, default: bool) -> bool:

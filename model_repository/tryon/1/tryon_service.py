@@ -24,6 +24,8 @@ from tryon_workflow import JobContext, TryonWorkflow, edit_by_file
 
 log = logging.getLogger("tryon")
 
+CPU_ENGINES = ("warp", "remote")
+"""What they compute here, they compute on the CPU."""
 NICENESS = 10
 """How much the warp engine steps back behind the rest of the machine."""
 
@@ -58,6 +60,11 @@ class TryonService:
         """Whether jobs can be run."""
         return self._workflow is not None
 
+    @property
+    def absent(self) -> str | None:
+        """Why a loaded engine runs no job now; None: it does, or is not loaded."""
+        return self._engine.absent() if self._engine is not None and self.loaded else None
+
     def submit(self, context: JobContext, answer: Answer, refuse: Refuse) -> None:
         """Queues a job; one of the functions is called with its outcome, in the thread.
 
@@ -79,7 +86,8 @@ class TryonService:
         settings, engine = self._settings, self._engine
         mode = settings.default_mode
         return {
-            "loaded": self.loaded,
+            "loaded": self.loaded and self.absent is None,
+            "absent": self.absent,
             "loading_error": self._error,
             "engine": settings.engine,
             "model": engine.model if engine else None,
@@ -96,7 +104,7 @@ class TryonService:
             },
             "workflow": self._workflow.names if self._workflow else None,
             "gpu_memory_used_bytes": engine.memory_bytes() if engine and self.loaded else 0,
-            "device": "cpu" if settings.engine == "warp" else settings.device,
+            "device": "cpu" if settings.engine in CPU_ENGINES else settings.device,
         }
 
     def stop(self) -> None:
@@ -175,6 +183,10 @@ def make_engine(settings: TryonSettings) -> TryonEngine:
         from diffusion.lightx2v_engine import Lightx2vEngine
 
         return Lightx2vEngine(settings)
+    if settings.engine == "remote":
+        from remote.engine import RemoteEngine
+
+        return RemoteEngine(settings)
     from warping.engine import WarpEngine
 
     return WarpEngine(settings)

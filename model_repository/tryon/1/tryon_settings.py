@@ -10,11 +10,30 @@ from pathlib import Path
 from diffusion.placement import PLACEMENTS
 from model_settings import flag, installed, number, one_of
 
-ENGINES = ("warp", "diffusers", "lightx2v")
+ENGINES = ("warp", "diffusers", "lightx2v", "remote")
 MODE_DEFAULTS = {"fp8": (4, 1.0), "lora": (4, 1.0), "base": (40, 4.0)}
 """Steps and guidance by mode: the distilled ones take 4 steps without guidance (1.0)."""
 PRESETS = {"480p": 480, "720p": 720, "1080p": 1080}
 """Shorter side in pixels."""
+
+
+@dataclass(frozen=True)
+class RemoteServer:
+    """The server of the engine `remote`.
+
+    Attributes:
+        url: Below which OpenAI's API is, such as http://host:8000/v1; empty: none is configured.
+        model: Sent as `model`; empty: not sent.
+        key_file: Holds the key alone; None: none is sent.
+        ca_file: PEM file of authorities; None: the usual ones.
+        attempts: How often a picture is asked for when the server breaks off.
+    """
+
+    url: str
+    model: str
+    key_file: Path | None
+    ca_file: Path | None
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class TryonSettings:
     model_path: Path | None
     lora_path: Path | None
     quantized_path: Path | None
+    remote: RemoteServer
     libraries: Path | None
     model_version: str
     device: str
@@ -54,13 +74,15 @@ class TryonSettings:
     queue_size: int
     threads: int
 
-    def steps(self, mode: str) -> int:
-        """Step of a job that says none."""
-        return self.default_steps or MODE_DEFAULTS[mode][0]
+    def steps(self, mode: str) -> int | None:
+        """Return the steps of a job that says none; None: `remote`'s server decides."""
+        own = None if self.engine == "remote" else MODE_DEFAULTS[mode][0]
+        return self.default_steps or own
 
-    def cfg(self, mode: str) -> float:
-        """Guidance of a job that says none; 1 is off."""
-        return MODE_DEFAULTS[mode][1] if self.default_cfg is None else self.default_cfg
+    def cfg(self, mode: str) -> float | None:
+        """Return the guidance of a job that says none; 1 is off, None as of `steps`."""
+        own = None if self.engine == "remote" else MODE_DEFAULTS[mode][1]
+        return own if self.default_cfg is None else self.default_cfg
 
 
 def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
@@ -84,6 +106,13 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> TryonSettings:
         model_path=path("model_path"),
         lora_path=path("lora_path"),
         quantized_path=path("quantized_path"),
+        remote=RemoteServer(
+            url=given["remote_url"].rstrip("/"),
+            model=given["remote_model"],
+            key_file=path("remote_key_file"),
+            ca_file=path("remote_ca_file"),
+            attempts=number(given, "remote_attempts", 1),
+        ),
         libraries=path("libraries"),
         model_version=values["model_version"],
         device=values["device"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import tryon_images as images
-from tryon_engine import EngineJob, TryonEngine
+from tryon_engine import EngineJob, EngineResult, TryonEngine
 from tryon_errors import InputError, PipelineError
+from tryon_request import SEEDS
 from tryon_settings import TryonSettings
 from tryon_workflow import JobContext, TryonWorkflow, WorkflowStep
 
@@ -73,13 +75,20 @@ class Inference(WorkflowStep):
         """
         person, garment = _pictures(context)
         options = context.options
-        result = self._engine.generate(EngineJob(person, garment, options, context.watch))
+        made: list[EngineResult] = []
+        for place in range(options.num_samples):
+            context.watch.enter_part(place, options.num_samples)
+            drawn = replace(options, seed=(options.seed + place) % SEEDS if place else options.seed)
+            made.append(self._engine.generate(EngineJob(person, garment, drawn, context.watch)))
         unused = self._engine.unused
-        ignored = [name for name in unused if name in context.options.given]
+        if "prompt" in options.given and "prompt" not in unused:
+            unused += ("category",)  # it is told in the built-in prompt alone
+        ignored = [name for name in unused if name in options.given]
         told = {"mode": options.mode, "steps": options.steps, "cfg": options.cfg}
         context.report |= {name: None if name in unused else told[name] for name in told}
-        context.report |= {"restored": result.restored, "ignored": ignored}
-        context.result = result.picture
+        restored = all(one.restored for one in made)
+        context.report |= {"restored": restored, "ignored": ignored, "num_samples": len(made)}
+        context.result, *context.samples = (one.picture for one in made)
         return context
 
 
@@ -95,6 +104,7 @@ class CollectResult(WorkflowStep):
             raise PipelineError("no step before has made a result")
         kind = context.options.output_format
         context.image = images.encode(context.result, kind)
+        context.sample_images = [images.encode(picture, kind) for picture in context.samples]
         if context.options.comparison:
             person, garment = _pictures(context)
             row = images.comparison(person, images.flatten(garment), context.result)

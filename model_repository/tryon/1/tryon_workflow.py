@@ -27,7 +27,9 @@ class JobContext:
         person_picture: RGB.
         garment_picture: RGB or RGBA.
         result: RGB, after Inference.
+        samples: The further pictures of a job that wants several.
         image: File of the result, after CollectResult.
+        sample_images: Files of `samples`.
         comparison: File with person, garment and result, where asked for.
         report: What the answer says about the job.
         step_ms: Milliseconds by name of the step.
@@ -41,7 +43,9 @@ class JobContext:
     person_picture: Image.Image | None = None
     garment_picture: Image.Image | None = None
     result: Image.Image | None = None
+    samples: list[Image.Image] = field(default_factory=list)
     image: bytes = b""
+    sample_images: list[bytes] = field(default_factory=list)
     comparison: bytes | None = None
     report: dict[str, Any] = field(default_factory=dict)
     step_ms: dict[str, float] = field(default_factory=dict)

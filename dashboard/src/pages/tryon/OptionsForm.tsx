@@ -1,5 +1,5 @@
 import { useId } from "react";
-import { engineTitle, ignores, MOST_SEED, type Options, randomSeed } from "./options";
+import { engineTitle, ignores, MOST_SEED, type Options, randomSeed, refuses } from "./options";
 
 interface OptionsFormProps {
   options: Options;
@@ -52,6 +52,28 @@ export function OptionsForm({ options, engine, onChange }: OptionsFormProps) {
           <option value="model">Worn by somebody</option>
         </select>
       </label>
+      {!refuses(engine, "category") && (
+        <label className="tryon-option">
+          <span>Kind of garment</span>
+          <select {...field("category")}>
+            <option value="">See for itself</option>
+            <option value="tops">Top</option>
+            <option value="bottoms">Trousers or skirt</option>
+            <option value="dresses">Dress or one-piece</option>
+          </select>
+        </label>
+      )}
+      {!refuses(engine, "samples") && (
+        <label className="tryon-option">
+          <span>Pictures</span>
+          <select {...field("samples")}>
+            <option value="">1</option>
+            <option value="2">2</option>
+            <option value="3">3</option>
+            <option value="4">4</option>
+          </select>
+        </label>
+      )}
       <label className="tryon-option">
         <span>Steps {unused("steps")}</span>
         <input

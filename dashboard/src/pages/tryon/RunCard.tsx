@@ -11,10 +11,12 @@ import { adviceOn, isPending, STATES, stepText } from "./words";
 interface RunCardProps {
   run: Run | null;
   onCancel: () => void;
+  /** Called with the object URL of another one of several pictures. */
+  onChoose: (sample: string) => void;
 }
 
 /** The job in view: how far it is, its picture beside the old one, or why there is none. */
-export function RunCard({ run, onCancel }: RunCardProps) {
+export function RunCard({ run, onCancel, onChoose }: RunCardProps) {
   const job = run?.job ?? null;
   return (
     <Card
@@ -24,6 +26,7 @@ export function RunCard({ run, onCancel }: RunCardProps) {
       {run ? (
         <>
           <Outcome run={run} />
+          <Samples run={run} onChoose={onChoose} />
           <Progress run={run} onCancel={onCancel} />
           {job && <Details run={run} />}
           <p className="visually-hidden" role="status">
@@ -67,7 +70,27 @@ function Problem({ what, todo }: { what: string; todo?: string }) {
   );
 }
 
-function Progress({ run, onCancel }: RunCardProps & { run: Run }) {
+function Samples({ run, onChoose }: { run: Run; onChoose: (sample: string) => void }) {
+  if (run.samples.length < 2) return null;
+  return (
+    <fieldset className="tryon-samples">
+      <legend className="visually-hidden">Pictures</legend>
+      {run.samples.map((sample, index) => (
+        <button
+          key={sample}
+          type="button"
+          aria-label={`Picture ${index + 1}`}
+          aria-pressed={sample === run.after}
+          onClick={() => onChoose(sample)}
+        >
+          <img src={sample} alt="" />
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+function Progress({ run, onCancel }: { run: Run; onCancel: () => void }) {
   const { job, phase, share, lost } = run;
   const uploading = phase === "uploading";
   if (!uploading && (phase === "ended" || (job && !isPending(job)))) return null;

@@ -14,7 +14,7 @@ export default function TryonPage() {
   const engine = useEngine();
   const { photos, put, remove, add } = usePhotos();
   const [options, setOptions] = useState<Options>(DEFAULTS);
-  const { run, start, show, cancel } = useRun();
+  const { run, start, show, cancel, choose } = useRun();
   useFileDrop(add);
   const result = useRef<HTMLDivElement>(null);
   const id = run?.id;
@@ -30,7 +30,7 @@ export default function TryonPage() {
       jobId: uuid(),
       person: person.file,
       garment: garment.file,
-      config: configOf(options),
+      config: configOf(options, engine),
     });
   };
   return (
@@ -50,7 +50,7 @@ export default function TryonPage() {
           onRun={submit}
         />
         <div ref={result}>
-          <RunCard run={run} onCancel={cancel} />
+          <RunCard run={run} onCancel={cancel} onChoose={choose} />
         </div>
       </div>
       <JobsCard onShow={(job) => void show(job)} />

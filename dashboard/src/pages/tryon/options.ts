@@ -11,6 +11,8 @@ export interface Options {
   prompt: string;
   resolution: string;
   garment: string;
+  category: string;
+  samples: string;
 }
 
 export const DEFAULTS: Options = {
@@ -20,6 +22,8 @@ export const DEFAULTS: Options = {
   prompt: "",
   resolution: "",
   garment: "",
+  category: "",
+  samples: "",
 };
 
 interface Engine {
@@ -27,6 +31,8 @@ interface Engine {
   photorealistic: boolean;
   /** Options without any effect. */
   ignores: readonly (keyof Options)[];
+  /** Options that it cannot follow at all: a job with one of them is refused. */
+  refuses?: readonly (keyof Options)[];
 }
 
 const ENGINES: Readonly<Record<string, Engine>> = {
@@ -34,9 +40,11 @@ const ENGINES: Readonly<Record<string, Engine>> = {
     title: "Warp",
     photorealistic: false,
     ignores: ["steps", "cfg", "prompt"],
+    refuses: ["category", "samples"],
   },
   diffusers: { title: "Diffusers", photorealistic: true, ignores: ["garment"] },
   lightx2v: { title: "LightX2V", photorealistic: true, ignores: ["garment"] },
+  remote: { title: "Remote", photorealistic: true, ignores: ["garment"] },
 };
 
 /** How a person calls an engine. */
@@ -54,8 +62,16 @@ export function ignores(engine: string | null, option: keyof Options): boolean {
   return engine !== null && (ENGINES[engine]?.ignores.includes(option) ?? false);
 }
 
-/** Return the `config` of a request: only what was chosen. */
-export function configOf(options: Options): Record<string, string | number> {
+/** Whether the engine takes no job with this option: it knows tops only, and makes one picture. */
+export function refuses(engine: string | null, option: keyof Options): boolean {
+  return engine !== null && (ENGINES[engine]?.refuses?.includes(option) ?? false);
+}
+
+/** Return the `config` of a request: only what was chosen, and what the engine can follow. */
+export function configOf(
+  options: Options,
+  engine: string | null = null,
+): Record<string, string | number> {
   const config: Record<string, string | number> = {};
   if (options.seed) config.seed = Number(options.seed);
   if (options.steps) config.steps = Number(options.steps);
@@ -63,6 +79,8 @@ export function configOf(options: Options): Record<string, string | number> {
   if (options.prompt.trim()) config.prompt = options.prompt.trim();
   if (options.resolution) config.resolution = options.resolution;
   if (options.garment) config.garment_photo_type = options.garment;
+  if (options.category && !refuses(engine, "category")) config.category = options.category;
+  if (options.samples && !refuses(engine, "samples")) config.num_samples = Number(options.samples);
   return config;
 }
 

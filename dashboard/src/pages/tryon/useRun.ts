@@ -14,6 +14,8 @@ export interface Run {
   /** Object URLs. */
   before: string | null;
   after: string | null;
+  /** Object URLs of all pictures of the job; the first is `after` until another one is chosen. */
+  samples: readonly string[];
   /** Ending of the file's name, such as `png`. */
   kind: string;
   /** Whether the connection for progress was lost and is being made again. */
@@ -27,6 +29,8 @@ export interface RunState {
   start: (submission: Submission) => Promise<void>;
   show: (id: string) => Promise<void>;
   cancel: () => void;
+  /** Show another one of several pictures. */
+  choose: (sample: string) => void;
 }
 
 type Update = (change: Partial<Run>) => void;
@@ -50,7 +54,14 @@ export function useRun(): RunState {
       const controller = new AbortController();
       const { signal } = controller;
       request.current = controller;
-      const nothing = { job: null, before: null, after: null, kind: "", problem: null };
+      const nothing = {
+        job: null,
+        before: null,
+        after: null,
+        samples: [],
+        kind: "",
+        problem: null,
+      };
       setRun({ id, phase, share: 0, lost: false, ...nothing });
       const update: Update = (change) => {
         if (!signal.aborted) setRun((current) => current && { ...current, ...change });
@@ -111,7 +122,12 @@ export function useRun(): RunState {
     });
   }, [run, forget]);
 
-  return { run, start, show, cancel };
+  const choose = useCallback(
+    (after: string) => setRun((current) => current && { ...current, after }),
+    [],
+  );
+
+  return { run, start, show, cancel, choose };
 }
 
 /** Follow a job to its end, and fetch its picture as soon as there is one. */
@@ -125,8 +141,13 @@ async function follow(
   const told = (job: TryonJob) => {
     update({ job, lost: false });
     if (!job.result || picture) return;
-    picture = jobPicture(id, "result", signal).then(
-      (result) => update({ after: keep(result), kind: kindOf(result) }),
+    const numbers = job.results.map((_, index) => index + 1);
+    picture = Promise.all(numbers.map((number) => jobPicture(id, "result", signal, number))).then(
+      (results) => {
+        const samples = results.map(keep).filter((url) => url !== null);
+        const kind = results[0] ? kindOf(results[0]) : "";
+        update({ after: samples[0] ?? null, samples, kind });
+      },
       (error: unknown) => fail(error, update, signal),
     );
   };

@@ -21,6 +21,7 @@ const DONE: Partial<TryonJob> = {
   ignored: ["steps"],
   photorealistic: false,
   result: "/jobs/x/result",
+  results: ["/jobs/x/result"],
 };
 
 interface Server {
@@ -169,6 +170,37 @@ describe("a new try-on", () => {
     expect(screen.getByLabelText("CFG not used by Warp")).toBeVisible();
     expect(screen.getByLabelText("Prompt not used by Warp")).toBeVisible();
     expect(screen.getByLabelText("Garment photo")).toBeVisible();
+    expect(screen.queryByLabelText("Kind of garment")).toBeNull();
+    expect(screen.queryByLabelText("Pictures")).toBeNull();
+  });
+
+  it("asks for several pictures of a dress, and shows the one that is chosen", async () => {
+    const server = serve([], ({ path }) =>
+      path === "/vton/version" ? json({ backend: "remote" }) : null,
+    );
+    render(<App />);
+    await userEvent.selectOptions(await screen.findByLabelText("Kind of garment"), "dresses");
+    await userEvent.selectOptions(screen.getByLabelText("Pictures"), "2");
+    const [id, stream] = await accepted(server);
+    const body = server.uploads.at(-1)?.body as FormData;
+    expect(JSON.parse(String(body.get("config")))).toEqual({
+      seed: 42,
+      category: "dresses",
+      num_samples: 2,
+    });
+    const results = ["/jobs/x/result", "/jobs/x/result?sample=2"];
+    await tell(stream, "progress", tryonJob(id, { ...DONE, results, num_samples: 2 }));
+    const first = await screen.findByRole("button", { name: "Picture 1" });
+    const second = screen.getByRole("button", { name: "Picture 2" });
+    expect(first).toHaveAttribute("aria-pressed", "true");
+    const link = screen.getByRole("link", { name: "Download" });
+    const before = link.getAttribute("href");
+    await userEvent.click(second);
+    expect(second).toHaveAttribute("aria-pressed", "true");
+    expect(first).toHaveAttribute("aria-pressed", "false");
+    expect(link.getAttribute("href")).not.toBe(before);
+    expect(calls(server.received, "GET", "/result?sample=2")).toHaveLength(1);
+    await tell(stream, "end", tryonJob(id, { ...DONE, state: "delivered", results }));
   });
 
   it("takes another seed by chance", async () => {

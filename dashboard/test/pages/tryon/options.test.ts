@@ -23,6 +23,8 @@ describe("configOf", () => {
         prompt: " a red shirt ",
         resolution: "480p",
         garment: "flat-lay",
+        category: "dresses",
+        samples: "3",
       }),
     ).toEqual({
       seed: 0,
@@ -31,8 +33,16 @@ describe("configOf", () => {
       prompt: "a red shirt",
       resolution: "480p",
       garment_photo_type: "flat-lay",
+      category: "dresses",
+      num_samples: 3,
     });
     expect(configOf({ ...DEFAULTS, prompt: "  " })).toEqual({ seed: 42 });
+  });
+
+  it("leaves out what the engine would refuse", () => {
+    const chosen = { ...DEFAULTS, category: "dresses", samples: "2" };
+    expect(configOf(chosen, "warp")).toEqual({ seed: 42 });
+    expect(configOf(chosen, "remote")).toEqual({ seed: 42, category: "dresses", num_samples: 2 });
   });
 });
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from gateway.services.tryon.jobs.context import JobContext
 from gateway.services.tryon.jobs.database import StoreError
 from gateway.services.tryon.jobs.events import wait_for_event
+from gateway.services.tryon.jobs.files import sample_name
 from gateway.services.tryon.jobs.messages import (
     Message,
     completion_message,
@@ -121,13 +122,19 @@ class DeliveryWorker:
         if destination == "load_balancer":
             return completion_message(job)
         version = self._jobs.settings.model.model_version
-        image = await self._jobs.files.read(job.folder, job.result) if job.result else None
+        images = await self._pictures(job)
         if self._asset.format == "json":
             ended = (job.finished or 0.0) + self._jobs.clock.shift
-            return await asyncio.to_thread(result_event, job, image, version, ended)
+            return await asyncio.to_thread(result_event, job, images, version, ended)
         return await asyncio.to_thread(
-            result_message, job, image, version, multipart_errors=self._asset.multipart_errors
+            result_message, job, images, version, multipart_errors=self._asset.multipart_errors
         )
+
+    async def _pictures(self, job: Job) -> list[bytes]:
+        """Return the job's pictures; none where the first is gone, as without a result."""
+        names = [sample_name(job.result or "", number) for number in range(1, job.samples + 1)]
+        files = [await self._jobs.files.read(job.folder, name) for name in names]
+        return [] if None in files[:1] else [file for file in files if file is not None]
 
     def _after(self, delivery: Delivery, answer: Answer) -> Delivery:
         """Return the callback as it stands after an attempt."""

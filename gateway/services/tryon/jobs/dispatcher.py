@@ -13,7 +13,7 @@ from gateway.errors import BusyError, GatewayError
 from gateway.services.tryon.jobs.context import JobContext
 from gateway.services.tryon.jobs.database import StoreError
 from gateway.services.tryon.jobs.events import wait_for_event
-from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON
+from gateway.services.tryon.jobs.files import COMPARISON, GARMENT, PERSON, sample_name
 from gateway.services.tryon.jobs.inference import Inputs, TryOn, TryOnModel
 from gateway.services.tryon.jobs.models import Job, Outcome
 from gateway.services.tryon.jobs.outcome import Lost, RunOutcome, code_of, outcome_of
@@ -216,11 +216,13 @@ class Dispatcher:
         if ending.result:
             name = f"result-{job.attempts}"  # of this attempt: a late other one spoils nothing
             await self._jobs.files.write(job.folder, name, ending.result.image)
+            for number, image in enumerate(ending.result.samples, start=2):
+                await self._jobs.files.write(job.folder, sample_name(name, number), image)
             if ending.result.comparison:
                 await self._jobs.files.write(job.folder, COMPARISON, ending.result.comparison)
             outcome = replace(
                 outcome, result=name, content_type=ending.result.content_type,
-                report=ending.result.report,
+                report={**ending.result.report, "num_samples": 1 + len(ending.result.samples)},
             )  # fmt: skip
         deliveries = self._jobs.retries.deliveries(job.id, finished)
         ttl = self._settings.result_ttl_seconds

@@ -21,6 +21,11 @@ PERSON, GARMENT, COMPARISON = "person", "garment", "comparison"
 T = TypeVar("T")
 
 
+def sample_name(result: str, number: int) -> str:
+    """Return the name of a job's picture; the first one has its result's."""
+    return result if number == 1 else f"{result}-{number}"
+
+
 class JobFiles(Protocol):
     """Files by folder (one per job) and name."""
 

@@ -39,11 +39,13 @@ class TryOn:
         image: encoded picture.
         report: engine, seed, size and timings, as the model tells them.
         comparison: a second encoded picture, where one was asked for.
+        samples: encoded pictures beside ``image``, where several were asked for.
     """
 
     image: bytes
     report: dict[str, Any]
     comparison: bytes | None
+    samples: tuple[bytes, ...] = ()
 
     @property
     def content_type(self) -> str:
@@ -122,11 +124,12 @@ class TryOnModel:
 
 
 def _made(outputs: Mapping[str, Array]) -> TryOn:
-    comparison = outputs.get("COMPARISON")
+    comparison, samples = outputs.get("COMPARISON"), outputs.get("SAMPLES")
     return TryOn(
         bytes(outputs["IMAGE"].flat[0]),
         dict(json.loads(outputs["REPORT"].flat[0])),
         None if comparison is None else bytes(comparison.flat[0]),
+        () if samples is None else tuple(bytes(file) for file in samples.flat),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -32,43 +32,44 @@ class Message:
 
 
 def result_message(
-    job: Job, image: bytes | None, model_version: str, *, multipart_errors: bool
+    job: Job, images: Sequence[bytes], model_version: str, *, multipart_errors: bool
 ) -> Message:
     """Return the message to the asset service.
 
     Args:
         job: finished.
-        image: its result, None where it has none.
+        images: its pictures, none where it has no result.
         model_version: as configured.
         multipart_errors: whether a failure is multipart/form-data too.
     """
     fields = {name: str(value) for name, value in _fields(job, model_version).items()}
-    if image is not None:
-        return multipart(fields, image, job.content_type or "image/png")
+    if images:
+        return multipart(fields, images, job.content_type or "image/png")
     fields["error"] = _error(job)
     if multipart_errors:
         return multipart(fields)
     return Message(urlencode(fields).encode(), "application/x-www-form-urlencoded")
 
 
-def result_event(job: Job, image: bytes | None, model_version: str, ended: float) -> Message:
+def result_event(job: Job, images: Sequence[bytes], model_version: str, ended: float) -> Message:
     """Return the message to the asset service as the Standard Webhooks specification has it.
 
     Args:
         job: finished.
-        image: its result, None where it has none; it travels in base64.
+        images: its pictures, none where it has no result; they travel in base64.
         model_version: as configured.
         ended: seconds since the epoch.
     """
     data = _fields(job, model_version)
-    if image is not None:
+    if images:
         data["content_type"] = job.content_type or "image/png"
-        data["output_image"] = base64.b64encode(image).decode()
+        for number, image in enumerate(images, start=1):
+            data[_numbered("output_image", number)] = base64.b64encode(image).decode()
     else:
         data["error"] = _error(job)
     moment = datetime.fromtimestamp(ended, timezone.utc).isoformat(timespec="milliseconds")
     event = {
-        "type": FAILED if image is None else COMPLETED,
+        "type": COMPLETED if images else FAILED,
         "timestamp": moment.replace("+00:00", "Z"),
         "data": data,
     }
@@ -98,20 +99,29 @@ def _error(job: Job) -> str:
     return words(job.error) if job.error else ""
 
 
+def _numbered(name: str, number: int) -> str:
+    """Return the name that the first picture has, and what further ones have in its place."""
+    return name if number == 1 else f"{name}_{number}"
+
+
 def multipart(
-    fields: Mapping[str, str], image: bytes | None = None, content_type: str = ""
+    fields: Mapping[str, str], images: Sequence[bytes] = (), content_type: str = ""
 ) -> Message:
-    """Return a multipart/form-data body (RFC 7578) with the fields and perhaps `output_image`."""
+    """Return a multipart/form-data body (RFC 7578) with the fields and a file of each picture.
+
+    The first is `output_image`, as documented; further ones are `output_image_2` and so on.
+    """
     boundary = uuid.uuid4().hex
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
-    if image is not None:
-        extension = EXTENSIONS.get(content_type, "png")
+    extension = EXTENSIONS.get(content_type, "png")
+    for number, image in enumerate(images, start=1):
+        name, file = _numbered("output_image", number), _numbered("result", number)
         head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="output_image"; '
-            f'filename="result.{extension}"\r\nContent-Type: {content_type}\r\n\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; '
+            f'filename="{file}.{extension}"\r\nContent-Type: {content_type}\r\n\r\n'
         )
         parts += [head.encode(), image, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())

@@ -135,6 +135,11 @@ class Job(NewJob):
     error: JobError | None = None
     deliveries: tuple[Delivery, ...] = ()
 
+    @property
+    def samples(self) -> int:
+        """How many pictures were made, 0 without a result."""
+        return 0 if self.result is None else int(self.report.get("num_samples", 1))
+
 
 @dataclass(frozen=True)
 class Outcome:

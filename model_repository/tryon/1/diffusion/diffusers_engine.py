@@ -22,6 +22,7 @@ from diffusion.result_restore import restore
 from diffusion.torchvision_import import declare_operators
 from diffusion.warm_up import run_once
 
+GUIDANCE_OFF = 1.0
 NO_PROMPT = " "
 """Negative prompt: guidance is only computed when there is one."""
 
@@ -31,7 +32,7 @@ class DiffusersEngine:
 
     name = "diffusers"
     photorealistic = True
-    unused: tuple[str, ...] = ("garment_photo_type", "category")
+    unused: tuple[str, ...] = ("garment_photo_type",)
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings
@@ -39,6 +40,10 @@ class DiffusersEngine:
         self._networks: BodyNetworks | None = None
         folder = settings.model_path
         self.model = folder.name if folder else "none"
+
+    def absent(self) -> str | None:
+        """See TryonEngine."""
+        return None
 
     def load(self) -> None:
         """See TryonEngine."""
@@ -79,6 +84,7 @@ class DiffusersEngine:
         import torch
 
         options, pipeline = job.options, self._pipeline
+        cfg = options.cfg or GUIDANCE_OFF
         if options.mode != self._settings.default_mode:
             raise InputError(f"mode {options.mode} is not loaded")
         size = floored_size(job.person.size)
@@ -94,8 +100,8 @@ class DiffusersEngine:
                 picture = pipeline(
                     image=[person, flatten(job.garment)],
                     prompt=options.prompt,
-                    negative_prompt=NO_PROMPT if options.cfg > 1 else None,
-                    true_cfg_scale=options.cfg,
+                    negative_prompt=NO_PROMPT if cfg > GUIDANCE_OFF else None,
+                    true_cfg_scale=cfg,
                     num_inference_steps=options.steps,
                     width=size[0],
                     height=size[1],

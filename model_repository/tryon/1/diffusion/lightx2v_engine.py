@@ -28,7 +28,7 @@ from PIL import Image
 from tryon_engine import EngineJob, EngineResult
 from tryon_errors import InputError, PipelineError, TryonError
 from tryon_images import flatten, floored_size, resized
-from tryon_settings import TryonSettings
+from tryon_settings import MODE_DEFAULTS, TryonSettings
 
 from diffusion.card_memory import give_back, reserved_bytes, watched
 from diffusion.result_restore import restore
@@ -71,15 +71,21 @@ class Lightx2vEngine:
 
     name = "lightx2v"
     photorealistic = True
-    unused: tuple[str, ...] = ("garment_photo_type", "category")
+    unused: tuple[str, ...] = ("garment_photo_type",)
 
     def __init__(self, settings: TryonSettings) -> None:
         self._settings = settings
         self._pipeline: Any = None
         self._networks: BodyNetworks | None = None
         self._mode = settings.default_mode
-        self._steps, self._cfg = settings.steps(self._mode), settings.cfg(self._mode)
+        steps, cfg = MODE_DEFAULTS[self._mode]  # only the engine `remote` leaves them open
+        self._steps = settings.steps(self._mode) or steps
+        self._cfg = settings.cfg(self._mode) or cfg
         self.model = settings.model_path.name if settings.model_path else "none"
+
+    def absent(self) -> str | None:
+        """See TryonEngine."""
+        return None
 
     def load(self) -> None:
         """See TryonEngine."""
@@ -203,7 +209,7 @@ class Lightx2vEngine:
         if options.steps != self._steps and "steps" in options.given:
             raise InputError(f"this engine takes {self._steps} steps")
         loaded = self._cfg if self._cfg > 1 else GUIDANCE_OFF
-        if "cfg" in options.given and max(GUIDANCE_OFF, options.cfg) != loaded:
+        if "cfg" in options.given and max(GUIDANCE_OFF, options.cfg or GUIDANCE_OFF) != loaded:
             raise InputError(f"this engine has guidance {loaded}")
 
 

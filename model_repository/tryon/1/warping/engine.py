@@ -47,6 +47,10 @@ class WarpEngine:
         self._settings = settings
         self._networks: BodyNetworks | None = None
 
+    def absent(self) -> str | None:
+        """See TryonEngine."""
+        return None
+
     def load(self) -> None:
         """See TryonEngine."""
         cv2.setNumThreads(self._settings.threads)

@@ -44,6 +44,26 @@ def test_settings_take_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert found.libraries == libraries.folder(settings.paths.cache)
 
 
+def test_a_remote_server_is_named_and_its_key_stays_in_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = tmp_path / "images.key"
+    key.write_text("sk-secret")
+    for name, value in {
+        "ENGINE": "remote",
+        "REMOTE__URL": "http://images:8000/v1/",
+        "REMOTE__MODEL": "qwen",
+        "REMOTE__KEY_FILE": str(key),
+        "REMOTE__ATTEMPTS": "2",
+    }.items():
+        monkeypatch.setenv(f"PENTAD_TRYON__MODEL__{name}", value)
+    given = model_settings(load_settings())
+    assert "sk-secret" not in str(given)
+    found = read_settings({**parameters(), **given}, Path("/nonexistent")).remote
+    assert (found.url, found.model, found.key_file) == ("http://images:8000/v1", "qwen", key)
+    assert (found.ca_file, found.attempts) == (None, 2)
+
+
 def test_files_are_written_and_made_anew_when_settings_change(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

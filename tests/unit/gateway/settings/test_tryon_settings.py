@@ -92,7 +92,8 @@ def test_documented_defaults() -> None:
     "values",
     [{"asset_service": {"callback_url": "ftp://x"}}, {"load_balancer": {"url": "//x"}},
      {"asset_service": {"callback_url": "http://user:pw@x/"}}, {"jobs": {"queue_size": -1}},
-     {"model": {"default_steps": 51}}, {"nobody_knows": 1}],
+     {"model": {"default_steps": 51}}, {"nobody_knows": 1}, {"model": {"engine": "remote"}},
+     {"model": {"remote": {"url": "http://user:pw@x/v1"}}}, {"model": {"remote": {"url": "x"}}}],
 )  # fmt: skip
 def test_refused_values(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tryon_errors import InputError
-from tryon_request import DEFAULT_PROMPT, parse_command, parse_options
+from tryon_request import (
+    CATEGORIES,
+    DEFAULT_PROMPT,
+    MAX_SAMPLES,
+    UPPER,
+    parse_command,
+    parse_options,
+)
 from tryon_settings import TryonSettings, read_settings
 
+from gateway.services.tryon import forms
 from tests.support.tryon_model import parameters
 
 
@@ -34,9 +42,10 @@ def test_steps_and_guidance_follow_the_mode(mode: str, steps: int, cfg: float) -
 
 
 def test_defaults_and_nulls() -> None:
-    made = parsed({"steps": None, "prompt": None, "job_id": "a", "category": "upper"})
+    made = parsed({"steps": None, "prompt": None, "job_id": "a", "category": "auto"})
     assert (made.seed, made.prompt, made.output_format) == (42, DEFAULT_PROMPT, "png")
     assert (made.restore, made.given) == (False, {"job_id", "category"})
+    assert made.num_samples == 1
     assert parsed({"category": "dresses"}, engine="diffusers").restore
     assert parsed({}, compress_output="true").output_format == "jpeg"
     assert parsed({}, create_comparison="true").comparison
@@ -60,6 +69,10 @@ def test_defaults_and_nulls() -> None:
         {"mode": "fast"},
         {"resolution": "8k"},
         {"category": "dresses"},
+        {"category": "shoes"},
+        {"num_samples": 0},
+        {"num_samples": 2},
+        {"num_samples": True},
         {"garment_photo_type": "drawing"},
         {"output_format": "gif"},
         {"restore": "yes"},
@@ -69,6 +82,35 @@ def test_defaults_and_nulls() -> None:
 def test_bad_options_are_refused(found: Any) -> None:
     with pytest.raises(InputError):
         parsed(found)
+
+
+@pytest.mark.parametrize("engine", ["diffusers", "lightx2v", "remote"])
+def test_engines_that_draw_take_any_garment_and_make_several(engine: str) -> None:
+    prompts = {
+        category: parsed({"category": category}, engine=engine).prompt
+        for category in ("auto", "upper", "tops", "lower", "bottoms", "dresses", "one-pieces")
+    }
+    assert prompts["auto"] == DEFAULT_PROMPT
+    assert prompts["tops"] == prompts["upper"] != prompts["bottoms"] == prompts["lower"]
+    assert prompts["dresses"] == prompts["one-pieces"] not in (prompts["tops"], prompts["bottoms"])
+    assert parsed({"category": "tops", "prompt": "mine"}, engine=engine).prompt == "mine"
+    assert parsed({"num_samples": 4}, engine=engine).num_samples == 4
+    for wrong in ({"num_samples": 5}, {"category": "shoes"}):
+        with pytest.raises(InputError):
+            parsed(wrong, engine=engine)
+
+
+def test_the_gateway_takes_what_the_model_knows() -> None:
+    assert get_args(forms.Category) == CATEGORIES
+    assert (forms.WARP_CATEGORIES, forms.MAX_SAMPLES) == (UPPER, MAX_SAMPLES)
+
+
+def test_steps_and_guidance_of_a_remote_server_are_its_own() -> None:
+    assert (parsed({}, engine="remote").steps, parsed({}, engine="remote").cfg) == (None, None)
+    chosen = parsed({"steps": 3, "cfg": 2}, engine="remote")
+    assert (chosen.steps, chosen.cfg) == (3, 2.0)
+    configured = parsed({"mode": "base"}, engine="remote", default_steps="5", default_cfg="1")
+    assert (configured.steps, configured.cfg) == (5, 1.0)
 
 
 @given(st.binary(max_size=60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,14 @@ def settings(**changed: str) -> Any:
     return read_settings(parameters(**changed), Path("/nonexistent"))
 
 
-def context(cancelled: Any = lambda: False, deadline: float | None = None, **options: Any) -> Any:
+def context(
+    cancelled: Any = lambda: False,
+    deadline: float | None = None,
+    engine: str = "warp",
+    **options: Any,
+) -> Any:
     told: list[dict[str, Any]] = []
-    parsed = parse_options(json.dumps(options).encode(), settings())
+    parsed = parse_options(json.dumps(options).encode(), settings(engine=engine))
     made = JobContext(parsed, JobWatch(told.append, cancelled, deadline))
     made.person = png(Image.new("RGB", (300, 400), "blue"))
     made.garment = png(Image.new("RGB", (200, 200), "green"))
@@ -80,8 +86,6 @@ def test_default_steps_make_a_picture_and_are_timed() -> None:
     assert done.report["content_type"] == "image/png"
     assert "inference_time_ms" not in done.report, "the model tells the step's own time"
     assert engine.cleared == 1
-    import io
-
     made = Image.open(io.BytesIO(done.image))
     assert (made.format, made.size, made.getpixel((5, 5))) == ("PNG", (480, 640), (255, 0, 0))
     assert Image.open(io.BytesIO(done.comparison)).size == (1440, 640)
@@ -97,6 +101,60 @@ def test_progress_grows_and_names_the_steps() -> None:
     assert 0 <= fractions[0] < fractions[-1] < 1
     assert list(dict.fromkeys(one["step"] for one in told)) == DEFAULT
     assert {"engine_step": 1, "engine_steps": 2}.items() <= told[3].items()
+
+
+class SeedEngine(RedEngine):
+    """Paints by the seed, and remembers it."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def generate(self, job: Any) -> EngineResult:
+        self.seeds.append(job.options.seed)
+        job.watch.engine_step(1, 2)
+        colour = (job.options.seed % 256, 0, 0)
+        return EngineResult(Image.new("RGB", job.person.size, colour), len(self.seeds) == 1)
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds"), [(7, [7, 8, 9]), (2**31 - 1, [2**31 - 1, 0, 1]), (2**40, [2**40, 1, 2])]
+)
+def test_several_pictures_have_seeds_of_their_own(seed: int, seeds: list[int]) -> None:
+    engine = SeedEngine()
+    job = context(engine="remote", seed=seed, num_samples=3, resolution="480p", comparison=True)
+    done = default_workflow(settings(engine="remote"), engine).run(job)
+    assert engine.seeds == seeds
+    assert (done.report["num_samples"], done.report["restored"]) == (3, False)
+    files = [done.image, *done.sample_images]
+    pictures = [Image.open(io.BytesIO(file)) for file in files]
+    assert [one.getpixel((5, 5)) for one in pictures] == [(each % 256, 0, 0) for each in seeds]
+    told = [one for one in job.extras["told"] if one["step"] == "Inference"]
+    fractions = [one["fraction"] for one in told]
+    assert fractions == sorted(set(fractions))
+    assert [one["engine_step"] for one in told] == [None, 1, None, 1, None, 1]
+    first, last = fractions[0], job.extras["told"][-2]["fraction"]
+    thirds = [(fraction - first) / (last - first) * 6 for fraction in fractions]
+    assert thirds == pytest.approx([0, 1, 2, 3, 4, 5], abs=0.01)
+
+
+def test_one_picture_has_no_further_files() -> None:
+    done = default_workflow(settings(), RedEngine()).run(context(resolution="480p"))
+    assert (done.report["num_samples"], done.samples, done.sample_images) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [
+        ({"category": "dresses"}, []),
+        ({"category": "dresses", "prompt": "mine"}, ["category"]),
+        ({"prompt": "mine"}, []),
+    ],
+)
+def test_a_category_beside_ones_own_prompt_is_told_as_ignored(
+    options: dict[str, str], ignored: list[str]
+) -> None:
+    done = default_workflow(settings(), RedEngine()).run(context(engine="remote", **options))
+    assert done.report["ignored"] == ignored
 
 
 @pytest.mark.parametrize(

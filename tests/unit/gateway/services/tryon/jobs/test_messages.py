@@ -30,7 +30,7 @@ def job(job_id: str = "j", **changes: object) -> Job:
 
 @given(TEXT, st.binary(max_size=400))
 def test_whatever_a_client_sent_comes_out_as_it_was(text: str, image: bytes) -> None:
-    message = result_message(job(text, user_id=text), image, "1.0", multipart_errors=True)
+    message = result_message(job(text, user_id=text), [image], "1.0", multipart_errors=True)
     head = f"Content-Type: {message.content_type}\r\n\r\n".encode()
     parts = list(BytesParser(policy=HTTP).parsebytes(head + message.body).iter_parts())
     names = [part.get_param("name", header="content-disposition") for part in parts]
@@ -44,7 +44,7 @@ def test_whatever_a_client_sent_comes_out_as_it_was(text: str, image: bytes) -> 
 
 @given(st.text(min_size=1, max_size=60), st.binary(max_size=400))
 def test_as_an_event_any_library_of_the_specification_can_check_it(text: str, image: bytes) -> None:
-    message = result_event(job(text, user_id=text), image, "1.0", 1_800_000_000.25)
+    message = result_event(job(text, user_id=text), [image], "1.0", 1_800_000_000.25)
     assert message.content_type == "application/json"
     secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
     headers = sign("msg_1", int(time.time()), message.body, [key_of(secret)])
@@ -61,7 +61,7 @@ def test_as_an_event_any_library_of_the_specification_can_check_it(text: str, im
 
 def test_a_failure_as_an_event() -> None:
     failed = job(state="failed", error=JobError("pose", "Inference"), report={})
-    event = json.loads(result_event(failed, None, "1.0", 0.0).body)
+    event = json.loads(result_event(failed, [], "1.0", 0.0).body)
     assert event["type"] == "tryon.failed"
     assert event["data"]["error"].startswith("pose: ")
     assert event["data"]["inference_time_ms"] == 0
@@ -70,15 +70,33 @@ def test_a_failure_as_an_event() -> None:
 
 def test_failures_in_both_forms() -> None:
     failed = job(state="failed", report={}, error=JobError("pose", "Inference"))
-    form = result_message(failed, None, "1.0", multipart_errors=True)
+    form = result_message(failed, [], "1.0", multipart_errors=True)
     assert b'name="error"\r\n\r\npose: ' in form.body
     assert b"output_image" not in form.body
-    old = result_message(failed, None, "1.0", multipart_errors=False)
+    old = result_message(failed, [], "1.0", multipart_errors=False)
     fields = parse_qs(old.body.decode())
     assert fields["inference_time_ms"] == ["0"]
     assert fields["error"][0].endswith("(Inference)")
 
 
 def test_the_file_is_named_by_its_type() -> None:
-    made = result_message(job(content_type="image/jpeg"), b"x", "1.0", multipart_errors=True)
+    made = result_message(job(content_type="image/jpeg"), [b"x"], "1.0", multipart_errors=True)
     assert b'filename="result.jpg"\r\nContent-Type: image/jpeg' in made.body
+
+
+def test_further_pictures_stand_behind_the_documented_one() -> None:
+    one, several = (
+        result_message(job(), images, "1.0", multipart_errors=True)
+        for images in ([b"first"], [b"first", b"second", b"third"])
+    )
+    boundary, other = (message.content_type.partition("=")[2] for message in (one, several))
+    same = one.body.replace(boundary.encode(), other.encode()).removesuffix(b"--\r\n")
+    assert several.body.startswith(same)  # who knows of one picture reads what it always read
+    assert b'name="output_image_2"; filename="result_2.png"\r\n' in several.body
+    assert b'name="output_image_3"; filename="result_3.png"\r\n' in several.body
+    data = json.loads(result_event(job(), [b"a", b"b"], "1.0", 0.0).body)["data"]
+    assert [base64.b64decode(data[name]) for name in ("output_image", "output_image_2")] == [
+        b"a",
+        b"b",
+    ]
+    assert "output_image_3" not in data

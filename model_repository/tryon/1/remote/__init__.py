@@ -1,0 +1,1 @@
+"""The engine `remote`: a server elsewhere that runs the model already."""
