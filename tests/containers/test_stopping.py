@@ -46,44 +46,56 @@ def finished(stack: ContainerStack, service: str) -> str:
 
 
 def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
-    """The request under way is answered, readiness is gone meanwhile, nobody is killed."""
-    replies: list[httpx.Response] = []
-    statuses: set[int] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.05):
-            statuses.add(stack.status("/readyz"))
-
+    """The request under way is answered, then nobody is let in; nobody is killed."""
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
     wait_for(lambda: at_work(stack, jobs))
-    threads = [threading.Thread(target=look), threading.Thread(target=texts, args=(stack, replies))]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: replies)
+    client = Texts(stack)
+    client.start()
+    wait_for(lambda: client.answered)
+    client.stopping.set()
+    begin = time.monotonic()
     took = stack.project.stop()
-    over.set()
-    for thread in threads:
-        thread.join(60)
+    client.join(60)
+    assert not client.is_alive()
     for service in took.keys() - {"models"}:
         assert stack.project.state(service)["ExitCode"] != KILLED, took
     assert finished(stack, "gateway") <= finished(stack, "triton")
-    assert 503 in statuses
-    assert {reply.status_code for reply in replies} <= {200, 503}
+    assert client.cut == []
+    assert {status for status, _ in client.answered} <= {200, 503}
+    assert client.answered[-1][1] > begin, "a request was under way"
     stack.project.up()
     stack.wait_ready()
     delivered(stack, jobs)
 
 
-def texts(stack: ContainerStack, replies: list[httpx.Response]) -> None:
-    """Ask until nobody answers; what is answered is kept."""
-    body = {"texts": [f"Sentence {number}." for number in range(64)]}
-    while True:
-        try:
-            url = f"{MAIN}/text/embed"
-            replies.append(httpx.post(url, json=body, headers=stack.headers, timeout=60))
-        except httpx.HTTPError:
-            return
+class Texts(threading.Thread):
+    """Asks, a request of most of a second after the other, until nobody lets it in.
+
+    Attributes:
+        stopping: Set when the gateway may close its ports.
+        answered: The status and the time of every answer.
+        cut: What befell requests that had begun before that and got no answer.
+    """
+
+    def __init__(self, stack: ContainerStack) -> None:
+        super().__init__(daemon=True)
+        self._headers = stack.headers
+        self.stopping = threading.Event()
+        self.answered: list[tuple[int, float]] = []
+        self.cut: list[httpx.HTTPError] = []
+
+    def run(self) -> None:
+        body = {"texts": [f"Sentence {number}." for number in range(64)]}
+        while True:
+            late = self.stopping.is_set()
+            try:
+                url = f"{MAIN}/text/embed"
+                reply = httpx.post(url, json=body, headers=self._headers, timeout=60)
+            except httpx.HTTPError as error:
+                if not late and not isinstance(error, httpx.ConnectError):
+                    self.cut.append(error)
+                return
+            self.answered.append((reply.status_code, time.monotonic()))
 
 
 @pytest.mark.parametrize(
