@@ -19,9 +19,10 @@ from playwright.sync_api import Browser
 from requirements.containers import missing
 from tests.support.base_images import make, stand_ins
 from tests.support.browser import dashboard, headless_browser
+from tests.support.callback_receiver import RESULT, Receiver
 from tests.support.compose_project import ComposeProject
 from tests.support.container_engine import Engine
-from tests.support.container_stack import ADDRESS, ContainerStack
+from tests.support.container_stack import ADDRESS, AUTH_TOKEN, ContainerStack
 from tests.support.containers import DOCKER, ROOT, versions
 from tests.support.package_indexes import PackageIndexes
 
@@ -110,15 +111,33 @@ def secret_files(engine: Engine) -> Path:
 
 
 @pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """Whoever gets the results of try-on jobs; the containers reach it through their network."""
+    running = Receiver(host="0.0.0.0")  # that network is there with the first container only
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def stack(
     engine: Engine,
     gateway_image: str,
     triton_image: str,
     indexes: PackageIndexes,
     secret_files: Path,
+    receiver: Receiver,
     tell: Callable[[str], None],
 ) -> Iterator[ContainerStack]:
-    """docker/compose.cpu.yaml, up; without volumes of an earlier run."""
+    """docker/compose.cpu.yaml, up; without volumes of an earlier run.
+
+    Jobs of try-on may wait, and their results go to the receiver, by lines under `environment`.
+    """
+    url = f"http://host.containers.internal:{receiver.port}{RESULT}"
+    variables = {
+        "PENTAD_TRYON__JOBS__QUEUE_SIZE": "100",
+        "PENTAD_TRYON__ASSET_SERVICE__CALLBACK_URL": url,
+        AUTH_TOKEN: secrets.token_hex(16),
+    }
     project = ComposeProject(
         engine,
         DOCKER / "compose.cpu.yaml",
@@ -126,10 +145,11 @@ def stack(
         mounts={"models": indexes.mounts("/var/lib/pentad")},
         secrets=secret_files,
         name="pentad-test",
+        environment={"gateway": variables},
     )
     if not KEEP:
         project.remove(volumes=True)
-    running = ContainerStack(project, secret_files)
+    running = ContainerStack(project, secret_files, receiver)
     for limit in project.lowered():
         tell(f"a limit that this machine does not let a process raise: {limit}")
     try:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Tab
-from tests.support.container_stack import ADDRESS, MAIN, ContainerStack
+from tests.support.container_stack import ADDRESS, AUTH_TOKEN, MAIN, ContainerStack
 from tests.support.containers import ROOT
 from tests.support.waiting import wait_for
 
@@ -53,6 +53,14 @@ def test_the_first_example_of_a_service(
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert keys_of(json.loads(done.stdout)) == keys_of(json.loads(re.sub(r", …", "", shown)))
+
+
+def test_a_result_goes_to_its_receiver_signed(stack: ContainerStack, demo: Path) -> None:
+    """Out of the containers' network, with the secret that the volume keeps."""
+    (job,) = stack.ended([stack.submit(demo, 5)])
+    (sent,) = stack.received(job["job_id"])
+    assert sent.signed_by((stack.volume("state") / "tryon" / "webhook.secret").read_text().strip())
+    assert sent.headers["x-internal-auth"] == stack.project.environment["gateway"][AUTH_TOKEN]
 
 
 def test_the_dashboard(stack: ContainerStack, browser: Browser) -> None:
@@ -98,7 +106,7 @@ def test_frames_pass_through_shared_memory(stack: ContainerStack) -> None:
 def test_triton_is_reached_through_its_socket_alone(stack: ContainerStack) -> None:
     """No port of Triton's but the metrics', and that one from the containers' network only."""
     state = stack.project.engine.container(stack.project.container("triton"))
-    assert not state["HostConfig"]["PortBindings"]
+    assert not any(state["HostConfig"]["PortBindings"].values())
     script = (
         "for port; do if (exec 3<>/dev/tcp/triton/$port) 2>/dev/null; then echo $port; fi; done"
     )
@@ -128,13 +136,12 @@ def test_the_gateway_starts_quickly(stack: ContainerStack, tell: Callable[[str],
 
 
 def test_logs_hold_no_secrets(stack: ContainerStack) -> None:
-    engine = stack.project.engine
-    volume = engine.podman("volume", "inspect", "-f", "{{.Mountpoint}}", "pentad-test_state")
     secrets = [
         stack.key,
-        *(file.read_text().strip() for file in Path(volume.strip()).rglob("*.secret")),
+        stack.project.environment["gateway"][AUTH_TOKEN],
+        *(file.read_text().strip() for file in stack.volume("state").rglob("*.secret")),
     ]
-    assert len(secrets) > 1
+    assert len(secrets) > 2
     for service in ("models", "triton", "gateway"):
         log = stack.project.log(service)
         assert log, service

@@ -21,49 +21,81 @@ from tests.support.waiting import wait_for
 KILLED = 137
 
 
+JOBS = 6  # of half a second each and more, so that a look at them meets some that are not done
+
+
+def delivered(stack: ContainerStack, names: list[str]) -> None:
+    """Every job has a result, and its receiver knows it by one id, however often it came."""
+    ended = stack.ended(names)
+    assert {job["state"] for job in ended} == {"delivered"}
+    for job in ended:
+        reply = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
+        assert reply.headers["content-type"].startswith("image/")
+        sent = stack.received(job["job_id"])
+        assert {event.event_id for event in sent} == {f"{job['job_id']}_asset_service"}
+
+
+def at_work(stack: ContainerStack, names: list[str]) -> bool:
+    """Whether one of the jobs runs and others wait."""
+    states = [stack.job(name)["state"] for name in names]
+    return "running" in states and "queued" in states
+
+
 def finished(stack: ContainerStack, service: str) -> str:
     return str(stack.project.state(service)["FinishedAt"])[:26]
 
 
 def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
-    """The request under way is answered, readiness is gone meanwhile, nobody is killed."""
-    replies: list[httpx.Response] = []
-    statuses: set[int] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.05):
-            statuses.add(stack.status("/readyz"))
-
-    jobs = [stack.submit(demo, seed) for seed in range(3)]
-    wait_for(lambda: stack.job(jobs[0])["state"] != "queued")
-    threads = [threading.Thread(target=look), threading.Thread(target=texts, args=(stack, replies))]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: replies)
+    """The request under way is answered, then nobody is let in; nobody is killed."""
+    jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
+    wait_for(lambda: at_work(stack, jobs))
+    client = Texts(stack)
+    client.start()
+    wait_for(lambda: client.answered)
+    client.stopping.set()
+    begin = time.monotonic()
     took = stack.project.stop()
-    over.set()
-    for thread in threads:
-        thread.join(60)
+    client.join(60)
+    assert not client.is_alive()
     for service in took.keys() - {"models"}:
         assert stack.project.state(service)["ExitCode"] != KILLED, took
     assert finished(stack, "gateway") <= finished(stack, "triton")
-    assert 503 in statuses
-    assert {reply.status_code for reply in replies} <= {200, 503}
+    assert client.cut == []
+    assert {status for status, _ in client.answered} <= {200, 503}
+    assert client.answered[-1][1] > begin, "a request was under way"
     stack.project.up()
     stack.wait_ready()
-    assert {job["state"] for job in stack.ended(jobs)} == {"delivered"}
+    delivered(stack, jobs)
 
 
-def texts(stack: ContainerStack, replies: list[httpx.Response]) -> None:
-    """Ask until nobody answers; what is answered is kept."""
-    body = {"texts": [f"Sentence {number}." for number in range(64)]}
-    while True:
-        try:
-            url = f"{MAIN}/text/embed"
-            replies.append(httpx.post(url, json=body, headers=stack.headers, timeout=60))
-        except httpx.HTTPError:
-            return
+class Texts(threading.Thread):
+    """Asks, a request of most of a second after the other, until nobody lets it in.
+
+    Attributes:
+        stopping: Set when the gateway may close its ports.
+        answered: The status and the time of every answer.
+        cut: What befell requests that had begun before that and got no answer.
+    """
+
+    def __init__(self, stack: ContainerStack) -> None:
+        super().__init__(daemon=True)
+        self._headers = stack.headers
+        self.stopping = threading.Event()
+        self.answered: list[tuple[int, float]] = []
+        self.cut: list[httpx.HTTPError] = []
+
+    def run(self) -> None:
+        body = {"texts": [f"Sentence {number}." for number in range(64)]}
+        while True:
+            late = self.stopping.is_set()
+            try:
+                url = f"{MAIN}/text/embed"
+                reply = httpx.post(url, json=body, headers=self._headers, timeout=60)
+            except httpx.HTTPError as error:
+                if not late and not isinstance(error, httpx.ConnectError):
+                    self.cut.append(error)
+                return
+            self.answered.append((reply.status_code, time.monotonic()))
 
 
 @pytest.mark.parametrize(
@@ -79,18 +111,14 @@ def texts(stack: ContainerStack, replies: list[httpx.Response]) -> None:
 def test_a_kill_loses_no_accepted_job(
     stack: ContainerStack, demo: Path, service: str, program: str
 ) -> None:
-    jobs = [stack.submit(demo, seed) for seed in range(3)]
-    wait_for(lambda: stack.job(jobs[0])["state"] == "running")
     pid = stack.project.state(service)["Pid"]
+    jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
+    wait_for(lambda: at_work(stack, jobs))
     stack.crash(service, program=program)
     if program != "tryon":
         stack.wait_restarted(service, pid)
     stack.wait_ready()
-    ended = stack.ended(jobs)
-    assert {job["state"] for job in ended} == {"delivered"}
-    for job in ended:
-        reply = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
-        assert reply.headers["content-type"].startswith("image/")
+    delivered(stack, jobs)
 
 
 def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Path) -> None:
@@ -128,11 +156,12 @@ def test_an_upgrade_keeps_the_jobs(
     stack.project.recreate("gateway")
     stack.wait_ready()
     (done,) = stack.ended([stack.submit(demo, 21)])
-    waiting = [stack.submit(demo, seed) for seed in range(22, 25)]
+    waiting = [stack.submit(demo, seed) for seed in range(22, 22 + JOBS)]
+    wait_for(lambda: at_work(stack, waiting))
     del stack.project.images["gateway"]
     stack.project.recreate("gateway")
     stack.wait_ready()
-    assert {job["state"] for job in stack.ended(waiting)} == {"delivered"}
+    delivered(stack, waiting)
     assert stack.job(done["job_id"])["state"] == "delivered"
     image = engine.container(stack.project.container("gateway"))["ImageName"]
     assert image == gateway_image
@@ -159,20 +188,21 @@ def test_jobs_in_postgresql_outlive_its_kill(
         mounts=stack.project.mounts,
         secrets=secret_files,
         name=stack.project.name,
+        environment=stack.project.environment,
     )
-    there = ContainerStack(project, secret_files)
+    there = ContainerStack(project, secret_files, stack.receiver)
     assert project.order().index("postgres") < project.order().index("gateway")
     try:
         project.start("postgres")
         project.wait_healthy("postgres", 120)
         project.recreate("gateway")
         there.wait_ready()
-        jobs = [there.submit(demo, seed) for seed in range(31, 34)]
-        wait_for(lambda: there.job(jobs[0])["state"] == "running")
         pid = project.state("postgres")["Pid"]
+        jobs = [there.submit(demo, seed) for seed in range(31, 31 + JOBS)]
+        wait_for(lambda: at_work(there, jobs))
         there.crash("postgres")
         there.wait_restarted("postgres", pid)
-        assert {job["state"] for job in there.ended(jobs)} == {"delivered"}
+        delivered(there, jobs)
         assert word not in project.log("gateway") + project.log("postgres")
     finally:
         project.engine.run_podman("rm", "--force", project.container("postgres"))

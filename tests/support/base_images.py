@@ -172,7 +172,8 @@ def _bootstrap(engine: Engine, wanted: StandIn, root: Path) -> None:
     cache.mkdir(exist_ok=True)
     include = f"--include={','.join(wanted.packages)}"
     options = ["--variant=minbase", f"--cache-dir={cache}", include]
-    _run(["debootstrap", *options, SUITE, str(root)], root)
+    # What it mounts ends with it, also where it fails: no later `rm` meets this machine's /sys.
+    _run(["unshare", "--mount", "debootstrap", *options, SUITE, str(root)], root)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -48,6 +48,7 @@ class ComposeProject:
         secrets: Folder with the files of the secrets, instead of docker/secrets.
         name: Name of the project, before every container, volume and network.
         images: Images to take instead of the file's, by service.
+        environment: Further variables by service, as an operator's override file has them.
     """
 
     engine: Engine
@@ -58,6 +59,7 @@ class ComposeProject:
     secrets: Path | None = None
     name: str = "pentad"
     images: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._values = {**versions(), **self.values}
@@ -259,7 +261,7 @@ class ComposeProject:
         if "stop_grace_period" in service:
             args.append(f"--stop-timeout={service['stop_grace_period'].removesuffix('s')}")
         args += _logging(service)
-        args += self._environment(service)
+        args += self._environment(name)
         args += [f"--volume={one}" for one in self._mounts(name)]
         args += _limits(service)
         args += _health(service)
@@ -268,9 +270,10 @@ class ComposeProject:
     def _image(self, service: str) -> str:
         return self.images.get(service, str(self.services[service]["image"]))
 
-    def _environment(self, service: dict[str, Any]) -> list[str]:
+    def _environment(self, name: str) -> list[str]:
         args = []
-        for key, value in service.get("environment", {}).items():
+        own, further = self.services[name].get("environment", {}), self.environment.get(name, {})
+        for key, value in {**own, **further}.items():
             given = self._values.get(key) if value is None else value
             args += [f"--env={key}={given}"] if given is not None else []
         return args

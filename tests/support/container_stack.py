@@ -14,12 +14,14 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.support.callback_receiver import RESULT, Received, Receiver
 from tests.support.compose_project import ComposeProject
 from tests.support.waiting import wait_for
 
 ADDRESS = "127.77.0.1"
 """Where the ports are published: the machine's own may be in use at 127.0.0.1."""
 MAIN = f"http://{ADDRESS}:9000"
+AUTH_TOKEN = "PENTAD_TRYON__ASSET_SERVICE__INTERNAL_AUTH_TOKEN"
 READY_SECONDS = 300
 OPEN = ("queued", "running", "delivering")
 
@@ -31,10 +33,12 @@ class ContainerStack:
     Args:
         project: The compose file, up.
         secret_files: Folder with the secrets that it was given.
+        receiver: Where results of try-on jobs are sent.
     """
 
     project: ComposeProject
     secret_files: Path
+    receiver: Receiver
 
     def __post_init__(self) -> None:
         (client,) = yaml.safe_load((self.secret_files / "client-keys.yaml").read_text())
@@ -89,6 +93,17 @@ class ContainerStack:
 
         wait_for(over, seconds, lambda: [self.job(name)["state"] for name in names])
         return [self.job(name) for name in names]
+
+    def received(self, name: str) -> list[Received]:
+        """Return the requests that brought the receiver a job's result."""
+        return [sent for sent in self.receiver.of(RESULT) if sent.fields["job_id"] == name]
+
+    def volume(self, name: str) -> Path:
+        """Return the folder of a volume on this machine."""
+        full = f"{self.project.name}_{name}"
+        return Path(
+            self.project.engine.podman("volume", "inspect", "-f", "{{.Mountpoint}}", full).strip()
+        )
 
     def crash(self, service: str, *, program: str = "") -> None:
         """Kill a container's first process, or a program or model in it, as a crash would.

@@ -78,6 +78,14 @@ def test_a_service_is_run_as_the_file_says() -> None:
     assert args[-1] == "pentad-gateway:0.1.0"
 
 
+def test_an_operator_s_lines_come_after_the_file_s() -> None:
+    more = {"gateway": {"PENTAD_LIPSYNC__TRANSPORT": "grpc", "PENTAD_TRYON__JOBS__QUEUE_SIZE": "9"}}
+    args = run_of(project(CPU, environment=more), "gateway")
+    assert {arg for arg in args if arg.startswith("--env=")} == {
+        "--env=PENTAD_LIPSYNC__TRANSPORT=grpc", "--env=PENTAD_TRYON__JOBS__QUEUE_SIZE=9",
+    }  # fmt: skip
+
+
 def test_a_volume_in_memory_is_mounted_with_its_options(mounts: list[list[str]]) -> None:
     made = project(CPU)
     args = run_of(made, "triton")
