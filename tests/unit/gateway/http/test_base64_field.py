@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
-from gateway.services.iot.decoding import decode_base64
+from gateway.http.base64_field import decode_base64
 
 PICTURE = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(100))
 
