@@ -83,7 +83,6 @@ class HealthMonitor:
         self._processes = processes
         self._reports = reports
         self._services: dict[str, Probed] = {}
-        self._shared: dict[str, ModelState] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._tending: dict[int, asyncio.Task[None]] = {}
@@ -102,10 +101,6 @@ class HealthMonitor:
     def watch(self, service: Probed) -> None:
         """Add a service before :meth:`start`."""
         self._services[service.name] = service
-
-    def shared(self, task: str, triton_model: str) -> ModelState:
-        """Return the state of a model that several services may ask: one, so that one tends it."""
-        return self._shared.setdefault(triton_model, ModelState(task, triton_model, ()))
 
     def start(self) -> None:
         """Begin the rounds."""

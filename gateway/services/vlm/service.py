@@ -70,7 +70,7 @@ class VlmService(Service):
         self.settings = settings = context.settings.vlm
         self.admission = context.admission(self.name, settings)
         self.model = ModelState("chat", settings.triton_model, ())
-        self.vlm = context.monitor.shared("vlm", settings.vlm_model)
+        self.vlm = context.shared_model("vlm", settings.vlm_model)
         self.models = [self.model, self.vlm]
 
     @property
