@@ -160,6 +160,8 @@ class VideoLanguageEngine:
         except RefusedRequestError:
             raise
         except (VLLMClientError, ValueError) as error:
+            if getattr(error, "parameter", None) == "input_tokens":
+                raise RefusedRequestError("prompt_too_long", self._longest()) from None
             # Its text can quote the prompt.
             raise RefusedRequestError("request_invalid", type(error).__name__) from None
         except Exception as error:
@@ -255,11 +257,12 @@ class VideoLanguageEngine:
             prompt["multi_modal_data"] = given
         parsed = parse_model_prompt(self._engine.model_config, prompt)
         (inputs,) = await self._engine.renderer.render_cmpl_async([parsed])
-        tokens = len(inputs["prompt_token_ids"])
-        if tokens >= self.context:
-            words = f"{tokens} tokens, {self.context - 1} allowed"
-            raise RefusedRequestError("prompt_too_long", words)
+        if len(inputs["prompt_token_ids"]) >= self.context:
+            raise RefusedRequestError("prompt_too_long", self._longest())
         return inputs
+
+    def _longest(self) -> str:
+        return f"at most {self.context - 1} tokens"
 
     def _plain(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Return a message whose texts hold no control tokens."""
