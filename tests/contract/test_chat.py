@@ -290,6 +290,15 @@ async def test_alone_it_has_a_list_of_its_own(tmp_path: Path) -> None:
         assert (await gateway.main.post("/v1/embeddings", json={})).status_code == 404
 
 
+async def test_its_own_port_has_the_same_address(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, services=["vlm"], vlm={"port": 8099}) as gateway:
+        transport = httpx.ASGITransport(app=gateway.listeners.ports[8099])
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as own:
+            body = {"model": "vlm", "messages": HELLO}
+            assert (await own.post(PATH, json=body)).status_code == 200
+            assert (await own.post("/v1/embeddings", json=body)).json()["error"]["code"]
+
+
 async def test_it_is_off_unless_it_is_switched_on(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, services=["text"]) as gateway:
         assert (await post(gateway)).status_code == 404

@@ -6,7 +6,9 @@ import base64
 import concurrent.futures
 import io
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,15 +16,13 @@ import openai
 import pytest
 from PIL import Image
 
-from launcher.server import free_ports
 from tests.support.clips import carphone, carphone_frames
 from tests.support.stack import Stack
 from tests.support.vlm_model import (
     CHECKPOINT,
     ENVIRONMENT,
     ROOT,
-    RUN,
-    RUN_VARIABLE,
+    VARIABLES,
     engines,
     random_model,
     series,
@@ -45,12 +45,10 @@ def stack(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     skipped = shutil.ignore_patterns("vlm", "__pycache__")
     copy = folder / "repository"
     shutil.copytree(ROOT / "model_repository", copy, symlinks=True, ignore=skipped)
-    (port,) = free_ports(1)
     variables = {
         "PENTAD_SERVICES": '["vlm"]',
-        "PENTAD_VLM__PORT": str(port),
         "PENTAD_PATHS__REPOSITORY": str(random_model(copy)),
-        RUN_VARIABLE: RUN,
+        **VARIABLES,
     }
     running = Stack(folder / "state", variables)
     try:
@@ -214,6 +212,18 @@ def test_a_client_that_leaves_ends_the_generation(stack: Stack, stream: bool) ->
 def test_what_is_refused(chat: Any, given: dict[str, Any], words: str) -> None:
     with pytest.raises(openai.BadRequestError, match=words):
         chat.create(model="vlm", **given)
+
+
+def test_the_guides_example(stack: Stack) -> None:
+    page = (ROOT / "docs" / "services" / "chat.md").read_text(encoding="utf-8")
+    ((command, shown),) = re.findall(r"```bash\n(curl.*?)```\n\n```json\n(.*?)```", page, re.S)
+    command = command.replace("localhost:9000", stack.main)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=180, check=True)
+    answer, known = json.loads(done.stdout), json.loads(shown)
+    assert answer.keys() == known.keys()
+    assert answer["usage"].keys() == known["usage"].keys()
+    assert answer["choices"][0].keys() == known["choices"][0].keys()
+    assert answer["choices"][0]["message"].keys() == known["choices"][0]["message"].keys()
 
 
 def test_a_dead_engine_is_503_then_loaded_again(chat: Any, stack: Stack) -> None:
