@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from cancel_watch import CancelWatch
 from chat_request import ChatError, ChatRequest, MediaLimits, decoded, read_request
 from clips.errors import ClipLimits
 from clips.sampling import Sampling
+from following import follow
 from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
 
@@ -33,9 +34,6 @@ cv2.setNumThreads(1)  # files are decoded side by side already
 
 BUSY = "the engine's queue is full"
 DEADLINE = "the deadline has passed"  # the VLM's words, and the gateway's sign of a 504
-BEGINNING_SECONDS = 0.02
-"""Between two looks whether the VLM knows a job already."""
-
 _REFUSED = re.compile(
     r"\b((?:messages|media|options|request|frames|timestamps)_[a-z]+|prompt_too_long): .*"
 )
@@ -137,9 +135,10 @@ class TritonPythonModel:
                 options = {**request.generation, "job": job, "stream": request.stream}
                 if request.stream:
                     answer = self._answering.submit(self._call, inputs, options)
-                    sent = self._follow(job, answer, sender)
+                    send = partial(_send_piece, sender)
+                    thought, written = follow(job, answer, self._news, send)
                     reasoning, text, reason, usage = answer.result()
-                    reasoning, text = reasoning[sent[0] :], text[sent[1] :]
+                    reasoning, text = reasoning[thought:], text[written:]
                 else:
                     reasoning, text, reason, usage = self._call(inputs, options)
             outputs = {
@@ -149,28 +148,9 @@ class TritonPythonModel:
         except Exception as error:
             _refuse(sender, error)
 
-    def _follow(self, job: str, answer: Future[Any], sender: ThreadSafeSender) -> tuple[int, int]:
-        """Send what a job generates until it ends; returns how much of thinking and answer."""
-        thought = written = after = 0
-        while not answer.done():
-            try:
-                text, reasoning, progress = self._vlm_says(
-                    {"follow": job, "after": after}, {}, "TEXT", "REASONING", "PROGRESS"
-                )
-            except RuntimeError:  # the answer will tell why
-                break
-            told = json.loads(progress)
-            if not told["known"]:
-                wait([answer], BEGINNING_SECONDS)
-                continue
-            after = told["next"]
-            if text or reasoning:
-                outputs = {"REASONING": reasoning, "TEXT": text}
-                model_io.stream(sender, _encoded(outputs))
-                thought, written = thought + len(reasoning), written + len(text)
-            if told["ended"]:
-                break
-        return thought, written
+    def _news(self, options: Mapping[str, Any]) -> tuple[str, str, str]:
+        reasoning, text, progress = self._vlm_says(options, {}, "REASONING", "TEXT", "PROGRESS")
+        return reasoning, text, progress
 
     def _call(
         self, inputs: Mapping[str, NDArray[Any]], options: Mapping[str, Any]
@@ -196,6 +176,10 @@ class TritonPythonModel:
             self._vlm_says({"cancel": job}, {}, "FINISH_REASON")
         except Exception as error:
             pb_utils.Logger.log_warn(f"{self._vlm} was not told of a cancellation: {error}")
+
+
+def _send_piece(sender: ThreadSafeSender, reasoning: str, text: str) -> None:
+    model_io.stream(sender, _encoded({"REASONING": reasoning, "TEXT": text}))
 
 
 def _encoded(outputs: Mapping[str, str]) -> dict[str, NDArray[Any]]:
