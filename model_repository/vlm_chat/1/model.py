@@ -35,7 +35,7 @@ cv2.setNumThreads(1)  # files are decoded side by side already
 BUSY = "the engine's queue is full"
 DEADLINE = "the deadline has passed"  # the VLM's words, and the gateway's sign of a 504
 _REFUSED = re.compile(
-    r"\b((?:messages|media|options|request|frames|timestamps)_[a-z]+|prompt_too_long): .*"
+    r"\b((?:messages|media|options|request|frames|timestamps|prompt)(?:_[a-z]+)+): .*"
 )
 
 
