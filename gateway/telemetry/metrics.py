@@ -81,7 +81,7 @@ class Metrics:
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self.first_token = Histogram(
-            "pentad_first_token_seconds", "Time to the first piece of a generated answer.",
+            "pentad_first_token_seconds", "Time to the first piece of a streamed answer.",
             ["model"], buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.connections = Gauge(

@@ -115,6 +115,9 @@ async def test_a_stream_byte_for_byte(gateway: Running) -> None:
     ]
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     assert chunks[-1]["usage"]["total_tokens"] == 12
+    await post(gateway)  # counts for streams alone
+    seen = 'pentad_first_token_seconds_count{model="vlm"} 1.0'
+    assert seen in gateway.context.metrics.render().decode()
 
 
 async def test_the_official_client(gateway: Running) -> None:

@@ -15,6 +15,7 @@ from gateway.health.guard import guarded
 from gateway.health.state import ModelState
 from gateway.health.vlm import vlm_canary
 from gateway.http.openai_errors import ParameterError, UnknownModelError
+from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
 from gateway.services.vlm.conversation import Conversation
 from gateway.triton import Tensor
@@ -111,7 +112,8 @@ class VlmService(Service):
         """
         begin = time.monotonic()
         deadline = begin + self.settings.deadline_seconds
-        inputs = _tensors(conversation.messages, conversation.options, conversation.files)
+        messages, options, files = conversation.messages, conversation.options, conversation.files
+        inputs = await worked(sum(map(len, files)), _tensors, messages, options, files)
         monitor = self._context.monitor
 
         async def start(seconds: float) -> tuple[AsyncGenerator[Piece, None], Piece, float]:
@@ -125,9 +127,9 @@ class VlmService(Service):
             monitor.expect(self.vlm)
             await monitor.back(self.vlm, deadline)
             stream, first, began = await asking(start)
-            self._context.metrics.first_token.labels(self.vlm.triton_model).observe(
-                time.monotonic() - begin
-            )
+            if options["stream"]:
+                waited = self._context.metrics.first_token.labels(self.vlm.triton_model)
+                waited.observe(time.monotonic() - begin)
             async with aclosing(stream):
                 yield first
                 try:
