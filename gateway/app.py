@@ -8,6 +8,7 @@ from gateway.context import Context
 from gateway.http import built_pages
 from gateway.http.application import DOCS_FILES
 from gateway.http.assembly import Assembly, Checks
+from gateway.http.openai_models import add_listing
 from gateway.http.operations import operations_application
 from gateway.lifecycle import Lifecycle
 from gateway.services.registry import SERVICES
@@ -26,6 +27,8 @@ def assemble(context: Context, lifecycle: Lifecycle) -> Assembly:
     for name in SERVICES:
         if name in context.settings.services:
             import_module(f"gateway.services.{name}.assembly").add(assembly)
+    if assembly.model_lists and "/v1" not in assembly.applications:
+        add_listing(assembly)
     root = operations_application(context, lifecycle, assembly.urls, assembly.applications)
     settings = context.settings
     open_paths = (*settings.security.open_paths, *built_pages.OPEN_PATHS, DOCS_FILES)

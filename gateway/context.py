@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.admission import Admission
@@ -47,6 +47,11 @@ class Context:
     keys: KeyRing
     gpus: GpuSampler
     activity: Activity
+    _shared: dict[str, ModelState] = field(default_factory=dict)
+
+    def shared_model(self, task: str, triton_model: str) -> ModelState:
+        """Return the state of a model that several services may ask: one, so that one tends it."""
+        return self._shared.setdefault(triton_model, ModelState(task, triton_model, ()))
 
     def admission(self, service: str, limits: Limits) -> Admission:
         """Return this process's share of a service's slots and queue."""

@@ -12,6 +12,7 @@ from gateway.app import assemble
 from gateway.http.openapi import Schema
 from gateway.lifecycle import Lifecycle
 from gateway.server import build_context
+from gateway.services.registry import NAMES
 from gateway.settings import Settings, load_settings
 from gateway.triton import connect
 
@@ -44,10 +45,14 @@ def as_text(document: Schema) -> str:
 
 
 def default_settings(folder: Path) -> Settings:
-    """Return the settings of who configures nothing; ``folder`` is for an empty file."""
+    """Return the settings of who configures nothing, with every service.
+
+    Args:
+        folder: for an empty file.
+    """
     empty = folder / "empty.yaml"
     empty.write_text("{}")
-    return load_settings(empty, {})
+    return load_settings(empty, {}).model_copy(update={"services": list(NAMES)})
 
 
 async def all_documents(settings: Settings, state: Path) -> dict[int, Schema]:

@@ -10,6 +10,7 @@ import "./styles/pages.css";
 import "./styles/iot.css";
 import "./styles/lipsync.css";
 import "./styles/tryon.css";
+import "./styles/chat.css";
 
 restoreTheme();
 

@@ -44,8 +44,8 @@ def size_up(settings: Settings, machine: Machine, devices: dict[str, str]) -> Si
         )
     _place_networks(sizing, settings, usable, host, needed(settings, devices))
     _place_processes(settings, host)
-    if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
-        _place_vlm(sizing, settings, gpus, host)
+    for model in _vision_language_models(settings):
+        _place_vlm(sizing, settings, model, gpus, host)
     if "tryon" in settings.services:
         _place_tryon(sizing, settings, gpus)
     if "lipsync" in settings.services:
@@ -109,12 +109,23 @@ def _place_processes(settings: Settings, host: Device) -> None:
         host.add("Python models", "python", count, count * facts.PYTHON_PROCESS)
 
 
-def _place_vlm(sizing: Sizing, settings: Settings, gpus: list[Device], host: Device) -> None:
+def _vision_language_models(settings: Settings) -> list[str]:
+    """Return the models on vLLM; stories and chat mostly share one."""
+    names = []
+    if "iot" in settings.services and settings.iot.emotions.engine == "vlm":
+        names.append(settings.iot.emotions.vlm_model)
+    if "vlm" in settings.services:
+        names.append(settings.vlm.vlm_model)
+    return list(dict.fromkeys(names))
+
+
+def _place_vlm(
+    sizing: Sizing, settings: Settings, model: str, gpus: list[Device], host: Device
+) -> None:
     """As vLLM takes a share of the whole of each card, weights and key-value cache together.
 
     A checkpoint in a folder may be small enough for vLLM's CPU build; the one of the hub is not.
     """
-    model = settings.iot.emotions.vlm_model
     folder = settings.paths.repository / model
     values = parameters(read_config(folder / "config.pbtxt"))
     share, cards = float(values["memory_fraction"]), int(values["tensor_parallel_size"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from starlette.routing import Mount, Router
@@ -38,6 +38,7 @@ class Checks:
             ``old_paths``.
         old_paths: of the server that the service replaces.
         exposed_headers: of answers, that pages may read.
+        shared: services whose keys are as good as the own, by path.
     """
 
     body_limit: int
@@ -47,6 +48,7 @@ class Checks:
     cors_origins: Sequence[str] = ()
     old_paths: Collection[str] = ()
     exposed_headers: Sequence[str] = ()
+    shared: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 class Assembly:
@@ -63,6 +65,7 @@ class Assembly:
         documented: by port, the application whose API document is that of the port.
         services: those that were added, by name.
         background: what runs beside the requests, the services included.
+        model_lists: by service, what `/v1/models` lists.
     """
 
     def __init__(self, context: Context, lifecycle: Lifecycle) -> None:
@@ -77,6 +80,7 @@ class Assembly:
         self.documented: dict[int, FastAPI] = {}
         self.services: dict[str, Service] = {}
         self.background: list[Background] = []
+        self.model_lists: dict[str, Callable[[], Sequence[str]]] = {}
         self._hosts = KnownHosts(context.settings.server)
 
     def watch(self, service: Service) -> None:
@@ -127,6 +131,7 @@ class Assembly:
             PageGuard(origins),
             context.metrics,
             render,
+            checks.shared,
         )
         shared = Cors(guarded, origins, cors, checks.exposed_headers)
         return HostCheck(shared, self._hosts, context.keys, service, context.metrics, render)
@@ -134,7 +139,9 @@ class Assembly:
     def finish(self, others: FastAPI, checks: Checks) -> None:
         """Make the main port's application, with ``others`` behind paths that no service owns."""
         guarded = self.protect(OPERATIONS, others, checks)
-        self.inner = Router(self.mounts, redirect_slashes=False, default=guarded)
+        # A service may have its place below another one's.
+        mounts = sorted(self.mounts, key=lambda mount: len(mount.path), reverse=True)
+        self.inner = Router(mounts, redirect_slashes=False, default=guarded)
         self.main = self.outermost(self.inner)
         self.documented[self.context.settings.server.port] = others
 

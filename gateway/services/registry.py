@@ -22,6 +22,7 @@ class ServiceEntry:
         grpc: whether its own port speaks gRPC, whose library opens the port itself; else HTTP.
         server_section: whether its port is in a section `server`, as in the file of the server it
             replaces.
+        default: whether it is switched on where the configuration names no services.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ServiceEntry:
     python_models: int = 0
     grpc: bool = False
     server_section: bool = False
+    default: bool = True
 
     @property
     def port_setting(self) -> str:
@@ -51,7 +53,10 @@ SERVICES = {
             "lipsync", exports=("lipsync", "audio_encoder"), grpc=True, server_section=True
         ),
         ServiceEntry("tryon", exports=("tryon",), python_models=1, server_section=True),
+        # Its model wants a GPU of its own, and weights of 18 GB.
+        ServiceEntry("vlm", python_models=1, default=False),
     )
 }
 """By name, in the order in which the gateway assembles them."""
 NAMES = tuple(sorted(SERVICES))
+DEFAULTS = tuple(name for name in NAMES if SERVICES[name].default)

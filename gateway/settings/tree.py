@@ -12,7 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from gateway.services.registry import NAMES
+from gateway.services.registry import DEFAULTS, NAMES
 from gateway.settings.base import ServiceSection
 from gateway.settings.iot import IotSettings
 from gateway.settings.keys import OPERATIONS, ApiKey
@@ -29,6 +29,7 @@ from gateway.settings.triton import (
 )
 from gateway.settings.tryon import TryonSettings
 from gateway.settings.vision import VisionSettings
+from gateway.settings.vlm import VlmSettings
 
 OLD_TEXT_KEY = "text-api-key"
 OLD_TRYON_KEY = "tryon-internal-auth-token"
@@ -49,7 +50,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    services: list[ServiceName] = Field(list(NAMES), min_length=1)
+    services: list[ServiceName] = Field(list(DEFAULTS), min_length=1)
     """Services that are switched on."""
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     iot: IotSettings = IotSettings()
     lipsync: LipsyncSettings = LipsyncSettings()
     tryon: TryonSettings = TryonSettings()
+    vlm: VlmSettings = VlmSettings()
     _file: Path | None = PrivateAttr(None)
     _moved: list[str] = PrivateAttr(default_factory=list)
 

@@ -80,6 +80,10 @@ class Metrics:
             "pentad_embedding_cache_bytes", "Memory of the cache of embeddings.",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
+        self.first_token = Histogram(
+            "pentad_first_token_seconds", "Time to the first piece of a streamed answer.",
+            ["model"], buckets=SECONDS, registry=registry,
+        )  # fmt: skip
         self.connections = Gauge(
             "pentad_connections", "Open connections of an HTTP port.",
             ["port"], registry=registry, multiprocess_mode="livesum",

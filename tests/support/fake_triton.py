@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,20 @@ def _words(text: str) -> bytes:
         "stops": [0, *(stop for _, stop in places), 0],
     }
     return json.dumps(told).encode()
+
+
+def _piece(reasoning: str, text: str, last: dict[str, Array]) -> dict[str, Array]:
+    return {
+        "REASONING": np.array([reasoning.encode()], object),
+        "TEXT": np.array([text.encode()], object),
+        **last,
+    }
+
+
+VLM_INFO = {
+    "model": "some-vlm",
+    "limits": {"tokens": 100, "thinking": 50, "images": 4, "videos": 1, "context": 8192},
+}
 
 
 @dataclass
@@ -112,7 +126,7 @@ class FakeTriton:
             self.cancelled += 1
             raise
         found = getattr(self, f"_{model}")(columns)
-        facts = FACES if model == "face_enrollment" else TEXTS | self.facts
+        facts = {"face_enrollment": FACES, "vlm": VLM_INFO}.get(model, TEXTS | self.facts)
         info = json.dumps(facts).encode()
         found["MODEL_INFO"] = np.array([[info]] * rows, dtype=object)
         return {name: found[name] for name in outputs}
@@ -210,6 +224,42 @@ class FakeTriton:
     @staticmethod
     def _vlm(columns: Columns) -> dict[str, Array]:
         return {"TEXT": np.array([b"x"], object)}
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Tensor],
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[dict[str, Array], None]:
+        """Answer as `vlm_chat`: the thinking is the options, the answer the words of MESSAGES."""
+        columns = {name: self._items(tensor) for name, tensor in inputs.items()}
+        options = json.loads(columns["OPTIONS"][0])
+        if options.get("describe"):
+            if model in self.broken:
+                raise UnavailableError(retry_after=1)
+            yield {"MODEL_INFO": np.array([b'{"model": "vlm_chat"}'], object)}
+            return
+        self.calls.append((model, len(columns.get("MEDIA", ()))))
+        if self.failures:
+            raise self.failures.pop(0)
+        _refuse(columns.get("MEDIA", []))
+        messages = columns["MESSAGES"][0].decode()
+        reasoning = json.dumps(options, sort_keys=True)
+        usage = b'{"prompt_tokens": 7, "completion_tokens": 5, "reasoning_tokens": 2}'
+        last = {"FINISH_REASON": np.array([b"stop"], object), "USAGE": np.array([usage], object)}
+        pieces = re.findall(r"\S+\s*", messages) if options["stream"] else [messages]
+        try:
+            yield _piece(reasoning, pieces[0], {} if options["stream"] else last)
+            for number, text in enumerate(pieces[1:], 2):
+                await self.gate.wait()
+                if self.failures:
+                    raise self.failures.pop(0)
+                yield _piece("", text, last if number == len(pieces) else {})
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += options["stream"]
+            raise
 
     def abort(self, model: str) -> None:
         self.aborted.append(model)

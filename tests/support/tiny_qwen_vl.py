@@ -34,7 +34,11 @@ CHAT_TEMPLATE = """\
 {{- message.content }}
 {%- else %}
 {%- for part in message.content %}
-{{- '<|vision_start|><|video_pad|><|vision_end|>' if part.type == 'video' else part.text }}
+{%- if part.type == 'text' %}
+{{- part.text }}
+{%- else %}
+{{- '<|vision_start|><|' + part.type + '_pad|><|vision_end|>' }}
+{%- endif %}
 {%- endfor %}
 {%- endif %}
 {{- '<|im_end|>\\n' }}

@@ -88,6 +88,7 @@ async function failure(response: Response): Promise<ApiError> {
       // Try-on says `message` where it is busy, as the old server did.
       if ("detail" in body) detail = body.detail;
       else if ("message" in body) detail = body.message;
+      else if ("error" in body) detail = (body.error as { message?: unknown } | null)?.message; // OpenAI's
     }
   } catch {
     // A proxy's HTML page: the status has to say it.

@@ -1,6 +1,7 @@
 /** Outlines on a 24 by 24 grid, drawn with the colour of the text. */
 const PATHS = {
   classify: "M4 5h16v14H4zM4 16l4.5-4.5 3.5 3.5 3-3 5 5M15.5 9.5h.01",
+  chat: "M4 5h16v11H10l-4 4v-4H4zM8 9h8M8 12h5",
   gpu: "M4 7h13v10H4zM20 9v6M7.5 17v3M11 17v3M14.5 17v3M10.5 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z",
   services: "M4 5h16v5H4zM4 14h16v5H4zM8 7.5h.01M8 16.5h.01",
   text: "M5 6h14M5 10.5h14M5 15h9M5 19.5h6",

@@ -57,6 +57,13 @@ export const PAGES: readonly [Page, ...Page[]] = [
     component: lazy(() => import("./text/TextPage")),
   },
   {
+    path: "chat",
+    title: "Chat",
+    icon: "chat",
+    service: "vlm",
+    component: lazy(() => import("./chat/ChatPage")),
+  },
+  {
     path: "gpu",
     title: "GPU",
     icon: "gpu",

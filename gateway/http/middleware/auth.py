@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.errors import GatewayError, Render, error_response
+from gateway.errors import ForbiddenError, GatewayError, Render, error_response
 from gateway.http.middleware.target import LAST_SLASH
 from gateway.security import KeyRing, presented_keys
 from gateway.security.pages import PageGuard
@@ -23,6 +23,7 @@ class Authentication:
             slash at the end they do. One that ends with ``/*`` stands for the folder and all in it.
         pages: knows which web pages may call.
         render: shapes the error body.
+        shared: services whose keys are as good, by path, for it and what is below it.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Authentication:
         pages: PageGuard,
         metrics: Metrics,
         render: Render = error_response,
+        shared: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
@@ -45,6 +47,7 @@ class Authentication:
         self._pages = pages
         self._metrics = metrics
         self._render = render
+        self._shared = shared or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -65,11 +68,27 @@ class Authentication:
         Raises:
             GatewayError: the caller is refused.
         """
-        if self._keys.is_open(self._service) or self._is_open(scope):
+        services = self._services(scope)
+        if any(map(self._keys.is_open, services)) or self._is_open(scope):
             self._pages.check(scope)
             return None
         presented = presented_keys(Headers(scope=scope).get, self._header)
-        return self._keys.authorize(self._service, *presented)
+        for service in services[:-1]:
+            try:
+                return self._keys.authorize(service, *presented)
+            except ForbiddenError:
+                continue
+        return self._keys.authorize(services[-1], *presented)
+
+    def _services(self, scope: Scope) -> list[str]:
+        path = route_path(scope) if self._shared else ""
+        more = [
+            service
+            for shared, services in self._shared.items()
+            if path == shared or path.startswith(f"{shared}/")
+            for service in services
+        ]
+        return list(dict.fromkeys((self._service, *more)))
 
     def _is_open(self, scope: Scope) -> bool:
         path = route_path(scope)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import RefusedError, UnavailableError
-from gateway.services.iot.decoding import decode_base64
+from gateway.http.base64_field import decode_base64
 from gateway.services.iot.faces import FaceService, Picture
 from gateway.services.iot.schemas import MAX_DIMENSIONS, CompareRequest, Side
 

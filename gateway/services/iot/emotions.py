@@ -49,7 +49,7 @@ class EmotionService:
         self.model = ModelState("emotions", settings.triton_model, tuple(settings.networks))
         self.vlm: ModelState | None = None
         if settings.engine == "vlm":
-            self.vlm = ModelState("story", settings.vlm_model, ())
+            self.vlm = context.shared_model("vlm", settings.vlm_model)
 
     async def clip(self, clip: bytes) -> dict[str, Any]:
         """Return the model's result for a clip: story, engine, model, emotions, frames, times.

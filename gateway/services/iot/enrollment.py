@@ -25,13 +25,13 @@ from gateway.errors import (
 )
 from gateway.http.answers import answer, described
 from gateway.http.application import service_application
+from gateway.http.base64_field import decode_base64
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.long_text import Base64Text
 from gateway.http.outline import Bounds
 from gateway.large_work import worked
-from gateway.services.iot.decoding import decode_base64
 from gateway.services.iot.faces import Enrollment, Picture
 from gateway.services.iot.kept_vectors import KeptVectors, Owner
 from gateway.services.iot.service import IotService

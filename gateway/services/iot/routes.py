@@ -15,6 +15,7 @@ from gateway.context import Context
 from gateway.errors import BadRequestError
 from gateway.http.answers import answer
 from gateway.http.application import service_application
+from gateway.http.base64_field import decode_base64
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, at_most, declare
 from gateway.http.disconnect import unless_gone
@@ -22,7 +23,6 @@ from gateway.http.outline import Bounds
 from gateway.http.problems import missing, too_many
 from gateway.large_work import worked
 from gateway.services.iot.compare import compare, sides
-from gateway.services.iot.decoding import decode_base64
 from gateway.services.iot.faces import Picture
 from gateway.services.iot.health import health, models
 from gateway.services.iot.schemas import (

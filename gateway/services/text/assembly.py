@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gateway.http.assembly import Assembly, Checks
+from gateway.http.openai_errors import openai_error
+from gateway.http.openai_models import PATH
 from gateway.services.text import routes
-from gateway.services.text.openai import openai_application
-from gateway.services.text.openai_errors import openai_error
+from gateway.services.text.openai import text_models_application
 from gateway.services.text.service import TextService
 
 
@@ -23,6 +24,11 @@ def add(assembly: Assembly) -> None:
         Checks(limit, header=routes.HEADER, open_paths=routes.OPEN_PATHS),
         port=settings.port,
     )
+    lists = assembly.model_lists
+    lists[service.name] = lambda: [*service.embedders.names, *service.rankers.names]
     assembly.add(
-        service.name, openai_application(service), "/v1", Checks(limit, render=openai_error)
+        service.name,
+        text_models_application(service, lists),
+        "/v1",
+        Checks(limit, render=openai_error, shared={PATH: lists}),
     )

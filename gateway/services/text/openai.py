@@ -1,4 +1,4 @@
-"""`/v1/embeddings` and `/v1/models` in OpenAI's wire format, so that its clients work as they are.
+"""`/v1/embeddings` in OpenAI's wire format, so that its clients work as they are.
 
 Format: https://platform.openai.com/docs/api-reference/embeddings
 """
@@ -13,27 +13,17 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import BadRequestError, NotFoundError
+from gateway.errors import BadRequestError
 from gateway.http.answers import answer
-from gateway.http.application import service_application
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
+from gateway.http.openai_errors import ParameterError, UnknownModelError
+from gateway.http.openai_models import ModelLists, add_models, openai_application
 from gateway.services.text.catalogue import Entry
 from gateway.services.text.embedding_options import EmbeddingOptions, OptionError
-from gateway.services.text.openai_errors import (
-    ParameterError,
-    UnknownModelError,
-    openai_error,
-    texts_of,
-)
-from gateway.services.text.openai_schemas import (
-    EmbeddingsRequest,
-    OpenAIEmbeddings,
-    OpenAIError,
-    OpenAIModel,
-    OpenAIModels,
-)
+from gateway.services.text.openai_schemas import EmbeddingsRequest, OpenAIEmbeddings
+from gateway.services.text.openai_texts import texts_of
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.ranking_routes import add_ranking
 from gateway.services.text.service import Floats, TextService
@@ -49,14 +39,9 @@ def _item(index: int, vector: Floats, encoding: str | None) -> dict[str, Any]:
     return {"object": "embedding", "index": index, "embedding": value}
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "pentad"}
-
-
-def openai_application(service: TextService) -> FastAPI:
-    """Return the OpenAI-compatible API without its middleware."""
-    title = "Pentad OpenAI-compatible API"
-    app = service_application(title, DESCRIPTION, openai_error, error=OpenAIError, invalid=400)
+def text_models_application(service: TextService, lists: ModelLists) -> FastAPI:
+    """Return the OpenAI-compatible API without its middleware; ``lists`` are of all services."""
+    app = openai_application(DESCRIPTION)
 
     def find(name: str) -> Entry:
         try:
@@ -87,25 +72,7 @@ def openai_application(service: TextService) -> FastAPI:
         content = {"object": "list", "data": items, "model": body.model, "usage": usage}
         return answer(content)
 
-    names = [*service.embedders.names, *service.rankers.names]
-
-    @declare(app, "GET", "/models", "Models this endpoint serves", answer=OpenAIModels)
-    async def models(request: Request) -> Response:
-        body = {"object": "list", "data": [_model(name) for name in names]}
-        return answer(body)
-
-    @declare(
-        app, "GET", "/models/{model:path}", "One of these models", answer=OpenAIModel,
-        errors=(UnknownModelError,),
-    )  # fmt: skip
-    async def model(request: Request) -> Response:
-        name = request.path_params["model"]
-        if not name:
-            raise NotFoundError
-        if name not in names:
-            raise UnknownModelError(f"Unknown model; available models: {', '.join(sorted(names))}")
-        return answer(_model(name))
-
+    add_models(app, lists)
     add_ranking(app, Ranking(service), service.settings.max_text_length)
     add_tokenization(app, service)
     return app

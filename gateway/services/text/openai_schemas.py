@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from gateway.http.answers import described
 from gateway.services.text.embedding_options import InputType, Truncate
-from gateway.services.text.openai_errors import MAX_INPUTS
+from gateway.services.text.openai_texts import MAX_INPUTS
 
 TEXTS = {
     "anyOf": [
@@ -58,39 +58,3 @@ class OpenAIEmbeddings(TypedDict):
     data: list[OpenAIEmbedding]
     model: str
     usage: OpenAIUsage
-
-
-@described
-class OpenAIModel(TypedDict):
-    """A model that is served."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-
-
-@described
-class OpenAIModels(TypedDict):
-    """The models that are served."""
-
-    object: Literal["list"]
-    data: list[OpenAIModel]
-
-
-@described
-class OpenAIProblem(TypedDict):
-    """What went wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    """The field that is wrong."""
-    code: str | None
-
-
-@described
-class OpenAIError(TypedDict):
-    """Body of every error."""
-
-    error: OpenAIProblem

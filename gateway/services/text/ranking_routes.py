@@ -20,8 +20,9 @@ from gateway.http.answers import answer
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
+from gateway.http.openai_errors import ParameterError, UnknownModelError
 from gateway.services.text.catalogue import Entry
-from gateway.services.text.openai_errors import ParameterError, UnknownModelError, texts_of
+from gateway.services.text.openai_texts import texts_of
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.ranking_schemas import (
     PairScores,

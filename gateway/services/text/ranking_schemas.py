@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, WithJsonSchema
 from typing_extensions import NotRequired, TypedDict
 
 from gateway.http.answers import described
-from gateway.services.text.openai_errors import MAX_INPUTS
 from gateway.services.text.openai_schemas import TEXTS, OpenAIUsage
+from gateway.services.text.openai_texts import MAX_INPUTS
 
 _DOCUMENT = {
     "anyOf": [

@@ -13,7 +13,8 @@ from gateway.http.answers import answer, described
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
-from gateway.services.text.openai_errors import UnknownModelError, texts_of
+from gateway.http.openai_errors import UnknownModelError
+from gateway.services.text.openai_texts import texts_of
 from gateway.services.text.service import TextService
 from gateway.services.text.tokenization import tokenized
 

@@ -1,7 +1,8 @@
-"""Triton model `vlm`: frames of a clip and a question in, text out, by vLLM.
+"""Triton model `vlm`: a conversation with pictures and clips in, text out, by vLLM.
 
 `execute` hands every request to the engine at once and returns; vLLM batches them token by token,
-and each answer is sent when it is complete.
+and each answer is sent when it is complete. Each request has one answer, so that every client and
+every other model can call this one; who wants to read along follows its job with more requests.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ import model_io
 import model_settings
 import stub_interpreter
 import triton_python_backend_utils as pb_utils
+from conversation import Conversation, about_a_clip, read_conversation
 from engine_guard import EngineGuard
 from generation_watch import DeadlinePassedError, GenerationCancelledError, watched
 from numpy.typing import NDArray
+from progress import News, Progress
 from response_sender import ThreadSafeSender
 from video_language_engine import Answer, EngineDeadError, VideoLanguageEngine
 from vlm_metrics import VlmMetrics
@@ -56,6 +59,7 @@ class TritonPythonModel:
             "engine": self._engine.version,
             "device": self._engine.device,
             "source": settings.source,
+            "limits": asdict(settings.limits) | {"context": self._engine.context},
         }
         self._info = json.dumps(info)
 
@@ -81,22 +85,51 @@ class TritonPythonModel:
         options = parse_options(model_io.elements(request, "OPTIONS")[0], self._limits)
         extras = self._extras(request)
         if options.cancel is not None:
-            for call in tuple(self._calls):  # the engine's thread removes some meanwhile
-                if call.options.job == options.cancel:
-                    self._engine.set_event(call.cancelled)
+            for call in self._of_job(options.cancel):
+                self._engine.set_event(call.cancelled)
             _answer(sender, Answer("", "cancelled", NO_TOKENS), extras)
             return
-        frames = model_io.required_array(request, "FRAMES")
-        timestamps = model_io.required_array(request, "TIMESTAMPS")
-        check_clip(frames.shape, timestamps, self._limits)
-        prompt = model_io.elements(request, "PROMPT")[0].decode()
+        if options.follow is not None:
+            self._engine.submit(self._tell(sender, options.follow, options.after))
+            return
+        conversation = self._conversation(request)
         if len(self._calls) >= self._max_requests:
             raise _QueueFullError
-        # Triton takes the inputs back when execute returns.
-        work = self._engine.generate(frames.copy(), timestamps.copy(), prompt, options)
         call = _Call(sender, options, extras, self._engine.event())
+        on_piece = call.progress.add if options.stream else None
+        work = self._engine.generate(conversation, options, on_piece)
         self._calls.add(call)
         self._engine.submit(self._serve(call, work))
+
+    def _conversation(self, request: pb_utils.InferenceRequest) -> Conversation:
+        """Return what a request asks; copied, as Triton takes inputs back when execute returns."""
+        messages = model_io.elements(request, "MESSAGES")
+        if messages:
+            pixels = model_io.optional_array(request, "MEDIA")
+            copied = None if pixels is None else pixels.copy()
+            return read_conversation(messages[0], copied, self._limits)
+        frames, timestamps = (
+            model_io.optional_array(request, name) for name in ("FRAMES", "TIMESTAMPS")
+        )
+        prompts = model_io.elements(request, "PROMPT")
+        if frames is None or timestamps is None or not prompts:
+            raise RefusedRequestError("input_invalid", "MESSAGES, or a clip with a PROMPT")
+        check_clip(frames.shape, timestamps, self._limits)
+        return about_a_clip(frames.copy(), timestamps.copy(), prompts[0].decode())
+
+    def _of_job(self, job: str) -> list[_Call]:
+        # The engine's thread removes some meanwhile.
+        return [call for call in tuple(self._calls) if call.options.job == job]
+
+    async def _tell(self, sender: ThreadSafeSender, job: str, after: int) -> None:
+        """Answers a request that follows another one; in the engine's loop."""
+        try:
+            calls = self._of_job(job)
+            news = await calls[0].progress.since(after) if calls else None
+            send = partial(_tell, sender, news, after)
+        except BaseException as error:  # asyncio's cancellation, too, must be answered
+            send = partial(_fail, sender, error)
+        send()
 
     async def _serve(self, call: _Call, work: Coroutine[Any, Any, Answer]) -> None:
         """Answers one request; in the engine's loop."""
@@ -112,6 +145,7 @@ class TritonPythonModel:
             self._metrics.count("answered", answer.usage)
             send = partial(_answer, call.sender, answer, call.extras)
         self._calls.discard(call)
+        call.progress.end()
         if not self._calls:
             self._metrics.show_load(0, 0)  # the engine is silent when it has nothing to do
         send()
@@ -131,6 +165,7 @@ class _Call:
     extras: Mapping[str, NDArray[Any]]
     cancelled: asyncio.Event
     arrived: float = field(default_factory=time.monotonic)
+    progress: Progress = field(default_factory=Progress)
 
     def seconds_left(self) -> float:
         return self.arrived + self.options.deadline_seconds - time.monotonic()
@@ -172,5 +207,18 @@ def _answer(sender: ThreadSafeSender, answer: Answer, extras: Mapping[str, NDArr
         "TEXT": model_io.strings(answer.text),
         "FINISH_REASON": model_io.strings(answer.finish_reason),
         "USAGE": model_io.strings(json.dumps(answer.usage)),
+        "REASONING": model_io.strings(answer.reasoning),
     }
     model_io.finish(sender, {**outputs, **extras})
+
+
+def _tell(sender: ThreadSafeSender, news: News | None, after: int) -> None:
+    """Answers what is new of a job; of one that is not there (any more), that nothing is."""
+    known, news = news is not None, news or News("", "", after, ended=True)
+    progress = {"known": known, "next": news.next, "ended": news.ended}
+    outputs = {
+        "TEXT": model_io.strings(news.text),
+        "REASONING": model_io.strings(news.reasoning),
+        "PROGRESS": model_io.strings(json.dumps(progress)),
+    }
+    model_io.finish(sender, outputs)

@@ -9,19 +9,14 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import engine_kernels
-from numpy.typing import NDArray
-from vlm_request import (
-    Options,
-    RefusedRequestError,
-    answer_tokens,
-    printable,
-    video_item,
-    without_control_tokens,
-)
+from answer_text import AnswerText
+from conversation import Conversation
+from vlm_request import Options, RefusedRequestError, video_item, without_control_tokens
 
 REQUESTS_SECONDS = 5
 """What cancelled requests get to answer on unload."""
@@ -50,11 +45,17 @@ class Answer:
         text: Without the thinking.
         finish_reason: "stop", or "length" when a limit cut it off.
         usage: As a dictionary, see Usage.
+        reasoning: The thinking.
     """
 
     text: str
     finish_reason: str
     usage: dict[str, int]
+    reasoning: str = ""
+
+
+OnPiece = Callable[[str, str], None]
+"""Gets what has been generated of the thinking and of the answer."""
 
 
 class VideoLanguageEngine:
@@ -108,6 +109,11 @@ class VideoLanguageEngine:
 
         return f"vllm {vllm.__version__.partition('+')[0]}"
 
+    @property
+    def context(self) -> int:
+        """Most tokens of a prompt and what is generated."""
+        return int(self._engine.model_config.max_model_len)
+
     def event(self) -> asyncio.Event:
         """Return an asyncio.Event to be set with `set_event`."""
         return asyncio.Event()
@@ -127,18 +133,17 @@ class VideoLanguageEngine:
             self._thread.join(2 * (REQUESTS_SECONDS + PROCESSES_SECONDS))
 
     async def generate(
-        self, frames: NDArray[Any], timestamps: NDArray[Any], prompt: str, options: Options
+        self, conversation: Conversation, options: Options, on_piece: OnPiece | None = None
     ) -> Answer:
         """Generate an answer; in the engine's loop. Cancelling it aborts the request.
 
         Args:
-            frames: uint8 [frames, height, width, 3], RGB.
-            timestamps: Seconds, float32 [frames].
-            prompt: Text after the clip.
+            conversation: What is asked.
             options: Options.
+            on_piece: Called while it is generated, if somebody wants to know.
 
         Returns:
-            Answer.
+            Answer; the pieces together are its texts.
 
         Raises:
             EngineDeadError: The engine is dead or dies meanwhile.
@@ -150,16 +155,19 @@ class VideoLanguageEngine:
         if self.dead:
             raise EngineDeadError
         try:
-            inputs = await self._render(frames, timestamps, prompt)
-            output = await self._last_output(inputs, self._sampling(options))
+            inputs = await self._render(conversation)
+            return await self._answer(inputs, options, on_piece)
+        except RefusedRequestError:
+            raise
         except (VLLMClientError, ValueError) as error:
+            if getattr(error, "parameter", None) == "input_tokens":
+                raise RefusedRequestError("prompt_too_long", self._longest()) from None
             # Its text can quote the prompt.
             raise RefusedRequestError("request_invalid", type(error).__name__) from None
         except Exception as error:
             if self.dead:
                 raise EngineDeadError from None
             raise RuntimeError(f"generation failed: {type(error).__name__}") from None
-        return self._answer(output, is_json=options.schema is not None)
 
     async def _main(self) -> None:
         try:
@@ -230,57 +238,96 @@ class VideoLanguageEngine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _render(self, frames: NDArray[Any], timestamps: NDArray[Any], prompt: str) -> Any:
+    async def _render(self, conversation: Conversation) -> Any:
         """Tokens and pixels as the engine takes them; computed in vLLM's threads."""
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
-        words = without_control_tokens(prompt, self._control_tokens)
-        content = [{"type": "video"}, {"type": "text", "text": words}]
         text = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}],
+            [self._plain(message) for message in conversation.messages],
             chat_template=self._template,
             tokenize=False,
             add_generation_prompt=True,
         )
-        media = {"video": [video_item(frames, timestamps)]}
-        parsed = parse_model_prompt(
-            self._engine.model_config, {"prompt": text, "multi_modal_data": media}
-        )
+        media = {
+            "video": [video_item(frames, times) for frames, times in conversation.videos],
+            "image": conversation.images,
+        }
+        prompt: dict[str, Any] = {"prompt": text}
+        if given := {kind: items for kind, items in media.items() if items}:
+            prompt["multi_modal_data"] = given
+        parsed = parse_model_prompt(self._engine.model_config, prompt)
         (inputs,) = await self._engine.renderer.render_cmpl_async([parsed])
+        if len(inputs["prompt_token_ids"]) >= self.context:
+            raise RefusedRequestError("prompt_too_long", self._longest())
         return inputs
 
-    def _sampling(self, options: Options) -> Any:
+    def _longest(self) -> str:
+        return f"at most {self.context - 1} tokens"
+
+    def _plain(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a message whose texts hold no control tokens."""
+        content, tokens = message["content"], self._control_tokens
+        if isinstance(content, str):
+            return {**message, "content": without_control_tokens(content, tokens)}
+        parts = [
+            {**part, "text": without_control_tokens(part["text"], tokens)}
+            if part["type"] == "text"
+            else part
+            for part in content
+        ]
+        return {**message, "content": parts}
+
+    def _sampling(self, options: Options, by_piece: bool) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         given = dict(self._defaults)
         thinks = self._end_of_thinking is not None
-        if options.temperature is not None:
-            given["temperature"] = options.temperature
+        for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
+            if (value := getattr(options, name)) is not None:
+                given[name] = value
         if thinks:
             given["thinking_token_budget"] = options.thinking_budget
         if options.schema is not None:
             given["structured_outputs"] = StructuredOutputsParams(json=options.schema)
+        elif options.json:
+            given["structured_outputs"] = StructuredOutputsParams(json_object=True)
         # Thinking, the token that ends it, and the answer.
-        given["max_tokens"] = options.max_tokens + (options.thinking_budget + 1 if thinks else 0)
-        return SamplingParams(**given, seed=options.seed, output_kind=RequestOutputKind.FINAL_ONLY)
+        most = options.max_tokens + (options.thinking_budget + 1 if thinks else 0)
+        given["max_tokens"] = min(most, options.max_completion_tokens or most)
+        kind = RequestOutputKind.DELTA if by_piece else RequestOutputKind.FINAL_ONLY
+        return SamplingParams(**given, seed=options.seed, output_kind=kind)
 
-    async def _last_output(self, inputs: Any, sampling: Any) -> Any:
-        last = None
-        async for output in self._engine.generate(inputs, sampling, uuid.uuid4().hex):
-            last = output
-        return last
-
-    def _answer(self, output: Any, is_json: bool) -> Answer:
-        completion = output.outputs[0]
-        if completion.finish_reason not in ("stop", "length"):
-            raise RuntimeError(f"generation ended with {completion.finish_reason}")
-        thinking, tokens = answer_tokens(
-            completion.token_ids, self._end_of_thinking, self._control_ids
+    async def _answer(self, inputs: Any, options: Options, on_piece: OnPiece | None) -> Answer:
+        by_piece = on_piece is not None or bool(options.stop)
+        is_json = options.json or options.schema is not None
+        text = AnswerText(
+            self._tokenizer.decode,
+            self._end_of_thinking,
+            self._control_ids,
+            is_json=is_json,
+            stops=options.stop,
         )
-        text = printable(self._tokenizer.decode(tokens), is_json)
-        usage = Usage(len(output.prompt_token_ids), len(completion.token_ids), thinking)
-        return Answer(text, completion.finish_reason, asdict(usage))
+        sampling = self._sampling(options, by_piece)
+        outputs = self._engine.generate(inputs, sampling, uuid.uuid4().hex)
+        pieces: list[tuple[str, str]] = []
+        reason, prompt = None, 0
+        async with aclosing(outputs):  # what is stopped below goes on otherwise
+            async for output in outputs:
+                completion = output.outputs[0]
+                reason, prompt = completion.finish_reason, len(output.prompt_token_ids)
+                piece = text.add(completion.token_ids, last=reason is not None)
+                pieces.append(piece)
+                if on_piece:
+                    on_piece(*piece)
+                if text.stopped:
+                    reason = "stop"
+                    break
+        if reason not in ("stop", "length"):
+            raise RuntimeError(f"generation ended with {reason}")
+        reasoning, answer = ("".join(piece[kind] for piece in pieces) for kind in (0, 1))
+        usage = Usage(prompt, text.tokens, text.reasoning_tokens)
+        return Answer(answer, reason, asdict(usage), reasoning)
 
 
 def _for_this_gpu(arguments: Mapping[str, Any]) -> Mapping[str, Any]:

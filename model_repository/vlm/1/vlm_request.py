@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -17,9 +16,7 @@ TICKS_PER_SECOND = 1000
 MIN_SIDE = 32
 """Pixels; Qwen3-VL's patch of 16 times its spatial merge of 2."""
 MAX_SCHEMA_BYTES = 16_384
-
-_CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+MAX_STOPS = 4
 
 Number = TypeVar("Number", int, float)
 
@@ -42,6 +39,8 @@ class Limits:
         tokens: Tokens of an answer.
         thinking: Tokens of thinking before it.
         seconds: Time from arrival to answer.
+        images: Pictures of a conversation.
+        videos: Clips of a conversation.
     """
 
     frames: int
@@ -49,6 +48,8 @@ class Limits:
     tokens: int
     thinking: int
     seconds: float
+    images: int = 0
+    videos: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,40 @@ class Options:
     Attributes:
         max_tokens: Most tokens of the answer, thinking not counted.
         thinking_budget: Most tokens of thinking; the engine then ends it. 0 allows none.
+        max_completion_tokens: Most tokens of thinking and answer together, or None.
         temperature: Of sampling; None is the model's own, 0 is greedy.
+        top_p: Of sampling; None is the model's own.
+        presence_penalty: For tokens that have been generated at all.
+        frequency_penalty: For each time that a token has been generated.
         seed: Of sampling; None is a different one each time.
+        stop: Texts before which the answer ends.
         schema: JSON schema that the answer will obey, or None for free text.
+        json: Whether the answer is to be some JSON object.
         deadline_seconds: Time from arrival to answer.
-        job: Name under which another request can cancel this one, or None.
+        job: Name under which other requests can cancel and follow this one, or None.
+        stream: Whether it will be followed.
         cancel: Job to cancel; such a request asks for nothing else.
+        follow: Job of which to answer what it has generated since `after`; nothing else.
+        after: What is known of it, see `Progress`.
     """
 
     max_tokens: int
     thinking_budget: int
     deadline_seconds: float
+    max_completion_tokens: int | None = None
     temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     seed: int | None = None
+    stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
+    json: bool = False
     job: str | None = None
+    stream: bool = False
     cancel: str | None = None
+    follow: str | None = None
+    after: int = 0
 
 
 def parse_options(text: bytes, limits: Limits) -> Options:
@@ -99,15 +118,25 @@ def parse_options(text: bytes, limits: Limits) -> Options:
     if unknown := sorted(set(given) - set(known)):
         raise RefusedRequestError("options_invalid", f"unknown option {unknown[0][:40]!r}")
     given = {key: value for key, value in given.items() if value not in (None, "")}
+    total = limits.tokens + limits.thinking + 1
     return Options(
         max_tokens=_limited(given, "max_tokens", int, 1, limits.tokens),
         thinking_budget=_limited(given, "thinking_budget", int, 0, limits.thinking),
         deadline_seconds=_limited(given, "deadline_seconds", float, 0.001, limits.seconds),
+        max_completion_tokens=_number(given, "max_completion_tokens", int, 1, total),
         temperature=_number(given, "temperature", float, 0.0, 2.0),
+        top_p=_number(given, "top_p", float, 0.001, 1.0),
+        presence_penalty=_number(given, "presence_penalty", float, -2.0, 2.0),
+        frequency_penalty=_number(given, "frequency_penalty", float, -2.0, 2.0),
         seed=_number(given, "seed", int, 0, 2**63 - 1),
+        stop=_stops(given.get("stop", [])),
         schema=_schema(given.get("schema")),
+        json=_flag(given, "json"),
         job=_name(given, "job"),
+        stream=_flag(given, "stream"),
         cancel=_name(given, "cancel"),
+        follow=_name(given, "follow"),
+        after=_number(given, "after", int, 0, 2**31) or 0,
     )
 
 
@@ -188,43 +217,6 @@ def without_control_tokens(text: str, tokens: Iterable[str]) -> str:
     return text
 
 
-def answer_tokens(
-    tokens: Iterable[int],
-    end_of_thinking: int | None,
-    control_tokens: Collection[int] = frozenset(),
-) -> tuple[int, list[int]]:
-    """Separates thinking and answer.
-
-    Args:
-        tokens: Generated token ids.
-        end_of_thinking: Id of the token that ends the thinking; None when the model does not
-            think aloud.
-        control_tokens: Ids that are no part of an answer.
-
-    Returns:
-        Number of thinking tokens, its end included, and the ids of the answer. Thinking that did
-        not end leaves an empty answer.
-    """
-    tokens = list(tokens)
-    count = 0
-    if end_of_thinking is not None:
-        ended = end_of_thinking in tokens
-        count = tokens.index(end_of_thinking) + 1 if ended else len(tokens)
-    return count, [token for token in tokens[count:] if token not in control_tokens]
-
-
-def printable(text: str, is_json: bool) -> str:
-    """Replace control characters by blanks.
-
-    xgrammar lets them through in strings whose length a schema bounds, where JSON forbids them.
-
-    Args:
-        text: What was generated.
-        is_json: Whether it is JSON; other text keeps its line ends.
-    """
-    return (_CONTROL_IN_JSON if is_json else _CONTROL).sub(" ", text).strip()
-
-
 def _limited(
     given: Mapping[str, Any], key: str, kind: type[Number], least: Number, most: Number
 ) -> Number:
@@ -253,6 +245,22 @@ def _schema(value: Any) -> dict[str, Any] | None:
             "options_invalid", f"schema must be an object of at most {MAX_SCHEMA_BYTES} bytes"
         )
     return value
+
+
+def _flag(given: Mapping[str, Any], key: str) -> bool:
+    value = given.get(key, False)
+    if not isinstance(value, bool):
+        raise RefusedRequestError("options_invalid", f"{key} must be true or false")
+    return value
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    fits = isinstance(value, list) and len(value) <= MAX_STOPS
+    if not fits or not all(isinstance(text, str) and 0 < len(text) <= 128 for text in value):
+        raise RefusedRequestError(
+            "options_invalid", f"stop must be at most {MAX_STOPS} texts of 1 to 128 characters"
+        )
+    return tuple(value)
 
 
 def _name(given: Mapping[str, Any], key: str) -> str | None:

@@ -52,6 +52,8 @@ def read_settings(parameters: Mapping[str, str], folder: Path) -> Settings:
         tokens=int(parameters["max_tokens"]),
         thinking=int(parameters["thinking_budget"]),
         seconds=float(parameters["deadline_seconds"]),
+        images=int(parameters["max_images"]),
+        videos=int(parameters["max_videos"]),
     )
     options = json.loads(parameters["engine_options"])
     if not isinstance(options, dict):
@@ -79,15 +81,15 @@ def _arguments(model: str, parameters: Mapping[str, str], limits: Limits) -> dic
         "max_num_seqs": int(parameters["max_num_seqs"]),
         "enforce_eager": flag(parameters, "enforce_eager"),
         "tensor_parallel_size": int(parameters["tensor_parallel_size"]),
-        # One clip a request. The sizes bound the memory that vLLM reserves for the vision part.
+        # The sizes bound the memory that vLLM reserves for the vision part.
         "limit_mm_per_prompt": {
             "video": {
-                "count": 1,
+                "count": limits.videos,
                 "num_frames": limits.frames,
                 "width": limits.side,
                 "height": limits.side,
             },
-            "image": 0,
+            "image": {"count": limits.images, "width": limits.side, "height": limits.side},
         },
         "mm_processor_kwargs": {"do_sample_frames": False},  # they are sampled already
         "disable_log_stats": False,

@@ -26,6 +26,8 @@ EXAMPLE = re.compile(r"```bash\n(curl.*?)```\n(?:\n```json\n(.*?)```)?", re.S)
 COMMANDS = sorted(
     {example for page in PAGES for example in EXAMPLE.findall(page.read_text(encoding="utf-8"))}
 )
+CHAT = [example for example in COMMANDS if "/v1/chat/" in example[0]]  # tests/vlm runs it
+COMMANDS = [example for example in COMMANDS if example not in CHAT]
 
 TRYON = next(command for command, _ in COMMANDS if "/vton/tryon" in command)
 TRAFFIC = ("recent_errors", "p50_ms", "p95_ms")  # empty or null without any

@@ -27,7 +27,7 @@ def scrapes(stack: Stack) -> dict[str, set[str]]:
 
 
 def test_every_metric_is_in_a_scrape(scrapes: dict[str, set[str]]) -> None:
-    elsewhere = monitoring.TRITON_GPU_ONLY | monitoring.SEVERAL_TRITONS_ONLY
+    elsewhere = monitoring.TRITON_GPU_ONLY | monitoring.SEVERAL_TRITONS_ONLY | monitoring.VLM_ONLY
     present = scrapes.keys() | monitoring.PROMETHEUS_OWN | elsewhere
     asked = 0
     for where, expression in monitoring.expressions():

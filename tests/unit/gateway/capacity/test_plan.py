@@ -85,10 +85,19 @@ def test_the_vlm_leaves_no_room_for_lipsync_on_its_card() -> None:
     assert all(room.fit >= 1200 for device in found.devices[1:-1] for room in device.tenants)
 
 
+def test_stories_and_chat_share_one_engine() -> None:
+    stories = {"emotions": {"engine": "vlm"}}
+    for services in (["iot"], ["vlm"], ["iot", "vlm"]):
+        found = worked_out(EIGHT, services=services, iot=stories, triton=CONTAINER)
+        placed = [item.what for device in found.devices for item in device.items]
+        assert sum(name.startswith("vlm (") for name in placed) == 1
+
+
 @pytest.mark.parametrize(
     ("gpus", "sections", "said"),
     [
         (0, {"iot": {"emotions": {"engine": "vlm"}}}, "vlm needs 1 GPUs"),
+        (0, {"services": ["vlm"]}, "vlm needs 1 GPUs"),
         (1, {"text": {"device": "cuda:1"}}, "sentence_encoder is to run on cuda:1"),
         (2, {"lipsync": {"gpus": {"count": 4}}}, "lipsync.gpus.count is 4"),
         (1, {"services": ["tryon"], "tryon": {"model": {"engine": "lightx2v"}}}, "tryon"),

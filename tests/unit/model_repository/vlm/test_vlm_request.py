@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from vlm_request import (
     Limits,
     RefusedRequestError,
-    answer_tokens,
     check_clip,
     parse_options,
-    printable,
     video_item,
     without_control_tokens,
 )
@@ -132,27 +130,6 @@ def test_no_control_token_survives(parts: list[str]) -> None:
 def test_plain_words_stay() -> None:
     words = "2 < 3 and 3 > 2; think </b>"
     assert without_control_tokens(words, TOKENS) == words
-
-
-@pytest.mark.parametrize(
-    ("tokens", "end", "expected"),
-    [
-        ([1, 2, 9, 3, 4], 9, (3, [3, 4])),
-        ([9, 3], 9, (1, [3])),
-        ([1, 2], 9, (2, [])),
-        ([1, 2], None, (0, [1, 2])),
-        ([1, 9, 3, 9, 7, 4], 9, (2, [3, 4])),
-        ([], 9, (0, [])),
-    ],
-)
-def test_thinking_and_answer(tokens: list[int], end: int | None, expected: object) -> None:
-    assert answer_tokens(tokens, end, {9, 7}) == expected
-
-
-def test_control_characters_become_blanks() -> None:
-    strange = '\x00{"a":"b\x1fc\nd\te"}'
-    assert json.loads(printable(strange, is_json=True)) == {"a": "b c d e"}
-    assert printable("One.\nTwo\x00.\x1b \n", is_json=False) == "One.\nTwo ."
 
 
 def config() -> dict[str, str]:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError, BodyTooLargeError, GatewayError
+from gateway.http.base64_field import decode_base64
 from gateway.http.long_text import LongText
-from gateway.services.iot.decoding import decode_base64
 
 PICTURE = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(100))
 

@@ -1,4 +1,4 @@
-"""Errors in OpenAI's dialect, and the texts of its requests."""
+"""Errors in OpenAI's dialect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from gateway.errors import (
 )
 from gateway.http.answers import answer
 
-MAX_INPUTS = 2048  # OpenAI's own limit of texts per request
 TOKENS_GIVEN = (
     "input must be text: token ids of another tokenizer cannot be embedded "
     "(LangChain: check_embedding_ctx_length=False)"
@@ -43,6 +42,12 @@ class UnknownModelError(NotFoundError):
 
 def openai_error(error: GatewayError) -> Response:
     """Render an error as OpenAI's clients expect it: a wrong body is 400 there."""
+    status, body = openai_problem(error)
+    return answer(body, status, headers_of(error))
+
+
+def openai_problem(error: GatewayError) -> tuple[int, dict[str, Any]]:
+    """Return an error's status and body in OpenAI's dialect."""
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     message, status = error.detail, error.status
     param = error.param if isinstance(error, ParameterError) else None
@@ -52,8 +57,8 @@ def openai_error(error: GatewayError) -> Response:
         param = ".".join(map(str, error.detail[0]["loc"][1:])) or None
     if isinstance(error, UnknownModelError):
         param = "model"
-    body = {"error": {"message": message, "type": kind, "param": param, "code": error.reason}}
-    return answer(body, status, headers_of(error))
+    body = {"message": message, "type": kind, "param": param, "code": error.reason}
+    return status, {"error": body}
 
 
 def _words(problem: dict[str, Any]) -> str:
@@ -65,34 +70,3 @@ def _words(problem: dict[str, Any]) -> str:
     if problem["type"] == "too_long" and where == "input":
         words += f"; {TOKENS_GIVEN}"  # only those come in such numbers
     return words
-
-
-def texts_of(field: str, value: Any, characters: int, most: int = MAX_INPUTS) -> list[str]:
-    """Return what a request gives as a text or a list of texts as a list.
-
-    Args:
-        field: its name in the body, for the words of the error.
-        value: what is there.
-        characters: most of them (code points) in a text.
-        most: texts.
-
-    Raises:
-        ParameterError: it is something else, empty, or too much.
-    """
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list):
-        raise ParameterError(field, f"{field} must be a text or a list of texts")
-    if not texts:
-        raise ParameterError(field, f"{field} must not be empty")
-    for index, text in enumerate(texts):
-        if isinstance(text, int | list) and field == "input":
-            raise ParameterError(field, TOKENS_GIVEN)
-        if not isinstance(text, str):
-            raise ParameterError(field, f"{field}[{index}] must be a text")
-        if len(text) > characters:
-            raise ParameterError(
-                field, f"{field}[{index}] has {len(text)} characters, the limit is {characters}"
-            )
-    if len(texts) > most:
-        raise ParameterError(field, f"{field} has {len(texts)} items, the limit is {most}")
-    return texts

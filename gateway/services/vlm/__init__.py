@@ -1,0 +1,1 @@
+"""Chat with a vision-language model, in the wire format of OpenAI."""

@@ -1,0 +1,1 @@
+../../emotion_story/1/bounded_pool.py

@@ -1,0 +1,1 @@
+../../emotion_story/1/cancel_watch.py
