@@ -224,15 +224,3 @@ def test_the_guides_example(stack: Stack) -> None:
     assert answer["usage"].keys() == known["usage"].keys()
     assert answer["choices"][0].keys() == known["choices"][0].keys()
     assert answer["choices"][0]["message"].keys() == known["choices"][0]["message"].keys()
-
-
-def test_a_dead_engine_is_503_then_loaded_again(chat: Any, stack: Stack) -> None:
-    core = next(process for process in engines() if "EngineCore" in process.name())
-    core.kill()
-    with pytest.raises(openai.InternalServerError) as failed:
-        chat.create(model="vlm", messages=HELLO, max_tokens=5)
-    assert failed.value.status_code == 503
-    assert int(failed.value.response.headers["retry-after"]) >= 1
-    assert "dead" not in str(failed.value)
-    stack.wait_ready(READY_SECONDS)
-    assert chat.create(model="vlm", messages=HELLO, max_tokens=5).usage.completion_tokens <= 5

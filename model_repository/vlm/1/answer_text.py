@@ -61,8 +61,8 @@ class AnswerText:
         """
         tokens = list(tokens)
         self.tokens += len(tokens)
-        thought, ended = 0, not self._thinks
-        if self._thinks:
+        thought, ended = 0, True
+        if self._thinks and self._end is not None:
             ended = self._end in tokens
             thought = tokens.index(self._end) + 1 if ended else len(tokens)
             self.reasoning_tokens += thought

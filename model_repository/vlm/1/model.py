@@ -11,7 +11,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -123,6 +123,7 @@ class TritonPythonModel:
 
     async def _tell(self, sender: ThreadSafeSender, job: str, after: int) -> None:
         """Answers a request that follows another one; in the engine's loop."""
+        send: Callable[[], object]
         try:
             calls = self._of_job(job)
             news = await calls[0].progress.since(after) if calls else None
