@@ -50,7 +50,7 @@ def decode_base64(text: Base64Text, label: str, limit: int) -> bytes:
 
 def _without_prefix(parts: Sequence[str], label: str) -> list[str]:
     """Return the text without blanks before it and what a data URL has there."""
-    left = list(parts)
+    left = [part for part in parts if part] or [""]
     if left[0][:1].isspace():
         while len(left) > 1 and left[0].isspace():
             del left[0]

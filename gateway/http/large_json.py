@@ -22,6 +22,7 @@ from gateway.large_work import rest
 
 _QUOTE, _LINE_END = b'"', b"\n"
 _PLACE = re.compile(r" at line (\d+) column (\d+)\Z")
+_HEX = 4  # digits of an escape
 _ESCAPE = 5  # bytes of an escape that is cut, at most
 LONG = 2**16  # bytes of a string that is always parsed by itself
 AT_ONCE = 2**24
@@ -131,7 +132,9 @@ class LargeJson:
     def _string(self, number: int, partial: Partial) -> str | LongText:
         """Return a string, in parts if it is too long."""
         at, end, closed = self._spans[number]
-        closing = _QUOTE if closed else b""
+        # Blanks for what follows: the parser tells an escape that is cut by a quote from an end.
+        blanks = b" " * min(_HEX, self._ends[-1] - end - 1)
+        closing = _QUOTE + blanks if closed else b""
         cuts = self._cut(at, end)
         if end - at <= self._longest:
             return self._read((_QUOTE, *cuts, closing), number, at, partial)

@@ -123,7 +123,24 @@ def test_errors(value: Any, taken: int, put: bytes, cut_off: bool, data: st.Data
         assert own(broken, cuts, partial) == outcome(broken, partial)
 
 
-@pytest.mark.parametrize("end", [b"", b'"', b'"]', b'"x', b'",', b"\\", b"\n", b"\xff", b'"]]'])
+@pytest.mark.parametrize(
+    "end",
+    [
+        b'\\u12"',
+        b'\\u12",1',
+        b'\\ud8"00"]',
+        b'\\ud8"]   ',
+        b"",
+        b'"',
+        b'"]',
+        b'"x',
+        b'",',
+        b"\\",
+        b"\n",
+        b"\xff",
+        b'"]]',
+    ],
+)
 @pytest.mark.parametrize(
     "start", [b"[", b'{"a":', b'\n\n[1,\n "a", ', b'{"x" "', b'["' + b"B" * APART + b'",']
 )
