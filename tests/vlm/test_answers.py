@@ -217,6 +217,18 @@ def test_beyond_its_queue_the_model_is_busy(vlm: VlmModel, clip: Clip, until) ->
     until(lambda: generating(vlm) == 0)
 
 
+def test_a_canary_does_not_wait_behind_long_answers(vlm: VlmModel, clip: Clip, until) -> None:
+    calls = [start(vlm, clip) for _ in range(8)]
+    until(lambda: generating(vlm) == 4)
+    for _ in range(3):
+        assert vlm.ask(clip, max_tokens=1, canary=True)["finish_reason"] == "alive"
+    assert not any(future.done() for _, future in calls)
+    for call, _ in calls:
+        call.cancel()
+    until(lambda: generating(vlm) == 0)
+    assert vlm.ask(clip, max_tokens=1, canary=True)["finish_reason"] == "length"
+
+
 @pytest.mark.parametrize(
     ("frames", "times", "options", "code"),
     [

@@ -93,13 +93,19 @@ class TritonPythonModel:
             self._engine.submit(self._tell(sender, options.follow, options.after))
             return
         conversation = self._conversation(request)
-        if len(self._calls) >= self._max_requests:
+        if len(self._calls) >= self._max_requests and not options.canary:
             raise _QueueFullError
         call = _Call(sender, options, extras, self._engine.event())
         on_piece = call.progress.add if options.stream else None
         work = self._engine.generate(conversation, options, on_piece)
+        if options.canary and self._calls:
+            work = self._sign_of_life(work)
         self._calls.add(call)
         self._engine.submit(self._serve(call, work))
+
+    async def _sign_of_life(self, generation: Coroutine[Any, Any, Answer]) -> Answer:
+        answer = await self._engine.alive(generation)
+        return answer or Answer("", "alive", NO_TOKENS)
 
     def _conversation(self, request: pb_utils.InferenceRequest) -> Conversation:
         """Return what a request asks; copied, as Triton takes inputs back when execute returns."""

@@ -74,6 +74,7 @@ class VideoLanguageEngine:
         self._engine: Any = None
         self._started: Future[None] = Future()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._step = asyncio.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._main()), name="vllm", daemon=True
         )
@@ -169,6 +170,27 @@ class VideoLanguageEngine:
                 raise EngineDeadError from None
             raise RuntimeError(f"generation failed: {type(error).__name__}") from None
 
+    async def alive(self, generation: Coroutine[Any, Any, Answer]) -> Answer | None:
+        """Wait for a generation, or until the engine has made a step for anybody; in its loop.
+
+        Who waits behind long answers learns nothing of the engine from waiting.
+
+        Returns:
+            The answer, or None after a step; the generation is cancelled then.
+
+        Raises:
+            Exception: As `generate`.
+        """
+        own = asyncio.ensure_future(generation)
+        step = asyncio.ensure_future(self._step.wait())
+        try:
+            await asyncio.wait([own, step], return_when=asyncio.FIRST_COMPLETED)
+            return own.result() if own.done() else None
+        finally:
+            own.cancel()
+            step.cancel()
+            await asyncio.gather(own, step, return_exceptions=True)
+
     async def _main(self) -> None:
         try:
             self._loop = asyncio.get_running_loop()
@@ -216,7 +238,7 @@ class VideoLanguageEngine:
         """Class whose instances vLLM tells its state after every step."""
         from vllm.v1.metrics.loggers import StatLoggerBase
 
-        on_load = self._on_load
+        stepped = self._stepped
 
         class LoadLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not in this environment
             def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
@@ -226,12 +248,17 @@ class VideoLanguageEngine:
                 if (stats := scheduler_stats) is not None:
                     # Skipped are those whose schema is being compiled.
                     waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
-                    on_load(stats.num_running_reqs, waiting)
+                    stepped(stats.num_running_reqs, waiting)
 
             def log_engine_initialized(self) -> None:
                 pass
 
         return LoadLogger
+
+    def _stepped(self, running: int, waiting: int) -> None:
+        step, self._step = self._step, asyncio.Event()
+        step.set()
+        self._on_load(running, waiting)
 
     def _adopt(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)

@@ -74,6 +74,7 @@ class Options:
         cancel: Job to cancel; such a request asks for nothing else.
         follow: Job of which to answer what it has generated since `after`; nothing else.
         after: What is known of it, see `Progress`.
+        canary: Whether a sign of life is enough: a step for others, while there are any.
     """
 
     max_tokens: int
@@ -93,6 +94,7 @@ class Options:
     cancel: str | None = None
     follow: str | None = None
     after: int = 0
+    canary: bool = False
 
 
 def parse_options(text: bytes, limits: Limits) -> Options:
@@ -137,6 +139,7 @@ def parse_options(text: bytes, limits: Limits) -> Options:
         cancel=_name(given, "cancel"),
         follow=_name(given, "follow"),
         after=_number(given, "after", int, 0, 2**31) or 0,
+        canary=_flag(given, "canary"),
     )
 
 
