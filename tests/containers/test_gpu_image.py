@@ -6,7 +6,9 @@ models', and its tritonserver that of NVIDIA's. What is not built is said in the
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import venv
 from collections.abc import Callable
@@ -114,12 +116,14 @@ def test_the_entry_point_computes_the_shared_memory(engine: Engine, image: str) 
 def test_triton_starts_by_the_image_s_own_words(engine: Engine, image: str) -> None:
     """As compose.yaml runs it but for the GPU: user 1000, its socket, alive by its health check."""
     limits = ["--ulimit", "nofile=16384:16384", "--ulimit", "nproc=4096:4096"]
-    socket = "/run/pentad:mode=0700,uid=1000,gid=1000"
+    socket = engine.run_folder / NAME  # podman's own tmpfs has no owner but root
+    socket.mkdir(mode=0o700, exist_ok=True)
+    os.chown(socket, 1000, 1000)
     engine.run_podman("rm", "--force", NAME)
     try:
         engine.podman(
             "run", "--detach", "--init", "--network", "none", "--cap-drop=ALL",
-            "--security-opt=no-new-privileges", f"--tmpfs={socket}", "--shm-size=1g",
+            "--security-opt=no-new-privileges", f"--volume={socket}:/run/pentad", "--shm-size=1g",
             *limits, "--name", NAME, image,
         )  # fmt: skip
         wait_for(
@@ -134,6 +138,7 @@ def test_triton_starts_by_the_image_s_own_words(engine: Engine, image: str) -> N
         assert engine.container(NAME)["State"]["ExitCode"] != 137
     finally:
         engine.run_podman("rm", "--force", NAME)
+        shutil.rmtree(socket)
 
 
 def test_vllm_and_the_engine_have_their_environments_and_a_compiler(
