@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run triton gateway models dashboard check test lint types perf load bench lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
+.PHONY: help run triton gateway models dashboard check test lint types perf load bench bench-check lock clean env env-test browser promtool postgresql namespaces test-long test-netns test-containers containers-env client-env stock-client-env openapi vlm-env test-vlm gpu-check gpu-check-env supply-env sbom audit licences docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,10 @@ load: env ## locust against a running gateway, with thresholds
 bench: env-test models ## compare with the peers, all on this machine in one run
 	@$(PYTHON) -m load_tests.peers.setup
 	@$(PY) -m load_tests.bench $(BENCH_ARGS)
+
+bench-check: env-test models ## a short bench against the committed ratios (load_tests/ratios.yaml)
+	@$(PYTHON) -m load_tests.peers.setup
+	@$(PY) -m load_tests.bench_check $(BENCH_ARGS)
 
 lock: ## regenerate requirements/*.lock (needs uv)
 	@$(PYTHON) requirements/lock.py

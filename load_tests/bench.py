@@ -6,8 +6,9 @@
 
 Every server gets the same requests from the same generator in the same round; rounds alternate
 the order, and medians over rounds are reported. Peers of text: ``naive``, ``litserve``,
-``infinity-torch``, ``infinity-optimum`` (``infinity-torch-bfloat16``), and ``inprocess``, the
-plain loop without a server that is BERTScore's ceiling; of vision: ``naive``, ``litserve``,
+``infinity-torch``, ``infinity-optimum`` (``infinity-torch-bfloat16``), ``vllm`` (``vllm-bfloat16``;
+needs `make vlm-env`), and ``inprocess``, the plain loop without a server that is
+BERTScore's ceiling; of vision: ``naive``, ``litserve``,
 ``litserve-channels-last``; of iot: ``naive``, ``naive-2`` (in two workers). Pentad itself is
 ``pentad`` (``pentad-default``, ``pentad-openvino``: with that device profile).
 """

@@ -24,6 +24,7 @@ from load_tests.scenarios import Dialect
 
 ROOT = Path(__file__).resolve().parents[1]
 LITSERVE = ROOT / ".venv-litserve" / "bin" / "python"
+VLLM = ROOT / ".venv-vlm" / "bin" / "python"
 START_SECONDS = 300
 STOP_SECONDS = 40
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -104,6 +105,21 @@ def infinity(cache: Path, engine: str, dtype: str = "float32") -> Server:
     return Server(name, text.OPENAI, Address("127.0.0.1", port), command, OFFLINE)
 
 
+def vllm(cache: Path, dtype: str) -> Server:
+    """Return vLLM's CPU build as an embeddings server (`make vlm-env` makes its environment).
+
+    By its module: the command `vllm` looks for a distribution of that name, and the CPU build's
+    has another one.
+    """
+    port = free_port()
+    command = [str(VLLM), "-m", "vllm.entrypoints.openai.api_server", "--runner", "pooling"]
+    command += ["--model", str(checkpoint(cache).resolve()), "--served-model-name", "minilm"]
+    command += ["--dtype", dtype, "--host", "127.0.0.1", "--port", str(port)]
+    env = OFFLINE | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    name = "vllm" if dtype == "float32" else f"vllm-{dtype}"
+    return Server(name, text.OPENAI_V1, Address("127.0.0.1", port), command, env)
+
+
 def pentad(name: str, services: Sequence[str], profile: str) -> Server:
     """Return Pentad on free ports, started as `make run` does.
 
@@ -149,6 +165,8 @@ def build(name: str, service: str, cache: Path) -> Server:
     if name.startswith("infinity-") and service == "text":
         engine, _, dtype = name.removeprefix("infinity-").partition("-")
         return infinity(cache, engine, dtype or "float32")
+    if name.partition("-")[0] == "vllm" and service == "text":
+        return vllm(cache, name.partition("-")[2] or "float32")
     raise ValueError(f"no server of {service} is called {name}")
 
 

@@ -40,17 +40,21 @@ OLD = Dialect("/health", {"embed": EMBED, "bertscore": BERTSCORE})
 EMBED_ONLY = Dialect("/health", {"embed": EMBED})
 """The LitServe peer's."""
 
-OPENAI = Dialect(
-    "/health",
-    {
-        "embed": Call(
-            path="/embeddings",
-            body=lambda texts: Body.json({"model": "minilm", "input": texts}),
-            values=_vectors(lambda answer: [item["embedding"] for item in answer["data"]]),
-        )
-    },
-)
+
+def _openai(path: str) -> Dialect:
+    call = Call(
+        path=path,
+        body=lambda texts: Body.json({"model": "minilm", "input": texts}),
+        values=_vectors(lambda answer: [item["embedding"] for item in answer["data"]]),
+    )
+    return Dialect("/health", {"embed": call})
+
+
+OPENAI = _openai("/embeddings")
 """Infinity's."""
+
+OPENAI_V1 = _openai("/v1/embeddings")
+"""vLLM's."""
 
 
 def cosine_distance(got: Matrix, reference: Matrix) -> float:

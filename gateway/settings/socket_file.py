@@ -17,7 +17,8 @@ FILE = "grpc:8001"
 LONGEST = 100
 """Bytes of a path; Linux takes 107 for a socket's."""
 TEMPORARY = Path("/tmp")  # noqa: S108 (a short path; the folder in it is checked)
-_PLAIN = re.compile(r"[A-Za-z0-9/._+=,@-]+")  # gRPC reads an address as a URI
+# gRPC reads an address as a URI, and `triton.url` has several with a comma between them.
+_PLAIN = re.compile(r"[A-Za-z0-9/._+=@-]+")
 _NUMBERED = re.compile(r"(?P<path>.+):(?P<port>\d{1,5})")
 
 

@@ -1,242 +1,298 @@
 """`python -m load_tests.lipsync.conversations`: share of mouths in time against users who converse.
 
-A simulation: the model's own queue and the gateway's own admission of streams run in virtual time,
-with a fixed time for a frame; nothing is computed and no transport is paid for. Users speak 27 % of
-the time, in bursts of 2 to 8 s at 25 frames a second, each to a tenant of its own; offline callers
-beside them want batches of 50 frames, due at no time, one after the other. Prints a Markdown table.
+Pentad runs with narrow tenants, one for each user. Users speak 27 % of the time, in bursts of 2 to
+8 s that are sent as fast as they are spoken, each an InferStream with one still face; a mouth is in
+time when its client has it so long after its own moment as `delay_ms` says. What the machine makes
+is measured first, with streams that do not wait for the time that speaking takes; a load of 100 %
+is as many users as speak that much in the mean. Clients run on the same cores. Prints a Markdown
+table. Orders that Pentad does not offer are compared in `conversation_orders`.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
-import math
+import asyncio
 import random
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from export.lipsync.importing import model_code
-from gateway.errors import BusyError
-from gateway.services.lipsync.grpc.stream import MOST_FRAMES
-from gateway.services.lipsync.grpc.stream_capacity import FRAMES_PER_SECOND, StreamCapacity
-from gateway.settings.lipsync import LipsyncServerSettings
+import grpc
+import numpy as np
+
+from export.lipsync.demo import write_tenants
+from export.lipsync.importing import import_files
+from gateway.services.lipsync.grpc import inference_pb2 as pb
+from load_tests import machine
+from load_tests.lipsync.gateway_client import UNLIMITED, Gateway, send_cheaply, serving
 from load_tests.servers import ROOT
 
 TALKING = 0.27
 BURST = (2.0, 8.0)  # seconds
 SILENCE = sum(BURST) / 2 * (1 / TALKING - 1)  # seconds in the mean, exponentially distributed
-WARM_UP = 40.0  # seconds after which as many speak as always
-HEARD_AHEAD = 0.45  # seconds of sound after its own that a mouth needs
-DESIGN_USERS = 710
-SHARES = (0.6, 0.8, 0.95, 1.0, 1.15, 1.3)
-OFFLINE_FRAMES = 50
+FRAMES_PER_SECOND = 25
 FRAME = 1 / FRAMES_PER_SECOND
-
-with model_code(ROOT / "model_repository") as _module:
-    _scheduler = _module("frames.scheduler")
-FrameQueue, Job, Step = _scheduler.FrameQueue, _scheduler.Job, _scheduler.Step
-
-
-class FirstCome:
-    """One job after the other, as they came."""
-
-    def __init__(self, size: int) -> None:
-        self._jobs: deque[Any] = deque()
-
-    def add(self, job: Any) -> bool:
-        """Queues a job."""
-        self._jobs.append(job)
-        return True
-
-    def take(self, most: int) -> Any:
-        """Return the next step."""
-        if not self._jobs:
-            return None
-        return self._taken(self._jobs[0], most)
-
-    def done(self, step: Any) -> bool:
-        """Take a step back; True when that finished its job."""
-        step.job.computed += step.count
-        return bool(step.job.computed == step.job.frames)
-
-    def _taken(self, job: Any, most: int) -> Any:
-        step = Step(job, job.next_frame, min(most, job.frames - job.next_frame))
-        job.next_frame += step.count
-        if job.next_frame == job.frames:
-            self._jobs.remove(job)
-        return step
+RATE = 16_000  # samples a second
+ENCODER = ROOT / "model_repository" / "audio_encoder" / "1" / "model.onnx"  # the demo's
+STREAM = "/inference.InferenceService/InferStream"
+PATIENCE = 30.0  # seconds after its sound in which a stream has to end; the rest counts as late
+SHARES = (0.6, 0.8, 0.95, 1.15, 1.3)
 
 
-class Turns(FirstCome):
-    """A step of each job, in turns; every caller here has one job at a time."""
-
-    def take(self, most: int) -> Any:
-        """Return the next step."""
-        step = super().take(most)
-        if step and step.job.next_frame < step.job.frames:
-            self._jobs.rotate(-1)
-        return step
-
-
-@dataclass
-class Stream:
-    """One burst of a user."""
-
-    user: str
-    begin: float
-    frames: int
-    leave: Callable[[], object]
-    made: int = 0
-
-    def heard(self, now: float) -> int:
-        """Frames whose sound is there at a time."""
-        return min(self.frames, max(0, math.floor((now - self.begin - HEARD_AHEAD) / FRAME + 1e-6)))
-
-
-@dataclass
-class Run:
-    """One run of one order.
+@dataclass(frozen=True)
+class Way:
+    """How the users' streams are served.
 
     Attributes:
-        late: mouths of bursts that began after the warm-up.
+        due: they say when their mouths are due.
+        share: `lipsync.server.stream_share`.
     """
 
-    queue: Any
-    workers: int
-    seconds: float
-    delay: float
-    capacity: StreamCapacity | None
-    random: random.Random
-    now: float = 0.0
-    shown: int = 0
-    late: int = 0
-    bursts: int = 0
-    refused: int = 0
-    _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _order: count[int] = field(default_factory=count)
-    _idle: int = 0
-
-    def go(self, users: int, offline: int, length: float, warm_up: float) -> None:
-        """Simulate."""
-        self._idle, self._warm_up = self.workers, warm_up
-        for number in range(users):
-            first = self.random.expovariate(1 / SILENCE)
-            self._at(first, lambda name=f"user {number}": self._speak(name))
-        for number in range(offline):
-            self._at(0.0, lambda name=f"offline {number}": self._batch(name))
-        while self._events and self._events[0][0] < length:
-            self.now, _, act = heapq.heappop(self._events)
-            act()
-
-    def _at(self, moment: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (moment, next(self._order), act))
-
-    def _speak(self, user: str) -> None:
-        burst = self.random.uniform(*BURST)
-        silence = self.random.expovariate(1 / SILENCE)
-        self._at(self.now + burst + silence, lambda: self._speak(user))
-        counted = self.now > self._warm_up
-        self.bursts += counted
-        leave: Callable[[], object] = lambda: None  # noqa: E731
-        if self.capacity is not None:
-            held = self.capacity.stream()
-            try:
-                held.__enter__()
-            except BusyError:
-                self.refused += counted
-                return
-            leave = lambda: held.__exit__(None, None, None)  # noqa: E731
-        stream = Stream(user, self.now, round(burst * FRAMES_PER_SECOND), leave)
-        self._at(self.now + HEARD_AHEAD + FRAME, lambda: self._ask(stream))
-
-    def _ask(self, stream: Stream) -> None:
-        """Ask for the mouths that can be made, as the gateway does: one inference at a time."""
-        ready = min(stream.heard(self.now) - stream.made, MOST_FRAMES)
-        if ready <= 0:
-            moment = stream.begin + HEARD_AHEAD + (stream.made + 1) * FRAME
-            self._at(max(moment, self.now + 1e-6), lambda: self._ask(stream))
-            return
-        due = stream.begin + (stream.made + 1) * FRAME + self.delay
-        self._submit(Job(stream.user, ready, stream, due, FRAME))
-
-    def _batch(self, name: str) -> None:
-        self._submit(Job(name, OFFLINE_FRAMES))
-
-    def _submit(self, job: Any) -> None:
-        self.queue.add(job)
-        while self._idle and (step := self.queue.take(1)):
-            self._begin(step)
-
-    def _begin(self, step: Any) -> None:
-        self._idle -= 1
-        self._at(self.now + step.count * self.seconds, lambda: self._end(step))
-
-    def _end(self, step: Any) -> None:
-        self._idle += 1
-        if self.queue.done(step):
-            self._finished(step.job)
-        while self._idle and (following := self.queue.take(1)):
-            self._begin(following)
-
-    def _finished(self, job: Any) -> None:
-        stream = job.work
-        if stream is None:
-            self._batch(job.tenant)
-            return
-        if stream.begin > self._warm_up:
-            self.shown += job.frames
-            # A client has the mouths of an inference when the last of them is made.
-            self.late += sum(self.now > job.due + n * FRAME for n in range(job.frames))
-        stream.made += job.frames
-        if stream.made == stream.frames:
-            stream.leave()
-        else:
-            self._ask(stream)
+    due: bool
+    share: float
 
 
-ORDERS: dict[str, tuple[Callable[[int], Any], bool]] = {
-    "first come": (FirstCome, False),
-    "turns": (Turns, False),
-    "due first": (FrameQueue, False),
-    "due first, admission": (FrameQueue, True),
+WAYS = {
+    "turns": Way(due=False, share=1.0),
+    "due first": Way(due=True, share=1e6),
+    "due first, admission": Way(due=True, share=0.95),
 }
 
 
-def main() -> int:
-    """Simulate and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--users", type=int, default=DESIGN_USERS, help="at all of the capacity")
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--offline", type=int, default=0, help="callers of batches beside them")
-    parser.add_argument("--delay", type=float, default=0.7, help="seconds; see delay_ms")
-    parser.add_argument(
-        "--length", type=float, default=60.0, help="seconds of each run after WARM_UP"
+@dataclass
+class Tally:
+    """What the users saw of the bursts that count.
+
+    Attributes:
+        shown: mouths of accepted bursts.
+        late: those that came late, or never.
+        failed: streams that ended with another status than a refusal.
+    """
+
+    bursts: int = 0
+    refused: int = 0
+    shown: int = 0
+    late: int = 0
+    failed: int = 0
+
+    @property
+    def in_time(self) -> str:
+        """Return the share of mouths in time, with what failed."""
+        share = f"{1 - self.late / max(1, self.shown):.2%}"
+        return f"{share}, {self.failed} failed" if self.failed else share
+
+
+def opening(tenant: str, delay_ms: int) -> list[bytes]:
+    """Return the messages before the sound."""
+    start = pb.StreamStart(
+        model_id=tenant,
+        sample_format=pb.PCM16,
+        sample_rate=RATE,
+        frame_format=pb.UINT8,
+        output_format=pb.UINT8,
+        input_channels=3,
+        still=True,
+        delay_ms=delay_ms,
     )
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    made = args.users * TALKING * FRAMES_PER_SECOND
-    print(f"{made:.0f} frames/s by {args.workers} workers, {args.offline} offline callers\n")
-    print("| users | load | " + " | ".join(f"{name}: in time" for name in ORDERS) + " | refused |")
-    print("|--:|--:|" + "--:|" * (len(ORDERS) + 1))
-    for share in SHARES:
-        users, cells, refused = round(share * args.users), [], 0.0
-        for make, admits in ORDERS.values():
-            capacity = StreamCapacity(lambda: made, LipsyncServerSettings().stream_share)
-            run = Run(
-                make(10**6),
-                args.workers,
-                args.workers / made,
-                args.delay,
-                capacity if admits else None,
-                random.Random(args.seed),
+    face = bytes(3 * 320 * 320)
+    parts = (
+        pb.StreamRequest(start=start),
+        pb.StreamRequest(frames=pb.StreamFrames(data=face)),
+    )
+    return [part.SerializeToString() for part in parts]
+
+
+def voice() -> bytes:
+    """Return one frame's time of sound."""
+    noise = np.random.default_rng(0).integers(-3000, 3000, RATE // FRAMES_PER_SECOND)
+    sound = pb.StreamSound(samples=noise.astype("<i2").tobytes())
+    return pb.StreamRequest(sound=sound).SerializeToString()
+
+
+VOICE = voice()
+
+
+async def speak(
+    channel: grpc.aio.Channel, tenant: str, frames: int, delay: float, way: Way, hasty: bool = False
+) -> int:
+    """Stream a burst; return how many of its mouths came in time.
+
+    Raises:
+        grpc.aio.AioRpcError: it was refused or failed.
+    """
+    call = channel.stream_stream(STREAM)(timeout=frames * FRAME + PATIENCE)
+    start, face = opening(tenant, round(delay * 1000) if way.due else 0)
+    begin = 0.0
+
+    async def say() -> None:
+        nonlocal begin
+        await call.write(face)
+        begin = time.monotonic()
+        for number in range(frames):
+            if not hasty:
+                await asyncio.sleep(begin + number * FRAME - time.monotonic())
+            await call.write(VOICE)
+        await call.done_writing()
+
+    await call.write(start)
+    # A call that ends while grpc.aio writes to it would end with a status of grpc.aio's own.
+    await call.read()
+    saying = asyncio.create_task(say())
+    in_time = number = 0
+    try:
+        while await call.read() is not grpc.aio.EOF:
+            number += 1
+            in_time += time.monotonic() <= begin + number * FRAME + delay
+        await saying
+    finally:
+        saying.cancel()
+    return in_time
+
+
+class User:
+    """Somebody who speaks now and then."""
+
+    def __init__(self, channel: grpc.aio.Channel, tenant: str, chance: random.Random) -> None:
+        self._channel, self._tenant, self._chance = channel, tenant, chance
+
+    async def converse(self, way: Way, delay: float, span: tuple[float, float], to: Tally) -> None:
+        """Speak until the end of a span, by the monotonic clock; bursts that begin in it count."""
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / SILENCE))
+            begin = time.monotonic()
+            if begin >= span[1]:
+                return
+            tally = to if begin >= span[0] else Tally()
+            burst = self._chance.uniform(*BURST)
+            await self._burst(way, delay, round(burst * FRAMES_PER_SECOND), tally)
+            # Whoever was refused or waited for late mouths speaks again no sooner or later.
+            await asyncio.sleep(begin + burst - time.monotonic())
+
+    async def _burst(self, way: Way, delay: float, frames: int, tally: Tally) -> None:
+        tally.bursts += 1
+        try:
+            in_time = await speak(self._channel, self._tenant, frames, delay, way)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                tally.refused += 1
+                return
+            tally.failed += 1
+            in_time = 0
+        tally.shown += frames
+        tally.late += frames - in_time
+
+
+def channels(gateway: Gateway, count: int) -> list[grpc.aio.Channel]:
+    """Open connections that share none of gRPC's own."""
+    options = [*UNLIMITED, ("grpc.use_local_subchannel_pool", 1)]
+    return [grpc.aio.insecure_channel(gateway.address, options=options) for _ in range(count)]
+
+
+async def capacity(gateway: Gateway, tenants: list[str], seconds: float) -> float:
+    """Return how many mouths a second the whole machine makes, clients included."""
+    made, end = 0, time.monotonic() + seconds
+    way = Way(due=False, share=1.0)
+
+    async def caller(channel: grpc.aio.Channel, tenant: str) -> None:
+        nonlocal made
+        while time.monotonic() < end:
+            await speak(channel, tenant, 2 * FRAMES_PER_SECOND, 0.0, way, hasty=True)
+            made += 2 * FRAMES_PER_SECOND
+
+    opened = channels(gateway, 8)
+    begin = time.monotonic()
+    await asyncio.gather(*(map(caller, opened, tenants)))
+    rate = made / (time.monotonic() - begin)
+    for channel in opened:
+        await channel.close()
+    return rate
+
+
+async def warm(gateway: Gateway, tenants: list[str]) -> None:
+    """Load every tenant, with a short burst each."""
+    (channel,) = channels(gateway, 1)
+    for tenant in tenants:
+        await speak(channel, tenant, 1, 0.0, Way(due=False, share=1.0), hasty=True)
+    await channel.close()
+
+
+async def crowd(
+    gateway: Gateway, tenants: list[str], way: Way, delay: float, spans: tuple[float, float]
+) -> Tally:
+    """Let as many users as there are tenants converse: seconds that do not count, and that do."""
+    opened, tally = channels(gateway, min(16, len(tenants))), Tally()
+    now = time.monotonic()
+    span = (now + spans[0], now + sum(spans))
+    await asyncio.gather(
+        *(
+            User(opened[number % len(opened)], tenant, random.Random(number)).converse(
+                way, delay, span, tally
             )
-            run.go(users, args.offline, WARM_UP + args.length, WARM_UP)
-            cells.append(f"{1 - run.late / max(1, run.shown):.2%}")
-            refused = run.refused / max(1, run.bursts)
-        print(f"| {users} | {share:.0%} | {' | '.join(cells)} | {refused:.1%} |", flush=True)
+            for number, tenant in enumerate(tenants)
+        )
+    )
+    for channel in opened:
+        await channel.close()
+    return tally
+
+
+def measure(folder: Path, tenants: list[str], options: argparse.Namespace) -> list[list[str]]:
+    """Measure all ways at all loads; return the rows of the table."""
+    columns: list[list[str]] = []
+    users: list[int] = []
+    for name in options.ways:
+        way = WAYS[name]
+        limits = {
+            "AUDIO_ENCODER": str(ENCODER),
+            "CAPACITY__MAX_MODELS": str(len(tenants)),
+            "SERVER__STREAM_SHARE": str(way.share),
+        }
+        with serving(folder / name.replace(" ", "-"), folder / "narrow", **limits) as gateway:
+            asyncio.run(warm(gateway, tenants))
+            made = asyncio.run(capacity(gateway, tenants, options.seconds / 3))
+            if not users:
+                per_user = TALKING * FRAMES_PER_SECOND
+                users = [min(len(tenants), round(share * made / per_user)) for share in SHARES]
+            print(f"{name}: {made:.0f} mouths/s", file=sys.stderr)
+            column = []
+            for count in users:
+                spans = (sum(BURST), options.seconds)
+                tally = asyncio.run(crowd(gateway, tenants[:count], way, options.delay, spans))
+                print(name, count, tally, file=sys.stderr)
+                refused = f", {tally.refused / max(1, tally.bursts):.0%} refused"
+                column.append(tally.in_time + (refused if way.share < 1 else ""))
+            columns.append(column)
+    loads = [f"{share:.0%}" for share in SHARES]
+    return [list(row) for row in zip(map(str, users), loads, *columns, strict=True)]
+
+
+def main() -> int:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--tenants", type=int, default=200, help="the most users")
+    parser.add_argument("--width", type=float, default=0.125, help="of their networks")
+    parser.add_argument("--delay", type=float, default=0.7, help="seconds; see delay_ms")
+    parser.add_argument("--seconds", type=float, default=30.0, help="that count, of each run")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    options = parser.parse_args()
+    send_cheaply()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, which ends Pentad
+    with tempfile.TemporaryDirectory(prefix="pentad-bench-") as name:
+        folder = Path(name)
+        files = list(write_tenants(folder / "narrow", options.tenants, width=options.width))
+        import_files(files, ROOT / "model_repository", layouts=("blocked",))
+        rows = measure(folder, [file.stem for file in files], options)
+    facts = machine.processor()
+    print(
+        f"{facts['cores']} cores of {facts['cpu']}, load {facts['load_average']:.1f} at the end\n"
+    )
+    print(f"| users | load | {' | '.join(f'{name}: in time' for name in options.ways)} |")
+    print("|--:|--:|" + "--:|" * len(options.ways))
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
     return 0
 
 

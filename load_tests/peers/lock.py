@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from requirements.lock import CUDA, resolve
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "requirements"))  # whose scripts import one another
+
+from lock import CUDA, resolve  # noqa: E402
 
 
 def main() -> int:

@@ -12,8 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from requirements.install import install
-
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ("litserve", "infinity")
 
@@ -26,11 +24,12 @@ def setup(name: str) -> Path:
     """
     target = ROOT / f".venv-{name}"
     lock = f"../load_tests/peers/{name}"
+    command = [sys.executable, str(ROOT / "requirements" / "install.py"), str(target), lock]
     try:
-        install(target, [lock, "torch-cpu"])
+        subprocess.run([*command, "torch-cpu"], check=True)
     except subprocess.CalledProcessError:
         # No CPU build of torch is offered here: the registry's build, with its CUDA libraries.
-        install(target, [lock, "torch", "cuda"])
+        subprocess.run([*command, "torch", "cuda"], check=True)
     return target / "bin" / "python"
 
 

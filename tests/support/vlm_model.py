@@ -25,6 +25,13 @@ CHECKPOINT = "random-qwen3-vl"
 LOAD_SECONDS = 300
 _HTTP = httpx.Client(timeout=30)
 RUN_VARIABLE, RUN = "TEST_RUN", uuid.uuid4().hex
+VARIABLES = {
+    RUN_VARIABLE: RUN,
+    # An operator of so small a model takes microseconds; with two threads, as long as the
+    # machine's other work keeps one of them waiting: a clip took 28 s with one, over 120 with two.
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
 """In the environment of the server, and so of all that it starts."""
 
 

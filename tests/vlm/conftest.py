@@ -14,8 +14,7 @@ from launcher.server import TritonServer
 from tests.support.clips import carphone_frames
 from tests.support.vlm_model import (
     ENVIRONMENT,
-    RUN,
-    RUN_VARIABLE,
+    VARIABLES,
     VlmModel,
     random_model,
 )
@@ -35,7 +34,7 @@ class Keeper:
     def healthy(self) -> VlmModel:
         if self._model is None or not self._model.server.running:
             self.stop()
-            os.environ[RUN_VARIABLE] = RUN
+            os.environ.update(VARIABLES)
             self._server = TritonServer.on_free_ports(self.repository, log=self._log)
             self._model = VlmModel(self._server.__enter__())
         if not self._model.answers():

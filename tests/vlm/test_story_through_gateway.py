@@ -23,8 +23,7 @@ from tests.support.vlm_model import (
     CHECKPOINT,
     ENVIRONMENT,
     ROOT,
-    RUN,
-    RUN_VARIABLE,
+    VARIABLES,
     engines,
     random_model,
     series,
@@ -59,7 +58,7 @@ def stack(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "PENTAD_IOT__EMOTIONS__FALLBACK": "false",
         "PENTAD_IOT__EMOTIONS__MAX_TOKENS": "2048",
         "PENTAD_IOT__EMOTIONS__THINKING_BUDGET": "16",
-        RUN_VARIABLE: RUN,
+        **VARIABLES,
     }
     running = Stack(folder / "state", variables)
     try:

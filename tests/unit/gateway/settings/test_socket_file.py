@@ -17,7 +17,9 @@ def test_it_is_in_the_state_folder_where_that_is_short_and_plain() -> None:
     assert socket_address(Path("/srv/pentad/var")) == "unix:/srv/pentad/var/triton/grpc:8001"
 
 
-@pytest.mark.parametrize("name", ["long" * 30, "with space", 'quo"te', "per%20cent", "Zoë", "a#b"])
+@pytest.mark.parametrize(
+    "name", ["long" * 30, "with space", 'quo"te', "per%20cent", "Zoë", "a#b", "a,b"]
+)
 def test_other_folders_have_it_in_tmp(name: str) -> None:
     file = socket_file(socket_address(Path("/srv") / name))
     assert file is not None
