@@ -79,6 +79,7 @@ class Answer:
 
     progress: list[dict[str, Any]] = field(default_factory=list)
     image: bytes = b""
+    samples: list[bytes] = field(default_factory=list)
     comparison: bytes | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -160,6 +161,7 @@ class TryonModel:
                 assert not answer.image
                 answer.image, answer.comparison = reply["IMAGE"], reply.get("COMPARISON")
                 answer.report = json.loads(reply["REPORT"])
+                answer.samples = _contents(reply.get("SAMPLES", b""))
         return answer
 
     def _stream(
@@ -186,8 +188,11 @@ class TryonModel:
                 if reply.error_message:
                     raise Refused(None, reply.error_message)
                 found = reply.infer_response
-                contents = [_content(raw) for raw in found.raw_output_contents]
-                outputs = dict(zip([one.name for one in found.outputs], contents, strict=True))
+                names = [one.name for one in found.outputs]
+                outputs = {
+                    name: raw if name == "SAMPLES" else _content(raw)
+                    for name, raw in zip(names, found.raw_output_contents, strict=True)
+                }
                 if "PROGRESS" in outputs:
                     said = json.loads(outputs["PROGRESS"])
                     if progress is not None:
@@ -216,9 +221,19 @@ class TryonModel:
 
 
 def _content(raw: bytes) -> bytes:
-    length = int.from_bytes(raw[:4], "little")
-    assert len(raw) == 4 + length
-    return raw[4:]
+    (content,) = _contents(raw)
+    return content
+
+
+def _contents(raw: bytes) -> list[bytes]:
+    """The elements of a BYTES tensor."""
+    found = []
+    while raw:
+        end = 4 + int.from_bytes(raw[:4], "little")
+        assert len(raw) >= end
+        found.append(raw[4:end])
+        raw = raw[end:]
+    return found
 
 
 def _line(process: psutil.Process) -> str:

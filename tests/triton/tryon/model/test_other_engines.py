@@ -16,8 +16,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from export.progress import Progress
-from export.tryon import libraries
 from tests.support.tryon_model import (
     ROOT,
     Refused,
@@ -26,18 +24,9 @@ from tests.support.tryon_model import (
     parameters,
     serving,
 )
-from tests.support.tryon_pictures import CACHE, garment, png, upper
+from tests.support.tryon_pictures import garment, png, upper
 from tests.support.waiting import wait_for
 
-WRITE = """
-import sys
-sys.path[:0] = {paths!r}
-from diffusion.torchvision_import import declare_operators
-declare_operators()
-from export.tryon.random_checkpoint import write_checkpoint
-from pathlib import Path
-write_checkpoint(Path({folder!r}))
-"""
 PLACED = """
 import hashlib, sys
 from pathlib import Path
@@ -75,24 +64,6 @@ class Slow(WorkflowStep):
 def edit(workflow):
     workflow.replace_step("Inference", Slow())
 """
-
-
-@pytest.fixture(scope="module")
-def packages() -> Path:
-    """diffusers, installed once."""
-    with Progress() as progress:
-        return libraries.install(CACHE, progress)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Qwen-Image-Edit, written by a process of its own: diffusers stays out of
-    this one."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "random-qwen-image-edit"
-    paths = [str(packages), str(ROOT / "model_repository" / "tryon" / "1"), str(ROOT)]
-    script = WRITE.format(paths=paths, folder=str(folder))
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
-    return folder
 
 
 def tiny(checkpoint: Path, packages: Path, mode: str) -> dict[str, str]:
@@ -153,6 +124,12 @@ def test_diffusers_runs_a_checkpoint(diffusers: TryonModel) -> None:
     for other in others:
         made.add(model.run(*files, **{"seed": 3, "steps": 4, **other}).image)
     assert len(made) == 5  # each of them takes effect
+
+    both = model.run(*files, seed=3, num_samples=2)
+    assert [both.image, *both.samples] == [first.image, model.run(*files, seed=4).image]
+    dress = model.run(*files, seed=3, category="dresses")
+    assert dress.image not in made  # the prompt tells of it
+    assert dress.report["ignored"] == []
 
     with pytest.raises(Refused, match="input:Inference: mode base is not loaded"):
         model.run(*files, mode="base")
