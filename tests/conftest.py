@@ -53,6 +53,7 @@ LONG = (
     "triton/text/test_measured_calls.py",
     "triton/tryon/jobs/",
     "triton/tryon/model/test_other_engines.py",
+    "triton/tryon/model/test_remote_jobs.py",
     "triton/vision/test_other_classifiers.py",
     "unit/gpu_check/test_bare_environment.py",
 )
