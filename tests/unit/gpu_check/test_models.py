@@ -51,4 +51,5 @@ def test_an_export_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_services_are_those_that_are_exported() -> None:
     from gateway.services.registry import SERVICES
 
-    assert set(models.SERVICES) == set(SERVICES)
+    # A service that is off by default runs a checkpoint of the operator's own: nothing to export.
+    assert set(models.SERVICES) == {name for name, entry in SERVICES.items() if entry.default}
