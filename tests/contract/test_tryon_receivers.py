@@ -23,7 +23,7 @@ async def test_every_attempt_counts_whatever_the_receiver_asks(tmp_path: Path, v
     with rude_receiver(raw(head)) as url:
         tryon: dict[str, Any] = {
             "asset_service": {"callback_url": url, "retry_backoff": [0.05]},
-            "callbacks": {"max_delay_seconds": 0.1, "max_age_seconds": 1}, "jobs": JOBS,
+            "callbacks": {"max_delay_seconds": 0.1, "max_age_seconds": 3}, "jobs": JOBS,
         }  # fmt: skip
         async with tryon_gateway(tmp_path, tryon=tryon) as g:
             await g.submit("tried")
