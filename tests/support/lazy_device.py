@@ -119,11 +119,13 @@ class LazyDevice(CpuDevice):
             self.full -= 1
             raise torch.OutOfMemoryError("CUDA out of memory")
         made = super().empty(shape, dtype)
+        made.untyped_storage().fill_(0xFF)  # NaN; what was freed before may hold the right values
         self._places.add(made.untyped_storage().data_ptr())
         return made
 
     def pinned(self, size: int) -> torch.Tensor:
         made = super().pinned(size)
+        made.untyped_storage().fill_(0xFF)
         self._pinned.append(made)
         self._places.add(made.untyped_storage().data_ptr())
         return made
