@@ -20,6 +20,7 @@ TEXT = b'Content-Disposition: form-data; name="%s"\r\n\r\n'
 
 ANSWER = 16 * 2**10
 STALL = 0.5  # seconds; much less where nobody else needs the machine
+CPU = 0.5  # seconds of CPU time that a body costs at most
 HOLD = 0.1  # seconds of CPU time that others wait for the loop at most
 
 Hostile = tuple[str, bytes, dict[str, str]]
@@ -46,13 +47,15 @@ def check_cost(gateway: GatewayProcess, method: str, path: str, hostile: Hostile
     name, body, headers = hostile
     rested = gateway.rested
     found = gateway.cost(method, path, body, headers)
-    if found.stall > STALL:  # the machine may have been busy with others
+    again = found.cpu > CPU  # the first large body also pays for pages that the kernel zeroes
+    assert found.peak - rested <= 4 * len(body) + 64 * 2**20, (path, name, found)
+    if again or found.stall > STALL:  # the machine may have been busy with others
         found = gateway.cost(method, path, body, headers)
     case = f"{method} {path} {name}, {len(body)} bytes: {found}"
     assert 200 <= found.status < 500, case
     assert len(found.answer) <= ANSWER, case
     assert found.peak - rested <= 4 * len(body) + 64 * 2**20, case
-    assert found.cpu <= 0.5 or found.cpu <= 2 * _parsing_seconds(body), case
+    assert found.cpu <= CPU or found.cpu <= 2 * _parsing_seconds(body), case
     assert found.stall <= STALL, case
     assert found.hold <= HOLD, case
 
