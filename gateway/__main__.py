@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+# NumPy reads it when it is imported. A second thread of OpenBLAS waits for work by spinning: with
+# one stream's sound it took half a core from the models.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports: no traceback
 
 import argparse
-import os
 import socket
 import sys
 from collections.abc import Sequence

@@ -279,7 +279,7 @@ async def test_a_stream_that_would_make_others_late_is_refused(tmp_path: Path) -
     health = {"canary_interval_seconds": 0.2}
     async with serving(tmp_path, triton, lipsync=lipsync, health=health) as running:
         service = running.gateway.listeners.services["lipsync"]
-        await until(lambda: service.frames_per_second() == 60)
+        await until(lambda: service.figures().frames_per_second == 60)
         held = []
         for _ in range(2):  # 50 of the 57 frames a second that streams may have
             call = opened(running.channel)
@@ -299,7 +299,7 @@ async def test_a_stream_that_would_make_others_late_is_refused(tmp_path: Path) -
         answers = await said(opened(running.channel), [start("tenant_1", delay_ms=500)])
         assert [one.WhichOneof("part") for one in answers] == ["started"]
         triton.frames_per_second = 10.0  # the machine has slowed down
-        await until(lambda: service.frames_per_second() == 10)
+        await until(lambda: service.figures().frames_per_second == 10)
         error = await refused(opened(running.channel), [start("tenant_1", delay_ms=500)])
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         held.pop().cancel()

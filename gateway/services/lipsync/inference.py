@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -60,12 +60,14 @@ class MouthResult:
         data: the bytes of [n,3,320,320], in the order of the model's planes.
         device: where it ran.
         compute_ms: wall time of the computation.
+        seconds: from its turn on the device to the answer, the model's queue apart.
     """
 
     data: memoryview
     device: int
     queue_ms: float
     compute_ms: float
+    seconds: float
 
     def frames(self, count: int) -> list[memoryview]:
         """Return the bytes of each of ``count`` frames."""
@@ -98,7 +100,7 @@ class MouthInference:
         """As :meth:`running`, with a copy of the answer that may be kept."""
         async with self.running(request, timeout) as result:
             data = memoryview(bytes(result.data))
-            return MouthResult(data, result.device, result.queue_ms, result.compute_ms)
+            return replace(result, data=data)
 
     @asynccontextmanager
     async def running(
@@ -123,13 +125,16 @@ class MouthInference:
         deadline = time.monotonic() + timeout
         _, _, size = request.offsets()
         async with leased(self._pool, request.tenant) as lease, self._regions.lease(size) as held:
+            begin = time.monotonic()
             region = held.region if held else None
             if region:
                 await _fill(request, region)
             reply = await self._compute(lease, request, held, deadline, due)
             queue_ms, compute_ms = (float(number) for number in reply["TIMING"].reshape(-1)[:2])
             lease.report(request.frames, compute_ms)
-            yield MouthResult(request.answer(region, reply), lease.device, queue_ms, compute_ms)
+            seconds = max(0.0, time.monotonic() - begin - queue_ms / 1000)
+            data = request.answer(region, reply)
+            yield MouthResult(data, lease.device, queue_ms, compute_ms, seconds)
 
     async def _compute(
         self,

@@ -26,7 +26,7 @@ from gateway.services.lipsync.audio.mel import Floats
 from gateway.services.lipsync.inference import MouthInference
 from gateway.services.lipsync.preview import FACE, SIDE, SILENCE, as_rgb, frames_of
 from gateway.services.lipsync.request import MouthRequest
-from gateway.services.lipsync.tenants.device import Commands, Device
+from gateway.services.lipsync.tenants.device import Commands, Device, DeviceFigures
 from gateway.services.lipsync.tenants.metrics import PoolMetrics
 from gateway.services.lipsync.tenants.pool import TenantPool
 from gateway.services.lipsync.tenants.reconciler import Reconciler
@@ -122,11 +122,15 @@ class LipsyncService(Service):
             await self._frame(device, timeout)
         return {"model": stats.info.get("model", model.triton_model), "engine": stats.engine}
 
-    def frames_per_second(self) -> float | None:
-        """Return what all devices make while they are busy, as far as they have said so."""
-        figures = [device.stats.frames_per_second for device in self.pool.devices]
-        known = [figure for figure in figures if figure is not None]
-        return sum(known) if known and len(known) == len(figures) else None
+    def figures(self) -> DeviceFigures:
+        """Return what all devices make, as far as they have said so."""
+        devices = [device.stats for device in self.pool.devices]
+        made = [stats.frames_per_second for stats in devices]
+        known = [figure for figure in made if figure is not None]
+        return DeviceFigures(
+            frames_per_second=sum(known) if known and len(known) == len(made) else None,
+            workers=sum(stats.workers for stats in devices),
+        )
 
     async def preview(self, tenant: str) -> bytes:
         """Return a PNG of one frame that the tenant makes of a drawn face and silence.

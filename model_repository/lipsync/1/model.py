@@ -147,6 +147,7 @@ class TritonPythonModel:
             "tenants": self._control.stats(),
             "engine": engine.name,
             "frames_per_second": self._workers.frames_per_second,
+            "workers": engine.workers,
             "model": self._model,
         }
 

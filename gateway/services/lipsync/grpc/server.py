@@ -89,7 +89,7 @@ class GrpcServer(Background):
         self._health = HealthService(self._serving)
         self._drain = Drain()
         self.streams = StreamCapacity(
-            service.frames_per_second,
+            service.figures,
             self._settings.stream_share,
             lambda: context.metrics.rejected.labels(SERVICE, "stream_capacity").inc(),
         )

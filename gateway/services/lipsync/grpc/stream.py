@@ -30,7 +30,7 @@ from gateway.services.lipsync.grpc.inference_pb2 import (
     StreamStarted,
 )
 from gateway.services.lipsync.grpc.stream_buffer import FrameMemory, StreamBuffer
-from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity, StreamMeter
 from gateway.services.lipsync.grpc.stream_request import MAX_SOUND_BYTES, Start, checked, parse
 from gateway.services.lipsync.grpc.validation import NO_ENCODER
 from gateway.services.lipsync.inference import Due, MouthInference
@@ -95,7 +95,16 @@ class InferStream:
     ) -> None:
         buffer = StreamBuffer(SoundStream(start.first_frame), self._memory, start.still)
         reader = Reader(call, start, resampling, buffer, self._patience)
-        maker = Maker(call, start, buffer, self._inference, audio, self._admission, reader)
+        maker = Maker(
+            call,
+            start,
+            buffer,
+            self._inference,
+            audio,
+            self._admission,
+            self._capacity.meter,
+            reader,
+        )
         started = StreamStarted(
             sound_frame=sound_frame(start.first_frame), first_frame=start.first_frame
         )
@@ -167,12 +176,14 @@ class Maker:
     inference: MouthInference
     audio: LastingAudio
     admission: Admission
+    meter: StreamMeter
     reader: Reader
     _made: asyncio.Queue[list[StreamResponse] | None] = field(
         default_factory=lambda: asyncio.Queue(UNSENT)
     )
     _next: int = 0
     _seconds: float = 0.0
+    _encoding: float = 0.0  # seconds for what was encoded and not yet made
 
     async def run(self) -> None:
         """Make mouths until the client has said all and nothing more can be made."""
@@ -206,6 +217,7 @@ class Maker:
             windows = await asyncio.to_thread(self.buffer.sound.windows, WINDOWS)
         if not len(windows):
             return False
+        begin = time.monotonic()
         try:
             vectors = await self.audio.of_windows(windows, self.call.time_left())
         except AudioAwayError as error:
@@ -213,6 +225,7 @@ class Maker:
         except AudioError as error:
             raise InferenceError(str(error)) from None
         self.buffer.sound.encoded(vectors)
+        self._encoding += time.monotonic() - begin
         return self.buffer.ready() < MOST_FRAMES
 
     async def _make(self) -> bool:
@@ -268,6 +281,8 @@ class Maker:
                 return [_dropped(index, count)]
             raise
         self._seconds = now - begin
+        self.meter.made(count, self._encoding + region.seconds)
+        self._encoding = 0.0
         late = sum(self._late(index + place, now) for place in range(count))
         if late and self.start.drop_late:
             rest = [_mouth(index + place, mouths[place]) for place in range(late, count)]

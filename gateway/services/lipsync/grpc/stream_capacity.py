@@ -1,4 +1,4 @@
-"""How many streams with deadlines the devices can serve in time."""
+"""How many streams with deadlines can be served in time."""
 
 from __future__ import annotations
 
@@ -8,32 +8,89 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.errors import BusyError
+from gateway.services.lipsync.tenants.device import DeviceFigures
 
 FRAMES_PER_SECOND = 25
 MAX_RETRY_AFTER = 60  # seconds
 _RECENT = 0.1  # weight of the last stream in the mean length
+_MEMORY = 5.0  # seconds in which what was measured fades to a third
+_LEAST = 1.0  # seconds before which frames side by side say nothing of a rate
+
+
+class StreamMeter:
+    """What streams cost on their whole way: sound, encoder, gateway, network.
+
+    A device knows what its networks take. The rest of the way shares the cores with it, or is a
+    single event loop, and other requests take their part of all of it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begin: float | None = None
+        self._last = 0.0
+        self._frames = self._seconds = 0.0  # of late, each fading
+
+    def made(self, frames: int, seconds: float) -> None:
+        """Count frames of one stream and the seconds that they took, waits for others apart."""
+        now = self._clock()
+        if self._begin is None:
+            self._begin = self._last = now - seconds
+        # Of a pause something stays: the cost of a frame is known until there is a newer one.
+        fading = math.exp(-min(now - self._last, 3 * _MEMORY) / _MEMORY)
+        self._frames = self._frames * fading + frames
+        self._seconds = self._seconds * fading + seconds
+        self._last = now
+
+    def frames_per_second(self, workers: int) -> float | None:
+        """Return what the way makes when it is busy, at least; None: nothing was made yet.
+
+        One stream alone makes ``frames / seconds``, and as many side by side as there are workers
+        make that each. Where more were side by side they waited for each other, and what they made
+        together is the better figure.
+        """
+        if self._begin is None or self._seconds <= 0:
+            return None
+        elapsed = max(_LEAST, self._last - self._begin)
+        seen = self._frames / (_MEMORY * -math.expm1(-elapsed / _MEMORY))
+        return max(workers * self._frames / self._seconds, seen)
 
 
 class StreamCapacity:
-    """Takes streams in while the devices make as many frames as all of them show.
+    """Takes streams in while as many frames can be made as all of them show.
 
     Args:
-        made: frames a second that all devices make when they are busy; None: not known yet.
-        share: of it that streams may have.
+        devices: says what they make.
+        share: of what can be made that streams may have.
         on_reject: told of each refusal.
+
+    Attributes:
+        meter: what the streams turn out to cost.
+        open: streams that were taken and have not ended.
     """
 
     def __init__(
         self,
-        made: Callable[[], float | None],
+        devices: Callable[[], DeviceFigures],
         share: float,
         on_reject: Callable[[], None] = lambda: None,
     ) -> None:
-        self._made = made
+        self._devices = devices
         self._share = share
         self._on_reject = on_reject
         self._seconds = 0.0  # of a stream, a moving average
+        self.meter = StreamMeter()
         self.open = 0
+
+    @property
+    def frames_per_second(self) -> float:
+        """What can be made: by the devices, and on the whole way, as far as it is known.
+
+        Until either is, one stream for each worker is taken.
+        """
+        devices = self._devices()
+        measured = self.meter.frames_per_second(devices.workers)
+        known = [made for made in (devices.frames_per_second, measured) if made is not None]
+        return min(known) if known else devices.workers * FRAMES_PER_SECOND / self._share
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -44,9 +101,8 @@ class StreamCapacity:
         Raises:
             BusyError: with it others would be late; `retry_after` is when one of them should end.
         """
-        made = self._made()
         needed = (self.open + 1) * FRAMES_PER_SECOND
-        if self.open and made is not None and needed > self._share * made:
+        if self.open and needed > self._share * self.frames_per_second:
             self._on_reject()
             wait = math.ceil(self._seconds / self.open)
             raise BusyError(

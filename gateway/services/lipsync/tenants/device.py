@@ -93,6 +93,7 @@ class DeviceStats:
         memory_total_bytes: of the hardware.
         memory_used_bytes: of the hardware.
         frames_per_second: what it makes while it is busy; None: it has not made any.
+        workers: frames, or batches of them, that it computes at once.
         info: everything, as it came.
     """
 
@@ -103,8 +104,22 @@ class DeviceStats:
     memory_used_bytes: int = 0
     engine: str = ""
     frames_per_second: float | None = None
+    workers: int = 1
     tenants: Mapping[str, TenantStats] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeviceFigures:
+    """What all devices say of themselves.
+
+    Attributes:
+        frames_per_second: that they make when they are busy; None: not known yet.
+        workers: frames, or batches of them, that they compute at once.
+    """
+
+    frames_per_second: float | None
+    workers: int
 
 
 class Commands:
@@ -165,6 +180,7 @@ class Commands:
                 memory_used_bytes=int(device.get("memory_used_bytes") or 0),
                 engine=str(reply.get("engine", "")),
                 frames_per_second=float(reply.get("frames_per_second") or 0) or None,
+                workers=int(reply.get("workers") or 1),
                 tenants={
                     str(tenant): TenantStats(
                         int(row.get("memory_bytes") or 0), str(row.get("graph") or "")
