@@ -63,8 +63,8 @@ class LipsyncServerSettings(Section):
     stream_seconds: float = Field(900, gt=0)
     """Longest time for one InferStream call; its client goes on with another one."""
     stream_share: float = Field(0.95, gt=0)
-    """Share of the frames that the devices make, by the model's own measure, which streams with a
-    `delay_ms` may need; the next one is refused. The first is always taken."""
+    """Share of the frames that can be made, by what models and streams have measured, which streams
+    with a `delay_ms` may need; the next one is refused. The first is always taken."""
     keepalive_seconds: float = Field(10, gt=0)
     """Idle time of a connection after which the server pings."""
     keepalive_timeout_seconds: float = Field(3, gt=0)

@@ -23,6 +23,7 @@ from export.lipsync.importing import model_code
 from gateway.errors import BusyError
 from gateway.services.lipsync.grpc.stream import MOST_FRAMES
 from gateway.services.lipsync.grpc.stream_capacity import FRAMES_PER_SECOND, StreamCapacity
+from gateway.services.lipsync.tenants.device import DeviceFigures
 from gateway.settings.lipsync import LipsyncServerSettings
 from load_tests.lipsync.conversations import BURST, FRAME, SILENCE, TALKING
 from load_tests.servers import ROOT
@@ -219,10 +220,11 @@ def main() -> int:
     print(f"{made:.0f} frames/s by {args.workers} workers, {args.offline} offline callers\n")
     print("| users | load | " + " | ".join(f"{name}: in time" for name in ORDERS) + " | refused |")
     print("|--:|--:|" + "--:|" * (len(ORDERS) + 1))
+    figures = DeviceFigures(made, args.workers)
     for share in SHARES:
         users, cells, refused = round(share * args.users), [], 0.0
         for make, admits in ORDERS.values():
-            capacity = StreamCapacity(lambda: made, LipsyncServerSettings().stream_share)
+            capacity = StreamCapacity(lambda: figures, LipsyncServerSettings().stream_share)
             run = Run(
                 make(10**6),
                 args.workers,

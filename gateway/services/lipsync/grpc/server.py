@@ -19,7 +19,7 @@ from gateway.services.lipsync.grpc.inference import InferBatch
 from gateway.services.lipsync.grpc.intake import Intake
 from gateway.services.lipsync.grpc.standard import HEALTH, NAME, HealthService, add_reflection
 from gateway.services.lipsync.grpc.stream import InferStream
-from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity, StreamCollector
 from gateway.services.lipsync.service import LipsyncService
 from gateway.settings.keys import CONTROL
 from gateway.settings.lipsync import LipsyncServerSettings
@@ -93,6 +93,7 @@ class GrpcServer(Background):
             self._settings.stream_share,
             lambda: context.metrics.rejected.labels(SERVICE, "stream_capacity").inc(),
         )
+        context.metrics.add(StreamCollector(self.streams))
         self.port = 0
 
     async def start(self) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.errors import BusyError
 from gateway.services.lipsync.tenants.device import DeviceFigures
@@ -14,6 +17,7 @@ FRAMES_PER_SECOND = 25
 MAX_RETRY_AFTER = 60  # seconds
 _RECENT = 0.1  # weight of the last stream in the mean length
 _MEMORY = 5.0  # seconds in which what was measured fades to a third
+_EXACT = 1e-9  # more than quotients of whole numbers are off
 _LEAST = 1.0  # seconds before which frames side by side say nothing of a rate
 
 
@@ -92,6 +96,11 @@ class StreamCapacity:
         known = [made for made in (devices.frames_per_second, measured) if made is not None]
         return min(known) if known else devices.workers * FRAMES_PER_SECOND / self._share
 
+    @property
+    def most(self) -> int:
+        """How many streams can be served in time."""
+        return int(self._share * self.frames_per_second / FRAMES_PER_SECOND + _EXACT)
+
     @contextmanager
     def stream(self) -> Iterator[None]:
         """Count a stream for the block.
@@ -101,8 +110,7 @@ class StreamCapacity:
         Raises:
             BusyError: with it others would be late; `retry_after` is when one of them should end.
         """
-        needed = (self.open + 1) * FRAMES_PER_SECOND
-        if self.open and needed > self._share * self.frames_per_second:
+        if self.open and self.open >= self.most:
             self._on_reject()
             wait = math.ceil(self._seconds / self.open)
             raise BusyError(
@@ -117,3 +125,25 @@ class StreamCapacity:
             self.open -= 1
             seconds, known = time.monotonic() - begin, self._seconds
             self._seconds = known + _RECENT * (seconds - known) if known else seconds
+
+
+class StreamCollector(Collector):
+    """What streams with deadlines there are, and might be, at the moment of a scrape."""
+
+    def __init__(self, capacity: StreamCapacity) -> None:
+        self._capacity = capacity
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        yield GaugeMetricFamily(
+            "pentad_lipsync_streams", "Open streams with a delay_ms.", self._capacity.open
+        )
+        yield GaugeMetricFamily(
+            "pentad_lipsync_streams_most",
+            "How many of them would be served in time; more are refused.",
+            max(1, self._capacity.most),
+        )
