@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from gateway.services.lipsync.grpc.stream_capacity import StreamCapacity, StreamCollector
+from gateway.services.lipsync.tenants.device import DeviceFigures
+from gateway.services.lipsync.tenants.metrics import PoolMetrics
+from gateway.services.lipsync.tenants.views import DeviceRow, PoolCollector
 from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics
 from gateway.telemetry.disks import DiskCollector
 from gateway.telemetry.gpu import GpuCollector, GpuHistory
@@ -29,8 +34,8 @@ GRID = 24  # columns of Grafana
 def gateway() -> dict[str, set[str]]:
     """Series of the gateway, every instrument touched once."""
     metrics = Metrics()
-    jobs = JobMetrics(metrics.registry)
-    for instrument in (*vars(metrics).values(), *vars(jobs).values()):
+    jobs, pool = JobMetrics(metrics.registry), PoolMetrics(metrics, named=1)
+    for instrument in chain(*(vars(owner).values() for owner in (metrics, jobs, pool))):
         if isinstance(instrument, MetricWrapperBase) and instrument._labelnames:
             instrument.labels(*["x"] * len(instrument._labelnames))
     triton = TritonCollector()
@@ -39,6 +44,9 @@ def gateway() -> dict[str, set[str]]:
     ]
     metrics.add(triton)
     metrics.add(JobCollector(jobs))
+    device = DeviceRow(0, "lipsync", "", "", False, True, *[0] * 9)
+    metrics.add(PoolCollector(lambda: [device], list))
+    metrics.add(StreamCollector(StreamCapacity(lambda: DeviceFigures(None, 1), 1)))
     metrics.add(DiskCollector({"state": Path("/")}))
     metrics.add(LostLinesCollector())
     metrics.add(MemberCollector(lambda: {"t:8001": True}))
@@ -124,7 +132,7 @@ def test_panels_do_not_overlap_and_have_what_they_need() -> None:
 def test_rows_and_variables() -> None:
     board = monitoring.dashboard()
     rows = [panel["title"].split()[0] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Gateway", "Try-on", "Vision-language", "Triton", "GPU"]
+    assert rows == ["Gateway", "Try-on", "Lip-sync", "Vision-language", "Triton", "GPU"]
     variables = {variable["name"] for variable in board["templating"]["list"]}
     text = monitoring.DASHBOARD.read_text(encoding="utf-8")
     references = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__all"}
