@@ -8,12 +8,14 @@ interface SampleButtonProps {
   samples: readonly Sample[];
   /** Called with them, as if they had been chosen. */
   onFiles: (files: readonly File[]) => void;
+  /** What it is, where there are several kinds. */
+  kind?: string;
   /** What the sample is for, where a page has several of these buttons. */
   purpose?: string;
 }
 
 /** Takes files that are already here, so that the first click shows something. */
-export function SampleButton({ samples, onFiles, purpose }: SampleButtonProps) {
+export function SampleButton({ samples, onFiles, kind, purpose }: SampleButtonProps) {
   const { busy, run } = useAction<null>("No sample");
   const take = () =>
     void run(async (signal) => {
@@ -22,7 +24,8 @@ export function SampleButton({ samples, onFiles, purpose }: SampleButtonProps) {
     });
   return (
     <button type="button" className="button" disabled={busy} onClick={take}>
-      Use a sample{purpose && <span className="visually-hidden">{` ${purpose}`}</span>}
+      {kind ? `Use a sample ${kind}` : "Use a sample"}
+      {purpose && <span className="visually-hidden">{` ${purpose}`}</span>}
     </button>
   );
 }

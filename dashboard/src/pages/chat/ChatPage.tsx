@@ -43,8 +43,8 @@ export default function ChatPage() {
         accept="image/*,video/mp4,video/quicktime,video/3gpp,video/webm,.mp4,.mov,.3gp,.webm"
       />
       <p className="sample">
-        <SampleButton samples={["chelsea.jpg"]} onFiles={choose} purpose="picture" />
-        <SampleButton samples={["clip.mp4"]} onFiles={choose} purpose="clip" />
+        <SampleButton samples={["chelsea.jpg"]} onFiles={choose} kind="picture" />
+        <SampleButton samples={["clip.mp4"]} onFiles={choose} kind="clip" />
       </p>
       {file && <Media file={file} />}
       <form className="chat-form" onSubmit={submit}>
