@@ -13,7 +13,8 @@ import pytest
 
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
-from gateway.services.lipsync.grpc import stream_buffer
+from gateway.services.lipsync.audio.sound_stream import SoundStream
+from gateway.services.lipsync.grpc import stream, stream_buffer
 from tests.support.gateway import until
 from tests.support.lipsync_gateway import Served, serving
 from tests.support.lipsync_protos import SERVICE, messages
@@ -306,3 +307,61 @@ async def test_a_stream_that_would_make_others_late_is_refused(tmp_path: Path) -
         await until(lambda: running.server.streams.open == 0)
         answers = await said(opened(running.channel), [start("tenant_1", delay_ms=500)])
         assert len(answers) == 1  # nobody else is made late
+
+
+@pytest.fixture
+async def two_streams(
+    tmp_path: Path, made: float
+) -> AsyncIterator[tuple[LipsyncTriton, list[Any]]]:
+    """Begun with a still face, where the devices make so many frames a second."""
+    lipsync = {"audio_encoder": str(tmp_path / "encoder.onnx")}
+    triton = LipsyncTriton(frames_per_second=made)
+    health = {"canary_interval_seconds": 0.2}
+    async with serving(tmp_path, triton, lipsync=lipsync, health=health) as running:
+        service = running.gateway.listeners.services["lipsync"]
+        await until(lambda: service.figures().frames_per_second == made)
+        calls = []
+        for tenant in ("tenant_1", "tenant_2"):
+            call = opened(running.channel)
+            await call.write(start(tenant, still=True, delay_ms=60_000, **UINT8))
+            await call.write(faces(np.zeros((1, 3, 320, 320), np.uint8)))
+            assert (await call.read()).WhichOneof("part") == "started"
+            calls.append(call)
+        yield triton, calls
+
+
+@pytest.mark.parametrize("made", [1e6])
+async def test_where_there_is_room_a_mouth_is_made_at_once(
+    two_streams: tuple[LipsyncTriton, list[Any]],
+) -> None:
+    heard, (_, (call, _)) = SoundStream(), two_streams
+    shown = 0
+    for _ in range(30):
+        await call.write(sound(np.zeros(640, "<i2")))
+        heard.add(np.zeros(640, np.float32))
+        while shown < heard.within_reach():
+            answer = await asyncio.wait_for(call.read(), 20)
+            assert (answer.mouth.index, answer.mouth.late) == (shown, False)
+            shown += 1
+    assert shown > 15
+
+
+@pytest.mark.parametrize("made", [55.0])
+async def test_where_many_are_open_mouths_are_made_together(
+    two_streams: tuple[LipsyncTriton, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "GATHERING", 60)
+    triton, calls = two_streams
+    for _ in range(50):
+        for call in calls:
+            await call.write(sound(np.zeros(640, "<i2")))
+        await asyncio.sleep(0.005)
+    for call in calls:
+        await call.done_writing()
+        answers = await rest(call)
+        assert [answer.mouth.index for answer in answers] == list(range(50))
+        assert not any(answer.mouth.late for answer in answers)
+    for tenant in ("tenant_1", "tenant_2"):
+        sizes = [count for name, count in triton.calls if name == tenant]
+        # The first does not know yet what one costs, the last wait for nothing.
+        assert set(sizes[1:-3]) == {stream.MOST_FRAMES}

@@ -101,6 +101,15 @@ class SoundStream:
         last = self.frames if whole else self._window - AFTER + 2
         return max(0, min(last, self.frames) - self._frame)
 
+    def within_reach(self) -> int:
+        """Return the frames that would be ready if all complete windows were encoded."""
+        rows = self._rows()
+        if self._ended:
+            return max(0, self.frames - self._frame)
+        last_row = rows - WINDOW_ROWS
+        windows = (25 * (last_row + 1) - 1) // 80 + 1 if last_row >= 0 else 0
+        return max(0, min(windows - AFTER + 2, self.frames) - self._frame)
+
     def take(self, count: int) -> Floats:
         """Return the features of the next ``count`` frames, float32 [count, 32, 16, 16].
 

@@ -93,6 +93,11 @@ class StreamBuffer:
         heard = self.sound.ready()
         return heard if self.still and self._frames else min(heard, len(self._frames))
 
+    def within_reach(self) -> int:
+        """Return the mouths that could be made once what was heard is encoded."""
+        heard = self.sound.within_reach()
+        return heard if self.still and self._frames else min(heard, len(self._frames))
+
     def take(self, count: int) -> list[memoryview]:
         """Return the frames of the next ``count`` mouths."""
         if self.still:

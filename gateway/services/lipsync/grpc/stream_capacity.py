@@ -101,6 +101,11 @@ class StreamCapacity:
         """How many streams can be served in time."""
         return int(self._share * self.frames_per_second / FRAMES_PER_SECOND + _EXACT)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether streams are better served by fewer, larger inferences than at once."""
+        return 2 * self.open > self.most
+
     @contextmanager
     def stream(self) -> Iterator[None]:
         """Count a stream for the block.

@@ -81,6 +81,30 @@ def test_frames_come_while_the_sound_still_does_and_little_is_kept() -> None:
     assert 0 < stream.seconds_waiting <= 0.5
 
 
+@pytest.mark.parametrize("first", [0, 1, 9, 23])
+@pytest.mark.parametrize("piece", [1, 199, 640, 777, 3000])
+def test_what_could_be_ready_is_known_before_it_is_encoded(piece: int, first: int) -> None:
+    stream, sound = SoundStream(first), noise(24_000)[sound_frame(first) * 640 :]
+    chance, reached = np.random.default_rng(first), 0
+    pieces = (
+        np.split(sound, range(piece, len(sound), piece)) if piece > 1 else [sound[:1], sound[1:]]
+    )
+    for number in range(len(pieces) + 1):
+        if number < len(pieces):
+            stream.add(pieces[number])
+        else:
+            stream.end()
+        could = stream.within_reach()
+        assert could >= stream.ready()
+        if (could and chance.random() < 0.3) or number == len(pieces):
+            while len(windows := stream.windows(25)):
+                stream.encoded(encoded(windows))
+            assert stream.ready() == could
+            reached += could
+            stream.take(could)
+    assert reached > 10
+
+
 def test_samples_in_both_formats_are_the_same_sound() -> None:
     values = np.arange(-32768, 32768, 97, dtype="<i2")
     whole = Resampling("PCM16", 16_000).samples(values.tobytes())
