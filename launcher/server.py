@@ -32,6 +32,8 @@ from launcher.options import ServerOptions, command_line
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
+LIVE_SECONDS = 2.0
+"""How long Triton may take to say that it is there."""
 _PORTS = range(16_384, 32_768)
 _named: set[int] = set()
 
@@ -180,10 +182,11 @@ class TritonServer:
             LauncherError: A certificate cannot be read.
         """
         # gRPC takes longer to import than Triton to be started: it is imported while that starts.
-        from launcher.triton_grpc import connected
+        from launcher.triton_grpc import InferenceServerException, connected
 
-        with connected(self.options) as triton:
-            return triton.live()
+        with connected(self.options) as triton, contextlib.suppress(InferenceServerException):
+            return bool(triton.is_server_live(client_timeout=LIVE_SECONDS))
+        return False
 
     def wait_live(
         self, timeout: float = 60.0, cancelled: Callable[[], bool] = lambda: False

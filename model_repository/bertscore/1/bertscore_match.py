@@ -110,15 +110,13 @@ class MatchingJob(Job):
             pairs: Stripped candidate and reference texts in the order of the request.
             unweighted: See `token_weights`.
             answer: Receives the scores, FP32 [pairs, 3]: precision, recall, F1.
-            refuse: Receives the reason when there are none.
-            is_cancelled: Whether the client has gone.
+            refuse: As of `Job`.
+            is_cancelled: Likewise.
         """
-        super().__init__()
+        super().__init__(refuse, is_cancelled)
         self.pairs = pairs
         self._unweighted = unweighted
         self._answer = answer
-        self._refuse = refuse
-        self._is_cancelled = is_cancelled
 
     def finish(self) -> None:
         """Match all pairs and hand the scores over."""
@@ -127,11 +125,3 @@ class MatchingJob(Job):
             for row in self.rows
         }
         self._answer(score_all([(sentences[left], sentences[right]) for left, right in self.pairs]))
-
-    def fail(self, message: str) -> None:
-        """Hands the reason over."""
-        self._refuse(message)
-
-    def cancelled(self) -> bool:
-        """Whether the client has gone."""
-        return self._is_cancelled()

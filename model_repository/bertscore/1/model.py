@@ -30,7 +30,7 @@ class TritonPythonModel(EncodingModel):
         """Take note of the tokens that do not count."""
         self._unweighted = frozenset((self.facts["cls_token_id"], self.facts["sep_token_id"]))
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the texts of all pairs."""

@@ -27,7 +27,7 @@ class TritonPythonModel(EncodingModel):
     kind = PAIRS
     items = "pairs"
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the pairs."""

@@ -25,24 +25,14 @@ class EmbeddingJob(Job):
         Args:
             texts: Texts in the order of the request.
             answer: Receives the embeddings, FP32 [len(texts), dimensions].
-            refuse: Receives the reason when there are none.
-            is_cancelled: Whether the client has gone.
+            refuse: As of `Job`.
+            is_cancelled: Likewise.
         """
-        super().__init__()
+        super().__init__(refuse, is_cancelled)
         self.texts = texts
         self._answer = answer
-        self._refuse = refuse
-        self._is_cancelled = is_cancelled
 
     def finish(self) -> None:
         """Hands the embeddings over in the order of the request."""
         values = {row.text: row.value for row in self.rows}
         self._answer(np.stack([values[text] for text in self.texts]))
-
-    def fail(self, message: str) -> None:
-        """Hands the reason over."""
-        self._refuse(message)
-
-    def cancelled(self) -> bool:
-        """Whether the client has gone."""
-        return self._is_cancelled()

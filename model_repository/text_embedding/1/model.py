@@ -43,7 +43,7 @@ class TritonPythonModel(EncodingModel):
         self._listing.shutdown()
         super().finalize()
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the texts, or list their tokens."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import time
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 SECONDS_PER_TOKEN = 0.005
@@ -48,30 +48,30 @@ class Row:
 
 
 class Job:
-    """One request. Subclasses say how it ends; both ways are called at most once, by a worker.
+    """One request; `finish` or `refuse` is called at most once, by a worker.
 
     Attributes:
         rows: Its distinct rows, in order of length once queued.
         arrived: Monotonic time in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refuse: Callable[[str], None], is_cancelled: Callable[[], bool]) -> None:
+        """Create the job.
+
+        Args:
+            refuse: Receives the reason when a row cannot be encoded.
+            is_cancelled: Whether nobody waits for the answer any more.
+        """
         self.rows: list[Row] = []
         self.arrived = time.monotonic()
         self.open_rows = 0
         self.closed = False
+        self.refuse = refuse
+        self.is_cancelled = is_cancelled
 
     def finish(self) -> None:
-        """Take note that every row has its value."""
+        """Answer: every row has its value."""
         raise NotImplementedError
-
-    def fail(self, message: str) -> None:
-        """Take note that a row cannot be encoded; called instead of `finish`."""
-        raise NotImplementedError
-
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return False
 
 
 class RowQueue:
