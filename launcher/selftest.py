@@ -62,8 +62,9 @@ def check_round_trip(server: TritonServer) -> None:
     """
     import numpy as np
     from tritonclient.grpc import InferInput
+    from tritonclient.utils import InferenceServerException
 
-    from launcher.triton_grpc import InferenceServerException, connected  # as TritonServer.live
+    from launcher.triton_grpc import connected  # as TritonServer.live
 
     sent = InferInput("INPUT", [len(VALUES)], "FP32")
     sent.set_data_from_numpy(np.array(VALUES, np.float32))

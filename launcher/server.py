@@ -182,7 +182,9 @@ class TritonServer:
             LauncherError: A certificate cannot be read.
         """
         # gRPC takes longer to import than Triton to be started: it is imported while that starts.
-        from launcher.triton_grpc import InferenceServerException, connected
+        from tritonclient.utils import InferenceServerException
+
+        from launcher.triton_grpc import connected
 
         with connected(self.options) as triton, contextlib.suppress(InferenceServerException):
             return bool(triton.is_server_live(client_timeout=LIVE_SECONDS))

@@ -21,7 +21,10 @@ def connected(options: ServerOptions) -> Iterator[InferenceServerClient]:
         LauncherError: A certificate cannot be read, or Triton answers a call with an error.
     """
     # A fresh connection each time: the server may have been started again at its address.
-    channel = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    channel: list[tuple[str, int | str]] = [
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
     proof = None
     if options.tls is not None and options.grpc_port is not None:
         channel.append(("grpc.ssl_target_name_override", options.tls.server_name))

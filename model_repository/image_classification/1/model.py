@@ -21,7 +21,7 @@ from engine_values import PICTURES, Calls, network_engine
 from image_pipeline import ImagePipeline, Job, PictureOutcome
 from image_preparation import FILTERS, Preparation
 from numpy.typing import NDArray
-from pictures.decoding import ImageError, Picture, open_picture
+from pictures.decoding import ImageError, open_picture
 from response_sender import ThreadSafeSender
 from tuned_model import TunedModel
 from tuning import Tuning
@@ -59,8 +59,8 @@ class TritonPythonModel(TunedModel):
         """Start the threads that decode, and those that call the network."""
         (values,) = calls
         self._pipeline = ImagePipeline(
-            self._read,
-            self._prepare,
+            partial(open_picture, max_pixels=self._max_pixels),
+            lambda picture: self._preparation(picture.decode()),
             self._classify,
             decoders=self._decoders,
             batches=values.in_flight,
@@ -85,12 +85,6 @@ class TritonPythonModel(TunedModel):
         )
         if not self._pipeline.submit(job):
             model_io.fail(sender, "too many pictures are waiting", "UNAVAILABLE")
-
-    def _read(self, data: bytes) -> Picture:
-        return open_picture(data, self._max_pixels)
-
-    def _prepare(self, picture: Picture) -> NDArray[Any]:
-        return self._preparation(picture.decode())
 
     def _classify(self, images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         logits, sizes = model_io.call(self._classifier, {"image": images}, "logits", "batch_size")

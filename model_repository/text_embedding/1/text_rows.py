@@ -21,6 +21,9 @@ SECONDS_PER_TOKEN = 0.005
 of up to 40 s later pass at most: small jobs overtake big ones, and no job starves."""
 
 
+Rows = Mapping[Hashable, "Row"]
+
+
 class Row:
     """One distinct text in the queue.
 
@@ -48,17 +51,23 @@ class Row:
 
 
 class Job:
-    """One request; `finish` or `refuse` is called at most once, by a worker.
+    """One request; `answer` or `refuse` is called at most once, by a worker.
 
     Attributes:
         rows: Its distinct rows, in order of length once queued.
         arrived: Monotonic time in seconds.
     """
 
-    def __init__(self, refuse: Callable[[str], None], is_cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Rows], None],
+        refuse: Callable[[str], None],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
         """Create the job.
 
         Args:
+            answer: Receives its rows by what was encoded, once all have their values.
             refuse: Receives the reason when a row cannot be encoded.
             is_cancelled: Whether nobody waits for the answer any more.
         """
@@ -66,12 +75,9 @@ class Job:
         self.arrived = time.monotonic()
         self.open_rows = 0
         self.closed = False
+        self.answer = answer
         self.refuse = refuse
         self.is_cancelled = is_cancelled
-
-    def finish(self) -> None:
-        """Answer: every row has its value."""
-        raise NotImplementedError
 
 
 class RowQueue:
