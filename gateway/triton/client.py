@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -102,25 +103,13 @@ class TritonClient:
         metadata = (*(headers or {}).items(), *self._admin)
         seconds = max(end - time.monotonic(), 0.001)
         call = self._stream(iter((message,)), timeout=seconds, metadata=metadata)
-        running = self._calls.setdefault(model, set())
-        running.add(call)
-        try:
+        with self._running(model, call):
             async for reply in call:
                 if reply.error_message:
                     raise in_band_error(reply.error_message)
                 response = reply.infer_response
                 outputs = zip(response.outputs, response.raw_output_contents, strict=True)
                 yield {out.name: to_array(out.datatype, out.shape, data) for out, data in outputs}
-        except grpc.RpcError as error:
-            raise to_gateway_error(error) from None
-        except asyncio.CancelledError:
-            if lost := self._aborted.get(call):
-                raise lost from None
-            raise
-        finally:
-            call.cancel()
-            running.discard(call)
-            self._aborted.pop(call, None)
 
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`."""
@@ -240,11 +229,17 @@ class TritonClient:
         return await self._answer(CONTROL, method(request, timeout=timeout, metadata=self._admin))
 
     async def _answer(self, key: str, call: Any) -> Any:
-        """Wait for a call's one answer.
+        """Wait for a call's one answer; see :meth:`_running`."""
+        with self._running(key, call):
+            return await call
+
+    @contextlib.contextmanager
+    def _running(self, key: str, call: Any) -> Iterator[None]:
+        """Know of a call of gRPC while the block waits for it, and end it with the block.
 
         Args:
             key: the model that is asked, or CONTROL.
-            call: of gRPC, begun.
+            call: begun.
 
         Raises:
             GatewayError: it fails, or is ended by :meth:`abort` or :meth:`hang_up`.
@@ -252,7 +247,7 @@ class TritonClient:
         running = self._calls.setdefault(key, set())
         running.add(call)
         try:
-            return await call
+            yield
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
         except asyncio.CancelledError:
@@ -260,6 +255,7 @@ class TritonClient:
                 raise lost from None
             raise
         finally:
+            call.cancel()
             running.discard(call)
             self._aborted.pop(call, None)
 
