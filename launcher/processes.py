@@ -20,7 +20,6 @@ from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.held_port import HeldPort
 from launcher.logs import LogStream
-from launcher.server import TritonServer
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -39,30 +38,6 @@ class ManagedProcess(Protocol):
 
     def kill(self) -> None:
         """End it at once."""
-
-
-class TritonProcess:
-    """The embedded tritonserver."""
-
-    name = "triton"
-
-    def __init__(self, server: TritonServer) -> None:
-        """Wrap a server whose output is a pipe."""
-        self._server = server
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """See ManagedProcess."""
-        self._server.start()
-        return self._server.process
-
-    def stop(self, timeout: float) -> None:
-        """See ManagedProcess."""
-        self._server.stop(timeout)
-
-    def kill(self) -> None:
-        """See ManagedProcess."""
-        if self._server.running:
-            self._server.process.kill()
 
 
 class GatewayProcess:

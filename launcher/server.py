@@ -41,6 +41,8 @@ _named: set[int] = set()
 class TritonServer:
     """A tritonserver process and everything that belongs to it."""
 
+    name = "triton"
+
     def __init__(
         self,
         options: ServerOptions,
@@ -145,8 +147,8 @@ class TritonServer:
         """Whether the process exists; says nothing of the health of its models."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the process; a crashed one may be started again.
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process and return it; a crashed one may be started again.
 
         Raises:
             LauncherError: The wheel or libpython is missing, or its socket file cannot be had.
@@ -166,6 +168,12 @@ class TritonServer:
             output=self._output,
             keep_modes=True,
         )
+        return self._process
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.running:
+            self.process.kill()
 
     def _empty_reports(self) -> Path:
         """Return the folder where backends report where they compute, emptied."""

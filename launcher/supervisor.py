@@ -29,7 +29,7 @@ from launcher.lock import LauncherLock
 from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
-from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess
+from launcher.processes import GatewayProcess, ManagedProcess, Restarter
 from launcher.profile import choose_profile
 from launcher.selftest import REPOSITORY, check_round_trip_once
 from launcher.server import TritonServer
@@ -120,7 +120,7 @@ class Supervisor:
         self._server = _server(settings) if start_triton else None
         processes: list[ManagedProcess] = []
         if self._server is not None:
-            processes.append(TritonProcess(self._server))
+            processes.append(self._server)
         if gateway:
             processes.append(GatewayProcess(settings, os.environ, sockets))
         pauses = settings.embedded.restart_backoff_seconds

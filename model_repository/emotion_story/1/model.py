@@ -68,14 +68,7 @@ class TritonPythonModel(TunedModel):
         self._vlm_side = number["vlm_side"]
         self._vlm_frames = number["vlm_frames"]
         self._sampling = Sampling(
-            ClipLimits(
-                max_bytes=number["max_clip_bytes"],
-                max_pixels=number["max_clip_pixels"],
-                max_seconds=number["max_clip_seconds"],
-                max_frames=number["max_clip_frames"],
-            ),
-            frames=number["frames"],
-            side=number["frame_side"],
+            ClipLimits.of(number), frames=number["frames"], side=number["frame_side"]
         )
         engine = network_engine(parameters, self._detector)
         self._searched = Detector.read(detector, step=picture_step(engine))

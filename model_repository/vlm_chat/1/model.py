@@ -70,16 +70,10 @@ class TritonPythonModel(model_io.QueuedModel):
         parameters = model_settings.parameters(args)
         number = {key: int(value) for key, value in parameters.items() if value.isdecimal()}
         self._vlm = parameters["vlm"]
-        clips = ClipLimits(
-            max_bytes=number["max_clip_bytes"],
-            max_pixels=number["max_clip_pixels"],
-            max_seconds=number["max_clip_seconds"],
-            max_frames=number["max_clip_frames"],
-        )
         self._limits = MediaLimits(
             number["max_media"],
             number["max_image_pixels"],
-            Sampling(clips, frames=number["frames"], side=number["side"]),
+            Sampling(ClipLimits.of(number), frames=number["frames"], side=number["side"]),
             number["max_frames"],
         )
         cores = len(os.sched_getaffinity(0))

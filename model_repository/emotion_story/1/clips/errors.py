@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -32,3 +33,10 @@ class ClipLimits:
     max_pixels: int = 1 << 22
     max_seconds: float = 120.0
     max_frames: int = 7200
+
+    @classmethod
+    def of(cls, number: Mapping[str, int]) -> ClipLimits:
+        """Return what a model's parameters say."""
+        return cls(
+            *(number[f"max_clip_{unit}"] for unit in ("bytes", "pixels", "seconds", "frames"))
+        )
