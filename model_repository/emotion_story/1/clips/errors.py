@@ -40,3 +40,15 @@ class ClipLimits:
         return cls(
             *(number[f"max_clip_{unit}"] for unit in ("bytes", "pixels", "seconds", "frames"))
         )
+
+    def check(self, **found: float) -> None:
+        """Compare what a clip has of bytes, pixels, seconds and frames.
+
+        Raises:
+            ClipError: Too large or too long.
+        """
+        for unit, value in found.items():
+            most = getattr(self, f"max_{unit}")
+            if value > most:
+                code = "clip_too_large" if unit in ("bytes", "pixels") else "clip_too_long"
+                raise ClipError(code, f"more than {most} {unit}")
