@@ -21,7 +21,6 @@ from rich.console import Console
 from gateway.settings.doors import configured_keys, doors
 from gateway.settings.keys import KeysFileError
 from launcher import readiness
-from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
 from launcher.lipsync_room import lipsync_room
@@ -29,7 +28,7 @@ from launcher.lock import LauncherLock
 from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
-from launcher.processes import GatewayProcess, ManagedProcess, Restarter
+from launcher.processes import Backoff, GatewayProcess, ManagedProcess, Restarter
 from launcher.profile import choose_profile
 from launcher.selftest import REPOSITORY, check_round_trip_once
 from launcher.server import TritonServer
