@@ -14,6 +14,7 @@ import heapq
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 SECONDS_PER_TOKEN = 0.005
@@ -50,34 +51,25 @@ class Row:
         return len(self.ids), self.number
 
 
+@dataclass(eq=False)
 class Job:
     """One request; `answer` or `refuse` is called at most once, by a worker.
 
     Attributes:
+        answer: Receives its rows by what was encoded, once all have their values.
+        refuse: Receives the reason when a row cannot be encoded.
+        is_cancelled: Whether nobody waits for the answer any more.
         rows: Its distinct rows, in order of length once queued.
         arrived: Monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Rows], None],
-        refuse: Callable[[str], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Create the job.
-
-        Args:
-            answer: Receives its rows by what was encoded, once all have their values.
-            refuse: Receives the reason when a row cannot be encoded.
-            is_cancelled: Whether nobody waits for the answer any more.
-        """
-        self.rows: list[Row] = []
-        self.arrived = time.monotonic()
-        self.open_rows = 0
-        self.closed = False
-        self.answer = answer
-        self.refuse = refuse
-        self.is_cancelled = is_cancelled
+    answer: Callable[[Rows], None]
+    refuse: Callable[[str], None]
+    is_cancelled: Callable[[], bool]
+    rows: list[Row] = field(default_factory=list)
+    arrived: float = field(default_factory=time.monotonic)
+    open_rows: int = 0
+    closed: bool = False
 
 
 class RowQueue:
