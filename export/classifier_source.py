@@ -32,7 +32,7 @@ class ClassifierSource:
         resize_size: Length that the shorter side of a picture is resized to before, in pixels.
     """
 
-    architecture: str = MOBILENET_V2.architecture
+    architecture: str = MOBILENET_V2.model
     weights: Path | None = None
     labels: Path | None = None
     input_size: int | None = None
@@ -41,7 +41,7 @@ class ClassifierSource:
     @property
     def is_packaged(self) -> bool:
         """Whether the weights come from a package."""
-        return self.weights is None and self.architecture == MOBILENET_V2.architecture
+        return self.weights is None and self.architecture == MOBILENET_V2.model
 
     def made_from(self) -> dict[str, Any]:
         """Return what the artefacts depend on; needs no torch.
@@ -67,8 +67,7 @@ class ClassifierSource:
         if self.is_packaged:
             weights = checkpoint_folder(MOBILENET_V2.package, cache, progress) / MOBILENET_V2.file
             entry = library.published(self.architecture, weights.name)
-            package = MOBILENET_V2.package
-            origin, license_ = f"{package.name}=={package.version}", MOBILENET_V2.license
+            origin, license_ = MOBILENET_V2.package.origin, MOBILENET_V2.license
         elif self.weights is not None:
             weights = self.weights
             entry = library.published(self.architecture, weights.name)

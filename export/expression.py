@@ -8,7 +8,7 @@ from typing import Any
 
 from export import artefacts
 from export.catalogue import FACEPLUGIN_EXPRESSION
-from export.fetch import checkpoint_folder, sha256_of
+from export.fetch import packaged_network
 from export.progress import Progress
 
 NETWORK = "expression_classifier"
@@ -46,7 +46,7 @@ class ExpressionExport:
     def make(self, progress: Progress) -> None:
         """See Export."""
         packaged = FACEPLUGIN_EXPRESSION
-        source = checkpoint_folder(packaged.package, self.cache, progress) / packaged.file
+        source, facts = packaged_network(packaged, self.cache, progress)
         # onnx takes a second to import: only when there is something to make.
         from export.expression_graph import write_classifier
         from export.flush import KEY, tell
@@ -57,18 +57,9 @@ class ExpressionExport:
             artefacts.publish(folder, _made_from()) as scratch,
         ):
             difference, flushed = write_classifier(
-                source,
-                scratch / "model.onnx",
-                packaged.input_size,
-                len(packaged.labels),
-                COLOR,
+                source, scratch / "model.onnx", packaged.input_size, len(packaged.labels), COLOR
             )
-            facts = {
-                "model": packaged.model,
-                "source": f"{packaged.package.name}=={packaged.package.version}",
-                "license": packaged.license,
-                "training": "not stated by the package",
-                "sha256": sha256_of(source),
+            facts |= {
                 "labels": packaged.labels,
                 "missing_labels": MISSING,
                 "evidence": EVIDENCE,

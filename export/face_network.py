@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from export import artefacts
@@ -52,9 +52,7 @@ class DetectorExport:
                 "multiple": MULTIPLE,
                 "score_threshold": family.score_threshold,
                 "nms_iou": family.nms_iou,
-                "color": network.form.color,
-                "mean": network.form.mean,
-                "std": network.form.std,
+                **asdict(network.form),
                 "parity_max_difference": difference,
                 KEY: flushed,
             }
@@ -92,9 +90,7 @@ class EmbedderExport:
                 **network.facts,
                 "dimensions": DIMENSIONS,
                 "input_size": CROP,
-                "color": form.color,
-                "mean": form.mean,
-                "std": form.std,
+                **asdict(form),
                 "parity_max_difference": difference,
                 KEY: flushed,
             }

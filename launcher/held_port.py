@@ -129,7 +129,7 @@ class HeldPort:
                 task = asyncio.create_task(self._pass_on(client))
                 kept.add(task)
                 task.add_done_callback(kept.discard)
-                task.add_done_callback(partial(_close, client))
+                task.add_done_callback(lambda _, client=client: client.close())  # type: ignore[misc]
 
     async def _pass_on(self, client: socket.socket) -> None:
         """Wait for the server, and be a wire between it and a client."""
@@ -169,10 +169,6 @@ class HeldPort:
                 if parts[3] == _LISTEN and parts[1].endswith(port) and int(parts[9]) != self._own:
                     return True
         return False
-
-
-def _close(client: socket.socket, _: object) -> None:
-    client.close()
 
 
 def _has_ipv6() -> bool:

@@ -44,7 +44,8 @@ class LauncherLock:
             ) from None
         except OSError as error:
             raise LauncherError(f"{path} cannot be locked: {error.strerror}") from None
-        self.ended = _end(_read(self._file))
+        identities = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        self.ended = _end(identities.decode("ascii", errors="replace").splitlines())
         """Names of the leftover processes that were ended."""
         os.ftruncate(self._file, 0)
         self.note(os.getpid())
@@ -60,10 +61,6 @@ class LauncherLock:
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, 0)
         os.close(self._file)
-
-
-def _read(file: int) -> list[str]:
-    return os.pread(file, os.fstat(file).st_size, 0).decode("ascii", errors="replace").splitlines()
 
 
 def _end(identities: list[str]) -> list[str]:

@@ -229,14 +229,11 @@ def complete_configs(repositories: Iterable[Path]) -> bool:
     files = [
         file
         for repository in repositories
-        for folder in _subfolders(repository)
+        for folder in (repository.iterdir() if repository.is_dir() else ())
+        if folder.is_dir()
         for file in (folder / "config.pbtxt", *(folder / "configs").glob("*.pbtxt"))
     ]
     return bool(files) and all(map(_complete, files))
-
-
-def _subfolders(repository: Path) -> list[Path]:
-    return [path for path in repository.iterdir() if path.is_dir()] if repository.is_dir() else []
 
 
 def _complete(file: Path) -> bool:

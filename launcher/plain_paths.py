@@ -13,6 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from gateway import private_files
 from launcher.errors import LauncherError
 
 _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./~#_-]+")
@@ -54,12 +55,10 @@ def private_folder() -> Path:
     """
     folder = Path(tempfile.gettempdir()) / f"pentad-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
+        private_files.private_folder(folder)
     except OSError as error:
-        raise LauncherError(f"{folder} cannot be made: {error.strerror}") from None
-    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise LauncherError(
-            f"{folder} is not ours alone: remove it, or set TMPDIR to a folder of your own"
-        )
+            f"{folder} cannot be made ours alone ({error.strerror}): remove it, or set TMPDIR to a "
+            "folder of your own"
+        ) from None
     return folder

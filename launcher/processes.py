@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.sockets import HELD, ListenError, listening
 from launcher import child
-from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.held_port import HeldPort
 from launcher.logs import LogStream
-from launcher.server import TritonServer
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -39,30 +37,6 @@ class ManagedProcess(Protocol):
 
     def kill(self) -> None:
         """End it at once."""
-
-
-class TritonProcess:
-    """The embedded tritonserver."""
-
-    name = "triton"
-
-    def __init__(self, server: TritonServer) -> None:
-        """Wrap a server whose output is a pipe."""
-        self._server = server
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """See ManagedProcess."""
-        self._server.start()
-        return self._server.process
-
-    def stop(self, timeout: float) -> None:
-        """See ManagedProcess."""
-        self._server.stop(timeout)
-
-    def kill(self) -> None:
-        """See ManagedProcess."""
-        if self._server.running:
-            self._server.process.kill()
 
 
 class GatewayProcess:
@@ -150,6 +124,33 @@ def _is_address(host: str) -> bool:
         return bool(ip_address(host))
     except ValueError:
         return False
+
+
+class Backoff:
+    """No pause after one crash; then one that doubles; a long healthy run starts over."""
+
+    def __init__(self, first: float, longest: float, healthy_after: float = 60.0) -> None:
+        """Set the pauses.
+
+        Args:
+            first: Pause after the second crash in a row, in seconds.
+            longest: Limit of the pause, in seconds.
+            healthy_after: A run of this many seconds counts as healthy.
+        """
+        self._first = first
+        self._longest = longest
+        self._healthy_after = healthy_after
+        self._crashes = 0
+
+    def pause(self, ran: float) -> float:
+        """Seconds to wait after a process that ran for `ran` seconds crashed."""
+        if ran >= self._healthy_after:
+            self._crashes = 0
+        crashes, self._crashes = self._crashes, self._crashes + 1
+        if not crashes:  # its clients wait
+            return 0.0
+        # The exponent is bounded so that a day of crashes does not overflow a float.
+        return float(min(self._longest, self._first * 2.0 ** min(crashes - 1, 32)))
 
 
 class Restarter:

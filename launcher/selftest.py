@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-import struct
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ REPOSITORY = Path(__file__).parent / "selftest_repository"
 MODEL = "numpy_round_trip"
 PROOF = "round_trip.json"
 """File below the state folder: the parts with which the tensor came back as it was."""
+CALL_SECONDS = 60.0
 VALUES = [1.0, 2.0, 3.0, -4.5]
 
 
@@ -60,18 +60,23 @@ def check_round_trip(server: TritonServer) -> None:
     Raises:
         LauncherError: The tensor came back changed.
     """
+    import numpy as np
+    from tritonclient.grpc import InferInput
+    from tritonclient.utils import InferenceServerException
+
     from launcher.triton_grpc import connected  # as TritonServer.live
 
-    sent = struct.pack(f"<{len(VALUES)}f", *VALUES)
+    sent = InferInput("INPUT", [len(VALUES)], "FP32")
+    sent.set_data_from_numpy(np.array(VALUES, np.float32))
     returned: object
     with connected(server.options) as triton:
-        triton.load(MODEL)
+        triton.load_model(MODEL, client_timeout=CALL_SECONDS)
         try:
-            answer = triton.infer(MODEL, "FP32", sent, (len(VALUES),))
-            returned = VALUES if answer == sent else f"{len(answer)} other bytes"
-        except LauncherError as error:  # so does NumPy 2 for most shapes
+            array = triton.infer(MODEL, [sent], client_timeout=CALL_SECONDS).as_numpy("OUTPUT")
+            returned = None if array is None else array.tolist()
+        except (InferenceServerException, ValueError) as error:  # so does NumPy 2 for most shapes
             returned = str(error)
-        triton.unload(MODEL)
+        triton.unload_model(MODEL, client_timeout=CALL_SECONDS)
     if returned != VALUES:
         raise LauncherError(
             f"tensors are corrupted in Triton's Python backend: {VALUES} came back as {returned}. "

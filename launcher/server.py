@@ -32,12 +32,16 @@ from launcher.options import ServerOptions, command_line
 
 GRACE_SECONDS = 4.0
 """What tritonserver gets beyond its exit timeout to unload models before it is killed."""
+LIVE_SECONDS = 2.0
+"""How long Triton may take to say that it is there."""
 _PORTS = range(16_384, 32_768)
 _named: set[int] = set()
 
 
 class TritonServer:
     """A tritonserver process and everything that belongs to it."""
+
+    name = "triton"
 
     def __init__(
         self,
@@ -143,8 +147,8 @@ class TritonServer:
         """Whether the process exists; says nothing of the health of its models."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the process; a crashed one may be started again.
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process and return it; a crashed one may be started again.
 
         Raises:
             LauncherError: The wheel or libpython is missing, or its socket file cannot be had.
@@ -164,6 +168,12 @@ class TritonServer:
             output=self._output,
             keep_modes=True,
         )
+        return self._process
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.running:
+            self.process.kill()
 
     def _empty_reports(self) -> Path:
         """Return the folder where backends report where they compute, emptied."""
@@ -180,10 +190,13 @@ class TritonServer:
             LauncherError: A certificate cannot be read.
         """
         # gRPC takes longer to import than Triton to be started: it is imported while that starts.
+        from tritonclient.utils import InferenceServerException
+
         from launcher.triton_grpc import connected
 
-        with connected(self.options) as triton:
-            return triton.live()
+        with connected(self.options) as triton, contextlib.suppress(InferenceServerException):
+            return bool(triton.is_server_live(client_timeout=LIVE_SECONDS))
+        return False
 
     def wait_live(
         self, timeout: float = 60.0, cancelled: Callable[[], bool] = lambda: False

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,7 +21,6 @@ from rich.console import Console
 from gateway.settings.doors import configured_keys, doors
 from gateway.settings.keys import KeysFileError
 from launcher import readiness
-from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.gpu_state import driver_present, gpu_state
 from launcher.lipsync_room import lipsync_room
@@ -29,7 +28,7 @@ from launcher.lock import LauncherLock
 from launcher.logs import LogFile, LogStream
 from launcher.open_doors import open_doors
 from launcher.options import options_from
-from launcher.processes import GatewayProcess, ManagedProcess, Restarter, TritonProcess
+from launcher.processes import Backoff, GatewayProcess, ManagedProcess, Restarter
 from launcher.profile import choose_profile
 from launcher.selftest import REPOSITORY, check_round_trip_once
 from launcher.server import TritonServer
@@ -62,12 +61,7 @@ class Wakeups:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Notices no more."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -125,7 +119,7 @@ class Supervisor:
         self._server = _server(settings) if start_triton else None
         processes: list[ManagedProcess] = []
         if self._server is not None:
-            processes.append(TritonProcess(self._server))
+            processes.append(self._server)
         if gateway:
             processes.append(GatewayProcess(settings, os.environ, sockets))
         pauses = settings.embedded.restart_backoff_seconds

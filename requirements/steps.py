@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 LOG = Path(__file__).resolve().parents[1] / "var" / "log" / "setup.log"
 LARGEST = 4 * 2**20  # bytes of the log; a larger one is begun anew
@@ -53,12 +52,7 @@ class Step:
     def __enter__(self) -> Step:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._rest()
         if not self._shown:
             return

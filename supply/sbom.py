@@ -95,13 +95,12 @@ def merged(python: Bom, dashboard: Bom, weights: list[Bom], version: str) -> Bom
         "components": components,
         "dependencies": [
             {"ref": "pentad", "dependsOn": sorted(references)},
-            *({**entry, "dependsOn": _known(entry, references)} for entry in kept),
+            *(
+                {**entry, "dependsOn": sorted(references.intersection(entry.get("dependsOn", [])))}
+                for entry in kept
+            ),
         ],
     }
-
-
-def _known(dependency: Bom, references: set[str]) -> list[str]:
-    return [target for target in dependency.get("dependsOn", []) if target in references]
 
 
 def _described(component: Bom, known: set[str]) -> Bom:

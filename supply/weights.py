@@ -12,7 +12,7 @@ from export.catalogue import (
     FACEPLUGIN_EXPRESSION,
     MEDIAPIPE,
     MOBILENET_V2,
-    Package,
+    Packaged,
 )
 from gateway.model_config import parameters, read_config
 
@@ -39,31 +39,22 @@ class Weights(NamedTuple):
     note: str = ""
 
 
-def _packaged(name: str, package: Package, licence: str, note: str = "") -> Weights:
-    return Weights(
-        name, f"{package.registry}: {package.name}", package.version, package.sha256, licence, note
-    )
+def _packaged(weights: Packaged, note: str = "") -> Weights:
+    package = weights.package
+    source = f"{package.registry}: {package.name}"
+    return Weights(weights.model, source, package.version, package.sha256, weights.license, note)
 
 
 def default_weights() -> list[Weights]:
     """Return what `make models` fetches by default."""
+    faces = (CENTERFACE, FACEPLUGIN_EMBEDDER, FACEPLUGIN_EXPRESSION)
+    body = "pose and segmentation of try-on"
     return [
-        _packaged(ALL_MINILM_L6_V2.model, ALL_MINILM_L6_V2.package, ALL_MINILM_L6_V2.license),
-        _packaged(MOBILENET_V2.architecture, MOBILENET_V2.package, MOBILENET_V2.license),
-        _packaged(
-            CENTERFACE.model, CENTERFACE.package, CENTERFACE.license,
-            f"training data: {CENTERFACE.training}",
-        ),
-        _packaged(
-            FACEPLUGIN_EMBEDDER.model, FACEPLUGIN_EMBEDDER.package, FACEPLUGIN_EMBEDDER.license,
-            f"training data: {FACEPLUGIN_EMBEDDER.training}",
-        ),
-        _packaged(
-            FACEPLUGIN_EXPRESSION.model, FACEPLUGIN_EXPRESSION.package,
-            FACEPLUGIN_EXPRESSION.license, "training data: not stated by the package",
-        ),
-        _packaged("pose and segmentation of try-on", MEDIAPIPE, "Apache-2.0"),
-    ]  # fmt: skip
+        _packaged(ALL_MINILM_L6_V2),
+        _packaged(MOBILENET_V2),
+        *(_packaged(network, f"training data: {network.training}") for network in faces),
+        _packaged(Packaged(model=body, package=MEDIAPIPE, license="Apache-2.0")),
+    ]
 
 
 def configured_weights() -> list[Weights]:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.capacity.facts import ARENA_FACTOR, CALLS, NETWORKS, Network
 from gateway.model_config import parameters, read_config
@@ -85,11 +84,12 @@ def _deployed(settings: Settings, model: str, caller: str, devices: dict[str, st
     repository = settings.paths.repository
     config = read_config(repository / model / "config.pbtxt")
     groups = config.get("instance_group", [{}])
-    kind = _kind(model)
+    kind = _of(NETWORKS, model) or Network(0, 0)
     file = repository / model / "1" / "model.onnx"
     weights = file.stat().st_size if file.is_file() else kind.weights
     plan = declared(repository, model)
-    most, values = int(config.get("max_batch_size", 1)), parameters(_read(repository, caller))
+    most = int(config.get("max_batch_size", 1))
+    values = parameters(read_config(repository / caller / "config.pbtxt")) if caller else {}
     return Deployed(
         model=model,
         instances=sum(int(group.get("count", 1)) for group in groups),
@@ -103,13 +103,8 @@ def _deployed(settings: Settings, model: str, caller: str, devices: dict[str, st
     )
 
 
-def _kind(model: str) -> Network:
-    """Facts of a network; a derived one has its original's, another one none."""
-    return _of(NETWORKS, model) or Network(0, 0)
-
-
 def _of(table: dict[str, T], model: str) -> T | None:
-    """Return a table's entry of a model, or of the one that it is derived from."""
+    """Return a table's entry of a model, or of the one that it is derived from; else None."""
     for name, kind in table.items():
         if model == name or model.startswith(f"{name}_"):
             return kind
@@ -126,10 +121,6 @@ def _rows(caller: str, values: dict[str, str], kind: Network, most: int, *, on_g
     if tokens and kind.size:
         rows = min(rows, max(1, -(-tokens // kind.size)))
     return min(most, rows)
-
-
-def _read(repository: Path, model: str) -> dict[str, Any]:
-    return read_config(repository / model / "config.pbtxt") if model else {}
 
 
 def _plan_bytes(plan: PlanDeclaration, weights: int, kind: Network) -> int:

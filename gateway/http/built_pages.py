@@ -75,7 +75,9 @@ class _Guide(BuiltFiles):
             raise NotFoundError(self._missing()) from None
         file = getattr(response, "path", None)
         if response.status_code == 200 and file and str(file).endswith(".html"):
-            response.headers.update(await run_in_threadpool(_policy, Path(file)))
+            response.headers.update(
+                await run_in_threadpool(lambda: own_scripts(Path(file).read_bytes()))
+            )
         else:
             response.headers["Cache-Control"] = "no-cache"
         return response
@@ -83,10 +85,6 @@ class _Guide(BuiltFiles):
     def _missing(self) -> str:
         built = (Path(str(self.directory)) / "index.html").is_file()
         return "No such page" if built else "The guide is not built; `make docs` builds it"
-
-
-def _policy(page: Path) -> dict[str, str]:
-    return own_scripts(page.read_bytes())
 
 
 def add_guide(app: FastAPI, build: Path) -> None:

@@ -98,16 +98,14 @@ def merge_into(
     def openapi() -> Schema:
         if app.openapi_schema is None:
             documents = [("", "", document(app))]
-            documents += [(at, _tag(at), part.openapi()) for at, part in parts.items()]
+            documents += [
+                (at, at.strip("/").replace("/", "_"), part.openapi()) for at, part in parts.items()
+            ]
             documents += [("", tag, part.openapi()) for tag, part in (beside or {}).items()]
             app.openapi_schema = _merged(documents, own)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _tag(prefix: str) -> str:
-    return prefix.strip("/").replace("/", "_")
 
 
 def _merged(documents: Sequence[tuple[str, str, Schema]], own: str) -> Schema:

@@ -47,29 +47,15 @@ LEGACY = {**TEXT, **IOT, **VISION, **TRYON}
 
 
 _SWITCH = {
-    "true": "json",
-    "1": "json",
-    "yes": "json",
-    "on": "json",
-    "false": "text",
-    "0": "text",
-    "no": "text",
-    "off": "text",
+    **dict.fromkeys(("true", "1", "yes", "on"), "json"),
+    **dict.fromkeys(("false", "0", "no", "off"), "text"),
 }
 _LEVEL = {"TRACE": "DEBUG", "WARN": "WARNING", "CRITICAL": "ERROR", "FATAL": "ERROR"}
-
-
-def _origins(value: str) -> list[str]:
-    return [origin.strip() for origin in value.split(",") if origin.strip()]
 
 
 def _level(value: str) -> str:
     level = value.strip().upper()
     return _LEVEL.get(level, level)
-
-
-def _format(value: str) -> str:
-    return _SWITCH.get(value.strip().lower(), value)
 
 
 def _root_path(value: str) -> str:
@@ -78,9 +64,9 @@ def _root_path(value: str) -> str:
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "ALLOWED_ORIGINS": _origins,
+    "ALLOWED_ORIGINS": lambda value: [name.strip() for name in value.split(",") if name.strip()],
     "LOG_LEVEL": _level,
-    "LOG_JSON": _format,
+    "LOG_JSON": lambda value: _SWITCH.get(value.strip().lower(), value),
     "ROOT_PATH": _root_path,
 }
 """How the old servers wrote what is written otherwise here; what cannot be is refused later."""

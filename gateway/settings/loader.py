@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 
 from gateway.settings.keys import explain_key
 from gateway.settings.legacy import LEGACY, legacy_values
-from gateway.settings.old_files import merged
+from gateway.settings.old_files import merged, sections
 from gateway.settings.ports import with_ports_apart
 from gateway.settings.tree import Settings
-from gateway.settings.yaml_file import expand, read_yaml
+from gateway.settings.yaml_file import expand
 
 PREFIX = "PENTAD_"
 CONFIG_VARIABLE = "PENTAD_CONFIG"
@@ -43,39 +43,19 @@ def load_settings(
     env = os.environ if environ is None else environ
     chosen = path or env.get(CONFIG_VARIABLE)
     file = Path(chosen or "config.yaml")
-    values = _read(file, env) if chosen or os.path.lexists(file) else {}
-    unknown = _unknown_variables(env)
-    if unknown:
-        raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
-    values = merged(values, legacy_values(env))
     try:
-        settings = Settings(**values)
+        values = sections(file, empty={}) if chosen or os.path.lexists(file) else {}
+        values = {str(key): value for key, value in expand(values, env).items()}
+        if unknown := _unknown_variables(env):
+            raise ConfigError(f"unknown environment variables: {', '.join(unknown)}")
+        settings = Settings(**merged(values, legacy_values(env)))
+        settings, settings._moved = with_ports_apart(settings)
     except ValidationError as error:
         raise ConfigError(_explain(error, env)) from None
-    except ValueError as error:  # pydantic-settings: a variable that is not valid JSON
-        raise ConfigError(str(error)) from None
-    try:
-        settings, settings._moved = with_ports_apart(settings)
-    except ValueError as error:
+    except ValueError as error:  # of a variable that is not valid JSON, too
         raise ConfigError(str(error)) from None
     settings._file = file
     return settings
-
-
-def _read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        values = read_yaml(file)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file} must hold a mapping of sections")
-    try:
-        expanded = expand(values, env)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return {str(key): value for key, value in expanded.items()}
 
 
 def _unknown_variables(env: Mapping[str, str]) -> list[str]:

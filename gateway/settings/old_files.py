@@ -50,7 +50,7 @@ def lipsync_values(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: not readable, or not a mapping of sections.
     """
-    values = _sections(file)
+    values = sections(file)
     tree = {section: _only(keys, values.get(section)) for section, keys in LIPSYNC.items()}
     if values.get("models_root"):
         tree["models_root"] = values["models_root"]
@@ -67,13 +67,13 @@ def tryon_values(file: Path, environ: Mapping[str, str] = os.environ) -> dict[st
     Raises:
         ValueError: not readable, not a mapping of sections, or a variable is not set.
     """
-    return _only(TRYON, expand(_sections(file, empty={}), environ))
+    return _only(TRYON, expand(sections(file, empty={}), environ))
 
 
 def is_tryon_file(file: Path) -> bool:
     """Whether there is such a file and it has a section that only the try-on server's file had."""
     try:
-        return not TRYON_SECTIONS.isdisjoint(_sections(file))
+        return not TRYON_SECTIONS.isdisjoint(sections(file))
     except ValueError:
         return False
 
@@ -90,7 +90,12 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _sections(file: Path, empty: Any = None) -> dict[str, Any]:
+def sections(file: Path, empty: Any = None) -> dict[str, Any]:
+    """Return what a file holds; ``empty`` where it is empty.
+
+    Raises:
+        ValueError: not readable, or not a mapping of sections.
+    """
     values = read_yaml(file)
     values = empty if values is None else values
     if not isinstance(values, dict):

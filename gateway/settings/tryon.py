@@ -15,7 +15,7 @@ from gateway.settings.tryon_jobs import (
     CallbackSettings,
     JobSettings,
     LoadBalancerSettings,
-    checked_url,
+    Url,
 )
 
 Mode = Literal["fp8", "lora", "base"]
@@ -53,7 +53,7 @@ class TryonRemoteSettings(Section):
     `POST /v1/images/edits` as vLLM-Omni and SGLang serve it. No request can name another server.
     """
 
-    url: str = ""
+    url: Url = ""
     """Address below which that API is, such as `http://images:8000/v1`; redirects are not
     followed."""
     model: str = Field("", max_length=256)
@@ -66,11 +66,6 @@ class TryonRemoteSettings(Section):
     attempts: int = Field(3, ge=1)
     """How often a picture is asked for when the server breaks off; one that cannot be reached or is
     busy is waited for until the job's deadline."""
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, url: str) -> str:
-        return checked_url(url)
 
 
 class TryonModelSettings(Section):

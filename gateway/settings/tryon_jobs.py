@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from gateway.settings.base import Section
+
+
+def _checked(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("must not hold a user or password")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_checked)]
+"""Of a server, without a user or password; or an empty text."""
 
 
 class JobSettings(Section):
@@ -76,7 +88,7 @@ class Receiver(Section):
 class AssetServiceSettings(Receiver):
     """Who receives the results."""
 
-    callback_url: str = ""
+    callback_url: Url = ""
     """Full URL, e.g. `http://assets:9009/v1/vton/result`; empty: results are not sent."""
     timeout: float = Field(10, gt=0)
     """Seconds for one attempt."""
@@ -94,34 +106,11 @@ class AssetServiceSettings(Receiver):
     """Whether a failure is sent as multipart/form-data, like a result; false: urlencoded, as the
     old server did. Of the format `multipart`."""
 
-    @field_validator("callback_url")
-    @classmethod
-    def _url(cls, url: str) -> str:
-        return checked_url(url)
-
 
 class LoadBalancerSettings(Receiver):
     """Who learns that a job is done."""
 
-    url: str = ""
+    url: Url = ""
     """Base URL; `/job_complete` is appended. Empty: nobody is told."""
     timeout: float = Field(5, gt=0)
     """Seconds for one attempt."""
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, url: str) -> str:
-        return checked_url(url)
-
-
-def checked_url(url: str) -> str:
-    """Return the URL of a server, or an empty text.
-
-    Raises:
-        ValueError: it is neither HTTP nor HTTPS, or holds a user or password.
-    """
-    if url and not url.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
-    if "@" in url.partition("://")[2].partition("/")[0]:
-        raise ValueError("must not hold a user or password")
-    return url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -28,10 +28,6 @@ class DiskCollector(Collector):
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = folders
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the size and the free room of each."""

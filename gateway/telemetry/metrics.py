@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -151,10 +151,6 @@ class TritonCollector(Collector):
     def __init__(self, shared_memory: str = "/dev/shm") -> None:  # noqa: S108 - not a temp file
         self.statistics: list[dict[str, Any]] = []
         self._shared_memory = shared_memory
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counters of every model."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -102,25 +103,13 @@ class TritonClient:
         metadata = (*(headers or {}).items(), *self._admin)
         seconds = max(end - time.monotonic(), 0.001)
         call = self._stream(iter((message,)), timeout=seconds, metadata=metadata)
-        running = self._calls.setdefault(model, set())
-        running.add(call)
-        try:
+        with self._running(model, call):
             async for reply in call:
                 if reply.error_message:
                     raise in_band_error(reply.error_message)
                 response = reply.infer_response
                 outputs = zip(response.outputs, response.raw_output_contents, strict=True)
                 yield {out.name: to_array(out.datatype, out.shape, data) for out, data in outputs}
-        except grpc.RpcError as error:
-            raise to_gateway_error(error) from None
-        except asyncio.CancelledError:
-            if lost := self._aborted.get(call):
-                raise lost from None
-            raise
-        finally:
-            call.cancel()
-            running.discard(call)
-            self._aborted.pop(call, None)
 
     def abort(self, model: str) -> None:
         """See :meth:`TritonPort.abort`."""
@@ -139,24 +128,22 @@ class TritonClient:
     async def register_memory(self, name: str, size: int) -> None:
         """See :meth:`TritonPort.register_memory`."""
         request = pb.SystemSharedMemoryRegisterRequest(name=name, key=f"/{name}", byte_size=size)
-        await self._control(self._stub.SystemSharedMemoryRegister, request, CONTROL_TIMEOUT)
+        await self._control(self._stub.SystemSharedMemoryRegister, request)
 
     async def unregister_memory(self, name: str) -> None:
         """See :meth:`TritonPort.unregister_memory`."""
         request = pb.SystemSharedMemoryUnregisterRequest(name=name)
-        await self._control(self._stub.SystemSharedMemoryUnregister, request, CONTROL_TIMEOUT)
+        await self._control(self._stub.SystemSharedMemoryUnregister, request)
 
     async def check_memory(self) -> None:
         """See :meth:`TritonPort.check_memory`."""
-        request = pb.SystemSharedMemoryStatusRequest()
-        await self._control(self._stub.SystemSharedMemoryStatus, request, CONTROL_TIMEOUT)
+        status = self._stub.SystemSharedMemoryStatus
+        await self._control(status, pb.SystemSharedMemoryStatusRequest())
 
     async def live(self, timeout: float = CONTROL_TIMEOUT) -> bool:
         """See :meth:`TritonPort.live`; ``timeout`` is in seconds."""
-        request = pb.ServerLiveRequest()
-        call = self._stub.ServerLive(request, timeout=timeout, metadata=self._admin)
         try:
-            reply = await self._answer(CONTROL, call)
+            reply = await self._control(self._stub.ServerLive, pb.ServerLiveRequest(), timeout)
         except GatewayError:
             return False
         return bool(reply.live)
@@ -172,8 +159,8 @@ class TritonClient:
 
     async def ready_models(self) -> set[str]:
         """See :meth:`TritonPort.ready_models`."""
-        request = pb.RepositoryIndexRequest(ready=True)
-        reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
+        index = self._stub.RepositoryIndex
+        reply = await self._control(index, pb.RepositoryIndexRequest(ready=True))
         return {model.name for model in reply.models}
 
     async def load(self, model: str, config: Mapping[str, Any] | None = None) -> None:
@@ -199,33 +186,28 @@ class TritonClient:
 
     async def _loading(self, model: str) -> bool:
         """Whether Triton is loading a model now."""
-        request = pb.RepositoryIndexRequest()
-        reply = await self._control(self._stub.RepositoryIndex, request, CONTROL_TIMEOUT)
+        reply = await self._control(self._stub.RepositoryIndex, pb.RepositoryIndexRequest())
         return any(row.name == model and row.state == "LOADING" for row in reply.models)
 
     async def unload(self, model: str) -> None:
         """See :meth:`TritonPort.unload`."""
         request = pb.RepositoryModelUnloadRequest(model_name=model)
-        timeout = self._load_timeout(model)
-        await self._control(self._stub.RepositoryModelUnload, request, timeout)
+        await self._control(self._stub.RepositoryModelUnload, request, self._load_timeout(model))
 
     async def config(self, model: str) -> dict[str, Any]:
         """See :meth:`TritonPort.config`."""
-        request = pb.ModelConfigRequest(name=model)
-        reply = await self._control(self._stub.ModelConfig, request, CONTROL_TIMEOUT)
+        reply = await self._control(self._stub.ModelConfig, pb.ModelConfigRequest(name=model))
         return dict(MessageToDict(reply.config, preserving_proto_field_name=True))
 
     async def statistics(self) -> list[dict[str, Any]]:
         """See :meth:`TritonPort.statistics`."""
-        request = pb.ModelStatisticsRequest()
-        reply = await self._control(self._stub.ModelStatistics, request, CONTROL_TIMEOUT)
+        reply = await self._control(self._stub.ModelStatistics, pb.ModelStatisticsRequest())
         config = MessageToDict(reply, preserving_proto_field_name=True)
         return list(config.get("model_stats", []))
 
     async def server_version(self) -> str:
         """See :meth:`TritonPort.server_version`."""
-        request = pb.ServerMetadataRequest()
-        reply = await self._control(self._stub.ServerMetadata, request, CONTROL_TIMEOUT)
+        reply = await self._control(self._stub.ServerMetadata, pb.ServerMetadataRequest())
         return str(reply.version)
 
     def connected(self) -> bool:
@@ -236,15 +218,21 @@ class TritonClient:
         """Close the channel; running calls are cancelled."""
         await self._channel.close(None)
 
-    async def _control(self, method: Any, request: Any, timeout: float) -> Any:
+    async def _control(self, method: Any, request: Any, timeout: float = CONTROL_TIMEOUT) -> Any:
         return await self._answer(CONTROL, method(request, timeout=timeout, metadata=self._admin))
 
     async def _answer(self, key: str, call: Any) -> Any:
-        """Wait for a call's one answer.
+        """Wait for a call's one answer; see :meth:`_running`."""
+        with self._running(key, call):
+            return await call
+
+    @contextlib.contextmanager
+    def _running(self, key: str, call: Any) -> Iterator[None]:
+        """Know of a call of gRPC while the block waits for it, and end it with the block.
 
         Args:
             key: the model that is asked, or CONTROL.
-            call: of gRPC, begun.
+            call: begun.
 
         Raises:
             GatewayError: it fails, or is ended by :meth:`abort` or :meth:`hang_up`.
@@ -252,7 +240,7 @@ class TritonClient:
         running = self._calls.setdefault(key, set())
         running.add(call)
         try:
-            return await call
+            yield
         except grpc.RpcError as error:
             raise to_gateway_error(error) from None
         except asyncio.CancelledError:
@@ -260,6 +248,7 @@ class TritonClient:
                 raise lost from None
             raise
         finally:
+            call.cancel()
             running.discard(call)
             self._aborted.pop(call, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,10 +16,11 @@ from gateway.security.paths import route_path
 from gateway.telemetry.metrics import Metrics
 
 
+@dataclass(eq=False)
 class Authentication:
     """Checks the caller's key; where none is needed, that no foreign web page calls.
 
-    Args:
+    Attributes:
         open_paths: paths, relative to the service's root, that need no key, exactly so: with a
             slash at the end they do. One that ends with ``/*`` stands for the folder and all in it.
         pages: knows which web pages may call.
@@ -26,41 +28,32 @@ class Authentication:
         shared: services whose keys are as good, by path, for it and what is below it.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        keys: KeyRing,
-        service: str,
-        header: str,
-        open_paths: Collection[str],
-        pages: PageGuard,
-        metrics: Metrics,
-        render: Render = error_response,
-        shared: Mapping[str, Collection[str]] | None = None,
-    ) -> None:
-        self._app = app
-        self._keys = keys
-        self._service = service
-        self._header = header
-        self._open_paths = frozenset(open_paths)
-        self._open_folders = tuple(path[:-1] for path in open_paths if path.endswith("/*"))
-        self._pages = pages
-        self._metrics = metrics
-        self._render = render
-        self._shared = shared or {}
+    app: ASGIApp
+    keys: KeyRing
+    service: str
+    header: str
+    open_paths: Collection[str]
+    pages: PageGuard
+    metrics: Metrics
+    render: Render = error_response
+    shared: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._open_paths = frozenset(self.open_paths)
+        self._open_folders = tuple(path[:-1] for path in self.open_paths if path.endswith("/*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            scope["pentad.service"] = self._service
+            scope["pentad.service"] = self.service
             try:
                 scope["pentad.key"] = self._admit(scope)
             except GatewayError as error:
-                self._metrics.rejected.labels(self._service, error.reason).inc()
+                self.metrics.rejected.labels(self.service, error.reason).inc()
                 scope["pentad.detail"] = error.detail
-                await self._render(error)(scope, receive, send)
+                await self.render(error)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope) -> str | None:
         """Return the name of the caller's key, None where none was needed.
@@ -69,26 +62,26 @@ class Authentication:
             GatewayError: the caller is refused.
         """
         services = self._services(scope)
-        if any(map(self._keys.is_open, services)) or self._is_open(scope):
-            self._pages.check(scope)
+        if any(map(self.keys.is_open, services)) or self._is_open(scope):
+            self.pages.check(scope)
             return None
-        presented = presented_keys(Headers(scope=scope).get, self._header)
+        presented = presented_keys(Headers(scope=scope).get, self.header)
         for service in services[:-1]:
             try:
-                return self._keys.authorize(service, *presented)
+                return self.keys.authorize(service, *presented)
             except ForbiddenError:
                 continue
-        return self._keys.authorize(services[-1], *presented)
+        return self.keys.authorize(services[-1], *presented)
 
     def _services(self, scope: Scope) -> list[str]:
-        path = route_path(scope) if self._shared else ""
+        path = route_path(scope) if self.shared else ""
         more = [
             service
-            for shared, services in self._shared.items()
+            for shared, services in self.shared.items()
             if path == shared or path.startswith(f"{shared}/")
             for service in services
         ]
-        return list(dict.fromkeys((self._service, *more)))
+        return list(dict.fromkeys((self.service, *more)))
 
     def _is_open(self, scope: Scope) -> bool:
         path = route_path(scope)

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from dataclasses import dataclass
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
@@ -26,27 +27,20 @@ _HEADER = b"x-request-id"
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked for all the time: logged at DEBUG
 
 
+@dataclass(eq=False)
 class RequestContext:
     """Outermost layer of a listener; also the last net for errors nobody handled."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        activity: Activity,
-        tracing: Tracing,
-        access_log: bool,
-    ) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._activity = activity
-        self._tracing = tracing
-        self._access_log = access_log
+    app: ASGIApp
+    metrics: Metrics
+    activity: Activity
+    tracing: Tracing
+    access_log: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         begin = time.perf_counter()
         sent = Headers(scope=scope).get("x-request-id", "")
@@ -63,8 +57,8 @@ class RequestContext:
             await send(message)
 
         try:
-            with self._tracing.request(scope["method"], Headers(scope=scope)) as span:
-                await self._app(scope, receive, send_with_id)
+            with self.tracing.request(scope["method"], Headers(scope=scope)) as span:
+                await self.app(scope, receive, send_with_id)
                 if span.is_recording():
                     span.set_attribute("http.response.status_code", status)
                     span.set_attribute("pentad.request_id", identifier)
@@ -88,10 +82,10 @@ class RequestContext:
         matched = scope.get("route")
         route = matched.path if isinstance(matched, Route | APIRoute) else "unmatched"
         status = scope.get("pentad.status", status)
-        self._metrics.answered(service, route, scope["method"], status, seconds)
+        self.metrics.answered(service, route, scope["method"], status, seconds)
         if scope["method"] == "POST":  # all inference is; the rest would blur its latencies
-            self._activity.answered(service, route, status, seconds, scope.get("pentad.detail"))
-        if self._access_log:
+            self.activity.answered(service, route, status, seconds, scope.get("pentad.detail"))
+        if self.access_log:
             fields = {
                 "service": service,
                 "method": scope["method"],

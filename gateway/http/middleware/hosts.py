@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Render, error_response
@@ -13,39 +15,34 @@ PROBES = ("/healthz", "/livez", "/readyz", "/metrics")
 """Answered under any name, as orchestrators and scrapers use one of their own; nothing personal."""
 
 
+@dataclass(eq=False)
 class HostCheck:
     """Answers 421 to a `Host` that is not known, unless the service needs a key.
 
     A request without one passes: no browser sends it.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        hosts: KnownHosts,
-        keys: KeyRing,
-        service: str,
-        metrics: Metrics,
-        render: Render = error_response,
-    ) -> None:
-        self._app = app
-        self._hosts = hosts
-        self._open = keys.is_open(service)
-        self._service = service
-        self._metrics = metrics
-        self._render = render
+    app: ASGIApp
+    hosts: KnownHosts
+    keys: KeyRing
+    service: str
+    metrics: Metrics
+    render: Render = error_response
+
+    def __post_init__(self) -> None:
+        self._open = self.keys.is_open(self.service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if not self._open or scope["type"] != "http" or self._is_known(scope):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         error = MisdirectedError()
-        scope["pentad.service"], scope["pentad.detail"] = self._service, error.detail
-        self._metrics.rejected.labels(self._service, error.reason).inc()
-        await self._render(error)(scope, receive, send)
+        scope["pentad.service"], scope["pentad.detail"] = self.service, error.detail
+        self.metrics.rejected.labels(self.service, error.reason).inc()
+        await self.render(error)(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        known = all(value.decode("latin-1") in self._hosts for value in hosts)
+        known = all(value.decode("latin-1") in self.hosts for value in hosts)
         return known or scope["path"] in PROBES

@@ -17,7 +17,7 @@ from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
-from gateway.services.iot.faces import IMAGE_REFUSALS, Picture, Refusals, refusal
+from gateway.services.iot.faces import IMAGE_REFUSALS, Picture, Refusals, images_tensor, refusal
 from gateway.triton import Tensor
 from gateway.triton.status import RETRY_AFTER, NeededModelError, RefusedInputError
 from gateway.triton.tensors import bytes_tensor
@@ -71,11 +71,7 @@ class EmotionService:
             RefusedError: one of them is no image; the detail names it.
             GatewayError: busy, down, deadline or failed inference.
         """
-        size = sum(len(picture.data) for picture in pictures)
-        images = await worked(
-            size, bytes_tensor, [picture.data for picture in pictures], rows=False
-        )
-        return await self._tell({"IMAGES": images}, pictures, prompt)
+        return await self._tell({"IMAGES": await images_tensor(pictures)}, pictures, prompt)
 
     async def canary(self, timeout: float) -> dict[str, Any]:
         """Run the timeline engine and its networks, and return the model's MODEL_INFO."""

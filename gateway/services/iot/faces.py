@@ -21,6 +21,7 @@ from gateway.health.probe import probe
 from gateway.health.state import ModelState
 from gateway.large_work import worked
 from gateway.pictures import CANARY_IMAGE
+from gateway.triton import Tensor
 from gateway.triton.status import RefusedInputError
 from gateway.triton.tensors import bytes_tensor
 
@@ -158,12 +159,8 @@ class FaceService:
     ) -> Enrollment:
         model, context = self.model, self._context
         context.metrics.rows(model.triton_model, len(pictures))
-        size = sum(len(picture.data) for picture in pictures)
-        images = await worked(
-            size, bytes_tensor, [picture.data for picture in pictures], rows=False
-        )
         inputs = {
-            "IMAGES": images,
+            "IMAGES": await images_tensor(pictures),
             "POSES": bytes_tensor([picture.pose.encode() for picture in pictures], rows=False),
             "OPTIONS": bytes_tensor([json.dumps(self._options | wishes).encode()], rows=False),
         }
@@ -203,6 +200,12 @@ class FaceService:
         # No face on that picture, so the embedder is asked by itself.
         await probe(triton, self._settings.networks[-1], timeout)
         return dict(json.loads(reply["MODEL_INFO"].flat[0]))
+
+
+async def images_tensor(pictures: Sequence[Picture]) -> Tensor:
+    """Return the files of pictures as a model takes them."""
+    files = [picture.data for picture in pictures]
+    return await worked(sum(map(len, files)), bytes_tensor, files, rows=False)
 
 
 def _placed(report: dict[str, Any], place: int, pose: str) -> dict[str, Any]:

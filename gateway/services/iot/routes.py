@@ -49,6 +49,8 @@ ROOT_PATHS = ("/", "/health", "/api/health")
 """What it had outside: states, which need no key."""
 EMPTY = "At least one image is required"
 INVALID = "Invalid image data"
+ENGINE = ("engine", "model", "fallback")
+CLIP = ("emotions", "frames_analyzed", "duration_s", "truncated")
 BASE64 = Bounds(base64=True)
 
 
@@ -172,14 +174,8 @@ async def _clip(
         "event_id": body.event_id,
         "story": story["story"],
         "inference_ms": _since(begin),
-        "engine": story["engine"],
-        "model": story["model"],
-        "fallback": story["fallback"],
-        "emotions": story["emotions"],
         "emotions_model": story.get("emotions_model", story["model"]),
-        "frames_analyzed": story["frames_analyzed"],
-        "duration_s": story["duration_s"],
-        "truncated": story["truncated"],
+        **{name: story[name] for name in (*ENGINE, *CLIP)},
     }
 
 
@@ -191,7 +187,7 @@ async def _frames(
     settings = service.settings
     _check_count(len(body.images), settings.emotions.max_images)
     size = sum(len(image.data) for image in body.images)
-    pictures = await worked(size, _sequence, body.images, settings.max_image_bytes)
+    pictures = await worked(size, _pictures, body.images, settings.max_image_bytes)
     story = await unless_gone(request, service.emotions.pictures(pictures, body.prompt))
     numbers = [
         place if image.frame is None else image.frame for place, image in enumerate(body.images)
@@ -207,30 +203,21 @@ async def _frames(
         "analysis_summary": story["story"],
         "processing_time_ms": _since(begin),
         "mock": False,
-        "engine": story["engine"],
-        "model": story["model"],
-        "fallback": story["fallback"],
+        **{name: story[name] for name in ENGINE},
     }
 
 
-def _pictures(images: Sequence[PoseImage], limit: int) -> list[Picture]:
-    """Return the decoded pictures of an enrollment; their texts are let go."""
+def _pictures(images: Sequence[PoseImage | Frame], limit: int) -> list[Picture]:
+    """Return the decoded pictures of an enrollment or a sequence; their texts are let go."""
     pictures = []
     for place, image in enumerate(images):
-        name = Picture(b"", image.pose or "").name(place)
-        data = decode_base64(image.data, f"{INVALID}: {name}", limit)
+        pose, name = "", f" at index {place}: it"
+        if isinstance(image, PoseImage):
+            pose = image.pose or ""
+            name = f": {Picture(b'', pose).name(place)}"
+        data = decode_base64(image.data, f"{INVALID}{name}", limit)
         image.data = ""  # larger than the picture, which may have to wait
-        pictures.append(Picture(data, image.pose or ""))
-    return pictures
-
-
-def _sequence(images: Sequence[Frame], limit: int) -> list[Picture]:
-    """Return the decoded pictures of a sequence; their texts are let go."""
-    pictures = []
-    for place, image in enumerate(images):
-        data = decode_base64(image.data, f"{INVALID} at index {place}: it", limit)
-        image.data = ""
-        pictures.append(Picture(data, ""))
+        pictures.append(Picture(data, pose))
     return pictures
 
 

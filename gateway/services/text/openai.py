@@ -27,7 +27,7 @@ from gateway.services.text.openai_texts import texts_of
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.ranking_routes import add_ranking
 from gateway.services.text.service import Floats, TextService
-from gateway.services.text.tokenization_route import add_tokenization
+from gateway.services.text.tokenization import add_tokenization
 
 DESCRIPTION = "Embeddings, how relevant and alike texts are, and their tokens."
 

@@ -54,7 +54,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     settings = service.settings
     limits = {"items": settings.max_batch_size, "characters": settings.max_text_length}
     bounds = Bounds(values=max(BOUNDS.values, 4 * settings.max_batch_size))
-    device, ranking = DeviceReader(context), Ranking(service)
+    ranking = Ranking(service)
 
     @declare(
         app, "GET", "/health", "Whether requests will be served, and the device",
@@ -67,7 +67,7 @@ def text_application(service: TextService, context: Context) -> FastAPI:
 
     @declare(app, "GET", "/info", "Device, memory and loaded models", answer=TextInfo)
     async def info(request: Request) -> Response:
-        memory = await asyncio.to_thread(device.read, service.device)
+        memory = await asyncio.to_thread(read_device, service.device, context)
         loaded = [
             f"{model.task}:{model.name}"
             for task in ("bertscore", "embed")
@@ -141,28 +141,18 @@ def text_application(service: TextService, context: Context) -> FastAPI:
     return app
 
 
-class DeviceReader:
-    """Reads the GPU that runs the text models; without one all figures are null."""
-
-    def __init__(self, context: Context) -> None:
-        self._metrics_urls = context.settings.triton.metrics_urls
-        self._monitor = context.monitor
-
-    def read(self, device: str) -> dict[str, Any]:
-        """Return ``device_name`` … ``cuda_version`` of ``/info``. Blocks: call it in a thread."""
-        gpu = self._gpu(int(device.partition(":")[2] or 0)) if device != "cpu" else None
-        return {
-            "device_name": gpu.name if gpu else "cpu",
-            "vram_total_mb": gpu.total_mb if gpu else None,
-            "vram_used_mb": gpu.used_mb if gpu else None,
-            # The field is part of the contract; PyTorch itself no longer runs the models.
-            "pytorch_version": f"not used (Triton {self._monitor.triton_version or 'down'})",
-            "cuda_version": gpu.cuda_version if gpu else None,
-        }
-
-    def _gpu(self, index: int) -> Gpu | None:
-        return read_nvml(index) or self._remote(index)
-
-    def _remote(self, index: int) -> Gpu | None:
-        first = next(texts(self._metrics_urls), None)
-        return None if first is None else read_triton(first, index)
+def read_device(device: str, context: Context) -> dict[str, Any]:
+    """Return the figures of the GPU that runs the models, null without one; blocks."""
+    gpu: Gpu | None = None
+    if device != "cpu":
+        index = int(device.partition(":")[2] or 0)
+        pages = texts(context.settings.triton.metrics_urls)
+        gpu = read_nvml(index) or read_triton(next(pages, ""), index)
+    return {
+        "device_name": gpu.name if gpu else "cpu",
+        "vram_total_mb": gpu.total_mb if gpu else None,
+        "vram_used_mb": gpu.used_mb if gpu else None,
+        # The field is part of the contract; PyTorch itself no longer runs the models.
+        "pytorch_version": f"not used (Triton {context.monitor.triton_version or 'down'})",
+        "cuda_version": gpu.cuda_version if gpu else None,
+    }

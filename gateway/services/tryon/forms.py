@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -126,14 +125,11 @@ def parse_config(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadRequestError("config must be a JSON object")
     try:
-        return _CONFIG.validate_python(values).model_dump(exclude_none=True)
+        return Config.model_validate(values).model_dump(exclude_none=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:1])
         raise BadRequestError(f"config.{where}: {first['msg']}") from None
-
-
-_CONFIG = TypeAdapter(Config)
 
 
 def check_engine(options: Mapping[str, Any], engine: str) -> None:

@@ -105,7 +105,8 @@ def add_job_routes(app: FastAPI, service: TryonService) -> None:
                     if data != sent:
                         sent, silent = data, 0.0
                         yield b"event: progress\ndata: " + data + b"\n\n"
-                    if job.state not in UNDER_WAY and not _pending(job):
+                    pending = any(delivery.state == "pending" for delivery in job.deliveries)
+                    if job.state not in UNDER_WAY and not pending:
                         break
                     if service.dispatcher.draining:
                         return  # without an end: the client asks the next gateway
@@ -217,7 +218,3 @@ def _matches(header: str, tag: str) -> bool:
     """Whether the client has this version already (RFC 9110, 13.1.2)."""
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return tag in tags or tags == ["*"]
-
-
-def _pending(job: Job) -> bool:
-    return any(delivery.state == "pending" for delivery in job.deliveries)

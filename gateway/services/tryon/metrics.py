@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -38,10 +38,6 @@ class DocumentedMetrics(Collector):
             "gpu_memory_used_bytes": int(self._model.info.get("gpu_memory_used_bytes") or 0),
             "gpu_utilization_percent": self._utilization(),
         }
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing needs to be known beforehand."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures under the same names."""

@@ -11,10 +11,10 @@ from gateway.admission import Admission
 from gateway.context import Context, Service
 from gateway.errors import ClientGoneError, GatewayError, InferenceError
 from gateway.health.state import ModelState, StillLoadingError
+from gateway.services.tryon.jobs.context import open_jobs
 from gateway.services.tryon.jobs.database import StoreError
 from gateway.services.tryon.jobs.delivery import DeliveryWorker
 from gateway.services.tryon.jobs.dispatcher import Dispatcher
-from gateway.services.tryon.jobs.factory import open_jobs
 from gateway.services.tryon.jobs.inference import Inputs, TryOn, TryOnModel
 from gateway.services.tryon.jobs.janitor import Janitor
 from gateway.services.tryon.jobs.metrics import JobCollector, JobMetrics

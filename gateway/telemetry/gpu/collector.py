@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -38,10 +38,6 @@ class GpuCollector(Collector):
 
     def __init__(self, histories: Callable[[int], list[GpuHistory]]) -> None:
         self._histories = histories
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield one gauge per figure with a series per GPU that reports it."""

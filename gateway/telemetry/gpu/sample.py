@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 SourceName = Literal["dcgm", "nvml", "triton", "stub"]
@@ -42,11 +42,10 @@ class GpuSample:
     @property
     def empty(self) -> bool:
         """Whether the device reported nothing at all."""
-        figures = (
-            self.gpu_util, self.mem_util, self.memory_used_mb, self.memory_total_mb,
-            self.power_w, self.power_limit_w, self.temperature_c,
-        )  # fmt: skip
-        return all(figure is None for figure in figures)
+        return all(getattr(self, figure) is None for figure in FIGURES)
+
+
+FIGURES = tuple(field.name for field in fields(GpuSample) if field.name != "timestamp")
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,16 @@ import pynvml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.telemetry.gpu.nvml import MIB, NOT_REPORTED, text
-from gateway.telemetry.gpu.sample import GpuSample, Reading, SourceLostError, SourceName
+from gateway.telemetry.gpu.sample import FIGURES, GpuSample, Reading, SourceLostError, SourceName
 from gateway.visible_cards import shown_places
 
 TIMEOUT = 1.0  # seconds; Triton answers from memory
 LARGEST = 16 * MIB  # bytes of an answer that are read
-FORGET_SECONDS = (
-    240.0  # after which a GPU that no Triton tells of any more has left, as with its pod
-)
+FORGET_SECONDS = 240.0
+"""After which a GPU that no Triton tells of any more has left, as with its pod."""
 NAME_LENGTH = len("GPU-00000000")
 # Triton's metric -> figure of a sample, factor to its unit.
-FIGURES = {
+GAUGES = {
     "nv_gpu_utilization": ("gpu_util", 100.0),
     "nv_gpu_memory_used_bytes": ("memory_used_mb", 1 / MIB),
     "nv_gpu_memory_total_bytes": ("memory_total_mb", 1 / MIB),
@@ -170,8 +169,8 @@ def figures(text: str) -> dict[str, Figures]:
     with contextlib.suppress(ValueError):  # no text of Prometheus, from there on
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                if sample.name in FIGURES and (uuid := sample.labels.get("gpu_uuid")):
-                    figure, factor = FIGURES[sample.name]
+                if sample.name in GAUGES and (uuid := sample.labels.get("gpu_uuid")):
+                    figure, factor = GAUGES[sample.name]
                     known = math.isfinite(sample.value)
                     cards.setdefault(uuid, {})[figure] = sample.value * factor if known else None
     return {uuid: _without_zeros(card) for uuid, card in cards.items()}
@@ -186,16 +185,7 @@ def _without_zeros(card: Figures) -> Figures:
 
 
 def _sample(card: Figures, taken: float) -> GpuSample | None:
-    sample = GpuSample(
-        gpu_util=card.get("gpu_util"),
-        mem_util=None,
-        memory_used_mb=card.get("memory_used_mb"),
-        memory_total_mb=card.get("memory_total_mb"),
-        power_w=card.get("power_w"),
-        power_limit_w=card.get("power_limit_w"),
-        temperature_c=None,
-        timestamp=taken,
-    )
+    sample = GpuSample(**{figure: card.get(figure) for figure in FIGURES}, timestamp=taken)
     return None if sample.empty else sample
 
 

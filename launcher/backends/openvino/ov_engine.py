@@ -10,7 +10,7 @@ from ov_compiled import DEVICE, compile_graph
 from ov_options import check_batching, device_properties, switched_on
 from ov_silent import openvino as ov
 from pentad_backend.configuration import Config, dims, max_batch_size, parameter
-from pentad_backend.placement import ON_CPU
+from pentad_backend.placement import ON_CPU, Placement
 from pentad_backend.tensors import LoadError, TensorInfo
 
 _TYPES = {
@@ -46,13 +46,13 @@ class OvEngine:
         self._request = compiled.create_infer_request()
 
     @classmethod
-    def load(cls, config: Config, path: Path, instance_kind: str) -> OvEngine:
+    def load(cls, config: Config, path: Path, placement: Placement) -> OvEngine:
         """Compiles the graph for the CPU.
 
         Raises:
             LoadError: Bad parameters, or not a valid model.
         """
-        check_batching(config, instance_kind)
+        check_batching(config, placement.kind)
         properties = device_properties(config)
         try:
             core = ov.Core()

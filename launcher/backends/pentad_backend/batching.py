@@ -98,8 +98,9 @@ class Runner:
                     answers[index] = error
             else:
                 for index, result in zip(group, results, strict=True):
-                    # An engine may reuse its output memory in the next pass.
-                    answers[index] = _copied(result) if len(groups) > 1 else result
+                    if len(groups) > 1:  # an engine may reuse its output memory in the next pass
+                        result = {name: np.array(array) for name, array in result.items()}
+                    answers[index] = result
         return answers
 
     def _prepare(self, request: Feeds) -> Feeds:
@@ -145,7 +146,3 @@ class Runner:
 
 def _names_of_type(tensors: Mapping[str, TensorInfo], data_type: str) -> set[str]:
     return {name for name, info in tensors.items() if info.data_type == data_type}
-
-
-def _copied(outputs: Feeds) -> Feeds:
-    return {name: np.array(array) for name, array in outputs.items()}

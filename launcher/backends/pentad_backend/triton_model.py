@@ -6,6 +6,7 @@ import gc
 import json
 import locale
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from .validation import check_inputs, check_outputs
 class EngineModel:
     """Serves a graph file with the engine that a subclass names."""
 
+    engine: tuple[str, str]
+    """Module and class. Imported late: Triton first asks a stub of its own to complete the
+    configuration, which mostly needs no engine."""
     default_filename: str
     """Name of the model file when the configuration gives none."""
     completion_placement = CPU_ONLY
@@ -31,14 +35,12 @@ class EngineModel:
     """Whether auto-completion takes a variable first dimension for a batch."""
     _report: Report | None = None
 
-    @staticmethod
-    def load(config: Config, path: Path, placement: Placement) -> Engine:
-        """Load the graph.
-
-        Raises:
-            LoadError: It cannot be loaded as configured.
-        """
-        raise NotImplementedError
+    @classmethod
+    def load(cls, config: Config, path: Path, placement: Placement) -> Engine:
+        """Load the graph; LoadError: it cannot be loaded as configured."""
+        module, name = cls.engine
+        engine: Engine = getattr(import_module(module), name).load(config, path, placement)
+        return engine
 
     @classmethod
     def auto_complete_config(cls, auto_complete_model_config: Any) -> Any:

@@ -6,13 +6,13 @@ Pure numpy, no Triton. As in `bert_score.utils.greedy_cos_idf` without idf and b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from text_rows import Job
+from text_rows import Rows
 
 SPECIALS_ONLY = 2
 """Length of an encoded empty text: [CLS] [SEP]."""
@@ -93,45 +93,17 @@ def score_all(pairs: Sequence[tuple[Sentence, Sentence]]) -> NDArray[Any]:
     return scores
 
 
-class MatchingJob(Job):
-    """The pairs of one request."""
+def score_rows(
+    pairs: Sequence[tuple[str, str]], rows: Rows, unweighted: frozenset[int]
+) -> NDArray[Any]:
+    """Scores of the pairs of one request, as `score_all`.
 
-    def __init__(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        unweighted: frozenset[int],
-        answer: Callable[[NDArray[Any]], None],
-        refuse: Callable[[str], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Create the job.
-
-        Args:
-            pairs: Stripped candidate and reference texts in the order of the request.
-            unweighted: See `token_weights`.
-            answer: Receives the scores, FP32 [pairs, 3]: precision, recall, F1.
-            refuse: Receives the reason when there are none.
-            is_cancelled: Whether the client has gone.
-        """
-        super().__init__()
-        self.pairs = pairs
-        self._unweighted = unweighted
-        self._answer = answer
-        self._refuse = refuse
-        self._is_cancelled = is_cancelled
-
-    def finish(self) -> None:
-        """Match all pairs and hand the scores over."""
-        sentences = {
-            row.text: Sentence(row.value, token_weights(row.ids, self._unweighted))
-            for row in self.rows
-        }
-        self._answer(score_all([(sentences[left], sentences[right]) for left, right in self.pairs]))
-
-    def fail(self, message: str) -> None:
-        """Hands the reason over."""
-        self._refuse(message)
-
-    def cancelled(self) -> bool:
-        """Whether the client has gone."""
-        return self._is_cancelled()
+    Args:
+        pairs: Stripped candidate and reference texts in the order of the request.
+        rows: Encoded, by text.
+        unweighted: See `token_weights`.
+    """
+    sentences = {
+        text: Sentence(row.value, token_weights(row.ids, unweighted)) for text, row in rows.items()
+    }
+    return score_all([(sentences[left], sentences[right]) for left, right in pairs])

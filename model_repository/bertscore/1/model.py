@@ -6,7 +6,7 @@ parameter `encoder` through BLS (encoding_model.py) and matches the token states
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import model_io
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from bertscore_match import MatchingJob
+from bertscore_match import score_rows
 from encoding_model import EncodingModel, Refuse
 from engine_values import TOKEN_STATES
 from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
+from text_rows import Job, Row
 
 
 class TritonPythonModel(EncodingModel):
@@ -30,7 +31,7 @@ class TritonPythonModel(EncodingModel):
         """Take note of the tokens that do not count."""
         self._unweighted = frozenset((self.facts["cls_token_id"], self.facts["sep_token_id"]))
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the texts of all pairs."""
@@ -38,9 +39,8 @@ class TritonPythonModel(EncodingModel):
         distinct = list(dict.fromkeys(text for pair in pairs for text in pair))
         encoded = self.tokenizer.encode_batch_fast(distinct)
         info = self.info if "MODEL_INFO" in request.requested_output_names() else None
-        job = MatchingJob(
-            pairs, self._unweighted, partial(_answer, sender, info), refuse, sender.is_cancelled
-        )
+        answer = partial(self._answer, sender, pairs, info)
+        job = Job(answer, refuse, sender.is_cancelled)
         rows: dict[Hashable, Sequence[int]] = {
             text: item.ids for text, item in zip(distinct, encoded, strict=True)
         }
@@ -51,15 +51,21 @@ class TritonPythonModel(EncodingModel):
         inputs = {"input_ids": ids, "attention_mask": mask}
         return model_io.call(self.encoder, inputs, "token_embeddings")[0]
 
+    def _answer(
+        self,
+        sender: ThreadSafeSender,
+        pairs: Sequence[tuple[str, str]],
+        info: bytes | None,
+        rows: Mapping[Hashable, Row],
+    ) -> None:
+        scores = score_rows(pairs, rows, self._unweighted)
+        names = ("PRECISION", "RECALL", "F1")
+        outputs = {name: scores[:, i : i + 1] for i, name in enumerate(names)}
+        if info is not None:
+            outputs["MODEL_INFO"] = np.full((len(scores), 1), info, dtype=np.object_)
+        model_io.finish(sender, outputs)
+
 
 def _texts(request: pb_utils.InferenceRequest, name: str) -> list[str]:
     # Stripped as by bert-score.
     return [item.decode().strip() for item in model_io.elements(request, name)]
-
-
-def _answer(sender: ThreadSafeSender, info: bytes | None, scores: NDArray[Any]) -> None:
-    names = ("PRECISION", "RECALL", "F1")
-    outputs = {name: scores[:, i : i + 1] for i, name in enumerate(names)}
-    if info is not None:
-        outputs["MODEL_INFO"] = np.full((len(scores), 1), info, dtype=np.object_)
-    model_io.finish(sender, outputs)

@@ -1,13 +1,11 @@
 """Triton model `emotion_story`: a clip or pictures in, a story of the emotions out.
 
 Decodes the input in a bounded pool of threads, then calls face detector and expression classifier,
-or the vision-language model, through BLS. `execute` only queues: answers are sent by the threads,
-so several clips are under way at once.
+or the vision-language model, through BLS.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,7 +24,7 @@ from bounded_pool import BoundedPool
 from cancel_watch import CancelWatch
 from clips.errors import ClipError, ClipLimits
 from clips.sampling import SampledClip, Sampling, sample_clip
-from engine_values import SEARCHES, network_engine, picture_step
+from engine_values import SEARCHES, Calls, network_engine, picture_step
 from face_detection import Detector, letterbox
 from numpy.typing import NDArray
 from pictures.decoding import ImageError, is_large
@@ -36,6 +34,7 @@ from stories.timeline_engine import TimelineEngine
 from stories.vlm_engine import Ask, VlmDeadlineError, VlmError, tell_clip, tell_images
 from story_images import decode_all
 from story_request import VLM, OptionsError, StoryOptions, read_options
+from tuned_model import TunedModel
 from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures are read side by side already
@@ -46,8 +45,14 @@ Story = Callable[[Ask], dict[str, Any]]
 _NO_FRAME = np.zeros((1, 1, 1, 3), np.uint8)
 
 
-class TritonPythonModel:
+class TritonPythonModel(TunedModel):
     """One instance; see the parameters in config.pbtxt."""
+
+    codes = {
+        **dict.fromkeys((ClipError, ImageError, OptionsError, VlmError), "INVALID_ARG"),
+        VlmDeadlineError: "UNAVAILABLE",
+        CancelledError: "CANCELLED",
+    }
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the artefacts of the networks and start the threads."""
@@ -57,26 +62,19 @@ class TritonPythonModel:
         self._detector, self._classifier = parameters["detector"], parameters["classifier"]
         detector = repository / self._detector / "1"
         facts = json.loads((repository / self._classifier / "1" / "metadata.json").read_bytes())
-        self._facts = {**facts, "detector": _facts_of(detector)}
+        self.facts = {**facts, "detector": _facts_of(detector)}
         self._vlm = parameters["vlm"]
         self._max_pixels = number["max_image_pixels"]
         self._vlm_side = number["vlm_side"]
         self._vlm_frames = number["vlm_frames"]
         self._sampling = Sampling(
-            ClipLimits(
-                max_bytes=number["max_clip_bytes"],
-                max_pixels=number["max_clip_pixels"],
-                max_seconds=number["max_clip_seconds"],
-                max_frames=number["max_clip_frames"],
-            ),
-            frames=number["frames"],
-            side=number["frame_side"],
+            ClipLimits.of(number), frames=number["frames"], side=number["frame_side"]
         )
         engine = network_engine(parameters, self._detector)
         self._searched = Detector.read(detector, step=picture_step(engine))
         self._detection_side = number["detection_side"]
         self._reading_threads = number["reading_threads"]
-        self._tuning = Tuning(
+        tuning = Tuning(
             SEARCHES, engine, detector.parent, rows="1", in_flight=parameters["reading_threads"]
         )
         cores = len(os.sched_getaffinity(0))
@@ -88,31 +86,24 @@ class TritonPythonModel:
         self._asking = BoundedPool("vlm", number["vlm_in_flight"], number["max_vlm_bytes"])
         self._watch = CancelWatch(self._cancel_vlm)
         self._readers: list[ThreadPoolExecutor] = []
-        self._start()
-        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+        self.tune((tuning, self._try))
 
-    def _start(self) -> None:
-        values = self._tuning.values
-        self._describe()
-        pb_utils.Logger.log_info(f"{self._detector} is called with {values.calls}: {values.source}")
+    def start(self, calls: Sequence[Calls]) -> Callable[[], None]:
+        """Start the threads that read pictures; clips that are being read keep the earlier ones."""
         # One more than are in the detector or on a core, so that none waits.
-        threads = max(len(os.sched_getaffinity(0)), values.calls.in_flight) + 1
+        threads = max(len(os.sched_getaffinity(0)), calls[0].in_flight) + 1
         readers = ThreadPoolExecutor(self._reading_threads or threads, "reader")
-        self._readers.append(readers)  # clips that are being read keep the earlier ones
+        self._readers.append(readers)
         reader = FaceReader(
             self._detect,
             self._classify,
             self._searched,
             self._detection_side,
-            self._facts["input_size"],
+            self.facts["input_size"],
             readers,
         )
-        self._timeline = TimelineEngine(reader, self._facts["labels"], self._facts["model"])
-
-    def _describe(self) -> None:
-        self._values = self._tuning.values
-        calls = {"calls": {self._detector: self._values.as_json()}}
-        self._info = json.dumps({**self._facts, **calls}).encode()
+        self._timeline = TimelineEngine(reader, self.facts["labels"], self.facts["model"])
+        return lambda: None  # they end with the model
 
     def _try(self, _: int, __: int) -> None:
         """One call of the detector, of a picture of 4:3, as the readers make it."""
@@ -121,28 +112,16 @@ class TritonPythonModel:
         canvas = letterbox(image, self._detection_side, network.multiple, network.step)[0]
         self._detect(canvas[None])
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the requests; their answers come from the threads."""
-        if self._tuning.renewed(self._try):
-            self._start()
-        if self._values is not self._tuning.values:  # they stayed, and there is a reason
-            self._describe()
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender())
-            try:
-                self._queue(request, sender)
-            except Exception as error:  # raised, it would leak the request's shared memory
-                _refuse(sender, error)
-
     def finalize(self) -> None:
         """Lets the threads finish."""
-        self._tuning.stop()
+        super().finalize()
         for pool in (self._pool, self._large, self._asking, self._watch):
             pool.stop()
         for readers in self._readers:
             readers.shutdown()
 
-    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Queue the clip, or the pictures."""
         engine, options, clips, images = (
             model_io.elements(request, name) for name in ("ENGINE", "OPTIONS", "CLIP", "IMAGES")
         )
@@ -156,7 +135,7 @@ class TritonPythonModel:
         else:
             work = partial(self._tell_images, images, story_options, sender, answer)
         size = sum(map(len, clips or images))
-        job = partial(_run, sender, work)
+        job = partial(self._run, sender, work)
         if images:
             job = partial(self._sort, images, size, sender, job)
         if not self._pool.submit(size, job):
@@ -219,7 +198,15 @@ class TritonPythonModel:
             with self._watch.watched(sender.is_cancelled) as job:
                 answer(tell(partial(self._call_vlm, job)))
         except Exception as error:
-            _refuse(sender, error)
+            self.refuse(sender, error)
+
+    def _run(self, sender: ThreadSafeSender, work: Callable[[], None]) -> None:
+        try:
+            if sender.is_cancelled():
+                raise CancelledError
+            work()
+        except Exception as error:
+            self.refuse(sender, error)
 
     def _call_vlm(
         self,
@@ -260,33 +247,11 @@ class TritonPythonModel:
     ) -> None:
         outputs = {
             "RESULT": model_io.strings(json.dumps(result)),
-            "MODEL_INFO": model_io.strings(self._info),
+            "MODEL_INFO": model_io.strings(self.info),
         }
         model_io.finish(sender, outputs, wanted)
-
-
-def _run(sender: ThreadSafeSender, work: Callable[[], None]) -> None:
-    try:
-        if sender.is_cancelled():
-            raise CancelledError
-        work()
-    except Exception as error:
-        _refuse(sender, error)
 
 
 def _facts_of(folder: Path) -> dict[str, Any]:
     facts = json.loads((folder / "detector.json").read_bytes())
     return {key: facts[key] for key in ("model", "source", "license", "training", "sha256")}
-
-
-def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
-    message = str(error) or type(error).__name__
-    if isinstance(error, VlmError):
-        model_io.fail(sender, f"vlm_unavailable: {message}", "INVALID_ARG")
-    elif isinstance(error, VlmDeadlineError):
-        model_io.fail(sender, message, "UNAVAILABLE")
-    elif isinstance(error, CancelledError):
-        model_io.fail(sender, "cancelled", "CANCELLED")
-    else:
-        refused = isinstance(error, (ClipError, ImageError, OptionsError))
-        model_io.fail(sender, message, "INVALID_ARG" if refused else "INTERNAL")

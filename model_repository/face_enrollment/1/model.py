@@ -1,16 +1,13 @@
 """Triton model `face_enrollment`: pictures of one person in, the vector of the face out.
 
 Decodes and searches the pictures side by side (detector), aligns and varies the faces, and embeds
-the crops of all requests in shared batches (embedder); both networks through BLS. `execute` only
-queues: answers are sent by the workers as soon as they are ready.
+the crops of all requests in shared batches (embedder); both networks through BLS.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,7 +19,7 @@ import model_io
 import model_settings
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from engine_values import CROPS, SEARCHES, network_engine, picture_step
+from engine_values import CROPS, SEARCHES, Calls, network_engine, picture_step
 from enrollment.jobs import CancelledError, Enroller, Job
 from enrollment.options import Wishes, chosen
 from enrollment.refusals import RefusedError, refuse_pictures
@@ -37,13 +34,16 @@ from numpy.typing import NDArray
 from pictures.decoding import is_large
 from response_sender import ThreadSafeSender
 from row_batches import RowBatches
+from tuned_model import TunedModel
 from tuning import Tuning
 
 cv2.setNumThreads(1)  # pictures run side by side already
 
 
-class TritonPythonModel:
+class TritonPythonModel(TunedModel):
     """One instance; see the parameters in config.pbtxt."""
+
+    codes = {RefusedError: "INVALID_ARG"}
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the networks' declarations and start the workers."""
@@ -53,7 +53,7 @@ class TritonPythonModel:
         folders = [repository / name / "1" for name in self._networks]
         detector, embedder = (network_engine(parameters, name) for name in self._networks)
         self._detector = Detector.read(folders[0], step=picture_step(detector))
-        self._facts = json.loads(network_facts(*folders))
+        self.facts = json.loads(network_facts(*folders))
         options = SearchOptions(
             detection_side=int(parameters["detection_side"]),
             rule=parameters["face"],
@@ -63,55 +63,41 @@ class TritonPythonModel:
             quality=cast("Mode", parameters["quality"]),
             extra_views=int(parameters["extra_views"]),
         )
-        threshold = thresholds(self._facts["model"]).consistency
+        threshold = thresholds(self.facts["model"]).consistency
         self._wishes = Wishes(options, parameters["strict"] == "true", threshold)
-        self._tunings = (
-            Tuning(
-                SEARCHES,
-                detector,
-                folders[0].parent,
-                rows="1",
-                in_flight=parameters["searchers"],
-            ),
-            Tuning(
-                CROPS,
-                embedder,
-                folders[1].parent,
-                rows=parameters["batch_rows"],
-                in_flight=parameters["batches_in_flight"],
-            ),
+        searches = Tuning(
+            SEARCHES, detector, folders[0].parent, rows="1", in_flight=parameters["searchers"]
+        )
+        crops = Tuning(
+            CROPS,
+            embedder,
+            folders[1].parent,
+            rows=parameters["batch_rows"],
+            in_flight=parameters["batches_in_flight"],
         )
         self._max_waiting_bytes = int(parameters["max_waiting_bytes"])
         self._is_large = partial(is_large, max_pixels=options.max_pixels)
         self._searchers = int(parameters["searchers"])
         self._detection_side = options.detection_side
-        self._start()
-        gc.freeze()  # imports stay: walking them again and again costs more than jobs
+        self.tune((searches, self._try_search), (crops, self._try_crops))
 
-    def _start(self) -> None:
-        searches, crops = (tuning.values for tuning in self._tunings)
-        self._describe()
-        for network, values in zip(self._networks, (searches, crops), strict=True):
-            pb_utils.Logger.log_info(f"{network} is called with {values.calls}: {values.source}")
+    def start(self, calls: Sequence[Calls]) -> Callable[[], None]:
+        """Start the threads that search pictures, and those that embed crops."""
+        searches, crops = calls
         # Pictures are decoded by the threads that search them, so there is one for each core.
-        threads = max(len(os.sched_getaffinity(0)), searches.calls.in_flight)
+        threads = max(len(os.sched_getaffinity(0)), searches.in_flight)
         self._enroller = Enroller(
             RowBatches(
                 lambda rows: list(self._embed(rows)),
                 "crops",
-                batches=crops.calls.in_flight,
-                batch_rows=crops.calls.rows,
+                batches=crops.in_flight,
+                batch_rows=crops.rows,
             ),
             searchers=self._searchers or threads,
             max_waiting_bytes=self._max_waiting_bytes,
             is_large=self._is_large,
         )
-
-    def _describe(self) -> None:
-        self._values = [tuning.values for tuning in self._tunings]
-        values_json = (values.as_json() for values in self._values)
-        calls = dict(zip(self._networks, values_json, strict=True))
-        self._info = json.dumps({**self._facts, "calls": calls})
+        return self._enroller.stop
 
     def _try_search(self, _: int, __: int) -> None:
         """One call of the detector, of a picture of 4:3, as the searchers make it."""
@@ -123,32 +109,8 @@ class TritonPythonModel:
         """One call of the embedder, as the batches make it."""
         self._embed(np.zeros((rows, SIDE, SIDE, 3), np.uint8))
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the requests; their answers come from the workers."""
-        searches, crops = self._tunings
-        if searches.renewed(self._try_search) | crops.renewed(self._try_crops):
-            old = self._enroller
-            self._start()
-            threading.Thread(target=old.stop).start()  # once it has finished what it has
-        if any(
-            old is not tuning.values
-            for old, tuning in zip(self._values, self._tunings, strict=True)
-        ):
-            self._describe()  # they stayed, and there is a reason
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender())
-            try:
-                self._queue(request, sender)
-            except Exception as error:  # raised, it would leak the batch's shared memory
-                _refuse(sender, error)
-
-    def finalize(self) -> None:
-        """Lets the workers finish."""
-        for tuning in self._tunings:
-            tuning.stop()
-        self._enroller.stop()
-
-    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Queue the pictures."""
         images, poses, wishes = (
             model_io.elements(request, name) for name in ("IMAGES", "POSES", "OPTIONS")
         )
@@ -167,7 +129,7 @@ class TritonPythonModel:
             _portrait(poses) if "THUMBNAIL" in wanted else None,
             embedded="VECTOR" in wanted,
             answer=partial(self._answer, sender, wanted, wish, declared),
-            refuse=partial(_refuse, sender),
+            refuse=partial(self.refuse, sender),
             is_cancelled=sender.is_cancelled,
         )
         if not self._enroller.submit(job):
@@ -216,7 +178,7 @@ class TritonPythonModel:
         rows = reports(results, poses, job.embeddings, counted, threshold)
         outputs = {
             "IMAGE_REPORT": model_io.strings(json.dumps(rows)),
-            "MODEL_INFO": model_io.strings(self._info),
+            "MODEL_INFO": model_io.strings(self.info),
         }
         if "VECTOR" in wanted:
             parts = [part for part in counted if part is not None]
@@ -241,8 +203,3 @@ def _thumbnail(job: Job, results: Sequence[SearchResult], only_used: bool) -> by
     used = (place for place, result in enumerate(results) if result.crops is not None)
     place = next(used, None)
     return b"" if place is None else job.search(job.images[place], True).thumbnail or b""
-
-
-def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
-    code = "INVALID_ARG" if isinstance(error, RefusedError) else "INTERNAL"
-    model_io.fail(sender, str(error) or type(error).__name__, code)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -50,37 +50,28 @@ class PictureOutcome:
     execution_ms: float
 
 
+@dataclass(eq=False)
 class Job:
-    """One request; one of its two callbacks is called, once, by a worker.
+    """One request; `answer` or `refuse` is called, once, by a worker.
 
     Attributes:
-        images: Encoded pictures.
-        closed: Whether it was answered.
+        images: Encoded pictures, at least one.
+        answer: Receives the outcomes in the order of the pictures.
+        refuse: Receives the reason when there are none.
+        is_cancelled: Whether the client has gone; a round trip to the server.
         arrived: Monotonic time in seconds.
+        closed: Whether it was answered.
     """
 
-    def __init__(
-        self,
-        images: Sequence[bytes],
-        answer: Callable[[list[PictureOutcome]], None],
-        refuse: Callable[[Exception], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Create the job.
+    images: Sequence[bytes]
+    answer: Callable[[list[PictureOutcome]], None]
+    refuse: Callable[[Exception], None]
+    is_cancelled: Callable[[], bool]
+    arrived: float = field(default_factory=time.monotonic)
+    closed: bool = False
 
-        Args:
-            images: At least one.
-            answer: Receives the outcomes in the order of the pictures.
-            refuse: Receives the reason when there are none.
-            is_cancelled: Whether the client has gone; a round trip to the server.
-        """
-        self.images = images
-        self.closed = False
-        self.arrived = time.monotonic()
-        self.is_cancelled = is_cancelled
+    def __post_init__(self) -> None:
         self._outcomes: dict[int, PictureOutcome] = {}
-        self._answer = answer
-        self._refuse = refuse
         self._lock = threading.Lock()
 
     def deliver(self, place: int, outcome: PictureOutcome) -> None:
@@ -91,7 +82,7 @@ class Job:
                 return
             self.closed = True
         try:
-            self._answer([self._outcomes[place] for place in range(len(self.images))])
+            self.answer([self._outcomes[place] for place in range(len(self.images))])
         except Exception as error:
             self._give_up(error)
 
@@ -105,7 +96,7 @@ class Job:
     def _give_up(self, error: Exception) -> None:
         # An answer that cannot be sent any more must not end the worker.
         with contextlib.suppress(Exception):
-            self._refuse(error)
+            self.refuse(error)
 
 
 class CancelledError(Exception):

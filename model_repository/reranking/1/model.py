@@ -6,19 +6,19 @@ the parameter `encoder` through BLS (encoding_model.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import model_io
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from embedding_job import EmbeddingJob
 from encoding_model import EncodingModel, Refuse, Rows
 from engine_values import PAIRS
 from numpy.typing import NDArray
 from pair_tokens import activated, packed, unpacked
 from response_sender import ThreadSafeSender
+from text_rows import Job, Row
 
 
 class TritonPythonModel(EncodingModel):
@@ -27,7 +27,7 @@ class TritonPythonModel(EncodingModel):
     kind = PAIRS
     items = "pairs"
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the pairs."""
@@ -39,8 +39,8 @@ class TritonPythonModel(EncodingModel):
             for pair, item in zip(distinct, encoded, strict=True)
         }
         extras = self._extras(set(request.requested_output_names()), pairs, rows)
-        answer = partial(_answer, sender, self.facts["activation"], extras)
-        job = EmbeddingJob(pairs, answer, refuse, sender.is_cancelled)
+        answer = partial(_answer, sender, pairs, self.facts["activation"], extras)
+        job = Job(answer, refuse, sender.is_cancelled)
         self.submit(job, rows, refuse)
 
     def _extras(
@@ -66,9 +66,11 @@ def _texts(request: pb_utils.InferenceRequest, name: str) -> list[str]:
 
 def _answer(
     sender: ThreadSafeSender,
+    pairs: Sequence[tuple[str, str]],
     activation: str,
     extras: Mapping[str, NDArray[Any]],
-    logits: NDArray[Any],
+    rows: Mapping[Hashable, Row],
 ) -> None:
+    logits = np.stack([rows[pair].value for pair in pairs])
     scores = activated(logits, activation)
     model_io.finish(sender, {"SCORE": scores, "LOGIT": logits, **extras})

@@ -15,11 +15,11 @@ from typing import Any
 import model_io
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from embedding_job import EmbeddingJob
 from encoding_model import EncodingModel, Refuse, Rows
 from engine_values import EMBEDDINGS
 from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
+from text_rows import Job, Row
 from token_listing import TokenLister
 from tokenizers import Tokenizer
 
@@ -43,7 +43,7 @@ class TritonPythonModel(EncodingModel):
         self._listing.shutdown()
         super().finalize()
 
-    def queue(
+    def tokenise(
         self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender, refuse: Refuse
     ) -> None:
         """Queue the texts, or list their tokens."""
@@ -81,14 +81,13 @@ class TritonPythonModel(EncodingModel):
         distinct = dict(zip(keys, texts, strict=True))
         encoded = self._side(side).encode_batch_fast(list(distinct.values()))
         rows: Rows = {key: item.ids for key, item in zip(distinct, encoded, strict=True)}
-        if (
-            side == NONE
-            and (long := _first_longer(keys, rows, self.facts["max_tokens"])) is not None
-        ):
-            refuse(f"text_too_long: index={long}: truncate is NONE", "INVALID_ARG")
+        most = self.facts["max_tokens"]
+        long = [place for place, key in enumerate(keys) if side == NONE and len(rows[key]) > most]
+        if long:
+            refuse(f"text_too_long: index={long[0]}: truncate is NONE", "INVALID_ARG")
             return
         extras = self._extras(wanted, texts, keys, rows)
-        job = EmbeddingJob(keys, partial(_answer, sender, extras), refuse, sender.is_cancelled)
+        job = Job(partial(_answer, sender, keys, extras), refuse, sender.is_cancelled)
         self.submit(job, rows, refuse)
 
     def _side(self, side: str) -> Any:
@@ -122,15 +121,15 @@ class TritonPythonModel(EncodingModel):
         return model_io.call(self.encoder, inputs, "embedding")[0]
 
 
-def _first_longer(keys: Sequence[Hashable], rows: Rows, most: int) -> int | None:
-    return next((place for place, key in enumerate(keys) if len(rows[key]) > most), None)
-
-
 def _column(items: Sequence[bytes]) -> NDArray[Any]:
     return model_io.strings(*items).reshape(-1, 1)
 
 
 def _answer(
-    sender: ThreadSafeSender, extras: Mapping[str, NDArray[Any]], embeddings: NDArray[Any]
+    sender: ThreadSafeSender,
+    keys: Sequence[Hashable],
+    extras: Mapping[str, NDArray[Any]],
+    rows: Mapping[Hashable, Row],
 ) -> None:
+    embeddings = np.stack([rows[key].value for key in keys])
     model_io.finish(sender, {"EMBEDDING": embeddings, **extras})

@@ -8,7 +8,8 @@ from __future__ import annotations
 import locale
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -16,6 +17,38 @@ from numpy.typing import NDArray
 from response_sender import ThreadSafeSender
 
 locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+
+
+class QueuedModel:
+    """A model whose `execute` only queues: its workers answer, each request as soon as it is done.
+
+    So it is free for the next request at once, and several are under way.
+
+    Attributes:
+        messages: See `ThreadSafeSender`.
+        codes: Names in `TritonError` by kinds of errors; of all others it is INTERNAL.
+    """
+
+    messages: AbstractContextManager[Any] | None = None
+    codes: ClassVar[Mapping[type[Exception], str]] = {}
+
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
+        """Queue the requests."""
+        for request in requests:
+            sender = ThreadSafeSender(request.get_response_sender(), self.messages)
+            try:
+                self.queue(request, sender)
+            except Exception as error:  # raised, it would leak the requests' shared memory
+                self.refuse(sender, error)
+
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Read a request and hand it to the workers; may raise anything."""
+        raise NotImplementedError
+
+    def refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+        """Answer with an error."""
+        codes = (code for kind, code in self.codes.items() if isinstance(error, kind))
+        fail(sender, str(error) or type(error).__name__, next(codes, "INTERNAL"))
 
 
 def single(request: pb_utils.InferenceRequest, name: str) -> Any:
@@ -34,18 +67,6 @@ def optional_array(request: pb_utils.InferenceRequest, name: str) -> NDArray[Any
     """Return an input; None where there is none."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     return None if tensor is None else tensor.as_numpy()
-
-
-def required_array(request: pb_utils.InferenceRequest, name: str) -> NDArray[Any]:
-    """Return an input without which Triton takes no request.
-
-    Raises:
-        ValueError: It is missing all the same.
-    """
-    array = optional_array(request, name)
-    if array is None:
-        raise ValueError(f"the input {name} is missing")
-    return array
 
 
 def deadline(request: pb_utils.InferenceRequest) -> float | None:

@@ -92,7 +92,10 @@ class RowEncoding:
 
     def _drop_cancelled(self) -> None:
         while (job := self._queue.head()) is not None:
-            if time.monotonic() - job.arrived < self._cancel_check_seconds or not job.cancelled():
+            if (
+                time.monotonic() - job.arrived < self._cancel_check_seconds
+                or not job.is_cancelled()
+            ):
                 return
             self._queue.drop(job)
             _refuse(job, "cancelled")
@@ -139,7 +142,7 @@ def pad(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[NDArray[Any],
 
 def _close(job: Job) -> None:
     try:
-        job.finish()
+        job.answer({row.text: row for row in job.rows})
     except Exception as error:
         _refuse(job, str(error))
     # Without this cycle the request's shared memory is given back now, not at some collection.
@@ -149,5 +152,5 @@ def _close(job: Job) -> None:
 def _refuse(job: Job, message: str) -> None:
     # An answer that cannot be sent any more must not end the worker.
     with contextlib.suppress(Exception):
-        job.fail(message)
+        job.refuse(message)
     job.rows.clear()

@@ -13,12 +13,16 @@ from __future__ import annotations
 import heapq
 import time
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 SECONDS_PER_TOKEN = 0.005
 """How far one token of a job moves its turn back. A job of 32 long texts (8,000 tokens) lets jobs
 of up to 40 s later pass at most: small jobs overtake big ones, and no job starves."""
+
+
+Rows = Mapping[Hashable, "Row"]
 
 
 class Row:
@@ -47,31 +51,25 @@ class Row:
         return len(self.ids), self.number
 
 
+@dataclass(eq=False)
 class Job:
-    """One request. Subclasses say how it ends; both ways are called at most once, by a worker.
+    """One request; `answer` or `refuse` is called at most once, by a worker.
 
     Attributes:
+        answer: Receives its rows by what was encoded, once all have their values.
+        refuse: Receives the reason when a row cannot be encoded.
+        is_cancelled: Whether nobody waits for the answer any more.
         rows: Its distinct rows, in order of length once queued.
         arrived: Monotonic time in seconds.
     """
 
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.arrived = time.monotonic()
-        self.open_rows = 0
-        self.closed = False
-
-    def finish(self) -> None:
-        """Take note that every row has its value."""
-        raise NotImplementedError
-
-    def fail(self, message: str) -> None:
-        """Take note that a row cannot be encoded; called instead of `finish`."""
-        raise NotImplementedError
-
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return False
+    answer: Callable[[Rows], None]
+    refuse: Callable[[str], None]
+    is_cancelled: Callable[[], bool]
+    rows: list[Row] = field(default_factory=list)
+    arrived: float = field(default_factory=time.monotonic)
+    open_rows: int = 0
+    closed: bool = False
 
 
 class RowQueue:

@@ -72,6 +72,10 @@ class Values:
 class Tuning:
     """The values of one caller for one network.
 
+    Attributes:
+        network: Its name.
+        values: As they are now.
+
     A network can be called only once the model executes, and a start is no time to measure:
     everything loads. So a model begins with the usual values, or those that were kept, and a thread
     measures as soon as nothing else computes. The model takes the new values over between two
@@ -101,6 +105,7 @@ class Tuning:
         Raises:
             ValueError: A word that is no number.
         """
+        self.network = network.name
         self._words = {"rows": rows, "tokens": tokens, "in_flight": in_flight}
         usual = calls(kind, engine)
         most = most_calls(kind, engine)

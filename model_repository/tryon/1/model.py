@@ -1,6 +1,6 @@
 """Triton model `tryon`: a person and a garment in, progress and the dressed person out.
 
-`execute` only queues; a thread takes one job at a time through the workflow's steps.
+A thread takes one job at a time through the workflow's steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CODES = {"input": "INVALID_ARG", "pose": "INVALID_ARG", "garment": "INVALID_ARG"
 }
 
 
-class TritonPythonModel:
+class TritonPythonModel(model_io.QueuedModel):
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -41,23 +41,18 @@ class TritonPythonModel:
         parameters = model_settings.parameters(args)
         folder = model_settings.version_folder(args)
         self._settings = read_settings(parameters, folder)
-        self._messages = threading.Lock()
-        self._metrics = TryonMetrics(args["model_name"], self._messages)
+        self.messages = threading.Lock()
+        self._metrics = TryonMetrics(args["model_name"], self.messages)
         self._service = TryonService(self._settings, self._metrics.show_load)
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the jobs and answers the commands."""
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
-            try:
-                command = _content(request, "COMMAND")
-                if command is None:
-                    self._queue(request, sender)
-                elif parse_command(command) == "describe":
-                    report = model_io.strings(json.dumps(self._service.describe()))
-                    model_io.finish(sender, {"REPORT": report})
-            except Exception as error:  # raised, it would leak the batch's shared memory
-                self._refuse(sender, error)
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Queue a job, or answer a command."""
+        command = _content(request, "COMMAND")
+        if command is None:
+            self._queue(request, sender)
+        elif parse_command(command) == "describe":
+            report = model_io.strings(json.dumps(self._service.describe()))
+            model_io.finish(sender, {"REPORT": report})
 
     def finalize(self) -> None:
         """End the running job, the thread and the engine."""
@@ -75,7 +70,7 @@ class TritonPythonModel:
             raise InputError("a job needs PERSON and GARMENT")
         options = parse_options(_content(request, "OPTIONS") or b"{}", self._settings)
         context = JobContext(options, watch, person, garment)
-        answer, refuse = partial(self._answer, sender), partial(self._refuse, sender)
+        answer, refuse = partial(self._answer, sender), partial(self.refuse, sender)
         self._service.submit(context, answer, refuse)
 
     def _is_cancelled(self, sender: ThreadSafeSender) -> bool:
@@ -101,7 +96,8 @@ class TritonPythonModel:
             strings["SAMPLES"] = model_io.strings(*context.sample_images)
         model_io.finish(sender, strings)
 
-    def _refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+    def refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+        """Count an error, and answer with it."""
         if isinstance(error, QueueFullError):
             outcome, code, message = "full", "UNAVAILABLE", "the model's queue is full"
         else:

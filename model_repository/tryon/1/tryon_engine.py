@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from body.pose import BodyNetworks
 from PIL import Image
 from tryon_progress import JobWatch
 from tryon_request import JobOptions
+from tryon_settings import TryonSettings
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class EngineResult:
     restored: bool
 
 
-class TryonEngine(Protocol):
-    """An engine.
+class TryonEngine:
+    """An engine; its own are a name, a model, `load` and `generate`.
 
     Attributes:
         name: As in the settings.
@@ -52,11 +53,16 @@ class TryonEngine(Protocol):
 
     name: str
     model: str
-    photorealistic: bool
-    unused: tuple[str, ...]
+    photorealistic = True
+    unused: tuple[str, ...] = ("garment_photo_type",)
+
+    def __init__(self, settings: TryonSettings) -> None:
+        self._settings = settings
+        self._networks: BodyNetworks | None = None
 
     def absent(self) -> str | None:
         """Return why no job can be run now, though the engine is loaded; None: it can."""
+        return None
 
     def load(self) -> None:
         """Brings the weights to the device.
@@ -64,6 +70,7 @@ class TryonEngine(Protocol):
         Raises:
             PipelineError: Something is missing or unusable.
         """
+        self._networks = BodyNetworks(self._settings.body_networks, self._settings.threads)
 
     def warm_up(self) -> None:
         """Run once, so that the first job is as fast as the others."""
@@ -74,12 +81,15 @@ class TryonEngine(Protocol):
         Raises:
             TryonError: See tryon_errors.py; after any of them the next job is as if none had been.
         """
+        raise NotImplementedError
 
     def clear_cache(self) -> None:
         """Give unused memory back."""
 
     def memory_bytes(self) -> int:
         """Memory of the GPU in use; 0 without one."""
+        return 0
 
     def unload(self) -> None:
         """Lets the weights go."""
+        self._networks = None

@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from tryon_engine import TryonEngine
@@ -175,18 +176,11 @@ class TryonService:
 
 def make_engine(settings: TryonSettings) -> TryonEngine:
     """Return the engine that the settings name, not loaded; import only what that one needs."""
-    if settings.engine == "diffusers":
-        from diffusion.diffusers_engine import DiffusersEngine
-
-        return DiffusersEngine(settings)
-    if settings.engine == "lightx2v":
-        from diffusion.lightx2v_engine import Lightx2vEngine
-
-        return Lightx2vEngine(settings)
-    if settings.engine == "remote":
-        from remote.engine import RemoteEngine
-
-        return RemoteEngine(settings)
-    from warping.engine import WarpEngine
-
-    return WarpEngine(settings)
+    module, name = {
+        "diffusers": ("diffusion.diffusers_engine", "DiffusersEngine"),
+        "lightx2v": ("diffusion.lightx2v_engine", "Lightx2vEngine"),
+        "remote": ("remote.engine", "RemoteEngine"),
+        "warp": ("warping.engine", "WarpEngine"),
+    }[settings.engine]
+    engine: TryonEngine = getattr(import_module(module), name)(settings)
+    return engine

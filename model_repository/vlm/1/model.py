@@ -1,7 +1,7 @@
 """Triton model `vlm`: a conversation with pictures and clips in, text out, by vLLM.
 
-`execute` hands every request to the engine at once and returns; vLLM batches them token by token,
-and each answer is sent when it is complete. Each request has one answer, so that every client and
+Every request goes to the engine at once; vLLM batches them token by token, and each answer is sent
+when it is complete. Each request has one answer, so that every client and
 every other model can call this one; who wants to read along follows its job with more requests.
 """
 
@@ -35,7 +35,7 @@ from vlm_settings import read_settings
 NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "reasoning_tokens": 0}
 
 
-class TritonPythonModel:
+class TritonPythonModel(model_io.QueuedModel):
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -45,8 +45,8 @@ class TritonPythonModel:
         self._limits = settings.limits
         self._max_requests = settings.max_requests
         self._calls: set[_Call] = set()
-        self._messages = threading.Lock()
-        self._metrics = VlmMetrics(args["model_name"], self._messages)
+        self.messages = threading.Lock()
+        self._metrics = VlmMetrics(args["model_name"], self.messages)
         self._guard = EngineGuard(stub_interpreter.prepare(offline=settings.local))
         self._engine = VideoLanguageEngine(settings.arguments, self._metrics.show_load)
         try:
@@ -63,14 +63,9 @@ class TritonPythonModel:
         }
         self._info = json.dumps(info)
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the requests; their answers come from the engine's loop."""
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
-            try:
-                self._take(request, sender)
-            except Exception as error:  # raised, it would leak the batch's shared memory
-                self._metrics.count(_fail(sender, error))
+    def refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+        """Count an error, and answer with it."""
+        self._metrics.count(_fail(sender, error))
 
     def finalize(self) -> None:
         """Cancel what runs and end every process of the engine."""
@@ -81,7 +76,8 @@ class TritonPythonModel:
         self._guard.close()
         self._metrics.close()
 
-    def _take(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Hand the request to the engine, or answer what it asks about another one."""
         options = parse_options(model_io.elements(request, "OPTIONS")[0], self._limits)
         extras = self._extras(request)
         if options.cancel is not None:

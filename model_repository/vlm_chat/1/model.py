@@ -2,7 +2,6 @@
 
 Decodes the files in a bounded pool of threads and asks the model `vlm` through BLS, which gives
 one answer; where it is wanted in pieces, a second thread follows what has been generated.
-`execute` only queues: answers are sent by the threads, so several requests are under way at once.
 """
 
 from __future__ import annotations
@@ -40,7 +39,10 @@ _REFUSED = re.compile(
 
 
 class VlmError(RuntimeError):
-    """The VLM cannot be reached, or failed."""
+    """The VLM cannot be reached, or failed; the text is `code: reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"vlm_unavailable: {reason}")
 
 
 class NotNowError(RuntimeError):
@@ -50,25 +52,28 @@ class NotNowError(RuntimeError):
 class CancelledError(Exception):
     """Nobody waits for the answer any more."""
 
+    def __init__(self) -> None:
+        super().__init__("cancelled")
 
-class TritonPythonModel:
+
+class TritonPythonModel(model_io.QueuedModel):
     """One instance; see the parameters in config.pbtxt."""
+
+    codes = {
+        **dict.fromkeys((ChatError, VlmError), "INVALID_ARG"),
+        NotNowError: "UNAVAILABLE",
+        CancelledError: "CANCELLED",
+    }
 
     def initialize(self, args: dict[str, str]) -> None:
         """Start the threads."""
         parameters = model_settings.parameters(args)
         number = {key: int(value) for key, value in parameters.items() if value.isdecimal()}
         self._vlm = parameters["vlm"]
-        clips = ClipLimits(
-            max_bytes=number["max_clip_bytes"],
-            max_pixels=number["max_clip_pixels"],
-            max_seconds=number["max_clip_seconds"],
-            max_frames=number["max_clip_frames"],
-        )
         self._limits = MediaLimits(
             number["max_media"],
             number["max_image_pixels"],
-            Sampling(clips, frames=number["frames"], side=number["side"]),
+            Sampling(ClipLimits.of(number), frames=number["frames"], side=number["side"]),
             number["max_frames"],
         )
         cores = len(os.sched_getaffinity(0))
@@ -82,14 +87,11 @@ class TritonPythonModel:
         self._info = json.dumps({"model": args["model_name"], "vlm": self._vlm})
         gc.freeze()  # imports stay: walking them again and again costs more than jobs
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the requests; their answers come from the threads."""
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender())
-            try:
-                self._queue(request, sender)
-            except Exception as error:  # raised, it would leak the request's shared memory
-                _refuse(sender, error)
+    def refuse(self, sender: ThreadSafeSender, error: Exception) -> None:
+        """Answer with an error; of unknown ones only the type is told."""
+        if not isinstance(error, tuple(self.codes)):
+            error = RuntimeError(f"failed: {type(error).__name__}")
+        super().refuse(sender, error)
 
     def finalize(self) -> None:
         """Lets the threads finish."""
@@ -97,7 +99,8 @@ class TritonPythonModel:
             pool.stop()
         self._answering.shutdown()
 
-    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Queue the conversation."""
         messages, options, files = (
             model_io.elements(request, name) for name in ("MESSAGES", "OPTIONS", "MEDIA")
         )
@@ -125,7 +128,7 @@ class TritonPythonModel:
             if not self._asking.submit(size, ask):
                 model_io.fail(sender, "too many conversations are waiting", "UNAVAILABLE")
         except Exception as error:
-            _refuse(sender, error)
+            self.refuse(sender, error)
 
     def _ask(
         self, inputs: Mapping[str, NDArray[Any]], request: ChatRequest, sender: ThreadSafeSender
@@ -146,7 +149,7 @@ class TritonPythonModel:
             }  # fmt: skip
             model_io.finish(sender, _encoded(outputs))
         except Exception as error:
-            _refuse(sender, error)
+            self.refuse(sender, error)
 
     def _news(self, options: Mapping[str, Any]) -> tuple[str, str, str]:
         reasoning, text, progress = self._vlm_says(options, {}, "REASONING", "TEXT", "PROGRESS")
@@ -193,17 +196,3 @@ def _understood(message: str) -> Exception:
     if BUSY in message or DEADLINE in message:
         return NotNowError(DEADLINE if DEADLINE in message else BUSY)
     return VlmError(message)
-
-
-def _refuse(sender: ThreadSafeSender, error: Exception) -> None:
-    message = str(error) or type(error).__name__
-    if isinstance(error, ChatError):
-        model_io.fail(sender, message, "INVALID_ARG")
-    elif isinstance(error, VlmError):
-        model_io.fail(sender, f"vlm_unavailable: {message}", "INVALID_ARG")
-    elif isinstance(error, NotNowError):
-        model_io.fail(sender, message, "UNAVAILABLE")
-    elif isinstance(error, CancelledError):
-        model_io.fail(sender, "cancelled", "CANCELLED")
-    else:
-        model_io.fail(sender, f"failed: {type(error).__name__}", "INTERNAL")

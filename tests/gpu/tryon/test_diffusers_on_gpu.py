@@ -46,7 +46,7 @@ def test_modes_run_on_the_gpu(mode: str, packages: Path, tmp_path: Path) -> None
     from tryon_request import parse_options
     from tryon_settings import read_settings
 
-    from export.tryon.random_checkpoint import LORA, write_checkpoint
+    from tests.support.tiny_image_edit import LORA, write_checkpoint
     from tests.support.tryon_model import networks, parameters
 
     write_checkpoint(tmp_path)
@@ -87,7 +87,7 @@ def test_every_placement_makes_the_same_picture(packages: Path, tmp_path: Path) 
     from tryon_request import parse_options
     from tryon_settings import read_settings
 
-    from export.tryon.random_checkpoint import write_checkpoint
+    from tests.support.tiny_image_edit import write_checkpoint
     from tests.support.tryon_model import networks, parameters
 
     write_checkpoint(tmp_path)

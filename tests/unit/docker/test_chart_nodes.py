@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.capacity import facts, volume
+from gateway.capacity import facts
 from gateway.settings.triton import LOAD_TIMEOUTS
+from tests.support import node_volume
 from tests.support.chart import CHART, COMMON, LIPSYNC, of_kind, rendered
 from tests.support.containers import ROOT
 
@@ -33,13 +34,13 @@ def test_an_update_waits_as_long_as_the_slowest_model_may_load(
 def test_the_volume_holds_what_is_kept() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     asked = values["nodePools"][0]["storage"]
-    needed, whole = (volume.gibibytes(diffusion=one) for one in (False, True))
+    needed, whole = (node_volume.gibibytes(diffusion=one) for one in (False, True))
     assert needed <= int(asked.removesuffix("Gi")) < whole
     text = (CHART / "values.yaml").read_text()
     (more,) = re.findall(r"(\d+)Gi with the diffusion engine", text)
     assert whole <= int(more) < 1.2 * whole
     page = (ROOT / "docs" / "operations" / "deploy.md").read_text()
-    for size in volume.PARTS.values():
+    for size in node_volume.PARTS.values():
         assert f"| {size / 1e9:.1f} |" in page
     said = " ".join(page.split())
     assert f"{needed:.0f} GiB, with the diffusion engine {round(whole, -1):.0f};" in said

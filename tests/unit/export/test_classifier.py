@@ -175,7 +175,7 @@ def test_published_weights_bring_their_sizes(library: Torchvision) -> None:
     labels = library.imagenet_labels()
     assert len(labels) == len(set(labels)) == 1000
     assert (labels[0], labels[207], labels[134]) == ("tench", "golden retriever", "crane bird")
-    packaged = library.published(MOBILENET_V2.architecture, MOBILENET_V2.file)
+    packaged = library.published(MOBILENET_V2.model, MOBILENET_V2.file)
     assert packaged is not None
     assert packaged.transforms().resize_size == [256]
     assert library.published("resnet18").url.endswith("resnet18-f37072fd.pth")  # type: ignore[union-attr]

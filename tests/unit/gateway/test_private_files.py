@@ -11,8 +11,8 @@ import pytest
 
 from gateway import private_files
 from gateway.private_files import IN_JOBS, close_to_others, private_folder, private_way, tighten
+from gateway.services.tryon.jobs.context import DATABASE, SECRET
 from gateway.services.tryon.jobs.database import open_database
-from gateway.services.tryon.jobs.factory import DATABASE, SECRET
 from gateway.services.tryon.jobs.files import FolderFiles
 from gateway.settings import Settings
 from gateway.settings.triton import PathSettings

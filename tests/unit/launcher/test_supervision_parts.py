@@ -12,10 +12,9 @@ import pytest
 from rich.console import Console
 
 from launcher import readiness
-from launcher.backoff import Backoff
 from launcher.errors import LauncherError
 from launcher.logs import LINE_BYTES, LogStream, label
-from launcher.processes import Restarter
+from launcher.processes import Backoff, Restarter
 from launcher.profile import VERDICT, choose_profile
 from launcher.supervisor import Wakeups
 from tests.support.waiting import wait_for

@@ -160,31 +160,23 @@ class Call:
 Work = Callable[[Call], Awaitable[Reply]]
 
 
+@dataclass(eq=False)
 class Endpoint:
     """One RPC.
 
-    Args:
+    Attributes:
         drain: of the server; it knows every call under way.
         service: whose key it needs, by its name in keys; None: none, as clients ask for the
             server's health before they have one.
         longest: seconds for a call; None: `deadline_seconds`.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        name: str,
-        work: Work,
-        drain: Drain,
-        service: str | None = SERVICE,
-        longest: float | None = None,
-    ) -> None:
-        self._context = context
-        self._drain = drain
-        self._name = name
-        self._work = work
-        self._service = service
-        self._longest = longest
+    context: Context
+    name: str
+    work: Work
+    drain: Drain
+    service: str | None = SERVICE
+    longest: float | None = None
 
     async def serve(
         self, messages: AsyncIterator[bytes], context: ServicerContext[Any, Any]
@@ -196,13 +188,13 @@ class Endpoint:
         begin = time.perf_counter()
         reply, failed, key = Reply(b"", CLIENT_GONE), None, None
         try:
-            with self._context.tracing.request(self._name, metadata):
-                self._drain.enter(context)
+            with self.context.tracing.request(self.name, metadata):
+                self.drain.enter(context)
                 key = self._authorize(metadata)
-                server = self._context.settings.lipsync.server
-                longest = self._longest or server.deadline_seconds
+                server = self.context.settings.lipsync.server
+                longest = self.longest or server.deadline_seconds
                 call = Call(context, longest, server.message_seconds)
-                reply = await self._work(call)
+                reply = await self.work(call)
         except GatewayError as error:
             reply, failed = Reply(b"", error.status, str(error.detail)), error
         except MalformedError as error:
@@ -220,29 +212,29 @@ class Endpoint:
         return reply.message
 
     def _authorize(self, metadata: dict[str, Any]) -> str | None:
-        if self._service is None:
+        if self.service is None:
             return None
         try:
-            return self._context.keys.authorize(self._service, *presented_keys(metadata.get))
+            return self.context.keys.authorize(self.service, *presented_keys(metadata.get))
         except GatewayError as error:
-            self._context.metrics.rejected.labels(SERVICE, error.reason).inc()
+            self.context.metrics.rejected.labels(SERVICE, error.reason).inc()
             raise
 
     def _record(self, reply: Reply, seconds: float, key: str | None) -> None:
-        shared = self._context
-        shared.metrics.answered(SERVICE, self._name, METHOD, reply.status, seconds)
-        shared.activity.answered(SERVICE, self._name, reply.status, seconds, reply.detail)
+        shared = self.context
+        shared.metrics.answered(SERVICE, self.name, METHOD, reply.status, seconds)
+        shared.activity.answered(SERVICE, self.name, reply.status, seconds, reply.detail)
         if shared.settings.telemetry.access_log:
             fields = {
                 "service": SERVICE,
                 "method": METHOD,
-                "route": self._name,
+                "route": self.name,
                 "status": reply.status,
                 "ms": round(seconds * 1000, 2),
             }
             if key:
                 fields["key"] = key
-            access.log(logging.DEBUG if self._name == "Health" else logging.INFO, "request",
+            access.log(logging.DEBUG if self.name == "Health" else logging.INFO, "request",
                        extra=fields)  # fmt: skip
 
 

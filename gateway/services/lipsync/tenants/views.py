@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -194,10 +194,6 @@ class PoolCollector(Collector):
     ) -> None:
         self._devices = devices
         self._tenants = tenants
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""

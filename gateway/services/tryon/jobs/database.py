@@ -192,7 +192,7 @@ def open_database(url: str) -> Engine:
                 private_file(Path(parsed.database))  # its journals get the same mode
         engine = create_engine(parsed, connect_args={"timeout": 30})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", lambda connection: _exec(connection, "BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", lambda link: link.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
         own = {k: v for k, v in OF_CLIENT.items() if k not in parsed.query}
         engine = create_engine(
@@ -217,7 +217,3 @@ def _prepare_server(connection: Any, record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {names}", [part for pair in OF_SERVER.items() for part in pair])
     connection.commit()
-
-
-def _exec(connection: Any, text: str) -> None:
-    connection.exec_driver_sql(text)

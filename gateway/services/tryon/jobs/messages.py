@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
+
+import httpx
 
 from gateway.services.tryon.jobs.models import Job
 from gateway.services.tryon.jobs.outcome import words
@@ -111,18 +112,10 @@ def multipart(
 
     The first is `output_image`, as documented; further ones are `output_image_2` and so on.
     """
-    boundary = uuid.uuid4().hex
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
-    ]
     extension = EXTENSIONS.get(content_type, "png")
+    files: list[tuple[str, Any]] = [(name, (None, value)) for name, value in fields.items()]
     for number, image in enumerate(images, start=1):
-        name, file = _numbered("output_image", number), _numbered("result", number)
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; '
-            f'filename="{file}.{extension}"\r\nContent-Type: {content_type}\r\n\r\n'
-        )
-        parts += [head.encode(), image, b"\r\n"]
-    parts.append(f"--{boundary}--\r\n".encode())
-    return Message(b"".join(parts), f"multipart/form-data; boundary={boundary}")
+        file = f"{_numbered('result', number)}.{extension}"
+        files.append((_numbered("output_image", number), (file, image, content_type)))
+    request = httpx.Request("POST", "http://receiver", files=files)
+    return Message(request.read(), request.headers["Content-Type"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -86,10 +86,6 @@ class JobCollector(Collector):
 
     def __init__(self, metrics: JobMetrics) -> None:
         self._metrics = metrics
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first count."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield jobs by state, pending callbacks by destination, and the disk."""

@@ -24,16 +24,9 @@ def job_values(job: NewJob) -> dict[str, Any]:
 def to_job(row: RowMapping, job_deliveries: Sequence[Delivery] = ()) -> Job:
     """Return the record of a row of `tryon_jobs` and its deliveries."""
     error = JobError(row["error_code"], row["error_step"]) if row["error_code"] else None
-    return Job(
-        id=row["id"], digest=row["digest"], folder=row["folder"], node=row["node"],
-        user_id=row["user_id"], session_id=row["session_id"], provider=row["provider"],
-        options=json.loads(row["options"]), created=row["created"], deadline=row["deadline"],
-        state=row["state"], owner=row["owner"], attempts=row["attempts"],
-        cancelling=bool(row["cancelling"]), started=row["started"], finished=row["finished"],
-        expires=row["expires"], progress=row["progress"], step=row["step"], result=row["result"],
-        content_type=row["content_type"], report=json.loads(row["report"]), error=error,
-        deliveries=tuple(job_deliveries),
-    )  # fmt: skip
+    kept = {field.name: row[field.name] for field in fields(Job) if field.name in row}
+    told = {name: json.loads(row[name]) for name in ("options", "report")}
+    return Job(**kept | told, error=error, deliveries=tuple(job_deliveries))
 
 
 def to_delivery(row: RowMapping) -> Delivery:

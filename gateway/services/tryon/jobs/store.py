@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -211,14 +211,10 @@ class JobStore(Outbox):
         sent = select(
             deliveries.c.job_id, deliveries.c.destination, deliveries.c.owner, deliveries.c.lease
         ).where(deliveries.c.owner.is_not(None))
-
-        def found() -> Iterator[Held]:
-            for job_id, owner, lease in connection.execute(running):
-                yield Held(job_id, None, owner, lease)
-            for row in connection.execute(sent):
-                yield Held(*row)
-
-        return set(found())
+        held = {
+            Held(job_id, None, owner, lease) for job_id, owner, lease in connection.execute(running)
+        }
+        return held.union(Held(*row) for row in connection.execute(sent))
 
     @transaction
     def take_over(self, connection: Connection, lost: Collection[Held]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -32,3 +33,22 @@ class ClipLimits:
     max_pixels: int = 1 << 22
     max_seconds: float = 120.0
     max_frames: int = 7200
+
+    @classmethod
+    def of(cls, number: Mapping[str, int]) -> ClipLimits:
+        """Return what a model's parameters say."""
+        return cls(
+            *(number[f"max_clip_{unit}"] for unit in ("bytes", "pixels", "seconds", "frames"))
+        )
+
+    def check(self, **found: float) -> None:
+        """Compare what a clip has of bytes, pixels, seconds and frames.
+
+        Raises:
+            ClipError: Too large or too long.
+        """
+        for unit, value in found.items():
+            most = getattr(self, f"max_{unit}")
+            if value > most:
+                code = "clip_too_large" if unit in ("bytes", "pixels") else "clip_too_long"
+                raise ClipError(code, f"more than {most} {unit}")

@@ -82,8 +82,7 @@ def read_header(data: bytes, limits: ClipLimits) -> Header:
     """
     if not data:
         raise ClipError("clip_empty", "the file has no bytes")
-    if len(data) > limits.max_bytes:
-        raise ClipError("clip_too_large", f"more than {limits.max_bytes} bytes")
+    limits.check(bytes=len(data))
     try:
         return _HeaderReader(data, limits).read()
     except BoxError as error:
@@ -114,7 +113,7 @@ class _HeaderReader:
         for box in boxes:
             if box.kind == b"moof":
                 frames += self._read_fragment(box, track)
-                self._check_frames(frames)
+                self._limits.check(frames=frames)
             elif box is not movies[0] and box.kind not in (b"ftyp", b"mdat"):
                 self._hide(box)
         return Header(bytes(self._data), width, height, is_cut)
@@ -134,7 +133,7 @@ class _HeaderReader:
                 self._hide(box)
         if video is None:
             raise ClipError("clip_invalid", "no video track")
-        self._check_seconds(video.shown_seconds(scale))
+        self._limits.check(seconds=video.shown_seconds(scale))
         return video.number, video.size
 
     def _handler(self, track: Box) -> bytes:
@@ -158,7 +157,7 @@ class _HeaderReader:
             elif box.kind == b"stsd":
                 size = self._check_size(box)
             elif box.kind in (b"stsz", b"stz2"):
-                self._check_frames(self._reader.numbers(box, "I", 8)[0])
+                self._limits.check(frames=self._reader.numbers(box, "I", 8)[0])
             elif box.kind == b"stts":
                 ticks = self._read_times(box)
         if not (scale and number and size[0] and size[1]):
@@ -234,7 +233,7 @@ class _HeaderReader:
             raise BoxError("a table that leaves its box")
         table = np.frombuffer(self._data, ">u4", 2 * count, box.body + 8).reshape(-1, 2)
         frames, ticks = table.astype(np.float64).T
-        self._check_frames(int(frames.sum()))
+        self._limits.check(frames=int(frames.sum()))
         return float(frames @ ticks - ticks[-1]) if count else 0.0
 
     def _check_size(self, box: Box) -> tuple[int, int]:
@@ -242,17 +241,8 @@ class _HeaderReader:
         sizes = []
         for entry in self._reader.boxes(box.body + 8, box.end):
             width, height = self._reader.numbers(entry, "HH", 24)
-            if width * height > self._limits.max_pixels:
-                raise ClipError("clip_too_large", f"more than {self._limits.max_pixels} pixels")
+            self._limits.check(pixels=width * height)
             sizes.append((width, height))
         if not 0 < len(sizes) <= MAX_DESCRIPTIONS:
             raise BoxError("an odd number of sample descriptions")
         return sizes[0]
-
-    def _check_frames(self, frames: int) -> None:
-        if frames > self._limits.max_frames:
-            raise ClipError("clip_too_long", f"more than {self._limits.max_frames} frames")
-
-    def _check_seconds(self, seconds: float) -> None:
-        if seconds > self._limits.max_seconds:
-            raise ClipError("clip_too_long", f"more than {self._limits.max_seconds:g} s")

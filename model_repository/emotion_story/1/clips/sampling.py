@@ -103,7 +103,7 @@ class _Sampler:
         codec = self._stream.codec_context
         if codec is None or codec.name not in CODECS:
             raise ClipError("clip_invalid", "a codec that is not supported")
-        self._check_pixels(codec.width, codec.height)
+        sampling.limits.check(pixels=codec.width * codec.height)
         codec.options = {"max_pixels": str(sampling.limits.max_pixels)}
         codec.thread_type = "AUTO"
         codec.thread_count = sampling.threads
@@ -120,8 +120,7 @@ class _Sampler:
         whole = (times[-1] - times[0]) * unit
         rate = float(self._stream.average_rate or 25)
         duration = whole + (whole / (len(times) - 1) if len(times) > 1 else 1 / rate)
-        if duration > self._sampling.limits.max_seconds:
-            raise ClipError("clip_too_long", f"more than {self._sampling.limits.max_seconds:g} s")
+        self._sampling.limits.check(seconds=duration)
         wanted = choose_frames(times, keys, self._sampling.frames)
         decoded = list(self._decode(wanted, keys))
         if 2 * len(decoded) < len(wanted):
@@ -148,10 +147,7 @@ class _Sampler:
                 times.add(packet.pts)
                 if packet.is_keyframe:
                     keys.add(packet.pts)
-                if len(times) > self._sampling.limits.max_frames:
-                    raise ClipError(
-                        "clip_too_long", f"more than {self._sampling.limits.max_frames} frames"
-                    )
+                self._sampling.limits.check(frames=len(times))
         except FFmpegError:
             self._truncated = True
         return sorted(times), sorted(keys)
@@ -184,14 +180,8 @@ class _Sampler:
             if place == reached:  # nothing there: go on behind it
                 place += 1
 
-    def _check_pixels(self, width: int, height: int) -> None:
-        if width * height > self._sampling.limits.max_pixels:
-            raise ClipError(
-                "clip_too_large", f"more than {self._sampling.limits.max_pixels} pixels"
-            )
-
     def _pixels(self, frame: av.VideoFrame) -> NDArray[Any]:
-        self._check_pixels(frame.width, frame.height)
+        self._sampling.limits.check(pixels=frame.width * frame.height)
         # A stream may change its size on its way; all frames come in that of the first one.
         self._look = self._look or (self._size_of(frame), display_matrix(frame))
         (width, height), matrix = self._look

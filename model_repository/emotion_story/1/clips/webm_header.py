@@ -51,8 +51,7 @@ def read_webm(data: bytes, limits: ClipLimits) -> Header:
     Raises:
         ClipError: See its codes.
     """
-    if len(data) > limits.max_bytes:
-        raise ClipError("clip_too_large", f"more than {limits.max_bytes} bytes")
+    limits.check(bytes=len(data))
     try:
         return _Reader(data, limits).read()
     except ElementError as error:
@@ -192,8 +191,7 @@ class _Reader:
             if item.kind in _OF_VIDEO and item.end - item.body <= MAX_DETAIL:
                 kept[item.kind] = self._data[item.body : item.end]
         self._size = sizes[_WIDTH], sizes[_HEIGHT]
-        if self._size[0] * self._size[1] > self._limits.max_pixels:
-            raise ClipError("clip_too_large", f"more than {self._limits.max_pixels} pixels")
+        self._limits.check(pixels=self._size[0] * self._size[1])
         return b"".join(element(name, body) for name, body in kept.items())
 
     def _read_cluster(self, cluster: Element) -> bytes:
@@ -233,11 +231,9 @@ class _Reader:
         if self._data[at + 2] & _LACING:
             raise ElementError("several frames in one")
         self._frames += 1
-        if self._frames > self._limits.max_frames:
-            raise ClipError("clip_too_long", f"more than {self._limits.max_frames} frames")
+        self._limits.check(frames=self._frames)
         time = base + int.from_bytes(self._data[at : at + 2], "big", signed=True)
         first, last = self._times or (time, time)
         self._times = [min(first, time), max(last, time)]
-        if (self._times[1] - self._times[0]) * self._scale / 1e9 > self._limits.max_seconds:
-            raise ClipError("clip_too_long", f"more than {self._limits.max_seconds:g} s")
+        self._limits.check(seconds=(self._times[1] - self._times[0]) * self._scale / 1e9)
         return True

@@ -23,6 +23,9 @@ MIN_SIDE = 16
 class CancelledError(Exception):
     """Nobody waits for the answer any more."""
 
+    def __init__(self) -> None:
+        super().__init__("cancelled")
+
 
 @dataclass(frozen=True)
 class ReadFaces:

@@ -58,7 +58,10 @@ Watch = Callable[[], dict[str, Any] | None]
 
 
 class VlmError(RuntimeError):
-    """The VLM cannot be reached, or its answer cannot be used."""
+    """The VLM cannot be reached, or its answer cannot be used; the text is `code: reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"vlm_unavailable: {reason}")
 
 
 class VlmDeadlineError(RuntimeError):

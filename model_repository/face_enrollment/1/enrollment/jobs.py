@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,54 +20,38 @@ from numpy.typing import NDArray
 from row_batches import RowBatches
 
 
+@dataclass(eq=False)
 class Job:
-    """One request; one of its two callbacks is called, once, by a worker.
+    """One request; `answer` or `refuse` is called, once, by a worker.
 
     Attributes:
-        images: Encoded pictures.
+        images: Encoded pictures, at least one.
         search: Encoded picture, and whether it makes the thumbnail, to what it holds.
         portrait: Place of the picture that the thumbnail is made of, if one is.
         embedded: Whether the crops are wanted as embeddings.
+        answer: Receives the job when everything is known.
+        refuse: Receives the reason when something failed.
+        is_cancelled: Whether the client has gone; a round trip to the server.
         results: What each picture holds, once it is known.
         embeddings: FP32 [crops, dimensions] of each picture that counts, once they are known.
         arrived: Monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        images: Sequence[bytes],
-        search: Callable[[bytes, bool], SearchResult],
-        portrait: int | None,
-        *,
-        embedded: bool,
-        answer: Callable[[Job], None],
-        refuse: Callable[[Exception], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Create the job.
+    images: Sequence[bytes]
+    search: Callable[[bytes, bool], SearchResult]
+    portrait: int | None
+    embedded: bool
+    answer: Callable[[Job], None]
+    refuse: Callable[[Exception], None]
+    is_cancelled: Callable[[], bool]
+    arrived: float = field(default_factory=time.monotonic)
+    failed: bool = False
 
-        Args:
-            images: At least one.
-            search: See the class.
-            portrait: See the class.
-            embedded: See the class.
-            answer: Receives the job when everything is known.
-            refuse: Receives the reason when something failed.
-            is_cancelled: Whether the client has gone; a round trip to the server.
-        """
-        self.images = images
-        self.search = search
-        self.portrait = portrait
-        self.embedded = embedded
-        self.results: list[SearchResult] = [SearchResult()] * len(images)
-        self.embeddings: list[NDArray[Any] | None] = [None] * len(images)
-        self.arrived = time.monotonic()
-        self.is_cancelled = is_cancelled
-        self._answer = answer
-        self._refuse = refuse
+    def __post_init__(self) -> None:
+        self.results: list[SearchResult] = [SearchResult()] * len(self.images)
+        self.embeddings: list[NDArray[Any] | None] = [None] * len(self.images)
         self._lock = threading.Lock()
-        self._open = len(images)
-        self.failed = False
+        self._open = len(self.images)
 
     def fail(self, error: Exception) -> None:
         """Hands the reason over, the first one only."""
@@ -76,7 +61,7 @@ class Job:
             self.failed = True
         # An answer that cannot be sent any more must not end the worker.
         with contextlib.suppress(Exception):
-            self._refuse(error)
+            self.refuse(error)
 
     def close(self) -> bool:
         """Count one picture as done; whether it was the last one."""
@@ -89,7 +74,7 @@ class Job:
         if self.failed:
             return
         try:
-            self._answer(self)
+            self.answer(self)
         except Exception as error:
             self.fail(error)
 

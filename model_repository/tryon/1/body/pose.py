@@ -106,12 +106,6 @@ class BodyPose:
     visibility: NDArray[Any]
     mask: NDArray[Any]
 
-    @property
-    def shoulder_width(self) -> float:
-        """Distance of the shoulders in pixels."""
-        left, right = self.points[list(SHOULDERS)]
-        return float(np.hypot(*(left - right)))
-
 
 class BodyNetworks:
     """The three networks; used by one thread at a time."""

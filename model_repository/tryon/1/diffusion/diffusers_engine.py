@@ -10,15 +10,14 @@ import os
 import sys
 from typing import Any
 
-from body.pose import BodyNetworks
-from tryon_engine import EngineJob, EngineResult
+from tryon_engine import EngineJob, EngineResult, TryonEngine
 from tryon_errors import CardMemoryError, InputError, PipelineError, TryonError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import TryonSettings
 
 from diffusion.card_memory import give_back, reserved_bytes, watched
 from diffusion.diffusers_loading import load_pipeline
-from diffusion.result_restore import restore
+from diffusion.result_restore import finished
 from diffusion.torchvision_import import declare_operators
 from diffusion.warm_up import run_once
 
@@ -27,23 +26,16 @@ NO_PROMPT = " "
 """Negative prompt: guidance is only computed when there is one."""
 
 
-class DiffusersEngine:
+class DiffusersEngine(TryonEngine):
     """See TryonEngine."""
 
     name = "diffusers"
-    photorealistic = True
-    unused: tuple[str, ...] = ("garment_photo_type",)
 
     def __init__(self, settings: TryonSettings) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._pipeline: Any = None
-        self._networks: BodyNetworks | None = None
         folder = settings.model_path
         self.model = folder.name if folder else "none"
-
-    def absent(self) -> str | None:
-        """See TryonEngine."""
-        return None
 
     def load(self) -> None:
         """See TryonEngine."""
@@ -59,7 +51,7 @@ class DiffusersEngine:
         self._size_inputs()
         with watched(settings.device):
             self._pipeline = load_pipeline(settings)
-        self._networks = BodyNetworks(settings.body_networks, settings.threads)
+        super().load()
 
     def _size_inputs(self) -> None:
         """Return the pipeline's module constants decide what each input costs."""
@@ -118,10 +110,7 @@ class DiffusersEngine:
             raise PipelineError(f"the pipeline failed with {type(error).__name__}") from error
         finally:
             pipeline.maybe_free_model_hooks()
-        if not options.restore:
-            return EngineResult(picture, restored=False)
-        whole = restore(person, picture, self._networks, options.seed)
-        return EngineResult(whole or picture, restored=whole is not None)
+        return finished(person, picture, self._networks, options)
 
     def clear_cache(self) -> None:
         """See TryonEngine."""
@@ -134,5 +123,6 @@ class DiffusersEngine:
     def unload(self) -> None:
         """See TryonEngine."""
         if self._pipeline is not None:
-            self._pipeline = self._networks = None
+            self._pipeline = None
+            super().unload()
             self.clear_cache()

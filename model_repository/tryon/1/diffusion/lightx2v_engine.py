@@ -23,15 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from body.pose import BodyNetworks
 from PIL import Image
-from tryon_engine import EngineJob, EngineResult
+from tryon_engine import EngineJob, EngineResult, TryonEngine
 from tryon_errors import InputError, PipelineError, TryonError
 from tryon_images import flatten, floored_size, resized
 from tryon_settings import MODE_DEFAULTS, TryonSettings
 
 from diffusion.card_memory import give_back, reserved_bytes, watched
-from diffusion.result_restore import restore
+from diffusion.result_restore import finished
 from diffusion.warm_up import run_once
 
 REVISION = "0d3188cdc86f264b94a71747f5e7e46d036233b9"
@@ -66,26 +65,19 @@ SIDES = (256, 1664)
 """The library clamps sides to these."""
 
 
-class Lightx2vEngine:
-    """See TryonEngine."""
+class Lightx2vEngine(TryonEngine):
+    """See TryonEngine; the library frees its cache itself when memory is short."""
 
     name = "lightx2v"
-    photorealistic = True
-    unused: tuple[str, ...] = ("garment_photo_type",)
 
     def __init__(self, settings: TryonSettings) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._pipeline: Any = None
-        self._networks: BodyNetworks | None = None
         self._mode = settings.default_mode
         steps, cfg = MODE_DEFAULTS[self._mode]  # only the engine `remote` leaves them open
         self._steps = settings.steps(self._mode) or steps
         self._cfg = settings.cfg(self._mode) or cfg
         self.model = settings.model_path.name if settings.model_path else "none"
-
-    def absent(self) -> str | None:
-        """See TryonEngine."""
-        return None
 
     def load(self) -> None:
         """See TryonEngine."""
@@ -103,7 +95,7 @@ class Lightx2vEngine:
         _check_interface(LightX2VPipeline)
         with watched(settings.device):
             self._pipeline = self._made(LightX2VPipeline)
-        self._networks = BodyNetworks(settings.body_networks, settings.threads)
+        super().load()
 
     def _refuse_settings(self) -> None:
         """Refuses what the library would die of at the first job, or not do.
@@ -185,13 +177,7 @@ class Lightx2vEngine:
         except Exception as error:
             runner.end_run()
             raise PipelineError(f"the library failed with {type(error).__name__}") from error
-        if not options.restore:
-            return EngineResult(picture, restored=False)
-        whole = restore(person, picture, self._networks, options.seed)
-        return EngineResult(whole or picture, restored=whole is not None)
-
-    def clear_cache(self) -> None:
-        """See TryonEngine; the library frees its cache itself when memory is short."""
+        return finished(person, picture, self._networks, options)
 
     def memory_bytes(self) -> int:
         """See TryonEngine."""
@@ -199,7 +185,8 @@ class Lightx2vEngine:
 
     def unload(self) -> None:
         """See TryonEngine."""
-        self._pipeline = self._networks = None
+        self._pipeline = None
+        super().unload()
         give_back()
 
     def _check(self, job: EngineJob) -> None:

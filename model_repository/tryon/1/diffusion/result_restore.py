@@ -17,10 +17,20 @@ from body.pose import BodyNetworks, BodyPose
 from garment.worn import find_worn
 from numpy.typing import NDArray
 from PIL import Image
+from tryon_engine import EngineResult
 from tryon_errors import PoseError
+from tryon_request import JobOptions
 
 GROWN = 0.3
 """How far the new garment may reach beyond the old one, in half shoulder widths."""
+
+
+def finished(
+    person: Image.Image, made: Image.Image, networks: BodyNetworks | None, options: JobOptions
+) -> EngineResult:
+    """Return what an engine made of a person, restored where the job asks for it."""
+    whole = restore(person, made, networks, options.seed) if options.restore else None
+    return EngineResult(whole or made, restored=whole is not None)
 
 
 def restore(

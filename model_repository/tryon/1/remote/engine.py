@@ -11,9 +11,8 @@ import random
 import threading
 import time
 
-from body.pose import BodyNetworks
-from diffusion.result_restore import restore
-from tryon_engine import EngineJob, EngineResult
+from diffusion.result_restore import finished
+from tryon_engine import EngineJob, EngineResult, TryonEngine
 from tryon_errors import InputError, PipelineError
 from tryon_images import encode, flatten, floored_size, resized
 from tryon_request import JobOptions
@@ -48,18 +47,16 @@ REFUSED_KEY = (401, 403)
 REFUSED_INPUT = (400, 413, 422)
 
 
-class RemoteEngine:
-    """See TryonEngine."""
+class RemoteEngine(TryonEngine):
+    """See TryonEngine; the server warms itself up, and the memory is its own."""
 
     name = "remote"
-    photorealistic = True
-    unused: tuple[str, ...] = ("garment_photo_type", "mode")
+    unused = ("garment_photo_type", "mode")
 
     def __init__(self, settings: TryonSettings) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._server = settings.remote
         self._client: ImageEditClient | None = None
-        self._networks: BodyNetworks | None = None
         self._absent: str | None = "the server has not answered yet"
         self._asking = threading.Event()
         self._stopping = threading.Event()
@@ -75,12 +72,9 @@ class RemoteEngine:
         if not self._server.url:
             raise PipelineError("the engine remote needs remote_url")
         self._client = ImageEditClient(self._server)
-        self._networks = BodyNetworks(self._settings.body_networks, self._settings.threads)
+        super().load()
         self._look()
         self._prober.start()
-
-    def warm_up(self) -> None:
-        """See TryonEngine; the server warms itself up."""
 
     def generate(self, job: EngineJob) -> EngineResult:
         """See TryonEngine.
@@ -98,24 +92,15 @@ class RemoteEngine:
         finally:
             self._asking.clear()
         made = read_picture(body, size)
-        if not job.options.restore:
-            return EngineResult(made, restored=False)
-        whole = restore(person, made, self._networks, job.options.seed)
-        return EngineResult(whole or made, restored=whole is not None)
-
-    def clear_cache(self) -> None:
-        """See TryonEngine; the memory is the server's."""
-
-    def memory_bytes(self) -> int:
-        """See TryonEngine; the memory is the server's."""
-        return 0
+        return finished(person, made, self._networks, job.options)
 
     def unload(self) -> None:
         """See TryonEngine."""
         self._stopping.set()
         if self._prober.is_alive():
             self._prober.join()
-        self._client = self._networks = None
+        self._client = None
+        super().unload()
 
     def _fields(self, options: JobOptions, size: tuple[int, int]) -> dict[str, str]:
         fields = {

@@ -13,16 +13,15 @@ import numpy as np
 from body.drawing import ONE
 from body.frame import BodyFrame, face_mask, frame_of, hand_mask, throat_mask
 from body.green_mask import find_green
-from body.pose import BodyNetworks, BodyPose
+from body.pose import BodyPose
 from garment.flat import cut_flat, flat_parts
 from garment.parts import GarmentParts, sleeve_target, torso_target
 from garment.worn import WornGarment, find_worn, hem_of, skin_mask, worn_parts
 from numpy.typing import NDArray
 from PIL import Image
-from tryon_engine import EngineJob, EngineResult
+from tryon_engine import EngineJob, EngineResult, TryonEngine
 from tryon_errors import GarmentError, PoseError
 from tryon_images import flatten, floored_size, resized
-from tryon_settings import TryonSettings
 
 from warping.arm_rest import below_sleeves
 from warping.blend import blend, shading
@@ -35,26 +34,18 @@ BARE_HAND = 0.25
 """Share of the pixels where hands are that must be skin in hands without gloves."""
 
 
-class WarpEngine:
-    """See TryonEngine."""
+class WarpEngine(TryonEngine):
+    """See TryonEngine; there is neither a GPU nor a cache."""
 
     name = "warp"
     model = "mediapipe-pose + thin-plate-spline warp"
     photorealistic = False
-    unused: tuple[str, ...] = ("steps", "cfg", "prompt", "mode", "restore")
-
-    def __init__(self, settings: TryonSettings) -> None:
-        self._settings = settings
-        self._networks: BodyNetworks | None = None
-
-    def absent(self) -> str | None:
-        """See TryonEngine."""
-        return None
+    unused = ("steps", "cfg", "prompt", "mode", "restore")
 
     def load(self) -> None:
         """See TryonEngine."""
         cv2.setNumThreads(self._settings.threads)
-        self._networks = BodyNetworks(self._settings.body_networks, self._settings.threads)
+        super().load()
 
     def warm_up(self) -> None:
         """See TryonEngine."""
@@ -137,17 +128,6 @@ class WarpEngine:
         shade = np.ones(alpha.shape, np.float32)
         dressed = blend(below, garment, alpha, outline, throat, shade, 0.06 * frame.half)[0]
         return np.where(green[..., None], dressed, person)
-
-    def clear_cache(self) -> None:
-        """See TryonEngine; there is no cache."""
-
-    def memory_bytes(self) -> int:
-        """See TryonEngine; there is no GPU."""
-        return 0
-
-    def unload(self) -> None:
-        """See TryonEngine."""
-        self._networks = None
 
     def _pose(self, picture: NDArray[Any]) -> BodyPose | None:
         assert self._networks is not None  # noqa: S101 (load comes first)

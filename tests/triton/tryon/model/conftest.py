@@ -19,7 +19,7 @@ import sys
 sys.path[:0] = {paths!r}
 from diffusion.torchvision_import import declare_operators
 declare_operators()
-from export.tryon.random_checkpoint import write_checkpoint
+from tests.support.tiny_image_edit import write_checkpoint
 from pathlib import Path
 write_checkpoint(Path({folder!r}))
 """

@@ -42,8 +42,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def answer(file: Path) -> Any:
     from ov_engine import OvEngine
+    from pentad_backend.placement import CPU_ONLY
 
-    engine = OvEngine.load({"name": "double"}, file, "CPU")
+    engine = OvEngine.load({"name": "double"}, file, CPU_ONLY)
     assert engine.inputs["X"].shape == (-1, SIDE)
     return np.array(engine.run({"X": np.eye(SIDE, dtype=np.float32)}, ["Y"])[0])
 

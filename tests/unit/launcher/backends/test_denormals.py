@@ -26,9 +26,8 @@ import numpy as np
 name, kind, config = json.loads(sys.argv[4])
 module = __import__(name)
 from pentad_backend.placement import Placement
-placement = kind if name == "ov_engine" else Placement(kind)
 engine = getattr(module, {"ort_engine": "OrtEngine", "ov_engine": "OvEngine"}[name])
-engine = engine.load(config, Path(sys.argv[3]), placement)
+engine = engine.load(config, Path(sys.argv[3]), Placement(kind))
 rows = np.ones((2, 4096), np.float32)
 (y,) = engine.run({"x": rows}, ["y"])
 print(json.dumps(float(np.abs(y).astype(np.float64).max())))

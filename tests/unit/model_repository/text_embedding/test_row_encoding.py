@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 import pytest
-from embedding_job import EmbeddingJob
 from hypothesis import given
 from hypothesis import strategies as st
 from row_encoding import RowEncoding, pad
-from text_rows import RowQueue
+from text_rows import Job, Row, RowQueue
 
 
 def first_id(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -26,11 +25,12 @@ class Outcome:
         self.answer: np.ndarray | None = None
         self.reason = ""
         self.done = threading.Event()
-        self.job = EmbeddingJob(texts, self._answer, self._refuse, lambda: cancelled)
+        self.texts = texts
+        self.job = Job(self._answer, self._refuse, lambda: cancelled)
         self.rows = {text: [ord(text[0]), *range(len(text))] for text in texts}
 
-    def _answer(self, values: np.ndarray) -> None:
-        self.answer = values
+    def _answer(self, rows: Mapping[Hashable, Row]) -> None:
+        self.answer = np.stack([rows[text].value for text in self.texts])
         self.done.set()
 
     def _refuse(self, message: str) -> None:
@@ -88,7 +88,7 @@ def test_an_answer_that_cannot_be_sent_does_not_end_the_worker() -> None:
         raise OSError("client gone")
 
     running = encoding(first_id, workers=1)
-    lost = EmbeddingJob(["a"], broken, broken, lambda: False)
+    lost = Job(broken, broken, lambda: False)
     running.submit(lost, {"a": [1]})
     good = Outcome(["b"])
     running.submit(good.job, good.rows)

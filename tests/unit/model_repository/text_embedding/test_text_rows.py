@@ -9,14 +9,8 @@ from text_rows import Job, Row, RowQueue
 lengths = st.lists(st.integers(2, 300), min_size=1, max_size=60)
 
 
-class SilentJob(Job):
-    def finish(self) -> None: ...
-
-    def fail(self, message: str) -> None: ...
-
-
 def queued(queue: RowQueue, sizes: list[int], name: str = "t", arrived: float = 0.0) -> Job:
-    job = SilentJob()
+    job = Job(lambda rows: None, lambda message: None, lambda: False)
     job.arrived = arrived
     queue.add(job, {f"{name}{number}": [1] * size for number, size in enumerate(sizes)})
     return job

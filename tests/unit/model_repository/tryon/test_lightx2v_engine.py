@@ -108,7 +108,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any
     """An engine on the double, and the double."""
     monkeypatch.setitem(sys.modules, "lightx2v", SimpleNamespace(LightX2VPipeline=Pipeline))
     monkeypatch.setitem(sys.modules, "sgl_kernel", ModuleType("sgl_kernel"))
-    monkeypatch.setattr("diffusion.lightx2v_engine.BodyNetworks", lambda folder, threads: None)
+    monkeypatch.setattr("tryon_engine.BodyNetworks", lambda folder, threads: None)
     files = {"model_path": str(tmp_path), "lora_path": "/l", "quantized_path": "/q"}
 
     def load(mode: str, **changed: str) -> tuple[Lightx2vEngine, Pipeline, Any]:

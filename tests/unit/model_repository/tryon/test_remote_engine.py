@@ -54,7 +54,7 @@ def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remote.engine.LONGEST_PAUSE", 0.05)
     monkeypatch.setattr("remote.engine.LOOK", 0.01)
     monkeypatch.setattr("remote.client.LOOK", 0.01)
-    monkeypatch.setattr("remote.engine.BodyNetworks", lambda folder, threads: None)
+    monkeypatch.setattr("tryon_engine.BodyNetworks", lambda folder, threads: None)
 
 
 class Remote:

@@ -81,7 +81,7 @@ def test_the_first_triton_that_answers_tells(
         settings = SimpleNamespace(triton=TritonSettings(metrics_url=urls))
         monitor = SimpleNamespace(triton_version="2.51.0")
         context = SimpleNamespace(settings=settings, monitor=monitor)
-        return routes.DeviceReader(context).read("cuda:1")["vram_used_mb"]  # type: ignore[arg-type]
+        return routes.read_device("cuda:1", context)["vram_used_mb"]  # type: ignore[arg-type]
 
     assert read(f"http://127.0.0.1:1/metrics, file:///etc/hostname, {endpoint}") == 2048
     assert read("http://127.0.0.1:1/metrics") is None

@@ -1,4 +1,4 @@
-"""`python -m export.tryon.random_checkpoint FOLDER`: a tiny Qwen-Image-Edit, for tests only.
+"""A tiny Qwen-Image-Edit.
 
 Random weights in the architecture and the file layout of Qwen/Qwen-Image-Edit-2511, so that the
 engine loads it through the same code; its pictures are noise.
@@ -6,20 +6,11 @@ engine loads it through the same code; its pictures are noise.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+from tests.support.tiny_qwen_vl import SPECIAL_TOKENS
+
 LORA = "lightning.safetensors"
 HIDDEN = 16
 
@@ -145,7 +136,3 @@ def _write_lora(file: Path, transformer: Any) -> None:
             weights[f"transformer.{name}.lora_A.weight"] = torch.randn(2, into) * 0.3
             weights[f"transformer.{name}.lora_B.weight"] = torch.randn(out, 2) * 0.3
     save_file(weights, file)
-
-
-if __name__ == "__main__":
-    write_checkpoint(Path(sys.argv[1]))

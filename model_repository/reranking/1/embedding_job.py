@@ -1,1 +1,0 @@
-../../text_embedding/1/embedding_job.py
