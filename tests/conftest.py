@@ -17,6 +17,7 @@ from xdist.workermanage import WorkerController
 
 from gateway.privacy import silence_libraries
 from gateway.settings.legacy import LEGACY
+from tests.support.alone import Machine
 
 silence_libraries()
 
@@ -57,6 +58,15 @@ LONG = (
     "triton/vision/test_other_classifiers.py",
     "unit/gpu_check/test_bare_environment.py",
 )
+# What measures the machine: with `pytest -n`, no other process runs a test meanwhile.
+ALONE = (
+    "contract/test_bodies_at_the_limit.py",
+    "media/test_decoder_fuzz.py",
+    "netns/test_core.py",
+    "triton/iot/faces/test_views.py",
+    "triton/text/test_measured_calls.py",
+    "triton/tryon/jobs/test_stream.py",
+)
 LAYERS = (
     "unit",
     "contract",
@@ -80,6 +90,7 @@ hypothesis.settings.load_profile("pentad")
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+_MACHINE = pytest.StashKey[Machine]()
 
 
 def group(path: PurePosixPath) -> str:
@@ -127,6 +138,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
         places.setdefault(_group_of(item), len(places))
     # A group's tests stand together, so that its servers end with the last of them.
     items.sort(key=lambda item: places[_group_of(item)])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # a worker, whose folder is one of several of the run's
+        machine = Machine(Path(config.option.basetemp).parent)
+        config.stash[_MACHINE] = machine
+        config.add_cleanup(machine.close)
+
+
+def _alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.path.relative_to(HERE).as_posix().startswith(ALONE)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before the test's time begins to count
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    machine = item.config.stash.get(_MACHINE, None)
+    if machine is None:
+        return (yield)
+    with machine.held(_alone(item), _alone(nextitem)):
+        return (yield)
 
 
 def _group_of(item: pytest.Item) -> str:
