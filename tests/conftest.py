@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import signal
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath
 
+import httpx
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -87,6 +89,10 @@ hypothesis.settings.register_profile(
     "pentad", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("pentad")
+
+# httpx reads the 140 certificates of certifi for every client, in 40 ms; tests that ask a server
+# until something is so have a client each time, and left the server less of the machine.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
