@@ -23,6 +23,12 @@ from tests.support.alone import Machine
 
 silence_libraries()
 
+# Torch computes with a thread for each core, and all wait in loops for the last of them. Two such
+# processes on two cores take twice the CPU for the same. The processes of tests inherit it.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    cores = len(os.sched_getaffinity(0))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
+
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
     "unit/launcher/backends/test_real_onnxruntime_gpu.py",
