@@ -74,6 +74,7 @@ ALONE = (
     "triton/iot/faces/test_views.py",
     "triton/text/test_measured_calls.py",
     "triton/tryon/jobs/test_stream.py",
+    "vlm/test_processes.py",  # an engine with a worker waits in loops on both cores
 )
 LAYERS = (
     "unit",
