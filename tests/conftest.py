@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import signal
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath
 
+import httpx
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -17,8 +19,15 @@ from xdist.workermanage import WorkerController
 
 from gateway.privacy import silence_libraries
 from gateway.settings.legacy import LEGACY
+from tests.support.alone import Machine
 
 silence_libraries()
+
+# Torch computes with a thread for each core, and all wait in loops for the last of them. Two such
+# processes on two cores take twice the CPU for the same. The processes of tests inherit it.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    cores = len(os.sched_getaffinity(0))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
 
 # Crashes, floods and other engines; `make test` leaves them to `make test-long`.
 LONG = (
@@ -57,6 +66,16 @@ LONG = (
     "triton/vision/test_other_classifiers.py",
     "unit/gpu_check/test_bare_environment.py",
 )
+# What measures the machine: with `pytest -n`, no other process runs a test meanwhile.
+ALONE = (
+    "contract/test_bodies_at_the_limit.py",
+    "media/test_decoder_fuzz.py",
+    "netns/test_core.py",
+    "triton/iot/faces/test_views.py",
+    "triton/text/test_measured_calls.py",
+    "triton/tryon/jobs/test_stream.py",
+    "vlm/test_processes.py",  # an engine with a worker waits in loops on both cores
+)
 LAYERS = (
     "unit",
     "contract",
@@ -78,8 +97,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("pentad")
 
+# httpx reads the 140 certificates of certifi for every client, in 40 ms; tests that ask a server
+# until something is so have a client each time, and left the server less of the machine.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+_MACHINE = pytest.StashKey[Machine]()
 
 
 def group(path: PurePosixPath) -> str:
@@ -127,6 +151,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
         places.setdefault(_group_of(item), len(places))
     # A group's tests stand together, so that its servers end with the last of them.
     items.sort(key=lambda item: places[_group_of(item)])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # a worker, whose folder is one of several of the run's
+        machine = Machine(Path(config.option.basetemp).parent)
+        config.stash[_MACHINE] = machine
+        config.add_cleanup(machine.close)
+
+
+def _alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.path.relative_to(HERE).as_posix().startswith(ALONE)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before the test's time begins to count
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    machine = item.config.stash.get(_MACHINE, None)
+    if machine is None:
+        return (yield)
+    with machine.held(_alone(item), _alone(nextitem)):
+        return (yield)
 
 
 def _group_of(item: pytest.Item) -> str:

@@ -38,7 +38,7 @@ SLACK = 5.0
 """Seconds that an answer may take beyond it on a machine that is busy."""
 READY_SECONDS = 240.0
 
-ROWS = pytest.StashKey[list[str]]()
+ROW = "what clients saw"
 
 
 @dataclass
@@ -230,16 +230,21 @@ Row = Callable[[str], None]
 
 
 @pytest.fixture
-def row(request: pytest.FixtureRequest) -> Row:
-    """Keeps a line of the table that is printed in the end."""
-    return request.config.stash.setdefault(ROWS, []).append
+def row(record_property: Callable[[str, object], None]) -> Row:
+    """Keeps a line of the table that is printed in the end, in the test's report."""
+    return lambda line: record_property(ROW, line)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
-    if rows := config.stash.get(ROWS, []):
+    reports = [
+        report
+        for some in terminalreporter.stats.values()
+        for report in some
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+    ]
+    rows = [value for report in reports for name, value in report.user_properties if name == ROW]
+    if rows:
         terminalreporter.section("what clients saw")
         lines = ["|fault|text|vision|try-on jobs|", "|---|---|---|---|", *rows]
         terminalreporter.write_line("\n".join(lines))

@@ -17,6 +17,9 @@ REPOSITORY = Path(__file__).resolve().parents[2] / "model_repository"
 _aside: dict[str, dict[str, ModuleType]] = {}
 """Modules by model and name; each is executed once in a process, so that its classes are one."""
 
+_others: dict[str, ModuleType] = {}
+"""Modules that are no model's, as they were last met under their names."""
+
 
 @contextmanager
 def code_of(model: str) -> Iterator[Path]:
@@ -28,7 +31,7 @@ def code_of(model: str) -> Iterator[Path]:
     folder = REPOSITORY / model / "1"
     path = sys.path.copy()
     outside = _taken_out()
-    sys.path[:] = [entry for entry in path if not Path(entry).is_relative_to(REPOSITORY)]
+    sys.path[:] = [entry for entry in path if not f"{entry}/".startswith(f"{REPOSITORY}/")]
     sys.path.append(str(folder))  # last, as in Triton
     sys.modules.update(_aside.get(model, {}))
     try:
@@ -44,11 +47,16 @@ def code_of(model: str) -> Iterator[Path]:
 
 def _taken_out() -> dict[str, set[str]]:
     """Put every model's modules aside; names by model of those that were there."""
+    inside = f"{REPOSITORY}/"
     taken: dict[str, set[str]] = {}
-    for name, module in list(sys.modules.items()):
+    # Thousands of modules are there, before and after every test: each is looked into once.
+    unknown = [pair for pair in list(sys.modules.items()) if _others.get(pair[0]) is not pair[1]]
+    for name, module in unknown:
         file = getattr(module, "__file__", None)
-        if file and file.startswith(f"{REPOSITORY}/"):
-            model = file[len(str(REPOSITORY)) + 1 :].partition("/")[0]
+        if file and file.startswith(inside):
+            model = file[len(inside) :].partition("/")[0]
             _aside.setdefault(model, {})[name] = sys.modules.pop(name)
             taken.setdefault(model, set()).add(name)
+        else:
+            _others[name] = module
     return taken

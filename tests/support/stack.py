@@ -83,16 +83,18 @@ class Stack:
         """Wait for 200 on `/readyz` and return its report."""
         assert self.process
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                raise AssertionError(f"ended with {self.process.returncode}:\n{self.log[-4000:]}")
-            try:
-                reply = httpx.get(self.main + "/readyz", timeout=20)
-                if reply.status_code == 200:
-                    return dict(reply.json())
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
+        with httpx.Client(timeout=20, headers={"Connection": "close"}) as client:
+            while time.monotonic() < end:
+                if self.process.poll() is not None:
+                    ended = f"ended with {self.process.returncode}:\n{self.log[-4000:]}"
+                    raise AssertionError(ended)
+                try:
+                    reply = client.get(self.main + "/readyz")
+                    if reply.status_code == 200:
+                        return dict(reply.json())
+                except httpx.HTTPError:
+                    pass
+                time.sleep(0.1)
         raise AssertionError(f"not ready after {seconds} s:\n{self.log[-4000:]}")
 
     def processes(self) -> list[psutil.Process]:

@@ -109,7 +109,10 @@ def bert_scorer(folder: str, layer: int) -> Any:
     """The bert-score library on a checkpoint."""
     from bert_score import BERTScorer
 
-    scorer = BERTScorer(model_type=folder, num_layers=layer, device="cpu", lang="en")
+    # It sorts texts by their words, so that of a batch of 64, its default, those of one endless
+    # word make all the others as long.
+    options = {"device": "cpu", "lang": "en", "batch_size": 4}
+    scorer = BERTScorer(model_type=folder, num_layers=layer, **options)
     tokenizer = scorer._tokenizer
     # bert-score 0.3.13 encodes empty texts by a method that transformers 5 has dropped.
     tokenizer.build_inputs_with_special_tokens = lambda ids: [

@@ -20,6 +20,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder.parent / f"{model}_module.py").write_text("from same_package import MODEL\n")
     monkeypatch.setattr(model_code, "REPOSITORY", tmp_path)
     monkeypatch.setattr(model_code, "_aside", {})
+    monkeypatch.setattr(model_code, "_others", {})
     return tmp_path
 
 

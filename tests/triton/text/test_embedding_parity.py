@@ -46,8 +46,14 @@ def embed_all(models: TextModels) -> np.ndarray:
     return np.concatenate([models.embed(texts[:100]), models.embed(texts[100:])])
 
 
-def test_fp32_equals_sentence_transformers(text_models: TextModels, reference: np.ndarray) -> None:
-    assert cosines(embed_all(text_models), reference).min() > 0.99999
+@pytest.fixture(scope="module")
+def embeddings(text_models: TextModels) -> np.ndarray:
+    """The varied texts' vectors in fp32."""
+    return embed_all(text_models)
+
+
+def test_fp32_equals_sentence_transformers(embeddings: np.ndarray, reference: np.ndarray) -> None:
+    assert cosines(embeddings, reference).min() > 0.99999
 
 
 def test_bf16_keeps_the_cosine_rule_where_it_is_the_default(
@@ -58,8 +64,8 @@ def test_bf16_keeps_the_cosine_rule_where_it_is_the_default(
     assert bool(verdict["ok"]) == (cosine >= COSINE)
 
 
-def test_unit_length(text_models: TextModels) -> None:
-    norms = np.linalg.norm(embed_all(text_models), axis=1)
+def test_unit_length(embeddings: np.ndarray) -> None:
+    norms = np.linalg.norm(embeddings, axis=1)
     np.testing.assert_allclose(norms, 1, atol=1e-5)
 
 

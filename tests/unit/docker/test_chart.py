@@ -19,8 +19,6 @@ from launcher.options import command_line, options_from
 from tests.support.chart import CHART, COMMON, LIPSYNC, containers, helm, of_kind, rendered
 from tests.support.containers import DOCKER, ROOT, stages, versions
 
-schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
-
 CUSTOM = ("ScaledObject", "PodMonitor")  # no schema: they are not Kubernetes' own
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -60,6 +58,10 @@ def test_helm_lint_has_no_complaint() -> None:
 
 
 def test_kubernetes_takes_every_manifest(variant: str, manifests: list[dict[str, Any]]) -> None:
+    # Imported here: reading it takes seconds, in every process that collects the tests.
+    schemas = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed"
+    )
     checked = set()
     for manifest in manifests:
         if manifest["kind"] not in CUSTOM:
