@@ -1,10 +1,9 @@
-"""Stops, crashes, restarts and replacements of containers, with jobs under way."""
+"""Stops, crashes and restarts of containers, with jobs under way."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,60 +11,30 @@ import httpx
 import pytest
 
 from tests.support.compose_project import ComposeProject
-from tests.support.container_engine import Engine
-from tests.support.container_stack import ADDRESS, MAIN, ContainerStack
-from tests.support.containers import DOCKER, versions
-from tests.support.package_indexes import PackageIndexes
+from tests.support.container_stack import ADDRESS, JOBS, MAIN, ContainerStack
+from tests.support.containers import DOCKER
 from tests.support.waiting import wait_for
-
-KILLED = 137
-
-
-JOBS = 6  # of half a second each and more, so that a look at them meets some that are not done
-
-
-def delivered(stack: ContainerStack, names: list[str]) -> None:
-    """Every job has a result, and its receiver knows it by one id, however often it came."""
-    ended = stack.ended(names)
-    assert {job["state"] for job in ended} == {"delivered"}
-    for job in ended:
-        reply = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
-        assert reply.headers["content-type"].startswith("image/")
-        sent = stack.received(job["job_id"])
-        assert {event.event_id for event in sent} == {f"{job['job_id']}_asset_service"}
-
-
-def at_work(stack: ContainerStack, names: list[str]) -> bool:
-    """Whether one of the jobs runs and others wait."""
-    states = [stack.job(name)["state"] for name in names]
-    return "running" in states and "queued" in states
-
-
-def finished(stack: ContainerStack, service: str) -> str:
-    return str(stack.project.state(service)["FinishedAt"])[:26]
 
 
 def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
     """The request under way is answered, then nobody is let in; nobody is killed."""
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
-    wait_for(lambda: at_work(stack, jobs))
+    wait_for(lambda: stack.at_work(jobs))
     client = Texts(stack)
     client.start()
     wait_for(lambda: client.answered)
     client.stopping.set()
     begin = time.monotonic()
-    took = stack.project.stop()
+    stack.project.stop()
     client.join(60)
     assert not client.is_alive()
-    for service in took.keys() - {"models"}:
-        assert stack.project.state(service)["ExitCode"] != KILLED, took
-    assert finished(stack, "gateway") <= finished(stack, "triton")
+    stack.check_stopped_in_order()
     assert client.cut == []
     assert {status for status, _ in client.answered} <= {200, 503}
     assert client.answered[-1][1] > begin, "a request was under way"
     stack.project.up()
     stack.wait_ready()
-    delivered(stack, jobs)
+    stack.check_delivered(jobs)
 
 
 class Texts(threading.Thread):
@@ -113,12 +82,12 @@ def test_a_kill_loses_no_accepted_job(
 ) -> None:
     pid = stack.project.state(service)["Pid"]
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
-    wait_for(lambda: at_work(stack, jobs))
+    wait_for(lambda: stack.at_work(jobs))
     stack.crash(service, program=program)
     if program != "tryon":
         stack.wait_restarted(service, pid)
     stack.wait_ready()
-    delivered(stack, jobs)
+    stack.check_delivered(jobs)
 
 
 def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Path) -> None:
@@ -134,37 +103,6 @@ def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Pat
     after = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
     assert after.content == before
     assert time.monotonic() - begin < 240
-
-
-def test_an_upgrade_keeps_the_jobs(
-    stack: ContainerStack,
-    engine: Engine,
-    gateway_image: str,
-    indexes: PackageIndexes,
-    demo: Path,
-    previous_source: tuple[str, Path],
-    tell: Callable[[str], None],
-) -> None:
-    """The gateway of before makes and takes jobs; the one of now ends them and shows them all."""
-    revision, source = previous_source
-    tell(f"the previous gateway is built from {revision}")
-    old = "localhost/pentad-gateway:previous"
-    arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
-    file = source / "docker" / "gateway.Dockerfile"
-    engine.build(file, old, arguments, context=source, indexes=indexes)
-    stack.project.images["gateway"] = old
-    stack.project.recreate("gateway")
-    stack.wait_ready()
-    (done,) = stack.ended([stack.submit(demo, 21)])
-    waiting = [stack.submit(demo, seed) for seed in range(22, 22 + JOBS)]
-    wait_for(lambda: at_work(stack, waiting))
-    del stack.project.images["gateway"]
-    stack.project.recreate("gateway")
-    stack.wait_ready()
-    delivered(stack, waiting)
-    assert stack.job(done["job_id"])["state"] == "delivered"
-    image = engine.container(stack.project.container("gateway"))["ImageName"]
-    assert image == gateway_image
 
 
 def test_jobs_in_postgresql_outlive_its_kill(
@@ -199,10 +137,10 @@ def test_jobs_in_postgresql_outlive_its_kill(
         there.wait_ready()
         pid = project.state("postgres")["Pid"]
         jobs = [there.submit(demo, seed) for seed in range(31, 31 + JOBS)]
-        wait_for(lambda: at_work(there, jobs))
+        wait_for(lambda: there.at_work(jobs))
         there.crash("postgres")
         there.wait_restarted("postgres", pid)
-        delivered(there, jobs)
+        there.check_delivered(jobs)
         assert word not in project.log("gateway") + project.log("postgres")
     finally:
         project.engine.run_podman("rm", "--force", project.container("postgres"))
