@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +11,7 @@ import pytest
 
 from tests.support.compose_project import ComposeProject
 from tests.support.container_stack import ADDRESS, JOBS, MAIN, ContainerStack
+from tests.support.container_traffic import Texts
 from tests.support.containers import DOCKER
 from tests.support.waiting import wait_for
 
@@ -35,36 +35,6 @@ def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, dem
     stack.project.up()
     stack.wait_ready()
     stack.check_delivered(jobs)
-
-
-class Texts(threading.Thread):
-    """Asks, a request of most of a second after the other, until nobody lets it in.
-
-    Attributes:
-        stopping: Set when the gateway may close its ports.
-        answered: The status and the time of every answer.
-        cut: What befell requests that had begun before that and got no answer.
-    """
-
-    def __init__(self, stack: ContainerStack) -> None:
-        super().__init__(daemon=True)
-        self._headers = stack.headers
-        self.stopping = threading.Event()
-        self.answered: list[tuple[int, float]] = []
-        self.cut: list[httpx.HTTPError] = []
-
-    def run(self) -> None:
-        body = {"texts": [f"Sentence {number}." for number in range(64)]}
-        while True:
-            late = self.stopping.is_set()
-            try:
-                url = f"{MAIN}/text/embed"
-                reply = httpx.post(url, json=body, headers=self._headers, timeout=60)
-            except httpx.HTTPError as error:
-                if not late and not isinstance(error, httpx.ConnectError):
-                    self.cut.append(error)
-                return
-            self.answered.append((reply.status_code, time.monotonic()))
 
 
 @pytest.mark.parametrize(
