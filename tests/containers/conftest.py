@@ -127,8 +127,17 @@ def receiver() -> Iterator[Receiver]:
     running.stop()
 
 
+@pytest.fixture
+def stack(shared_stack: ContainerStack) -> ContainerStack:
+    """The one of all tests, up and ready, whatever the test before has left."""
+    if shared_stack.status("/readyz") != 200:
+        shared_stack.project.up()
+        shared_stack.wait_ready()
+    return shared_stack
+
+
 @pytest.fixture(scope="session")
-def stack(
+def shared_stack(
     engine: Engine,
     gateway_image: str,
     triton_image: str,

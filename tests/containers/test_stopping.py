@@ -15,23 +15,30 @@ from tests.support.container_traffic import Texts
 from tests.support.containers import DOCKER
 from tests.support.waiting import wait_for
 
+CLIENTS = 3
+"""So many at once that a request is under way at every moment."""
+
 
 def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
     """The request under way is answered, then nobody is let in; nobody is killed."""
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
     wait_for(lambda: stack.at_work(jobs))
-    client = Texts(stack)
-    client.start()
-    wait_for(lambda: client.answered)
-    client.stopping.set()
+    clients = [Texts(stack) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    wait_for(lambda: all(client.answered for client in clients))
+    for client in clients:
+        client.stopping.set()
     begin = time.monotonic()
     stack.project.stop()
-    client.join(60)
-    assert not client.is_alive()
+    for client in clients:
+        client.join(60)
+        assert not client.is_alive()
+        assert client.cut == []
+        assert {status for status, _ in client.answered} <= {200, 503}
     stack.check_stopped_in_order()
-    assert client.cut == []
-    assert {status for status, _ in client.answered} <= {200, 503}
-    assert client.answered[-1][1] > begin, "a request was under way"
+    last = max(client.answered[-1][1] for client in clients)
+    assert last > begin, "a request was under way"
     stack.project.up()
     stack.wait_ready()
     stack.check_delivered(jobs)

@@ -22,7 +22,13 @@ class Texts(threading.Thread):
 
     def __init__(self, stack: ContainerStack) -> None:
         super().__init__(daemon=True)
-        self._headers = stack.headers
+        # A connection for each request, and no context of TLS, whose making takes longer than one.
+        self._http = httpx.Client(
+            headers=stack.headers,
+            timeout=60,
+            verify=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self.stopping, self.ending = threading.Event(), threading.Event()
         self.answered: list[tuple[int, float]] = []
         self.cut: list[httpx.HTTPError] = []
@@ -32,8 +38,7 @@ class Texts(threading.Thread):
         while not self.ending.is_set():
             late = self.stopping.is_set()
             try:
-                url = f"{MAIN}/text/embed"
-                reply = httpx.post(url, json=body, headers=self._headers, timeout=60)
+                reply = self._http.post(f"{MAIN}/text/embed", json=body)
             except httpx.HTTPError as error:
                 if not late and not isinstance(error, httpx.ConnectError):
                     self.cut.append(error)
