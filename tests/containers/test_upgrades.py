@@ -60,7 +60,7 @@ def test_an_image_is_replaced_under_jobs(
         assert {status for status, _ in client.answered} <= {200, 503, 504}
         assert client.answered[-1][0] == 200
     assert replaced.keys() == set(services)
-    assert KILLED not in replaced.values()
+    assert KILLED not in replaced.values(), replaced
     assert project.state(stays)["Pid"] == kept
     check_kept(stack, done)
 
