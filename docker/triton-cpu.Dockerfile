@@ -10,10 +10,7 @@ ARG PYTORCH_INDEX=https://download.pytorch.org/whl/cpu
 # Where pip finds a CPU build of torch beside the index; without one CUDA's libraries come along.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_EXTRA_INDEX_URL=${PYTORCH_INDEX}
 WORKDIR /opt/pentad
-# What installs and is installed; the rest of the folder may change without these packages.
-COPY requirements/install.py requirements/steps.py requirements/runtime.lock \
-    requirements/binaries.lock requirements/torch-cpu.lock requirements/torch.lock \
-    requirements/cuda.lock requirements/gpu.lock requirements/
+COPY requirements requirements
 RUN python requirements/install.py --device cpu venv runtime
 
 FROM python:${PYTHON_TAG}

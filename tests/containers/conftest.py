@@ -23,7 +23,7 @@ from tests.support.compose_project import ComposeProject
 from tests.support.container_engine import Engine
 from tests.support.container_stack import ADDRESS, AUTH_TOKEN, ContainerStack
 from tests.support.containers import DOCKER, ROOT, versions
-from tests.support.earlier_versions import Earlier, check_out
+from tests.support.earlier_versions import check_out
 from tests.support.package_indexes import PackageIndexes
 
 KEEP = "KEEP_CONTAINERS" in os.environ
@@ -202,10 +202,10 @@ def build_earlier(
     indexes: PackageIndexes,
     tell: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str], Earlier]:
-    """Builds the images of an earlier version by its own Dockerfiles."""
+) -> Callable[[str], dict[str, str]]:
+    """Builds the images of an earlier version by its own Dockerfiles; their names by service."""
 
-    def build(revision: str) -> Earlier:
+    def build(revision: str) -> dict[str, str]:
         source = check_out(revision, tmp_path_factory.mktemp("earlier") / revision)
         tell(f"images of an earlier version are built from {revision}")
         tag = versions(source / "docker")["PYTHON_TAG"]
@@ -213,7 +213,6 @@ def build_earlier(
         gateway, triton = (
             _built(engine, name, indexes, source, revision) for name in ("gateway", "triton-cpu")
         )
-        images = {"gateway": gateway, "models": triton, "triton": triton}
-        return Earlier(revision, source / "docker" / "compose.cpu.yaml", images)
+        return {"gateway": gateway, "models": triton, "triton": triton}
 
     return build

@@ -42,7 +42,7 @@ class ComposeProject:
     Args:
         engine: What runs them.
         path: The compose file.
-        values: What `--env-file` and the shell would say beside the versions.env next to it.
+        values: What `--env-file` and the shell would say beside docker/versions.env.
         profiles: Profiles to switch on.
         mounts: Further read-only mounts by service: path here, path inside.
         secrets: Folder with the files of the secrets, instead of docker/secrets.
@@ -62,7 +62,7 @@ class ComposeProject:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._values = {**versions(self.path.parent), **self.values}
+        self._values = {**versions(), **self.values}
         text = interpolated(self.path.read_text(), self._values)
         self.content: dict[str, Any] = yaml.safe_load(text)
         every = self.content["services"]

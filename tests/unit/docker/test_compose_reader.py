@@ -97,7 +97,6 @@ def test_a_volume_in_memory_is_mounted_with_its_options(mounts: list[list[str]])
 
 
 def test_what_the_reader_does_not_know_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "versions.env").touch()
     file = tmp_path / "compose.yaml"
     file.write_text("services:\n  a: {image: x, network_mode: host}\n")
     with pytest.raises(ValueError, match="network_mode"):
