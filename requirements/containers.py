@@ -8,28 +8,11 @@ Needs root and Debian's packages; what is installed already is used as it is.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 
-from debian import install
+from debian import CONTAINERS, install, missing
 from steps import as_command
-
-PACKAGES = {
-    "buildah": "buildah",  # builds the Dockerfiles
-    "podman": "podman",  # runs the images
-    "runc": "runc",
-    "debootstrap": "debootstrap",  # makes what stands in for the base images
-    "/usr/lib/podman/netavark": "netavark",  # networks of containers, published ports
-    "/usr/lib/podman/aardvark-dns": "aardvark-dns",  # containers' names in them
-    "catatonit": "catatonit",  # `init: true`
-}
-"""Debian's package by the program that shows that it is installed."""
-
-
-def missing() -> list[str]:
-    """Return the packages whose programs are not there."""
-    return sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
 
 
 def main() -> int:
@@ -37,7 +20,7 @@ def main() -> int:
     if os.geteuid() != 0:
         print("The tests of containers need root.", file=sys.stderr)
         return 1
-    wanted = missing()
+    wanted = missing(CONTAINERS)
     if not wanted:
         return 0
     print(f"Installing {', '.join(wanted)} …", file=sys.stderr, flush=True)

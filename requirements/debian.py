@@ -13,17 +13,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/pentad.conf")
 NETWORK = {"ip": "iproute2", "nft": "nftables"}
 """Package by program, of the tests of broken networks."""
+CONTAINERS = {
+    "buildah": "buildah",  # builds the Dockerfiles
+    "podman": "podman",  # runs the images
+    "runc": "runc",
+    "debootstrap": "debootstrap",  # makes what stands in for the base images
+    "/usr/lib/podman/netavark": "netavark",  # networks of containers, published ports
+    "/usr/lib/podman/aardvark-dns": "aardvark-dns",  # containers' names in them
+    "catatonit": "catatonit",  # `init: true`
+}
+"""Package by program, of the tests of containers."""
 
 
 def may_install() -> bool:
     """Whether this user may install packages, and this is a Debian."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def missing(packages: Mapping[str, str]) -> list[str]:
+    """Return the packages whose programs are not there, from packages by program."""
+    return sorted({package for program, package in packages.items() if not shutil.which(program)})
 
 
 def install(*packages: str) -> None:
@@ -54,10 +70,10 @@ def _postgresql() -> None:
 
 
 def _namespaces() -> None:
-    missing = [package for program, package in NETWORK.items() if not shutil.which(program)]
-    if missing and may_install():
-        _say(f"{', '.join(missing)} for the tests of the network")
-        install(*missing)
+    wanted = missing(NETWORK)
+    if wanted and may_install():
+        _say(f"{', '.join(wanted)} for the tests of the network")
+        install(*wanted)
 
 
 def _promtool(folder: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from requirements.containers import missing
+from requirements.debian import CONTAINERS, missing
 from tests.support.base_images import make, stand_ins
 from tests.support.browser import dashboard, headless_browser
 from tests.support.callback_receiver import RESULT, Receiver
@@ -24,6 +23,7 @@ from tests.support.compose_project import ComposeProject
 from tests.support.container_engine import Engine
 from tests.support.container_stack import ADDRESS, AUTH_TOKEN, ContainerStack
 from tests.support.containers import DOCKER, ROOT, versions
+from tests.support.earlier_versions import check_out
 from tests.support.package_indexes import PackageIndexes
 
 KEEP = "KEEP_CONTAINERS" in os.environ
@@ -46,7 +46,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    if os.geteuid() != 0 or missing():
+    if os.geteuid() != 0 or missing(CONTAINERS):
         pytest.skip("needs root and what requirements/containers.py installs")
     return Engine()
 
@@ -76,14 +76,23 @@ def triton_image(engine: Engine, python_base: str, indexes: PackageIndexes) -> s
     return _built(engine, "triton-cpu", indexes)
 
 
-def _built(engine: Engine, name: str, indexes: PackageIndexes) -> str:
-    tag = f"localhost/pentad-{name}:{versions()['PENTAD_TAG']}"
+def _built(
+    engine: Engine,
+    name: str,
+    indexes: PackageIndexes,
+    source: Path = ROOT,
+    version: str | None = None,
+) -> str:
+    """Build an image out of a checkout and return its name."""
+    given = versions(source / "docker")
+    tag = f"localhost/pentad-{name}:{version or given['PENTAD_TAG']}"
     if KEEP and engine.has_image(tag):
         return tag
-    arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
+    arguments = {"PYTHON_TAG": given["PYTHON_TAG"]}
     if name == "triton-cpu" and indexes.extra:
         arguments["PYTORCH_INDEX"] = indexes.extra  # its own may be out of this machine's reach
-    engine.build(DOCKER / f"{name}.Dockerfile", tag, arguments, indexes=indexes)
+    file = source / "docker" / f"{name}.Dockerfile"
+    engine.build(file, tag, arguments, context=source, indexes=indexes)
     return tag
 
 
@@ -118,8 +127,17 @@ def receiver() -> Iterator[Receiver]:
     running.stop()
 
 
+@pytest.fixture
+def stack(shared_stack: ContainerStack) -> ContainerStack:
+    """The one of all tests, up and ready, whatever the test before has left."""
+    if shared_stack.status("/readyz") != 200:
+        shared_stack.project.up()
+        shared_stack.wait_ready()
+    return shared_stack
+
+
 @pytest.fixture(scope="session")
-def stack(
+def shared_stack(
     engine: Engine,
     gateway_image: str,
     triton_image: str,
@@ -178,23 +196,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def previous_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The project as it was released last, or some time ago where nothing was released yet."""
-    folder = tmp_path_factory.mktemp("previous")
-    git = ["git", "-C", str(ROOT)]
-    tags = subprocess.run(
-        [*git, "tag", "--list", "v*", "--sort=-v:refname"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
-    older = subprocess.run(
-        [*git, "rev-list", "--max-count=40", "HEAD", "--", "gateway"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
-    revision = tags[0] if tags else older[-1][:12]
-    archive = folder / "source.tar"
-    subprocess.run([*git, "archive", "-o", str(archive), revision], check=True)
-    source = folder / "source"
-    source.mkdir()
-    subprocess.run(["tar", "-xf", str(archive), "-C", str(source)], check=True)
-    yield revision, source
-    shutil.rmtree(folder)
+def build_earlier(
+    engine: Engine,
+    python_base: str,
+    indexes: PackageIndexes,
+    tell: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], dict[str, str]]:
+    """Builds the images of an earlier version by its own Dockerfiles; their names by service."""
+
+    def build(revision: str) -> dict[str, str]:
+        source = check_out(revision, tmp_path_factory.mktemp("earlier") / revision)
+        tell(f"images of an earlier version are built from {revision}")
+        tag = versions(source / "docker")["PYTHON_TAG"]
+        engine.podman("tag", python_base, f"docker.io/library/python:{tag}")
+        gateway, triton = (
+            _built(engine, name, indexes, source, revision) for name in ("gateway", "triton-cpu")
+        )
+        return {"gateway": gateway, "models": triton, "triton": triton}
+
+    return build

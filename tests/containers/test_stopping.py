@@ -1,10 +1,8 @@
-"""Stops, crashes, restarts and replacements of containers, with jobs under way."""
+"""Stops, crashes and restarts of containers, with jobs under way."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,90 +10,38 @@ import httpx
 import pytest
 
 from tests.support.compose_project import ComposeProject
-from tests.support.container_engine import Engine
-from tests.support.container_stack import ADDRESS, MAIN, ContainerStack
-from tests.support.containers import DOCKER, versions
-from tests.support.package_indexes import PackageIndexes
+from tests.support.container_stack import ADDRESS, JOBS, MAIN, ContainerStack
+from tests.support.container_traffic import Texts
+from tests.support.containers import DOCKER
 from tests.support.waiting import wait_for
 
-KILLED = 137
-
-
-JOBS = 6  # of half a second each and more, so that a look at them meets some that are not done
-
-
-def delivered(stack: ContainerStack, names: list[str]) -> None:
-    """Every job has a result, and its receiver knows it by one id, however often it came."""
-    ended = stack.ended(names)
-    assert {job["state"] for job in ended} == {"delivered"}
-    for job in ended:
-        reply = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
-        assert reply.headers["content-type"].startswith("image/")
-        sent = stack.received(job["job_id"])
-        assert {event.event_id for event in sent} == {f"{job['job_id']}_asset_service"}
-
-
-def at_work(stack: ContainerStack, names: list[str]) -> bool:
-    """Whether one of the jobs runs and others wait."""
-    states = [stack.job(name)["state"] for name in names]
-    return "running" in states and "queued" in states
-
-
-def finished(stack: ContainerStack, service: str) -> str:
-    return str(stack.project.state(service)["FinishedAt"])[:26]
+CLIENTS = 3
+"""So many at once that a request is under way at every moment."""
 
 
 def test_a_stop_drains_the_gateway_before_triton_ends(stack: ContainerStack, demo: Path) -> None:
     """The request under way is answered, then nobody is let in; nobody is killed."""
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
-    wait_for(lambda: at_work(stack, jobs))
-    client = Texts(stack)
-    client.start()
-    wait_for(lambda: client.answered)
-    client.stopping.set()
+    wait_for(lambda: stack.at_work(jobs))
+    clients = [Texts(stack) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    wait_for(lambda: all(client.answered for client in clients))
+    for client in clients:
+        client.stopping.set()
     begin = time.monotonic()
-    took = stack.project.stop()
-    client.join(60)
-    assert not client.is_alive()
-    for service in took.keys() - {"models"}:
-        assert stack.project.state(service)["ExitCode"] != KILLED, took
-    assert finished(stack, "gateway") <= finished(stack, "triton")
-    assert client.cut == []
-    assert {status for status, _ in client.answered} <= {200, 503}
-    assert client.answered[-1][1] > begin, "a request was under way"
+    stack.project.stop()
+    for client in clients:
+        client.join(60)
+        assert not client.is_alive()
+        assert client.cut == []
+        assert {status for status, _ in client.answered} <= {200, 503}
+    stack.check_stopped_in_order()
+    last = max(client.answered[-1][1] for client in clients)
+    assert last > begin, "a request was under way"
     stack.project.up()
     stack.wait_ready()
-    delivered(stack, jobs)
-
-
-class Texts(threading.Thread):
-    """Asks, a request of most of a second after the other, until nobody lets it in.
-
-    Attributes:
-        stopping: Set when the gateway may close its ports.
-        answered: The status and the time of every answer.
-        cut: What befell requests that had begun before that and got no answer.
-    """
-
-    def __init__(self, stack: ContainerStack) -> None:
-        super().__init__(daemon=True)
-        self._headers = stack.headers
-        self.stopping = threading.Event()
-        self.answered: list[tuple[int, float]] = []
-        self.cut: list[httpx.HTTPError] = []
-
-    def run(self) -> None:
-        body = {"texts": [f"Sentence {number}." for number in range(64)]}
-        while True:
-            late = self.stopping.is_set()
-            try:
-                url = f"{MAIN}/text/embed"
-                reply = httpx.post(url, json=body, headers=self._headers, timeout=60)
-            except httpx.HTTPError as error:
-                if not late and not isinstance(error, httpx.ConnectError):
-                    self.cut.append(error)
-                return
-            self.answered.append((reply.status_code, time.monotonic()))
+    stack.check_delivered(jobs)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +59,12 @@ def test_a_kill_loses_no_accepted_job(
 ) -> None:
     pid = stack.project.state(service)["Pid"]
     jobs = [stack.submit(demo, seed) for seed in range(JOBS)]
-    wait_for(lambda: at_work(stack, jobs))
+    wait_for(lambda: stack.at_work(jobs))
     stack.crash(service, program=program)
     if program != "tryon":
         stack.wait_restarted(service, pid)
     stack.wait_ready()
-    delivered(stack, jobs)
+    stack.check_delivered(jobs)
 
 
 def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Path) -> None:
@@ -134,37 +80,6 @@ def test_everything_comes_back_with_its_volumes(stack: ContainerStack, demo: Pat
     after = httpx.get(MAIN + job["result"], headers=stack.headers, timeout=60)
     assert after.content == before
     assert time.monotonic() - begin < 240
-
-
-def test_an_upgrade_keeps_the_jobs(
-    stack: ContainerStack,
-    engine: Engine,
-    gateway_image: str,
-    indexes: PackageIndexes,
-    demo: Path,
-    previous_source: tuple[str, Path],
-    tell: Callable[[str], None],
-) -> None:
-    """The gateway of before makes and takes jobs; the one of now ends them and shows them all."""
-    revision, source = previous_source
-    tell(f"the previous gateway is built from {revision}")
-    old = "localhost/pentad-gateway:previous"
-    arguments = {"PYTHON_TAG": versions()["PYTHON_TAG"]}
-    file = source / "docker" / "gateway.Dockerfile"
-    engine.build(file, old, arguments, context=source, indexes=indexes)
-    stack.project.images["gateway"] = old
-    stack.project.recreate("gateway")
-    stack.wait_ready()
-    (done,) = stack.ended([stack.submit(demo, 21)])
-    waiting = [stack.submit(demo, seed) for seed in range(22, 22 + JOBS)]
-    wait_for(lambda: at_work(stack, waiting))
-    del stack.project.images["gateway"]
-    stack.project.recreate("gateway")
-    stack.wait_ready()
-    delivered(stack, waiting)
-    assert stack.job(done["job_id"])["state"] == "delivered"
-    image = engine.container(stack.project.container("gateway"))["ImageName"]
-    assert image == gateway_image
 
 
 def test_jobs_in_postgresql_outlive_its_kill(
@@ -199,10 +114,10 @@ def test_jobs_in_postgresql_outlive_its_kill(
         there.wait_ready()
         pid = project.state("postgres")["Pid"]
         jobs = [there.submit(demo, seed) for seed in range(31, 31 + JOBS)]
-        wait_for(lambda: at_work(there, jobs))
+        wait_for(lambda: there.at_work(jobs))
         there.crash("postgres")
         there.wait_restarted("postgres", pid)
-        delivered(there, jobs)
+        there.check_delivered(jobs)
         assert word not in project.log("gateway") + project.log("postgres")
     finally:
         project.engine.run_podman("rm", "--force", project.container("postgres"))

@@ -93,8 +93,11 @@ class ComposeProject:
             add(name)
         return ordered
 
-    def up(self, seconds: float = START_SECONDS) -> None:
+    def up(self, seconds: float = START_SECONDS) -> dict[str, int]:
         """Create what is missing, start in the order of `depends_on`, wait where it says so.
+
+        Returns:
+            The exit status of every container that was replaced, by service.
 
         Raises:
             EngineError: A container did not start, or did not become what another waits for.
@@ -103,32 +106,37 @@ class ComposeProject:
             self.engine.podman("network", "create", self.network)
         for name in self._volumes():
             self._make_volume(name)
+        replaced = {}
         for name in self.order():
             for other, condition in self._dependencies(name).items():
                 self._wait(other, condition, seconds)
-            self.start(name)
+            status = self.start(name)
+            replaced |= {} if status is None else {name: status}
+        return replaced
 
-    def start(self, service: str) -> None:
-        """Start one service's container; without one, or with one made otherwise, make it."""
+    def start(self, service: str) -> int | None:
+        """Start one service's container; without one, or with one made otherwise, make it.
+
+        Returns:
+            The exit status of the container that was replaced; None where none was.
+        """
         name, options = self.container(service), self._options(service)
         image = self.engine.image(self._image(service))["Id"]
         recipe = hashlib.sha256(repr((options, image)).encode()).hexdigest()[:16]
+        status = None
         if self.engine.run_podman("container", "exists", name).returncode == 0:
             if (self.engine.container(name)["Config"]["Labels"] or {}).get(RECIPE) == recipe:
                 self.engine.podman("start", name)
-                return
-            self.engine.podman("rm", "--force", name)
+                return None
+            status = self._end(service)
         self.engine.podman("run", "--detach", f"--label={RECIPE}={recipe}", *options)
+        return status
 
-    def stop(self) -> dict[str, float]:
-        """Stop as `docker compose stop`: dependents first. Return the seconds that each took."""
-        took = {}
+    def stop(self) -> None:
+        """Stop as `docker compose stop`: dependents first."""
         for name in reversed(self.order()):
-            begin = time.monotonic()
             self.engine.podman("stop", self.container(name))
-            took[name] = time.monotonic() - begin
         self._unmount()
-        return took
 
     def remove(self, *, volumes: bool) -> None:
         """Remove containers and network, as `down` does; volumes where wanted."""
@@ -141,9 +149,8 @@ class ComposeProject:
                 self.engine.run_podman("volume", "rm", "--force", f"{self.name}_{name}")
 
     def recreate(self, service: str) -> None:
-        """Make a service's container anew of the present image, as `up` does after a build."""
-        self.engine.podman("stop", self.container(service))
-        self.engine.podman("rm", self.container(service))
+        """Make a service's container anew, as `up --force-recreate` does."""
+        self._end(service)
         self.start(service)
 
     def healthy(self, service: str) -> bool:
@@ -182,6 +189,13 @@ class ComposeProject:
             for wanted in [value["hard"] if isinstance(value, dict) else value]
             if allowed(name, wanted) != wanted
         ]
+
+    def _end(self, service: str) -> int:
+        """Stop a service's container and remove it; return its exit status."""
+        self.engine.podman("stop", self.container(service))
+        status = int(self.state(service)["ExitCode"])
+        self.engine.podman("rm", self.container(service))
+        return status
 
     @property
     def network(self) -> str:

@@ -24,6 +24,10 @@ MAIN = f"http://{ADDRESS}:9000"
 AUTH_TOKEN = "PENTAD_TRYON__ASSET_SERVICE__INTERNAL_AUTH_TOKEN"
 READY_SECONDS = 300
 OPEN = ("queued", "running", "delivering")
+JOBS = 6
+"""Of half a second each and more: a look at so many meets some that are not done."""
+KILLED = 137
+"""Exit status of a container that did not end in time when it was told to."""
 
 
 @dataclass
@@ -93,6 +97,28 @@ class ContainerStack:
 
         wait_for(over, seconds, lambda: [self.job(name)["state"] for name in names])
         return [self.job(name) for name in names]
+
+    def at_work(self, names: list[str]) -> bool:
+        """Whether one of the jobs runs and others wait."""
+        states = [self.job(name)["state"] for name in names]
+        return "running" in states and "queued" in states
+
+    def check_delivered(self, names: list[str]) -> None:
+        """Check that every job ends with a result, and that its receiver knows it by one id."""
+        ended = self.ended(names)
+        assert {job["state"] for job in ended} == {"delivered"}
+        for job in ended:
+            reply = httpx.get(MAIN + job["result"], headers=self.headers, timeout=60)
+            assert reply.headers["content-type"].startswith("image/")
+            sent = self.received(job["job_id"])
+            assert {event.event_id for event in sent} == {f"{job['job_id']}_asset_service"}
+
+    def check_stopped_in_order(self) -> None:
+        """Check that no container was killed and that the gateway ended before Triton did."""
+        states = {service: self.project.state(service) for service in ("gateway", "triton")}
+        assert KILLED not in {state["ExitCode"] for state in states.values()}
+        ends = [str(states[service]["FinishedAt"])[:26] for service in ("gateway", "triton")]
+        assert ends == sorted(ends)
 
     def received(self, name: str) -> list[Received]:
         """Return the requests that brought the receiver a job's result."""

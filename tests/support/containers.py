@@ -18,9 +18,9 @@ COMPOSE = (DOCKER / "compose.yaml", DOCKER / "compose.cpu.yaml")
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 
 
-def versions() -> dict[str, str]:
-    """Return docker/versions.env."""
-    lines = (DOCKER / "versions.env").read_text().splitlines()
+def versions(folder: Path = DOCKER) -> dict[str, str]:
+    """Return docker/versions.env, of this checkout or of the folder of another one."""
+    lines = (folder / "versions.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
