@@ -202,17 +202,14 @@ def build_earlier(
     indexes: PackageIndexes,
     tell: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str], dict[str, str]]:
-    """Builds the images of an earlier version by its own Dockerfiles; their names by service."""
+) -> Callable[[str], str]:
+    """Builds the gateway's image of an earlier version by its own Dockerfile; returns its name."""
 
-    def build(revision: str) -> dict[str, str]:
+    def build(revision: str) -> str:
         source = check_out(revision, tmp_path_factory.mktemp("earlier") / revision)
-        tell(f"images of an earlier version are built from {revision}")
+        tell(f"the gateway's image of an earlier version is built from {revision}")
         tag = versions(source / "docker")["PYTHON_TAG"]
         engine.podman("tag", python_base, f"docker.io/library/python:{tag}")
-        gateway, triton = (
-            _built(engine, name, indexes, source, revision) for name in ("gateway", "triton-cpu")
-        )
-        return {"gateway": gateway, "models": triton, "triton": triton}
+        return _built(engine, "gateway", indexes, source, revision)
 
     return build

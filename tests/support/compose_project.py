@@ -106,7 +106,7 @@ class ComposeProject:
             self.engine.podman("network", "create", self.network)
         for name in self._volumes():
             self._make_volume(name)
-        replaced = {}
+        replaced: dict[str, int] = {}
         for name in self.order():
             for other, condition in self._dependencies(name).items():
                 self._wait(other, condition, seconds)

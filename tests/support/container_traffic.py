@@ -11,11 +11,10 @@ from tests.support.container_stack import MAIN, ContainerStack
 
 
 class Texts(threading.Thread):
-    """Asks, a request of most of a second after the other, until told to end or let in no more.
+    """Asks, a request of most of a second after the other, until nobody lets it in.
 
     Attributes:
         stopping: Set when the gateway may close its ports.
-        ending: Set when this client is to end after the request under way.
         answered: The status and the time of every answer.
         cut: What befell requests that had begun before `stopping` and got no answer.
     """
@@ -29,13 +28,13 @@ class Texts(threading.Thread):
             verify=False,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
-        self.stopping, self.ending = threading.Event(), threading.Event()
+        self.stopping = threading.Event()
         self.answered: list[tuple[int, float]] = []
         self.cut: list[httpx.HTTPError] = []
 
     def run(self) -> None:
         body = {"texts": [f"Sentence {number}." for number in range(64)]}
-        while not self.ending.is_set():
+        while True:
             late = self.stopping.is_set()
             try:
                 reply = self._http.post(f"{MAIN}/text/embed", json=body)
