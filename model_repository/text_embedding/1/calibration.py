@@ -213,8 +213,8 @@ def measure(
     for sizes, usual in sweeps:
         if clock() < end:
             figures += _sweep(call, sizes, usual, limits.longest_ms, share, clock)
-    quick = [one.size for one in figures if one.milliseconds <= SHORT_CALL_MS]
-    size = max(quick, key=lambda one: one.rows * one.length, default=Size(1, limits.lengths[0]))
+    quick = [figure.size for figure in figures if figure.milliseconds <= SHORT_CALL_MS]
+    size = max(quick, key=lambda size: size.rows * size.length, default=Size(1, limits.lengths[0]))
     usual = limits.usual.in_flight
     several = [
         Size(size.rows, size.length, count)
@@ -222,7 +222,7 @@ def measure(
         if count <= limits.most.in_flight
     ]
     if len(several) > 1 and clock() < end:
-        figures = [one for one in figures if one.size not in several]
+        figures = [figure for figure in figures if figure.size not in several]
         figures += _sweep(call, several, 0, float("inf"), share, clock)
     return figures
 

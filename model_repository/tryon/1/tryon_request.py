@@ -81,12 +81,12 @@ def parse_options(text: bytes, settings: TryonSettings) -> JobOptions:
             left alone.
     """
     try:
-        found = json.loads(text)
+        options = json.loads(text)
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise InputError("options are no JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise InputError("options are no JSON object")
-    given = {name: value for name, value in found.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     mode = _choice(given, "mode", settings.default_mode, tuple(MODE_DEFAULTS))
     warp = settings.engine == "warp"
     category = _choice(given, "category", "auto", UPPER if warp else CATEGORIES)

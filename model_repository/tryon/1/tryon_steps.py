@@ -86,9 +86,9 @@ class Inference(WorkflowStep):
         ignored = [name for name in unused if name in options.given]
         told = {"mode": options.mode, "steps": options.steps, "cfg": options.cfg}
         context.report |= {name: None if name in unused else told[name] for name in told}
-        restored = all(one.restored for one in made)
+        restored = all(drawn.restored for drawn in made)
         context.report |= {"restored": restored, "ignored": ignored, "num_samples": len(made)}
-        context.result, *context.samples = (one.picture for one in made)
+        context.result, *context.samples = (drawn.picture for drawn in made)
         return context
 
 
