@@ -28,6 +28,8 @@ TRITON_GPU_LABELS = {"gpu_uuid"}
 SEVERAL_TRITONS_ONLY = {"pentad_triton_up"}  # in a scrape: tests/triton/scale
 VLM_ONLY = {"pentad_vlm_tokens_total", "pentad_vlm_requests_total", "pentad_vlm_load"}
 """Triton's, from the model `vlm` alone: tests/vlm reads them."""
+LIPSYNC = "pentad_lipsync_"
+"""Beginning of what a gateway without lip-sync does not export: tests/triton/lipsync reads it."""
 PROMETHEUS_OWN = {"up"}  # made by Prometheus for every target
 TARGET_LABELS = {"job", "instance"}  # added by Prometheus to every series
 

@@ -32,7 +32,7 @@ def test_every_metric_is_in_a_scrape(scrapes: dict[str, set[str]]) -> None:
     asked = 0
     for where, expression in monitoring.expressions():
         names, _ = monitoring.used(expression)
-        missing = names - present
+        missing = {name for name in names if not name.startswith(monitoring.LIPSYNC)} - present
         assert not missing, f"{where}: in no scrape: {sorted(missing)}"
         asked += len(names)
     assert asked > 50

@@ -11,12 +11,14 @@ from typing import Any
 
 import av
 import grpc
+import httpx
 import numpy as np
 import pytest
 
 from gateway.services.lipsync.audio.alignment import per_frame
 from gateway.services.lipsync.audio.features import mel_windows
 from gateway.triton.region_files import PREFIX, SHM
+from tests.support import monitoring
 from tests.support.lipsync_model import MODEL, LipsyncModel
 from tests.support.lipsync_stream import faces, mouths, opened, said, sound, start
 from tests.support.lipsync_tenants import audio, frames
@@ -214,6 +216,22 @@ async def test_a_stream_gives_what_one_call_gives(lipsync_stack: LipsyncStack) -
         indices, made = mouths((await said(opened(channel), parts))[1:])
     assert indices == list(range(count))
     np.testing.assert_allclose(made.reshape(count, -1), expected, atol=1e-3)
+
+
+async def test_what_grafana_shows_is_in_the_scrape(lipsync_stack: LipsyncStack) -> None:
+    async with lipsync_stack.channel() as channel:
+        reply = await lipsync_stack.client(channel).InferBatch(
+            lipsync_stack.client(channel).messages.InferBatchRequest(**fields("tenant_0", 1))
+        )
+    assert reply.success
+    text = httpx.get(lipsync_stack.stack.main + "/metrics", timeout=60).raise_for_status().text
+    series, asked = monitoring.exported(text), 0
+    for where, expression in monitoring.expressions():
+        names, _ = monitoring.used(expression)
+        own = {name for name in names if name.startswith(monitoring.LIPSYNC)}
+        assert own <= series.keys(), where
+        asked += len(own)
+    assert asked > 10
 
 
 def test_the_example_of_a_stream_writes_a_clip(lipsync_stack: LipsyncStack, tmp_path: Path) -> None:
