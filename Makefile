@@ -5,7 +5,7 @@ VENV ?= .venv
 # What torch and ONNX Runtime compute on: auto, cpu or cuda (requirements/install.py).
 DEVICE ?= auto
 BIN := $(VENV)/bin
-# Processes that the tests run in (`make test`, `test-long`, `test-vlm`); servers are not shared between them.
+# Processes that `make test` runs the tests in; servers are not shared between them.
 TEST_WORKERS ?= 2
 PY := $(BIN)/python
 
@@ -61,7 +61,7 @@ test: env-test models dashboard browser promtool ## run the test suite
 	@$(PY) -m pytest -m "not long" -n $(TEST_WORKERS) $(PYTEST_ARGS)
 
 test-long: env-test models dashboard postgresql namespaces client-env stock-client-env gpu-check-env ## crashes, floods, other engines than the default ones, clients
-	@$(PY) -m pytest -m long -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	@$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 test-netns: env-test models postgresql namespaces ## networks that break, in network namespaces (root)
 	@$(PY) -m pytest tests/netns $(PYTEST_ARGS)
@@ -86,7 +86,7 @@ vlm-env: ## the environment of the vision-language model (.venv-vlm)
 	@$(PYTHON) requirements/vlm.py .venv-vlm $(DEVICE)
 
 test-vlm: env-test vlm-env ## the vision-language model's tests, with vLLM on this machine's CPU
-	@$(PY) -m pytest tests/vlm -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	@$(PY) -m pytest tests/vlm $(PYTEST_ARGS)
 
 lint: env-test ## ruff and mypy --strict; the dashboard's types and style
 	@$(BIN)/ruff check .
