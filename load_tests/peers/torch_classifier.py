@@ -26,9 +26,9 @@ class TorchClassifier:
         library = Torchvision(cache, progress)
         file = checkpoint_folder(MOBILENET_V2.package, cache, progress) / MOBILENET_V2.file
         self.labels = library.imagenet_labels()
-        self.model = library.network(MOBILENET_V2.architecture, len(self.labels))
+        self.model = library.network(MOBILENET_V2.model, len(self.labels))
         self.model.load_state_dict(torch.load(file, weights_only=True))
-        weights: Any = library.published(MOBILENET_V2.architecture, MOBILENET_V2.file)
+        weights: Any = library.published(MOBILENET_V2.model, MOBILENET_V2.file)
         self.transform = weights.transforms()
 
     def prepare(self, picture: bytes) -> torch.Tensor:
