@@ -13,17 +13,15 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import BadRequestError
 from gateway.http.answers import answer
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.openai_errors import ParameterError, UnknownModelError
 from gateway.http.openai_models import ModelLists, add_models, openai_application
-from gateway.services.text.catalogue import Entry
 from gateway.services.text.embedding_options import EmbeddingOptions, OptionError
 from gateway.services.text.openai_schemas import EmbeddingsRequest, OpenAIEmbeddings
-from gateway.services.text.openai_texts import texts_of
+from gateway.services.text.openai_texts import entry_of, texts_of
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.ranking_routes import add_ranking
 from gateway.services.text.service import Floats, TextService
@@ -43,12 +41,6 @@ def text_models_application(service: TextService, lists: ModelLists) -> FastAPI:
     """Return the OpenAI-compatible API without its middleware; ``lists`` are of all services."""
     app = openai_application(DESCRIPTION)
 
-    def find(name: str) -> Entry:
-        try:
-            return service.embedders.find(name)
-        except BadRequestError as error:
-            raise UnknownModelError(error.detail) from None
-
     @declare(
         app, "POST", "/embeddings", "Embeddings", answer=OpenAIEmbeddings, body=EmbeddingsRequest,
         errors=(UnknownModelError, *WORK),
@@ -56,7 +48,7 @@ def text_models_application(service: TextService, lists: ModelLists) -> FastAPI:
     async def embeddings(request: Request) -> Response:
         body = await read_body(request, EmbeddingsRequest)
         texts = texts_of("input", body.input, service.settings.max_text_length)
-        entry = find(body.model)
+        entry = entry_of(service.embedders.find, body.model)
         options = EmbeddingOptions(
             body.prompt_name, body.input_type, body.dimensions, body.truncate
         )

@@ -1,12 +1,27 @@
-"""The texts of requests in OpenAI's dialect."""
+"""The texts of requests in OpenAI's dialect, and the model that they name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from gateway.http.openai_errors import TOKENS_GIVEN, ParameterError
+from gateway.errors import BadRequestError
+from gateway.http.openai_errors import TOKENS_GIVEN, ParameterError, UnknownModelError
+from gateway.services.text.catalogue import Entry
 
 MAX_INPUTS = 2048  # OpenAI's own limit of texts per request
+
+
+def entry_of(find: Callable[[str], Entry], name: str | None) -> Entry:
+    """Return what ``find`` has of a model's name; None: the default one.
+
+    Raises:
+        UnknownModelError: it has none.
+    """
+    try:
+        return find(name or "")
+    except BadRequestError as error:
+        raise UnknownModelError(error.detail) from None
 
 
 def texts_of(field: str, value: Any, characters: int, most: int = MAX_INPUTS) -> list[str]:

@@ -15,14 +15,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import BadRequestError
 from gateway.http.answers import answer
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.openai_errors import ParameterError, UnknownModelError
-from gateway.services.text.catalogue import Entry
-from gateway.services.text.openai_texts import texts_of
+from gateway.services.text.openai_texts import entry_of, texts_of
 from gateway.services.text.ranking import Ranking
 from gateway.services.text.ranking_schemas import (
     PairScores,
@@ -41,12 +39,6 @@ def add_ranking(app: FastAPI, ranking: Ranking, characters: int) -> None:
         characters: most of them (code points) in a text.
     """
 
-    def find(name: str | None) -> Entry:
-        try:
-            return ranking.find(name or "")
-        except BadRequestError as error:
-            raise UnknownModelError(error.detail) from None
-
     @declare(
         app, "POST", "/rerank", "Documents by their relevance to a query", answer=Reranking,
         body=RerankRequest, errors=(UnknownModelError, *WORK),
@@ -55,7 +47,7 @@ def add_ranking(app: FastAPI, ranking: Ranking, characters: int) -> None:
         body = await read_body(request, RerankRequest)
         (query,) = texts_of("query", body.query, characters)
         documents = texts_of("documents", _plain(body.documents), characters)
-        entry = find(body.model)
+        entry = entry_of(ranking.find, body.model)
         scores, tokens = await unless_gone(request, ranking.rank(query, documents, entry))
         order = np.argsort(-scores, kind="stable")[: body.top_n or None]
         results: list[dict[str, Any]] = [
@@ -79,7 +71,7 @@ def add_ranking(app: FastAPI, ranking: Ranking, characters: int) -> None:
         if len(left) not in (1, len(right)):
             words = f"text_1 has {len(left)} items, text_2 {len(right)}: one for all, or as many"
             raise ParameterError("text_1", words)
-        entry = find(body.model)
+        entry = entry_of(ranking.find, body.model)
         scores, tokens = await unless_gone(request, ranking.score(left, right, entry))
         data = [
             {"index": index, "object": "score", "score": value}

@@ -13,14 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from gateway.errors import BadRequestError
 from gateway.http.answers import answer, described
 from gateway.http.body import read_body
 from gateway.http.declaration import WORK, declare
 from gateway.http.disconnect import unless_gone
 from gateway.http.openai_errors import UnknownModelError
 from gateway.large_work import rest, worked
-from gateway.services.text.openai_texts import texts_of
+from gateway.services.text.openai_texts import entry_of, texts_of
 from gateway.services.text.service import TextService
 
 LARGER = 4
@@ -115,10 +114,7 @@ def add_tokenization(app: FastAPI, service: TextService) -> None:
     async def tokenize(request: Request) -> Response:
         body = await read_body(request, PromptTokensRequest)
         texts = texts_of("prompt", body.prompt, service.settings.max_text_length)
-        try:
-            entry = service.embedders.find(body.model or "")
-        except BadRequestError as error:
-            raise UnknownModelError(error.detail) from None
+        entry = entry_of(service.embedders.find, body.model)
         (listed,) = await unless_gone(request, service.tokenize(texts, entry))
         text = tokenized(texts[0], listed)
         places = text.places(special=body.add_special_tokens is not False)

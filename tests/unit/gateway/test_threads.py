@@ -17,7 +17,7 @@ print(json.dumps([pool["num_threads"] for pool in threadpool_info() if pool["use
 
 
 def test_linear_algebra_has_no_thread_that_spins() -> None:
-    """Idle threads of OpenBLAS wait for work by spinning: half a core for each stream's sound."""
+    """Idle threads of OpenBLAS wait for work by spinning: half a core with one stream's sound."""
     name = "OPENBLAS_NUM_THREADS"
     env = {key: value for key, value in os.environ.items() if key != name}
     for chosen, threads in ((None, 1), ("2", min(2, os.cpu_count() or 1))):

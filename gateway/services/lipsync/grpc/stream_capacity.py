@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -98,8 +98,8 @@ class StreamCapacity:
 
     @property
     def most(self) -> int:
-        """How many streams can be served in time."""
-        return int(self._share * self.frames_per_second / FRAMES_PER_SECOND + _EXACT)
+        """How many streams can be served in time; one makes nobody else late."""
+        return max(1, int(self._share * self.frames_per_second / FRAMES_PER_SECOND + _EXACT))
 
     @property
     def crowded(self) -> bool:
@@ -110,12 +110,10 @@ class StreamCapacity:
     def stream(self) -> Iterator[None]:
         """Count a stream for the block.
 
-        The first one is always taken: it makes nobody else late.
-
         Raises:
             BusyError: with it others would be late; `retry_after` is when one of them should end.
         """
-        if self.open and self.open >= self.most:
+        if self.open >= self.most:
             self._on_reject()
             wait = math.ceil(self._seconds / self.open)
             raise BusyError(
@@ -138,10 +136,6 @@ class StreamCollector(Collector):
     def __init__(self, capacity: StreamCapacity) -> None:
         self._capacity = capacity
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first scrape."""
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
         yield GaugeMetricFamily(
@@ -150,5 +144,5 @@ class StreamCollector(Collector):
         yield GaugeMetricFamily(
             "pentad_lipsync_streams_most",
             "How many of them would be served in time; more are refused.",
-            max(1, self._capacity.most),
+            self._capacity.most,
         )
