@@ -1,7 +1,7 @@
 """Triton model `lipsync`: frames and audio features of any tenant in, mouths out.
 
-`execute` only queues. Frames of all requests are computed in turns by worker threads, and each
-answer is sent when its last frame is done; tenants are loaded and unloaded beside that.
+Frames of all requests are computed in turns by worker threads, and each answer is sent when its
+last frame is done; tenants are loaded and unloaded beside that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -50,7 +49,7 @@ from tenants.import_process import ImportProcesses
 from tenants.table import TenantTable
 
 
-class TritonPythonModel:
+class TritonPythonModel(model_io.QueuedModel):
     """The one instance; see the parameters in config.pbtxt."""
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -65,8 +64,8 @@ class TritonPythonModel:
         self._imports = ImportProcesses(max(2, (os.cpu_count() or 1) // 2))
         self._table = TenantTable(lambda weights: weights[0].free(weights[1]))
         self._arrays = MouthArrays()
-        self._messages = threading.Lock()
-        self._metrics = LipsyncMetrics(self._model, self._messages, self._table.size)
+        self.messages = threading.Lock()
+        self._metrics = LipsyncMetrics(self._model, self.messages, self._table.size)
         self._control = make_control(
             settings, self._engines, self._table, self._imports, self._metrics.count_load
         )
@@ -78,19 +77,18 @@ class TritonPythonModel:
         )
         gc.freeze()  # the imports stay: walking them again and again costs more than frames
 
-    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Queues the requests; their answers come from the workers."""
-        for request in requests:
-            sender = ThreadSafeSender(request.get_response_sender(), self._messages)
-            refuse = partial(self._refuse, sender)
-            try:
-                command = model_io.single(request, "COMMAND")
-                if command is not None:
-                    self._obey(parse_command(command), sender)
-                else:
-                    self._queue(request, sender, refuse)
-            except Exception as error:  # raised, it would leak the batch's shared memory
-                refuse(error)
+    def queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
+        """Queue the frames of a request, or obey its command."""
+        command = model_io.single(request, "COMMAND")
+        if command is not None:
+            self._obey(parse_command(command), sender)
+        else:
+            self._queue(request, sender)
+
+    def refuse(self, sender: ThreadSafeSender, error: BaseException) -> None:
+        """Count an error, and answer with it."""
+        self._metrics.count(_FAILURES.get(type(error), _UNKNOWN)[0])
+        _send_error(sender, error)
 
     def finalize(self) -> None:
         """Finishes what runs and ends the threads and processes."""
@@ -101,12 +99,7 @@ class TritonPythonModel:
             engine.close()
         self._metrics.close()
 
-    def _queue(
-        self,
-        request: pb_utils.InferenceRequest,
-        sender: ThreadSafeSender,
-        refuse: Callable[[BaseException], None],
-    ) -> None:
+    def _queue(self, request: pb_utils.InferenceRequest, sender: ThreadSafeSender) -> None:
         arrays = {name: model_io.optional_array(request, name) for name in FRAMES}
         sent = {name: array for name, array in arrays.items() if array is not None}
         frames = check_frames(sent, self._settings.frame_limit)
@@ -123,7 +116,7 @@ class TritonPythonModel:
             audio,
             MOUTHS[output],
             partial(self._answer, sender, output),
-            refuse,
+            partial(self.refuse, sender),
             sender.is_cancelled,
             deadline=model_io.deadline(request),
         )
@@ -158,10 +151,6 @@ class TritonPythonModel:
         timing = np.array([work.queue_ms, work.compute_ms], np.float32)
         self._metrics.count("answered", len(mouths), work.compute_ms / 1e3)
         model_io.finish(sender, {output: mouths, "TIMING": timing})
-
-    def _refuse(self, sender: ThreadSafeSender, error: BaseException) -> None:
-        self._metrics.count(_FAILURES.get(type(error), _UNKNOWN)[0])
-        _send_error(sender, error)
 
 
 _FAILURES: dict[type[BaseException], tuple[str, str, str | None]] = {
